@@ -1,0 +1,24 @@
+"""The Working in Belgium exchange gateway.
+
+The life of one message is one function: `gateway.broker.consult.Broker.consult`. Everything it calls is
+found by following the names on that page. Packages, in order of dependency (imports point down only):
+
+    cli          the commands
+    app          composition root
+    config       deployment settings
+    bench        the benchmark
+    sandbox      reference back offices and the permit story
+    edge         HTTP listeners
+    adapters     store, spokes, keys, metrics
+    broker       the path
+    policy       may it be asked; what may be released
+    identity     certificates and authorities
+    exchangelog  the evidence: entries, Merkle tree, checkpoints, proofs
+    agreement    contracts compiled, every reference resolved
+    wss          WS-Security: verify and sign
+    soap         the only XML parser; envelopes and faults
+    refusal      the closed list of codes
+    model        vocabulary and stage types
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,61 @@
+"""A PKI's directory on disk: private where it must be, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from gateway.identity.issue import PkiFiles
+
+PRIVATE = ".key.pem"  # every file that ends so is readable by its owner alone
+
+
+class ExistsError(Exception):
+    """The file or directory is there already; a key that is overwritten is lost."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} exists already")
+        self.path = path
+
+
+def write_pki(directory: Path, files: PkiFiles) -> None:
+    """Write a whole PKI to a new or empty directory.
+
+    The files are written beside it and the directory is renamed into place: after a crash there is a
+    complete PKI, or none. Raises ExistsError, OSError.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise ExistsError(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    staged = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))  # mode 0700
+    try:
+        for name, content in files.items():
+            (staged / name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_file(staged / name, content)
+        staged.rename(directory)
+    except BaseException:
+        shutil.rmtree(staged, ignore_errors=True)
+        raise
+
+
+def write_file(path: Path, content: bytes, *, replace: bool = False) -> None:
+    """Write one file durably and at once; a private key with mode 0600. Raises ExistsError, OSError."""
+    mode = 0o600 if path.name.endswith(PRIVATE) else 0o644
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
+    staged = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        if replace:
+            staged.replace(path)
+        else:
+            path.hardlink_to(staged)  # fails when `path` exists, unlike a rename
+    except FileExistsError as error:
+        raise ExistsError(path) from error
+    finally:
+        staged.unlink(missing_ok=True)

@@ -1,0 +1,162 @@
+"""The store's file: SQLite schema and connections. One file holds the exchange log and the dossier directory.
+
+Trusted for: durability after COMMIT, and uniqueness of tickets. Not trusted for integrity: whoever can write
+to the file can change it, and `gateway log verify` or anybody with a checkpoint finds out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from enum import Enum
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import apsw
+
+from gateway.exchangelog.flaw import Flaw, ProofError
+
+APPLICATION_ID: Final = 0x57494247  # "WIBG" in SQLite's header
+SCHEMA_VERSION: Final = 1
+# Before 3.51.3 two connections that write and checkpoint in WAL mode can corrupt the file (WAL-reset race).
+MIN_SQLITE: Final = (3, 51, 3)
+BUSY_MS: Final = 5_000  # milliseconds a writer waits for another process, such as `gateway dossier put`
+
+SCHEMA = """
+CREATE TABLE head (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  size INTEGER NOT NULL, root BLOB NOT NULL,
+  note BLOB NOT NULL                      -- the signed checkpoint, verbatim
+) STRICT;
+CREATE TABLE views (                      -- vector of released and withheld, once per view
+  hash BLOB PRIMARY KEY, vector BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE entries (
+  idx INTEGER PRIMARY KEY,
+  exchange TEXT NOT NULL, kind TEXT NOT NULL,   -- copies from the leaf, for look-ups
+  leaf BLOB NOT NULL,
+  authority TEXT, ticket TEXT,            -- replay claim of a request
+  view BLOB REFERENCES views (hash), digests BLOB
+) STRICT;
+CREATE UNIQUE INDEX exchanges ON entries (exchange, kind);
+CREATE UNIQUE INDEX claims ON entries (authority, ticket) WHERE ticket IS NOT NULL;
+CREATE TABLE seeds (                      -- apart from the entries: erasing a row leaves the tree as it is
+  idx INTEGER PRIMARY KEY REFERENCES entries (idx),
+  subject BLOB NOT NULL, fields BLOB
+) STRICT;
+CREATE TABLE tiles (
+  level INTEGER NOT NULL, n INTEGER NOT NULL, hashes BLOB NOT NULL,
+  PRIMARY KEY (level, n)
+) STRICT;
+-- Against mistakes, not against an adversary.
+CREATE TRIGGER entries_stay BEFORE UPDATE ON entries BEGIN SELECT raise(ABORT, 'entries are immutable'); END;
+CREATE TRIGGER entries_remain BEFORE DELETE ON entries BEGIN SELECT raise(ABORT, 'entries are immutable'); END;
+
+CREATE TABLE dossiers (
+  number TEXT PRIMARY KEY, permit_type TEXT NOT NULL, procedure TEXT NOT NULL,
+  status TEXT NOT NULL, status_since TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE inscriptions (
+  dossier TEXT NOT NULL REFERENCES dossiers (number) ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  authority TEXT NOT NULL, role TEXT NOT NULL, since TEXT NOT NULL, until TEXT,
+  PRIMARY KEY (dossier, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX inscribed ON inscriptions (authority, dossier);
+"""
+
+
+class Use(Enum):
+    """What a connection is for."""
+
+    APPEND = "append"  # writes, and alone moves the write-ahead log into the file
+    WRITE = "write"  # writes beside the appender
+    READ = "read"  # never writes anything
+
+
+def connect(path: Path, use: Use) -> apsw.Connection:
+    """A connection to an existing store. Raises `ProofError` (LOG501, LOG502)."""
+    if tuple(map(int, apsw.sqlite_lib_version().split("."))) < MIN_SQLITE:
+        raise ProofError(Flaw.LIBRARY)
+    try:
+        connection = _open(path, use)
+        if use is not Use.READ:
+            _set_durability(connection)
+        if use is not Use.APPEND:
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            connection.wal_autocheckpoint(0)
+        _check_format(connection)
+    except apsw.Error as error:
+        raise ProofError(Flaw.UNREADABLE, f"{path}: {type(error).__name__}") from error
+    return connection
+
+
+def create(path: Path, root: bytes, note: bytes) -> None:
+    """A new store with an empty log, readable by its owner only; it appears whole or not at all.
+
+    Leaves alone a store that another process has made in the meantime. Raises `ProofError`.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=path.parent, prefix=".new-") as directory:
+            new = Path(directory, path.name)
+            new.touch(mode=0o600)
+            _fill(new, root, note)
+            with contextlib.suppress(FileExistsError):
+                os.link(new, path)
+        _sync_directory(path.parent)
+    except (apsw.Error, OSError) as error:
+        raise ProofError(Flaw.UNREADABLE, f"{path}: {type(error).__name__}") from error
+
+
+def _fill(path: Path, root: bytes, note: bytes) -> None:
+    connection = _open(path, Use.APPEND)
+    _set_durability(connection)
+    with connection:
+        connection.execute(SCHEMA)
+        connection.execute("INSERT INTO head VALUES (1, 0, ?, ?)", (root, note))
+        connection.pragma("application_id", APPLICATION_ID)
+        connection.pragma("user_version", SCHEMA_VERSION)
+    connection.close()  # moves the write-ahead log into the file, with fsync
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path, use: Use) -> apsw.Connection:
+    if use is not Use.READ:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.set_busy_timeout(BUSY_MS)
+        return connection
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(BUSY_MS)
+    try:
+        connection.execute("SELECT 1 FROM head").fetchall()
+    except apsw.CantOpenError:
+        # A directory in which nothing may be written, such as a copy on read-only media: with no
+        # write-ahead log beside it the file is complete and can be read as it is.
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        connection.close()
+        uri = f"{path.absolute().as_uri()}?immutable=1"
+        return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    return connection
+
+
+def _set_durability(connection: apsw.Connection) -> None:
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "FULL")  # COMMIT returns after fsync of the write-ahead log
+    connection.pragma("foreign_keys", 1)
+    connection.pragma("secure_delete", 1)  # an erased seed leaves no copy in free pages
+
+
+def _check_format(connection: apsw.Connection) -> None:
+    found = (connection.pragma("application_id"), connection.pragma("user_version"))
+    if found != (APPLICATION_ID, SCHEMA_VERSION):
+        raise ProofError(Flaw.UNREADABLE, "not a store of this version")

@@ -1,0 +1,194 @@
+"""Reading the exchange log: for the officer's commands and for the listener that serves tiles.
+
+Opens the file read-only, beside a running hub or without one; it never writes and never moves the
+write-ahead log. Nothing read here is believed: `gateway.exchangelog.audit` judges it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import apsw
+
+from gateway.adapters.store_file import Use, connect
+from gateway.adapters.store_log import read_tile
+from gateway.exchangelog import merkle
+from gateway.exchangelog.audit import Head, Row
+from gateway.exchangelog.checkpoint import Checkpoint
+from gateway.exchangelog.fields import FieldPlan, FieldRecord
+from gateway.exchangelog.flaw import Finding, Flaw, ProofError
+from gateway.exchangelog.note import parse_note
+from gateway.exchangelog.proof import TlogProof
+from gateway.exchangelog.tile import WIDTH, TileId, TileNodes, bundle, width_at
+
+CHUNK = 1_024  # rows fetched at a time, so that no read transaction stays open while a log is checked
+
+_ROWS = """
+SELECT e.idx, e.leaf, e.exchange, e.kind, e.authority IS NOT NULL AND e.ticket IS NOT NULL,
+       s.idx IS NOT NULL, e.view, e.digests
+FROM entries e LEFT JOIN seeds s ON s.idx = e.idx WHERE e.idx > ? AND e.idx < ? ORDER BY e.idx LIMIT ?
+"""
+_RECORDS = "SELECT v.vector, e.digests FROM entries e JOIN views v ON v.hash = e.view WHERE e.idx = ?"
+_BUNDLE = "SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
+# NOT INDEXED: a damaged index must not hide what it was to prevent.
+_REPEATED_TICKETS = """
+SELECT max(idx) FROM entries NOT INDEXED WHERE idx < ? AND ticket IS NOT NULL
+GROUP BY authority, ticket HAVING count(*) > 1
+"""
+_REPEATED_EXCHANGES = """
+SELECT max(idx) FROM entries NOT INDEXED WHERE idx < ? GROUP BY exchange, kind HAVING count(*) > 1
+"""
+# An altered leaf may be no JSON: it matches no filter, and does not stop the list.
+_LISTED = """
+SELECT idx, leaf FROM (
+  SELECT idx, leaf, CASE WHEN json_valid(CAST(leaf AS TEXT)) THEN CAST(leaf AS TEXT) END AS j FROM entries
+) WHERE idx < :before{conditions} ORDER BY idx DESC LIMIT :limit
+"""
+_CONDITIONS = {
+    "kind": "j ->> '$.kind' = :kind",
+    "operation": "j ->> '$.svc' = :operation",
+    "code": "j ->> '$.decision' = :code",
+    "since": "j ->> '$.t' >= :since",
+    "authority": """EXISTS (
+        SELECT 1 FROM (SELECT j ->> '$.from' AS party UNION ALL SELECT value FROM json_each(j, '$.to'))
+        WHERE party = :authority OR party LIKE :authority || '/%')""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list is narrowed to; None does not narrow."""
+
+    kind: str | None = None
+    authority: str | None = None  # enterprise number, with or without the unit: asking, asked or answering
+    operation: str | None = None
+    code: str | None = None  # decision: "released", or a refusal code
+    since: str | None = None  # UTC, as in the entries
+
+
+class LogReader:
+    """Satisfies `audit.Evidence`."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path | str) -> LogReader:
+        """Raises `ProofError` (LOG501)."""
+        return cls(connect(Path(path), Use.READ))
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def head(self) -> Head:
+        rows = self._query("SELECT size, root, note, (SELECT coalesce(max(idx), -1) FROM entries) FROM head")
+        if len(rows) != 1:
+            raise ProofError(Flaw.HEAD)
+        return Head(*rows[0])
+
+    @property
+    def checkpoint(self) -> bytes:
+        """The signed checkpoint, verbatim."""
+        return self.head().note
+
+    def entry(self, index: int) -> bytes:
+        """Raises `ProofError` (LOG503)."""
+        for (leaf,) in self._query("SELECT leaf FROM entries WHERE idx = ?", (index,)):
+            return bytes(leaf)
+        raise ProofError(Flaw.ABSENT, f"index {index}")
+
+    def listed(self, wanted: Filter, before: int, limit: int) -> list[tuple[int, bytes]]:
+        """Index and leaf of matching entries below `before`, the newest first."""
+        given = {name: getattr(wanted, name) for name in _CONDITIONS if getattr(wanted, name) is not None}
+        conditions = "".join(f" AND {_CONDITIONS[name]}" for name in given)
+        found = self._query(
+            _LISTED.format(conditions=conditions), {"before": before, "limit": limit, **given}
+        )
+        return [(index, bytes(leaf)) for index, leaf in found]
+
+    def exchange(self, exchange: str) -> list[int]:
+        """Indices of the entries of one exchange."""
+        found = self._query("SELECT idx FROM entries WHERE exchange = ? ORDER BY idx", (exchange,))
+        return [index for (index,) in found]
+
+    def records(self, index: int) -> tuple[FieldRecord, ...]:
+        """Field records of an entry; none for requests and refusals. Raises `ProofError`."""
+        for vector, digests in self._query(_RECORDS, (index,)):
+            return FieldPlan.parse(vector).records(digests)
+        return ()
+
+    def prove(self, index: int) -> TlogProof:
+        """The entry, as `extra`, under the present checkpoint. Raises `ProofError`."""
+        head = self.head()
+        signed = Checkpoint.parse(parse_note(head.note).text)
+        if not 0 <= index < signed.size:
+            raise ProofError(Flaw.ABSENT, f"index {index}")
+        path = merkle.prove_inclusion(TileNodes(signed.size, self.tile), index, signed.size)
+        return TlogProof(index, tuple(path), head.note, self.entry(index))
+
+    def resource(self, path: str) -> bytes:
+        """A resource of tlog-tiles by its path: checkpoint, tile or bundle. Raises `ProofError` (LOG208)."""
+        if path == "checkpoint":
+            return self.checkpoint
+        name = TileId.parse(path)
+        if width_at(self.head().size, name.level or 0, name.n) < name.width:
+            raise ProofError(Flaw.TILE_PATH, "beyond the tree")
+        if name.level is not None:
+            return self.tile(name.level, name.n, name.width)
+        start = name.n * WIDTH
+        leaves = self._query(_BUNDLE, (start, start + name.width))
+        if len(leaves) != name.width:
+            raise ProofError(Flaw.MISSING, f"bundle {name.n}")
+        return bundle(leaf for (leaf,) in leaves)
+
+    # What `audit` reads.
+
+    def rows(self, end: int) -> Iterator[Row]:
+        after = -(1 << 63)
+        while chunk := self._query(_ROWS, (after, end, CHUNK)):
+            for index, leaf, exchange, kind, claimed, seeded, view, digests in chunk:
+                yield Row(index, leaf, exchange, kind, bool(claimed), bool(seeded), view, digests)
+            after = chunk[-1][0]
+
+    def tile(self, level: int, n: int, width: int) -> bytes:
+        try:
+            return read_tile(self._connection, level, n, width)
+        except apsw.Error as error:
+            raise _unreadable(error) from error
+
+    def tile_names(self) -> Iterable[tuple[int, int]]:
+        return [(level, n) for level, n in self._query("SELECT level, n FROM tiles")]
+
+    def vector(self, vector_hash: bytes) -> bytes | None:
+        for (vector,) in self._query("SELECT vector FROM views WHERE hash = ?", (vector_hash,)):
+            return bytes(vector)
+        return None
+
+    def repeated(self, end: int) -> Iterable[Finding]:
+        for (index,) in self._query(_REPEATED_TICKETS, (end,)):
+            yield Finding(Flaw.CLAIM, index, "ticket used twice")
+        for (index,) in self._query(_REPEATED_EXCHANGES, (end,)):
+            yield Finding(Flaw.PAIRING, index, "exchange recorded twice")
+
+    def _query(self, sql: str, bindings: Sequence[object] | dict[str, object] = ()) -> list[tuple[Any, ...]]:
+        """All rows at once: no read transaction stays open between two calls."""
+        try:
+            return self._connection.execute(sql, bindings).fetchall()
+        except apsw.Error as error:
+            raise _unreadable(error) from error
+
+
+def _unreadable(error: apsw.Error) -> ProofError:
+    return ProofError(Flaw.UNREADABLE, type(error).__name__)

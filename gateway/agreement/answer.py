@@ -1,0 +1,83 @@
+"""A provider's verified message → the answer to this very question (PROTOCOL §9).
+
+The provider is half trusted: it must answer what was asked, in the contract's form, and write only what it
+may provide. What of it may go on is for `policy.view`.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+
+from gateway.agreement.load import Agreement
+from gateway.agreement.messages import Reply, read_reply
+from gateway.model import SERVICE, Answer, Authority, Caller, Node, Outcome, Permitted, Ticket
+from gateway.refusal import Code, Refusal
+from gateway.soap.xml import Element, parse_verified
+
+
+def accept(provider: Caller, asked: Ticket, permitted: Permitted, agreement: Agreement) -> Answer:
+    """`asked`: the ticket that the hub gave this one question.
+
+    Raises Refusal: PROVIDER_FAULT, PROVIDER_MISMATCH, PROVIDER_SCHEMA, PROVIDER_RIGHT, DOCUMENT_DIGEST.
+    """
+    element = parse_verified(provider.verified.body)[0]
+    if element.tag == f"{{{provider.verified.version.value}}}Fault":
+        raise Refusal(Code.PROVIDER_FAULT)
+    if element.tag != f"{{{SERVICE}}}{permitted.request.operation}Response":
+        raise Refusal(Code.PROVIDER_MISMATCH, "operation")
+    agreement.contract.validate(element, Code.PROVIDER_SCHEMA)
+    reply = read_reply(element)
+    _require_same_question(reply, asked, permitted)
+    if reply.payload is not None:
+        _require_right(reply.payload, provider.authority, permitted)
+        _require_digest(reply.payload, permitted)
+    return Answer(provider.authority, reply.outcome, reply.payload, provider.verified.signature)
+
+
+def own(hub: Authority, payload: str) -> Answer:
+    """The hub's own answer, from the payload element that it wrote."""
+    return Answer(hub, Outcome.DATA_FOUND, parse_verified(payload.encode()), b"")
+
+
+def leaves(node: Node, element: Element) -> Iterator[tuple[Node, str]]:
+    """Every text of a schema-valid element, with its place in the contract."""
+    if not node.children:
+        yield node, element.text or ""
+        return
+    by_tag = {f"{{{child.namespace}}}{child.name}": child for child in node.children}
+    for child in element:
+        yield from leaves(by_tag[str(child.tag)], child)
+
+
+def _require_same_question(reply: Reply, asked: Ticket, permitted: Permitted) -> None:
+    request = permitted.request
+    if reply.ticket != asked or reply.legal_context != request.legal_context:  # attack R04
+        raise Refusal(Code.PROVIDER_MISMATCH, "ticket")
+    if reply.criteria != request.criteria:
+        raise Refusal(Code.PROVIDER_MISMATCH, "criteria")
+
+
+def _require_right(payload: Element, provider: Authority, permitted: Permitted) -> None:
+    """Writers are restricted too: a region cannot write a residence decision. One dossier, the one asked about."""
+    may = permitted.provided[provider.id]
+    for leaf, value in leaves(permitted.view.payload, payload):
+        if leaf.field is not None and leaf.field not in may:
+            raise Refusal(Code.PROVIDER_RIGHT, leaf.field)
+        if leaf.field == "G01.dossierNumber" and value.strip() != permitted.request.criteria.dossier:
+            raise Refusal(Code.PROVIDER_MISMATCH, "dossier")  # attack R02
+
+
+def _require_digest(payload: Element, permitted: Permitted) -> None:
+    """A document is the one whose digest was asked for: end to end from the dossier that named it."""
+    expected = permitted.request.criteria.document_sha256
+    if expected is None:
+        return
+    texts = {leaf.name: value.strip() for leaf, value in leaves(permitted.view.payload, payload)}
+    digest = hashlib.sha256(base64.b64decode("".join(texts["content"].split()))).hexdigest()
+    if not digest == texts["sha256"] == expected:
+        raise Refusal(Code.DOCUMENT_DIGEST)
+    asked = permitted.request.criteria
+    if (texts["reference"], texts["type"]) != (asked.document_reference, asked.document_type):
+        raise Refusal(Code.PROVIDER_MISMATCH, "document")

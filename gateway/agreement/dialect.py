@@ -1,0 +1,266 @@
+"""XSD files → declarations, each with its mark: the strict dialect of the contracts (contracts/README.md).
+
+Whatever the dialect does not name is refused, so that nothing can slip past the marks: no wildcard, no
+extension, no substitution, no attribute, no anonymous type. What the marks mean in a message is for `schema`.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from lxml import etree
+
+from gateway.agreement.finding import ContractError, Finding
+from gateway.model import MARKS, FieldId
+from gateway.soap.xml import Element
+
+if TYPE_CHECKING:
+    from lxml.etree._docloader import _InputDocument
+
+XS: Final = "http://www.w3.org/2001/XMLSchema"
+_XS: Final = f"{{{XS}}}"
+_FACETS: Final = frozenset({
+    "enumeration", "pattern", "length", "minLength", "maxLength", "minInclusive", "maxInclusive",
+    "minExclusive", "maxExclusive", "totalDigits", "fractionDigits", "whiteSpace",
+})
+# Element of the dialect: attributes that it may carry, children that it may have (annotations everywhere).
+_DIALECT: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
+    "schema": (
+        frozenset({"targetNamespace", "elementFormDefault", "attributeFormDefault", "blockDefault", "version"}),
+        frozenset({"import", "simpleType", "complexType", "element"}),
+    ),
+    "import": (frozenset({"namespace", "schemaLocation"}), frozenset()),
+    "simpleType": (frozenset({"name"}), frozenset({"restriction"})),
+    "restriction": (frozenset({"base"}), _FACETS),
+    "complexType": (frozenset({"name"}), frozenset({"sequence"})),
+    "sequence": (frozenset(), frozenset({"element"})),
+    "element": (frozenset({"name", "type", "minOccurs", "maxOccurs"}), frozenset()),
+    **{facet: (frozenset({"value"}), frozenset[str]()) for facet in _FACETS},
+}
+# Built-in types that carry plain text; xs:anyType and its like would carry anything.
+_BUILT_IN: Final = frozenset({
+    "string", "normalizedString", "token", "boolean", "decimal", "integer", "nonNegativeInteger", "int", "long",
+    "date", "dateTime", "gYear", "base64Binary",
+})
+_GROUP: Final = re.compile(r"G[0-9]{2}")
+_FIELD: Final = re.compile(r"[a-z][A-Za-z0-9]*")
+
+
+class MarkKind(Enum):
+    """What the mark on an element declaration says."""
+
+    FIELD = "field"  # a field of a group, with everything below it
+    CONTAINER = "container"  # the element of a group: releases nothing by itself
+    STRUCTURAL = "structural"  # of no group
+    INHERIT = "inherit"  # the field of the element that uses this type
+    DOCUMENT = "document"  # the field of the document type that was asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The one mark of an element declaration."""
+
+    kind: MarkKind
+    group: str = ""
+    field: FieldId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """An `xs:element`: `type` is its qualified name in Clark notation."""
+
+    name: str
+    namespace: str
+    type: str
+    mark: Mark
+    optional: bool
+    repeated: bool
+    file: str
+    line: int | None
+
+
+@dataclass(slots=True)
+class Declarations:
+    """Everything declared in the contract's schemas, by qualified name in Clark notation."""
+
+    elements: dict[str, Declaration] = field(default_factory=dict)  # global ones
+    sequences: dict[str, tuple[Declaration, ...]] = field(default_factory=dict)  # complex types
+    values: dict[str, frozenset[str]] = field(default_factory=dict)  # simple types; empty: not enumerated
+
+    def is_text(self, type_name: str) -> bool:
+        return type_name in self.values or type_name.removeprefix(_XS) in _BUILT_IN
+
+
+class MemoryResolver(etree.Resolver):
+    """Gives libxml2 the contract's files from memory and nothing else: no disk, no network."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        super().__init__()
+        self._files = files
+
+    def resolve(
+        self, system_url: str | None, public_id: str | None, context: object, /  # noqa: ARG002 - lxml's signature
+    ) -> _InputDocument:
+        """Never None: lxml would then fetch the file by itself."""
+        name = system_url or ""
+        if name not in self._files:
+            raise ContractError([Finding(name, "", "no such file in the contract")])
+        return self.resolve_string(self._files[name], context, base_url=name)
+
+
+def parse_file(files: Mapping[str, bytes], name: str) -> Element:
+    """The root element of one of the contract's files. Raises ContractError."""
+    parser = etree.XMLParser(no_network=True, resolve_entities=False, load_dtd=False, remove_comments=True)
+    parser.resolvers.add(MemoryResolver(files))
+    try:
+        root = etree.fromstring(files[name], parser, base_url=name)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        line = error.lineno if isinstance(error, etree.XMLSyntaxError) else None
+        raise ContractError([Finding(name, "", f"not well-formed: {error}", line)]) from error
+    if root.getroottree().docinfo.doctype:
+        raise ContractError([Finding(name, "", "a contract has no document type declaration")])
+    return root
+
+
+def read_declarations(files: Mapping[str, bytes], entry: str) -> Declarations:
+    """Read `entry` and every schema that it imports. Raises ContractError with every finding."""
+    found: list[Finding] = []
+    declarations = Declarations()
+    waiting, seen = [entry], {entry}
+    while waiting:
+        name = waiting.pop(0)
+        reader = _Reader(name, parse_file(files, name), found)
+        reader.read(declarations)
+        for location in reader.imports():
+            if location not in files:
+                found.append(Finding(name, "import", f"{location} is not among the files of the contract"))
+            elif location not in seen:
+                seen.add(location)
+                waiting.append(location)
+    _require_known_types(declarations, found)
+    if found:
+        raise ContractError(found)
+    return declarations
+
+
+def _require_known_types(declarations: Declarations, found: list[Finding]) -> None:
+    locals_ = [one for sequence in declarations.sequences.values() for one in sequence]
+    found.extend(
+        Finding(one.file, one.name, f"no type {one.type} in the dialect", one.line)
+        for one in (*declarations.elements.values(), *locals_)
+        if one.type not in declarations.sequences and not declarations.is_text(one.type)
+    )
+
+
+class _Reader:
+    """Reads one schema file."""
+
+    def __init__(self, file: str, root: Element, found: list[Finding]) -> None:
+        self._file, self._root, self._found = file, root, found
+        self._namespace = root.get("targetNamespace", "")
+
+    def imports(self) -> list[str]:
+        """Imported files, relative locations resolved."""
+        folder = posixpath.dirname(self._file)
+        locations = [str(node.get("schemaLocation", "")) for node in self._root.iterchildren(f"{_XS}import")]
+        return [posixpath.normpath(posixpath.join(folder, location)) for location in locations]
+
+    def read(self, into: Declarations) -> None:
+        """Check the dialect, then collect what the file declares."""
+        if self._root.tag != f"{_XS}schema" or self._root.get("elementFormDefault") != "qualified":
+            self._add(self._root, "", "not an xs:schema with qualified elements")
+            return
+        before = len(self._found)
+        self._check(self._root, "")
+        if len(self._found) > before:
+            return
+        for node in self._root.iterchildren(f"{_XS}simpleType"):
+            values = (facet.get("value", "") for facet in node.iter(f"{_XS}enumeration"))
+            into.values[self._qualified(node)] = frozenset(values)
+        for node in self._root.iterchildren(f"{_XS}complexType"):
+            children = (self._declaration(child, node.get("name", "")) for child in node.iter(f"{_XS}element"))
+            into.sequences[self._qualified(node)] = tuple(child for child in children if child is not None)
+        for node in self._root.iterchildren(f"{_XS}element"):
+            declaration = self._declaration(node, "")
+            if declaration is not None:
+                into.elements[self._qualified(node)] = declaration
+
+    def _check(self, node: Element, path: str) -> None:
+        """Everything in the file is of the dialect, or it is a finding."""
+        name = str(node.tag).removeprefix(_XS)
+        attributes, children = _DIALECT[name]
+        for attribute in node.attrib:
+            if attribute not in attributes:
+                self._add(node, path, f"xs:{name} has attribute {attribute}, which is not of the dialect")
+        for child in node:
+            label = str(child.tag).removeprefix(_XS)
+            if label == "annotation":
+                continue
+            inner = "/".join(part for part in (path, child.get("name", "")) if part)
+            if label in children:
+                self._check(child, inner)
+            else:
+                self._add(child, inner, f"xs:{label} in xs:{name} is not of the dialect")
+
+    def _declaration(self, node: Element, owner: str) -> Declaration | None:
+        name, reference = node.get("name", ""), node.get("type", "")
+        path = "/".join(part for part in (owner, name) if part)
+        mark = self._mark(node, path)
+        prefix, _, local = reference.rpartition(":")
+        if not name or not reference:
+            self._add(node, path, "an element has a name and a named type")
+            return None
+        if mark is None:
+            return None
+        return Declaration(
+            name=name,
+            namespace=self._namespace,
+            type=f"{{{node.nsmap.get(prefix or None)}}}{local}",
+            mark=mark,
+            optional=node.get("minOccurs") == "0",
+            repeated=node.get("maxOccurs", "1") != "1",
+            file=self._file,
+            line=node.sourceline,
+        )
+
+    def _mark(self, node: Element, path: str) -> Mark | None:
+        """Exactly one mark: an unmarked element would be one that nobody agreed on."""
+        marks = [
+            mark
+            for info in node.iterfind(f"{_XS}annotation/{_XS}appinfo")
+            for mark in info
+            if str(mark.tag).startswith(f"{{{MARKS}}}")
+        ]
+        if len(marks) != 1:
+            self._add(node, path, "no mark of a field group" if not marks else f"{len(marks)} marks, one expected")
+            return None
+        return self._one_mark(marks[0], path)
+
+    def _one_mark(self, mark: Element, path: str) -> Mark | None:
+        kind, attributes = str(mark.tag).rpartition("}")[2], dict(mark.attrib)
+        if kind in {"structural", "inherit", "document"} and not attributes:
+            return Mark(MarkKind(kind))
+        if kind != "group" or not {"code"} <= set(attributes) <= {"code", "field"}:
+            self._add(mark, path, f"no such mark: {kind} with {sorted(map(str, attributes))}")
+            return None
+        code, name = str(attributes["code"]), attributes.get("field")
+        if not _GROUP.fullmatch(code):
+            self._add(mark, path, f'no such group: "{code}"')
+            return None
+        if name is None:
+            return Mark(MarkKind.CONTAINER, code)
+        if not _FIELD.fullmatch(str(name)):
+            self._add(mark, path, f'no such field: "{name}"')
+            return None
+        return Mark(MarkKind.FIELD, code, FieldId(f"{code}.{name}"))
+
+    def _qualified(self, node: Element) -> str:
+        return f"{{{self._namespace}}}{node.get('name', '')}"
+
+    def _add(self, node: Element, path: str, sentence: str) -> None:
+        self._found.append(Finding(self._file, path, sentence, node.sourceline))

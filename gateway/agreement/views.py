@@ -1,0 +1,146 @@
+"""Permitted views: the matrix applied to a payload, for one requester, context and provider.
+
+A view is a function of the agreement alone. What it withholds and declares is therefore the same whatever
+a dossier holds, and tells nobody anything about it. Applying a view to an answer is `gateway.policy.view`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Final
+
+from gateway.agreement.schema import DOCUMENT, leaves
+from gateway.agreement.terms import Matrix, Operation, ViewKey
+from gateway.model import FieldId, Node, OperationName, Role, View
+
+PROVIDER: Final = "PROVIDER"
+ROLE: Final = "ROLE"
+CONTEXT: Final = "CONTEXT"
+REASONS: Final[Mapping[str, str]] = {
+    PROVIDER: "The provider may not provide it.",
+    ROLE: "The requester's role may never receive it.",
+    CONTEXT: "The requester's role may receive it, but not for this purpose.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """What the matrix grants to the two ends of an exchange."""
+
+    provides: frozenset[FieldId]  # the provider's role
+    ever: frozenset[FieldId]  # the requester's role, in any context
+    receives: frozenset[FieldId]  # the requester's role, in this context
+
+    def reason(self, owners: frozenset[FieldId]) -> str | None:
+        """Why none of `owners` may pass; None when one may. Default deny: no owner, no passage."""
+        if owners.isdisjoint(self.provides):
+            return PROVIDER
+        if owners.isdisjoint(self.provides & self.ever):
+            return ROLE
+        if owners.isdisjoint(self.provides & self.receives):
+            return CONTEXT
+        return None
+
+
+def owners(payload: Node, documents: Mapping[str, FieldId], document_type: str | None) -> dict[str, frozenset[FieldId]]:
+    """Leaf paths of a payload, each with the fields of the matrix of which one must be granted.
+
+    The leaves of a document belong to the field that refers to a document of this type; without a type, to
+    the fields of all types. A payload that is wholly structural has no such leaves.
+    """
+    referring = frozenset(documents.values() if document_type is None else (documents[document_type],))
+    return {
+        leaf.path: referring if is_document(leaf.field) else frozenset((leaf.field,))
+        for leaf in leaves(payload)
+        if leaf.field is not None
+    }
+
+
+def is_document(field: FieldId) -> bool:
+    """Is it a field of a document itself, whose group is that of the document type asked for?"""
+    return field.startswith(f"{DOCUMENT}.")
+
+
+def compile_view(payload: Node, by_path: Mapping[str, frozenset[FieldId]], sides: Sides) -> View:
+    """The view of one payload. `by_path`: what `owners` returned for it."""
+    verdicts = {path: sides.reason(fields) for path, fields in sorted(by_path.items())}
+    return View(payload, verdicts, tuple(sorted(_filtered(payload, verdicts))))
+
+
+def released(view: View, by_path: Mapping[str, frozenset[FieldId]], sides: Sides) -> frozenset[FieldId]:
+    """The fields of the matrix that a view releases."""
+    granted = sides.provides & sides.receives
+    return frozenset(
+        field for path, reason in view.verdicts.items() if reason is None for field in by_path[path] & granted
+    )
+
+
+def _filtered(node: Node, verdicts: Mapping[str, str | None]) -> Iterator[str]:
+    """What to declare as withheld (KSZ filteredElement): of what the provider could give, the outermost paths.
+
+    A container of which nothing is released stands for all that is in it.
+    """
+    reasons = {verdicts.get(leaf.path) for leaf in leaves(node)}
+    if reasons <= {None, PROVIDER}:
+        return
+    if None not in reasons:
+        yield node.path
+    else:
+        for child in node.children:
+            yield from _filtered(child, verdicts)
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Every view that the agreement grants, some hundreds, made once; and what follows from them."""
+
+    views: dict[ViewKey, View] = field(default_factory=dict)
+    released: dict[View, frozenset[FieldId]] = field(default_factory=dict)  # fields of the matrix
+    provided: dict[tuple[Role, OperationName, str | None], frozenset[FieldId]] = field(default_factory=dict)
+
+
+def compile_views(
+    operations: Mapping[OperationName, Operation], documents: Mapping[str, FieldId], matrix: Matrix
+) -> Compiled:
+    """What no operation grants to a requester in a context has no view at all."""
+    compiled = Compiled()
+    for operation in operations.values():
+        for kind in _document_types(operation.messages.payload, documents):
+            by_path = owners(operation.messages.payload, documents, kind)
+            _compile_operation(operation, kind, by_path, matrix, compiled)
+            for provider in operation.providers:
+                fields = _writable(operation.messages.payload, by_path, matrix.provides(provider))
+                compiled.provided[provider, operation.name, kind] = fields
+    return compiled
+
+
+def _compile_operation(
+    operation: Operation,
+    kind: str | None,
+    by_path: Mapping[str, frozenset[FieldId]],
+    matrix: Matrix,
+    compiled: Compiled,
+) -> None:
+    asked = [(role, name) for role, names in operation.requesters.items() for name in sorted(names)]
+    for (role, context), provider in product(asked, operation.providers or (None,)):
+        provides = frozenset[FieldId]() if provider is None else matrix.provides(provider)
+        sides = Sides(provides, matrix.ever(role), matrix.receives(role, context))
+        view = compile_view(operation.messages.payload, by_path, sides)
+        compiled.views[operation.name, role, context, provider, kind] = view
+        compiled.released[view] = released(view, by_path, sides)
+
+
+def _writable(
+    payload: Node, by_path: Mapping[str, frozenset[FieldId]], may: frozenset[FieldId]
+) -> frozenset[FieldId]:
+    return frozenset(
+        leaf.field for leaf in leaves(payload) if leaf.field is not None and not by_path[leaf.path].isdisjoint(may)
+    )
+
+
+def _document_types(payload: Node, documents: Mapping[str, FieldId]) -> tuple[str | None, ...]:
+    """The types for which an operation has views: those of documents when it delivers one, else only None."""
+    delivers = any(leaf.field is not None and is_document(leaf.field) for leaf in leaves(payload))
+    return (None, *documents) if delivers else (None,)

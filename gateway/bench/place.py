@@ -1,0 +1,151 @@
+"""The working directory of one benchmark: development certificates, register, settings, all of one suite.
+
+The register is the product's own with one suite for everybody, so that hub, requester and provider all sign
+with the suite that is measured.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
+from gateway.adapters.pki import write_pki
+from gateway.agreement.register import Register, load_register
+from gateway.bench.trouble import BenchError
+from gateway.identity.issue import issue_pki
+from gateway.model import Authority, AuthorityId
+from gateway.wss.sign import SigningKey
+
+SUITES: Final[Mapping[str, str]] = {"rsa": "rsa-sha256", "ecdsa": "ecdsa-sha256"}  # option → the register's word
+REQUESTER: Final = AuthorityId("BRUSSELS")
+PROVIDER: Final = AuthorityId("PLATFORM")
+ORIGIN: Final = "gateway.wib.example/bench"  # of the exchange log
+# Between those two: authorities with RSA suites get RSA and P-256 keys in turn (`identity.issue.key_kinds`).
+_BETWEEN: Final = AuthorityId("FLANDERS")
+_TRUST: Final = ("root.crt.pem", "issuing.crt.pem", "root.crl.pem", "issuing.crl.pem")
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One authority's place in the PKI directory; picklable, so that a helper process can be given it."""
+
+    authority: Authority
+    pki: Path
+
+    @property
+    def tls(self) -> tuple[Path, Path]:
+        """TLS certificate with its chain, and key."""
+        return self._file("tls.crt.pem"), self._file("tls.key.pem")
+
+    @property
+    def trust(self) -> tuple[Path, ...]:
+        """Anchors, intermediates and revocation lists, for a TLS context."""
+        return tuple(self.pki / name for name in _TRUST)
+
+    def signing_key(self, name: str = "sign") -> SigningKey:
+        """The key that signs messages, with its certificate."""
+        key = load_pem_private_key(self._file(f"{name}.key.pem").read_bytes(), None)
+        assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+        return SigningKey(key, self._der(f"{name}.crt.pem"))
+
+    def _der(self, name: str) -> bytes:
+        return x509.load_pem_x509_certificate(self._file(name).read_bytes()).public_bytes(Encoding.DER)
+
+    def _file(self, name: str) -> Path:
+        return self.pki / self.authority.id / name
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where everything of one suite lies. `settings` is what `gateway serve --config` is given."""
+
+    suite: str
+    directory: Path
+    register: Register
+
+    @property
+    def settings(self) -> Path:
+        return self.directory / "gateway.toml"
+
+    @property
+    def store(self) -> Path:
+        return self.directory / "store.db"
+
+    @property
+    def hub(self) -> Party:
+        return Party(self.register.hub, self.directory / "pki")
+
+    @property
+    def hub_key(self) -> SigningKey:
+        """The hub's signing key of this suite."""
+        return self.hub.signing_key("sign-rsa" if self.suite == "rsa" else "sign-ec")
+
+    def party(self, authority: AuthorityId) -> Party:
+        found = self.register.by_id.get(authority)
+        assert found is not None  # the product's register has both
+        return Party(found, self.directory / "pki")
+
+
+def prepare(directory: Path, suite: str, contracts: Path) -> Place:
+    """Fill `directory` but for the provider's endpoint (`write_endpoint`). Raises BenchError."""
+    source = contracts / "register.toml"
+    if not source.is_file():
+        raise BenchError("BEN005", f"{source} does not exist.", "Name the directory of the contracts with --contracts.")
+    register = _with_suite(source.read_text(), suite)
+    place = Place(suite, directory, load_register(register.encode(), str(source)))
+    parties = [place.party(name).authority for name in (REQUESTER, _BETWEEN, PROVIDER)]
+    write_pki(directory / "pki", issue_pki(place.register.hub, parties, datetime.now(UTC), origin=ORIGIN))
+    for name in (REQUESTER, PROVIDER):
+        assert place.party(name).signing_key().method == place.hub_key.method
+    place.settings.write_text(_settings(contracts))
+    (directory / "register.toml").write_text(register)
+    return place
+
+
+def write_endpoint(place: Place, url: str) -> None:
+    """Say in the register where the provider answers."""
+    path, line = place.directory / "register.toml", f'id = "{PROVIDER}"\n'
+    path.write_text(path.read_text().replace(line, f'{line}endpoint = "{url}"\n', 1))
+
+
+def _with_suite(register: str, suite: str) -> str:
+    return re.sub(r'(?m)^suite = ".*"$', f'suite = "{SUITES[suite]}"', register)
+
+
+def _settings(contracts: Path) -> str:
+    return f"""\
+[listen]
+port = 0
+operations_port = 0
+public_url = "https://gateway.wib.example/soap/v1"
+
+[contracts]
+directory = "{contracts.resolve()}"
+register = "register.toml"
+
+[keys]
+tls_certificate = "pki/HUB/tls.crt.pem"
+tls_key = "pki/HUB/tls.key.pem"
+sign_rsa_certificate = "pki/HUB/sign-rsa.crt.pem"
+sign_rsa_key = "pki/HUB/sign-rsa.key.pem"
+sign_ec_certificate = "pki/HUB/sign-ec.crt.pem"
+sign_ec_key = "pki/HUB/sign-ec.key.pem"
+log_key = "pki/HUB/log.key.pem"
+
+[trust]
+anchors = ["pki/root.crt.pem"]
+intermediates = ["pki/issuing.crt.pem"]
+crls = ["pki/root.crl.pem", "pki/issuing.crl.pem"]
+
+[log]
+store = "store.db"
+origin = "{ORIGIN}"
+"""

@@ -1,0 +1,227 @@
+"""THE PATH of a consultation, in the order of PROTOCOL.md: one stage a line.
+
+Each stage takes the previous stage's type and returns a richer one; none can be skipped without mypy
+saying so. No record, no exchange: nothing leaves the hub before commit 1, nothing returns before commit 2.
+A crash between the two leaves a request entry without an answer, which the officer sees as *outcome
+unknown*.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from gateway.agreement.admit import admit
+from gateway.agreement.answer import accept, own
+from gateway.agreement.load import Agreement
+from gateway.agreement.messages import Customer, OnBehalf, Question, write_question
+from gateway.agreement.register import Register
+from gateway.broker.event import Event
+from gateway.broker.ports import Clock, Directory, ExchangeLog, Random, Spokes
+from gateway.broker.reply import Signer
+from gateway.exchangelog import entry
+from gateway.exchangelog.fields import FieldPlans
+from gateway.identity.authority import identify, identify_provider
+from gateway.identity.chain import Certificates
+from gateway.model import (
+    SERVICE,
+    Answer,
+    Authority,
+    AuthorityId,
+    ExchangeId,
+    Permitted,
+    Refused,
+    SoapVersion,
+    Ticket,
+)
+from gateway.policy.access import own_payload
+from gateway.policy.decide import Facts, decide
+from gateway.policy.view import apply_view
+from gateway.refusal import Category, Code, Refusal
+from gateway.soap.envelope import read
+from gateway.soap.xml import Limits
+from gateway.wss.profile import Window
+from gateway.wss.verify import verify
+
+_UNTRUSTED_ANSWER: Final = frozenset({Category.TRANSPORT, Category.XML, Category.SOAP, Category.SECURITY})
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What was loaded at start, taken once per exchange: one revision from its first stage to its last."""
+
+    agreement: Agreement
+    register: Register
+    certificates: Certificates
+    limits: Limits
+    window: Window
+    test_numbers: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One HTTP request as the edge hands it over."""
+
+    data: bytes
+    version: SoapVersion  # that the media type promises
+    soap_action: str | None
+    received: datetime
+
+
+class Broker:
+    """Carries exchanges through the stages. Owns nothing but its collaborators."""
+
+    def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
+        self,
+        *,
+        rules: Rules,
+        log: ExchangeLog,
+        directory: Directory,
+        spokes: Spokes,
+        signer: Signer,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._rules = rules
+        self._log = log
+        self._directory = directory
+        self._spokes = spokes
+        self._signer = signer
+        self._clock = clock
+        self._random = random
+        self._plans = FieldPlans()
+
+    async def consult(self, message: Received, event: Event) -> bytes:
+        """Return the signed reply. Raises Refusal; `answer` turns that into a signed fault."""
+        rules, exchange = self._rules, event.exchange
+        with event.stage("read"):  # §3 bytes → Envelope
+            event.envelope = envelope = read(message.data, rules.limits)
+            if envelope.version is not message.version:
+                raise Refusal(Code.MEDIA_TYPE)
+        with event.stage("verify"):  # §4 → Verified
+            verified = verify(envelope, rules.window, message.received)
+        with event.stage("identify"):  # §5 → Caller
+            event.caller = caller = identify(
+                verified, event.peer, rules.certificates, rules.register, message.received
+            )
+        with event.stage("admit"):  # §6 → Request
+            event.request = request = admit(
+                caller,
+                message.soap_action,
+                rules.agreement,
+                rules.window,
+                message.received,
+                test_numbers=rules.test_numbers,
+            )
+        with event.stage("decide"):  # §7 → Permitted
+            dossier = request.criteria.dossier
+            scope = await self._directory.scope(dossier) if dossier is not None else None
+            facts = Facts(rules.agreement, rules.register, scope, message.received)
+            permitted = decide(request, facts)
+        with event.stage("record"):  # §8 commit 1, with the replay claim: the question may be forwarded
+            await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))
+        with event.stage("ask"):  # §9 the same checks in the other direction
+            answers, unanswered = await self._ask(permitted, exchange, facts)
+        with event.stage("release"):  # §10 → Released
+            released = apply_view(permitted, answers, unanswered)
+        with event.stage("record"):  # §8 commit 2: the reply may be returned (it says may, not did)
+            receipt = await self._log.append(entry.returned(released, exchange, self._clock(), self._random, self._plans))
+        event.finished(released, receipt)
+        with event.stage("sign"):  # §11 time has passed: a new clock
+            return self._signer.reply(released, receipt, exchange, message.received, self._clock())
+
+    async def answer(self, message: Received, event: Event) -> bytes:
+        """The signed reply or the signed fault: the one place where refusals and bugs are caught.
+
+        Raises Refusal for those that are bare HTTP, such as BUSY.
+        """
+        try:
+            return await self.consult(message, event)
+        except Refusal as refusal:
+            event.refused(refusal)
+            return await self._fault(refusal, event)
+        except Exception as error:  # noqa: BLE001 - a bug: the peer learns an incident number, no more
+            event.failed(error)
+            return await self._fault(Refusal(Code.INTERNAL), event)
+
+    async def _fault(self, refusal: Refusal, event: Event) -> bytes:
+        if refusal.code.row.http != 500:
+            raise refusal
+        recorded = await self._record(refusal, event)
+        return self._signer.fault(recorded, event, self._clock())
+
+    async def _record(self, refusal: Refusal, event: Event) -> Refusal:
+        """A refusal of an identified caller is an entry of the exchange log; a stranger's is not (§8.4)."""
+        if event.caller is None:
+            return refusal
+        request = event.request
+        refused = Refused(
+            caller=event.caller.authority,
+            code=refusal.code.row.code,
+            signature=event.caller.verified.signature,
+            operation=request.operation if request else None,
+            legal_context=request.legal_context if request and self._known(request.legal_context) else None,
+            dossier=request.criteria.dossier if request else None,
+            revision=self._rules.agreement.revision,
+        )
+        try:
+            receipt = await self._log.append(entry.refused(refused, event.exchange, self._clock(), self._random))
+        except Refusal as unavailable:  # the fault then says so: no refusal goes unrecorded
+            event.refused(unavailable)
+            return unavailable if unavailable.code.row.http == 500 else Refusal(Code.LOG_UNAVAILABLE)
+        event.log_index = receipt.index
+        return refusal
+
+    def _known(self, context: str) -> bool:
+        """An unknown context is the peer's own text; the log keeps only the agreement's words."""
+        return context in self._rules.agreement.contexts
+
+    async def _ask(
+        self, permitted: Permitted, exchange: ExchangeId, facts: Facts
+    ) -> tuple[Sequence[Answer], Sequence[AuthorityId]]:
+        """All providers at once. One provider's trouble refuses; of several, it makes the reply incomplete."""
+        if not permitted.providers:
+            return [own(facts.register.hub, own_payload(permitted, facts))], []
+        asked = (self._ask_one(provider, permitted, exchange, facts.now) for provider in permitted.providers)
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        answers = [result for result in results if isinstance(result, Answer)]
+        troubles = [result for result in results if isinstance(result, BaseException)]
+        for trouble in troubles:
+            if not answers or not isinstance(trouble, Refusal):
+                raise trouble
+        found = {answer.provider.id for answer in answers}
+        return answers, [provider.id for provider in permitted.providers if provider.id not in found]
+
+    async def _ask_one(
+        self, provider: Authority, permitted: Permitted, exchange: ExchangeId, received: datetime
+    ) -> Answer:
+        rules, request = self._rules, permitted.request
+        ticket = Ticket(str(uuid.UUID(bytes=self._random(16), version=4)))  # a new one for each question
+        question = Question(
+            operation=request.operation,
+            customer=Customer(ticket, self._clock(), rules.register.hub.enterprise),
+            on_behalf=_on_behalf(permitted, exchange, received),
+            legal_context=request.legal_context,
+            criteria=request.criteria,
+        )
+        message = self._signer.question(write_question(question), provider, ticket, self._clock())
+        raw = await self._spokes.ask(provider, message, f"{SERVICE}/{request.operation}")
+        now = self._clock()
+        try:
+            verified = verify(read(raw, rules.limits), rules.window, now)
+        except Refusal as refusal:
+            if refusal.code.row.category not in _UNTRUSTED_ANSWER:
+                raise
+            raise Refusal(Code.PROVIDER_SECURITY) from refusal
+        answered = identify_provider(verified, provider, rules.certificates, rules.register, now)
+        return accept(answered, ticket, permitted, rules.agreement)
+
+
+def _on_behalf(permitted: Permitted, exchange: ExchangeId, received: datetime) -> OnBehalf:
+    requester = permitted.request.caller.authority
+    assert requester.role is not None  # policy.decide refuses a caller without role
+    return OnBehalf(exchange, received, requester.enterprise, requester.role)

@@ -1,0 +1,62 @@
+"""One event per request: the broker fills it, the edge emits it as one line and as metrics.
+
+Only names from closed lists, identifiers that the hub gave, numbers and times: nothing personal, and no
+text that a peer chose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from traceback import extract_tb
+from typing import Literal
+
+from gateway.model import Authority, Caller, Envelope, ExchangeId, Receipt, Released, Request
+from gateway.refusal import Code, Refusal
+
+Stage = Literal["read", "verify", "identify", "admit", "decide", "record", "ask", "release", "sign"]
+
+
+@dataclass(slots=True)
+class Event:
+    """What is known of one request so far. Owned by the coroutine that serves the request."""
+
+    exchange: ExchangeId
+    peer: Authority  # by its TLS certificate
+    size: int  # bytes received
+    envelope: Envelope | None = None
+    caller: Caller | None = None
+    request: Request | None = None
+    code: Code | None = None  # why it was refused
+    outcome: str = "unfinished"  # "released", "incomplete", "refused" or "failed"
+    withheld: int = 0  # fields of the payload that the view withholds
+    log_index: int | None = None  # of the last entry that this exchange left
+    seconds: dict[Stage, float] = field(default_factory=dict)
+    trace: str = ""  # for a bug: exception type and code positions, never its message
+
+    @contextmanager
+    def stage(self, name: Stage) -> Iterator[None]:
+        """Time a stage; a stage entered twice adds up."""
+        start = perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + perf_counter() - start
+
+    def finished(self, released: Released, receipt: Receipt) -> None:
+        """Both commits are made; only signing is left."""
+        self.outcome = "incomplete" if released.unanswered else "released"
+        self.withheld = sum(1 for reason in released.permitted.view.verdicts.values() if reason is not None)
+        self.log_index = receipt.index
+
+    def refused(self, refusal: Refusal) -> None:
+        """A foreseen refusal."""
+        self.outcome, self.code = "refused", refusal.code
+
+    def failed(self, error: Exception) -> None:
+        """A bug. Its message may hold a value that a peer sent; its type and its places cannot."""
+        self.outcome, self.code = "failed", Code.INTERNAL
+        places = (f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in extract_tb(error.__traceback__))
+        self.trace = f"{type(error).__name__} at {' < '.join(reversed(list(places)))}"

@@ -1,0 +1,106 @@
+"""Outgoing messages: replies, faults and questions, built from the model and signed (PROTOCOL §11)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from gateway.agreement import messages
+from gateway.agreement.messages import Customer, Question
+from gateway.broker.event import Event
+from gateway.model import (
+    SERVICE,
+    Addressing,
+    Authority,
+    ExchangeId,
+    Receipt,
+    Released,
+    Request,
+    SoapVersion,
+    Ticket,
+)
+from gateway.refusal import Refusal
+from gateway.soap import fault, names
+from gateway.wss.profile import Window
+from gateway.wss.sign import Header, SigningKey, sign
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """The hub's signing keys by suite; the register says which suite an authority can verify."""
+
+    keys: Mapping[str, SigningKey]
+    hub: Authority
+    window: Window
+
+    def reply(
+        self, released: Released, receipt: Receipt, exchange: ExchangeId, received: datetime, now: datetime
+    ) -> bytes:
+        """The signed response to a released exchange."""
+        request = released.permitted.request
+        verified = request.caller.verified
+        body = messages.write_reply(
+            _echo(request),
+            messages.information_gateway(exchange, received, now, receipt),
+            messages.answered(released.outcome, released.unanswered),
+            released.permitted.view.filtered,
+            released.payload,
+        )
+        headers = _addressing(verified.addressing, f"{SERVICE}/{request.operation}Response", exchange)
+        return self._sign(body, request.caller.authority, verified.version, headers, exchange, now)
+
+    def fault(self, refusal: Refusal, event: Event, now: datetime) -> bytes:
+        """The signed fault, in the version of the request or, for what could not be parsed, SOAP 1.1."""
+        version = event.envelope.version if event.envelope else SoapVersion.V11
+        addressing = event.envelope.addressing if event.envelope else None
+        customer = _customer(event.request) if event.request else None
+        detail = messages.write_fault(refusal, event.exchange, self.hub.enterprise, customer)
+        body = fault.write(refusal, event.exchange, version, detail)
+        headers = _addressing(addressing, fault.action(refusal), event.exchange)
+        return self._sign(body, event.peer, version, headers, event.exchange, now)
+
+    def question(self, body: str, provider: Authority, ticket: Ticket, now: datetime) -> bytes:
+        """A signed request to a provider: SOAP 1.1 without addressing, which every stack reads."""
+        return self._sign(body, provider, SoapVersion.V11, [], ExchangeId(ticket), now)
+
+    def _sign(  # noqa: PLR0913, PLR0917 - every value that differs between the three messages
+        self,
+        body: str,
+        recipient: Authority,
+        version: SoapVersion,
+        headers: list[Header],
+        unique: ExchangeId,
+        now: datetime,
+    ) -> bytes:
+        return sign(
+            body,
+            version=version,
+            key=self.keys[recipient.suite],
+            now=now,
+            lifetime=self.window.reply,
+            unique=unique,
+            addressing=headers,
+        )
+
+
+def _echo(request: Request) -> Question:
+    return Question(request.operation, _customer(request), None, request.legal_context, request.criteria)
+
+
+def _customer(request: Request) -> Customer:
+    return Customer(request.ticket, request.timestamp_sent, request.caller.authority.enterprise)
+
+
+def _addressing(asked: Addressing | None, action: str, exchange: ExchangeId) -> list[Header]:
+    """Addressing headers if the request had them: JAX-WS RI refuses a reply without (soap profile §4.3)."""
+    if asked is None:
+        return []
+    headers = [
+        Header("Action", action),
+        Header("MessageID", f"urn:uuid:{exchange}"),
+        Header("To", names.WSA_ANONYMOUS),
+    ]
+    if asked.message_id is not None:
+        headers.append(Header("RelatesTo", asked.message_id))
+    return headers

@@ -1,0 +1,95 @@
+"""`gateway agreement check` and `show`: does it compile, and who may see what."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from gateway.agreement.load import Agreement, Cell, Group, load_agreement
+from gateway.app import contract_files
+from gateway.model import Role
+
+app = typer.Typer(no_args_is_help=True)
+
+Contracts = Annotated[Path, typer.Option("--contracts", help="Directory with agreement.toml, xsd/ and wsdl/.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+_DEFAULT = Path("contracts")
+
+
+@app.command()
+def check(contracts: Contracts = _DEFAULT, as_json: AsJson = False) -> None:
+    """Compile the agreement with its schemas; every reference must resolve."""
+    agreement = load_agreement(contract_files(contracts))
+    facts = {
+        "id": agreement.id,
+        "revision": agreement.revision,
+        "number": agreement.number,
+        "operations": len(agreement.operations),
+        "contexts": len(agreement.contexts),
+        "groups": len(agreement.groups),
+        "fields": sum(len(group.fields) for group in agreement.groups.values()),
+        "cells": sum(len(group.cells) for group in agreement.groups.values()),
+    }
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2))
+        return
+    for name, value in facts.items():
+        typer.echo(f"{name:<12}{value}")
+
+
+@app.command()
+def show(
+    contracts: Contracts = _DEFAULT,
+    role: Annotated[Role | None, typer.Option("--role", help="Only this role.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the permitted-view matrix: what each role may provide (P) and receive (R) of each field group."""
+    agreement = load_agreement(contract_files(contracts))
+    roles = list(Role) if role is None else [role]
+    if as_json:
+        typer.echo(json.dumps(_matrix(agreement, roles), indent=2))
+        return
+    table = Table("Group", *roles, title=f"{agreement.title}, revision {agreement.number}")
+    for group in agreement.groups.values():
+        cells = (_cell(group, group.cells[one]) for one in roles)
+        table.add_row(f"{group.code} {group.name}", *cells)
+    Console().print(table)
+
+
+def _matrix(agreement: Agreement, roles: list[Role]) -> dict[str, dict[str, dict[str, object]]]:
+    return {
+        group.code: {
+            str(one): {
+                "provide": sorted(group.cells[one].provide),
+                "receive": sorted(group.cells[one].receive),
+                "receive_under": {
+                    context: sorted(fields) for context, fields in group.cells[one].receive_under.items()
+                },
+                "basis": list(group.cells[one].source.basis),
+                "certainty": group.cells[one].source.certainty,
+            }
+            for one in roles
+        }
+        for group in agreement.groups.values()
+    }
+
+
+def _cell(group: Group, cell: Cell) -> str:
+    """`P`, `R`, or `R(number,expiryDate)` where only a part is granted; `R*` adds that contexts grant more."""
+    shown = [
+        f"{letter}{_part(group, fields)}" for letter, fields in (("P", cell.provide), ("R", cell.receive)) if fields
+    ]
+    if cell.receive_under:
+        shown.append("R*")
+    return f"{' '.join(shown) or '-'} [dim]{cell.source.certainty}[/dim]"
+
+
+def _part(group: Group, fields: frozenset[str]) -> str:
+    if fields == frozenset(group.fields):
+        return ""
+    return f"({','.join(sorted(field.partition('.')[2] for field in fields))})"

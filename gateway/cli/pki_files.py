@@ -1,0 +1,120 @@
+"""What `gateway pki` reads and writes, each trouble told as a code, a sentence and a remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Never, TypeVar
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
+from gateway.adapters.pki import ExistsError, write_file
+from gateway.agreement.finding import RegisterError
+from gateway.agreement.register import Register, load_register
+from gateway.identity.certify import Issuer, issue_crl
+from gateway.identity.trust import Trust, TrustError
+from gateway.model import Authority, AuthorityId
+
+T = TypeVar("T")
+
+
+class PkiError(Exception):
+    """What the operator can put right: code, sentence, remedy."""
+
+    def __init__(self, code: str, sentence: str, remedy: str) -> None:
+        super().__init__(f"{code}: {sentence} {remedy}")
+
+
+def fail(code: str, sentence: str, remedy: str) -> Never:
+    raise PkiError(code, sentence, remedy)
+
+
+def written(write: Callable[[], object]) -> None:
+    try:
+        write()
+    except ExistsError as error:
+        fail(
+            "PKI001", f"{error}.", "Nothing is overwritten: name a new place, or remove the old one yourself."
+        )
+    except OSError as error:
+        fail("PKI002", f"{error.filename}: {error.strerror}.", "Name a place that may be written.")
+
+
+def read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        fail(
+            "PKI003", f"{path}: {error.strerror}.", "Name a file that is there; gateway pki init makes a PKI."
+        )
+
+
+def parsed(path: Path, parse: Callable[[bytes], T]) -> T:
+    data = read(path)
+    try:
+        return parse(data)
+    except ValueError:
+        fail("PKI004", f"{path}: not the PEM file that was expected.", "See certs/README.md for the files.")
+
+
+def read_certificate(path: Path) -> x509.Certificate:
+    return parsed(path, x509.load_pem_x509_certificate)
+
+
+def read_list(directory: Path, name: str) -> x509.CertificateRevocationList:
+    return parsed(directory / f"{name}.crl.pem", x509.load_pem_x509_crl)
+
+
+def read_issuer(directory: Path, name: str) -> Issuer:
+    key = parsed(directory / f"{name}.key.pem", lambda data: load_pem_private_key(data, None))
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        fail("PKI004", f"{directory / name}.key.pem: neither RSA nor ECDSA.", "See certs/README.md.")
+    return Issuer(read_certificate(directory / f"{name}.crt.pem"), key)
+
+
+def renew(directory: Path, name: str, now: datetime, revoked: list[int]) -> datetime:
+    renewed = issue_crl(read_issuer(directory, name), now, before=read_list(directory, name), revoke=revoked)
+    path = directory / f"{name}.crl.pem"
+    written(lambda: write_file(path, renewed.public_bytes(Encoding.PEM), replace=True))
+    assert renewed.next_update_utc is not None  # issue_crl sets it
+    return renewed.next_update_utc
+
+
+def serial_and_issuer(directory: Path, text: str) -> tuple[int, str]:
+    """The serial number, and which of the two authorities issued it."""
+    if Path(text).is_file():
+        certificate = read_certificate(Path(text))
+        for name in ("issuing", "root"):
+            if certificate.issuer == read_certificate(directory / f"{name}.crt.pem").subject:
+                return certificate.serial_number, name
+        fail("PKI006", f"{text}: not issued by {directory}.", "Name the directory of its own PKI.")
+    try:
+        return int(text, 16), "issuing"
+    except ValueError:
+        fail("PKI006", f"{text}: neither a file nor a serial number.", "gateway pki show CERT prints it.")
+
+
+def read_register(path: Path) -> Register:
+    try:
+        return load_register(read(path), str(path))
+    except RegisterError as error:
+        fail("PKI008", f"{error}.", "Correct the register.")
+
+
+def holder_of(register: Register, name: str) -> Authority:
+    holder = register.hub if name == register.hub.id else register.by_id.get(AuthorityId(name))
+    if holder is None:
+        known = ", ".join(one.id for one in (register.hub, *register.authorities))
+        fail("PKI008", f"{name}: not in the register.", f"Name one of {known}.")
+    return holder
+
+
+def read_trust(directory: Path) -> Trust:
+    kinds = (["root.crt.pem"], ["issuing.crt.pem"], ["root.crl.pem", "issuing.crl.pem"])
+    try:
+        return Trust.load(*([read(directory / name) for name in names] for names in kinds))
+    except TrustError as error:
+        fail("PKI004", f"{directory}: {error}", "See certs/README.md for the files.")

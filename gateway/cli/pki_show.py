@@ -1,0 +1,81 @@
+"""A certificate in words: the facts that `gateway pki` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from gateway.identity.chain import Trust, Usage, validate
+from gateway.identity.leaf import read_leaf
+from gateway.refusal import Refusal
+
+Facts = Mapping[str, str | list[str] | None]
+
+
+def describe(certificate: x509.Certificate, trust: Trust | None = None, now: datetime | None = None) -> Facts:
+    """What it says, which usages it has the profile of, and, given a PKI and a time, whether it is accepted."""
+    der = certificate.public_bytes(Encoding.DER)
+    usages, flaw, enterprise = _profile(der)
+    facts: dict[str, str | list[str] | None] = {
+        "subject": certificate.subject.rfc4514_string(),
+        "issuer": certificate.issuer.rfc4514_string(),
+        "enterprise": enterprise,
+        "usages": [*usages],
+        "outside_profile": None if usages else flaw,
+        "names": _names(certificate),
+        "key": _key(certificate.public_key()),
+        "serial": f"{certificate.serial_number:x}",
+        "sha256": certificate.fingerprint(SHA256()).hex(),
+        "not_before": certificate.not_valid_before_utc.isoformat(),
+        "not_after": certificate.not_valid_after_utc.isoformat(),
+    }
+    if trust is not None and now is not None and usages:
+        facts["accepted"] = _verdict(der, usages[0], trust, now)
+    return facts
+
+
+def lines(facts: Facts) -> list[str]:
+    """One line for each fact that there is."""
+    texts = {name: ", ".join(one) if isinstance(one, list) else one for name, one in facts.items()}
+    return [f"{name:<16}{text}" for name, text in texts.items() if text]
+
+
+def _profile(der: bytes) -> tuple[list[Usage], str | None, str | None]:
+    """The usages that it fits; else the first flaw as a signing certificate."""
+    usages: list[Usage] = []
+    flaw = enterprise = None
+    for usage in Usage:
+        try:
+            enterprise = str(read_leaf(der, usage).enterprise)
+        except Refusal as refusal:
+            flaw = flaw or refusal.about
+        else:
+            usages.append(usage)
+    return usages, flaw, enterprise
+
+
+def _verdict(der: bytes, usage: Usage, trust: Trust, now: datetime) -> str:
+    try:
+        validated = validate(der, usage, trust, now)
+    except Refusal as refusal:
+        return f"no: {refusal}"
+    return f"until {validated.valid_until.isoformat()}"
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [str(one.value) for one in names]
+
+
+def _key(key: object) -> str:
+    if isinstance(key, rsa.RSAPublicKey):
+        return f"RSA {key.key_size}"
+    return f"ECDSA {key.curve.name}" if isinstance(key, ec.EllipticCurvePublicKey) else "another kind"

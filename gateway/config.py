@@ -1,0 +1,129 @@
+"""Deployment settings: one TOML file → frozen values, unknown keys refused.
+
+Settings say where things are and how much may be used; legal terms stand in the agreement. Paths are
+relative to the settings file. deploy/gateway.toml shows every setting with its default and its unit; a
+test holds that file, this module and PROTOCOL.md's annex together.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(gt=0, le=3600)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class ConfigError(Exception):
+    """The settings cannot be used. `code` is stable; the message names file and setting, then the remedy."""
+
+    def __init__(self, code: str, message: str, remedy: str) -> None:
+        super().__init__(f"{code}: {message} {remedy}")
+        self.code = code
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of the settings file."""
+
+
+class Listen(_Section, frozen=True, kw_only=True):
+    """[listen]: where the hub is reached."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8443  # signed SOAP over mutual TLS; 0 takes a free one
+    operations_port: Port = 9464  # /metrics, /healthz, /readyz in plain HTTP: keep it inside
+    public_url: str  # what WSDLs say, and what wsa:To must name
+
+
+class Contracts(_Section, frozen=True, kw_only=True):
+    """[contracts]: the protocol agreement and who takes part."""
+
+    directory: Path  # holds agreement.toml, xsd/ and wsdl/
+    register: Path
+
+
+class Keys(_Section, frozen=True, kw_only=True):
+    """[keys]: private keys and certificates of the hub, PEM files."""
+
+    tls_certificate: Path  # with the issuing chain behind it
+    tls_key: Path
+    sign_rsa_certificate: Path
+    sign_rsa_key: Path
+    sign_ec_certificate: Path
+    sign_ec_key: Path
+    log_key: Path  # Ed25519: signs checkpoints of the exchange log
+
+
+class TrustFiles(_Section, frozen=True, kw_only=True):
+    """[trust]: whose certificates are believed."""
+
+    anchors: list[Path]
+    intermediates: list[Path]
+    crls: list[Path]  # one for every issuer of a chain; without it nothing of that issuer is accepted
+
+
+class LogSettings(_Section, frozen=True, kw_only=True):
+    """[log]: the exchange log and dossier directory."""
+
+    store: Path  # one SQLite file, on a disk of its own if possible
+    origin: str  # the log's name in checkpoints, a schema-less URL
+
+
+class LimitSettings(_Section, frozen=True, kw_only=True):
+    """[limits]: what one message or peer may use."""
+
+    message_bytes: Count = 16 * 1024 * 1024
+    body_seconds: Seconds = 20.0  # from headers to the last byte of a request
+    provider_seconds: Seconds = 15.0  # from connecting to the last byte of an answer
+    provider_connections: Count = 64  # at once, per provider
+    in_flight: Count = 512  # exchanges at once; beyond that callers are told to come back
+
+
+class Settings(_Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    listen: Listen
+    contracts: Contracts
+    keys: Keys
+    trust: TrustFiles
+    log: LogSettings
+    limits: LimitSettings = LimitSettings()
+    test_numbers: bool = False  # accept identifiers of the test range, which no person can have
+
+
+def load(path: Path) -> Settings:
+    """Read a settings file. Raises ConfigError."""
+    try:
+        settings = msgspec.toml.decode(path.read_bytes(), type=Settings, dec_hook=_decode)
+    except OSError as error:
+        raise ConfigError("CFG001", f"{path}: {error.strerror}.", "Name an existing settings file.") from error
+    except msgspec.DecodeError as error:  # ValidationError, with its path, is one of these
+        raise ConfigError("CFG002", f"{path}: {error}.", "See deploy/gateway.toml for every setting.") from error
+    return _absolute(settings, path.resolve().parent)
+
+
+def _decode(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(kind)
+
+
+def _absolute(section: Settings, base: Path) -> Settings:
+    """The same settings with every path made absolute."""
+
+    def resolve(value: object) -> object:
+        if isinstance(value, Path):
+            return base / value
+        if isinstance(value, list):
+            return [resolve(item) for item in value]
+        if isinstance(value, _Section):
+            return type(value)(**{name: resolve(getattr(value, name)) for name in value.__struct_fields__})
+        return value
+
+    resolved = resolve(section)
+    assert isinstance(resolved, Settings)
+    return resolved

@@ -1,0 +1,53 @@
+"""Operational logging: one JSON line per request on standard error. Not the exchange log, which is evidence.
+
+A line holds closed words, the hub's own identifiers, sizes and times: nothing personal, nothing that a
+peer wrote.
+"""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+import structlog
+
+from gateway.broker.event import Event
+from gateway.refusal import Refusal
+
+
+class OperationalLog:
+    """Writes to `stream`. Owned by the application."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._logger = structlog.wrap_logger(
+            structlog.WriteLogger(stream),
+            processors=[
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.JSONRenderer(),  # ASCII: no line can be split or recoloured (L01, L02)
+            ],
+        )
+
+    def note(self, event: str, **facts: str | float) -> None:
+        """A fact of the hub's own life: started, stopping, log unavailable."""
+        self._logger.info(event, **facts)
+
+    def emit(self, event: Event) -> None:
+        """The one line of a finished request."""
+        request = event.request
+        self._logger.info(
+            "exchange",
+            exchange=event.exchange,
+            peer=event.peer.id,
+            operation=request.operation if request else None,
+            outcome=event.outcome,
+            code=event.code.row.code if event.code else None,
+            label=event.code.row.label if event.code else None,
+            log_index=event.log_index,
+            bytes=event.size,
+            withheld=event.withheld,
+            ms={stage: round(seconds * 1000, 3) for stage, seconds in event.seconds.items()},
+            **({"trace": event.trace} if event.trace else {}),
+        )
+
+    def refused_on_the_wire(self, refusal: Refusal) -> None:
+        """A bare HTTP refusal."""
+        self._logger.info("refused", code=refusal.code.row.code, label=refusal.code.row.label)

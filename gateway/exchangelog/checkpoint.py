@@ -1,0 +1,67 @@
+"""Checkpoints (C2SP tlog-checkpoint): the signed size and root of a log."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.merkle import EMPTY_ROOT, HASH_SIZE
+from gateway.exchangelog.note import Note, Signer, Verifier, base64, open_note, unbase64
+
+DECIMAL = re.compile(r"0|[1-9]\d{0,18}", re.ASCII)  # no leading zero, below 2**63 but for the check below
+MAX_SIZE = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a log commits itself to. Our own carry no extension lines; those of others are kept, unread."""
+
+    origin: str
+    size: int
+    root: bytes
+    extensions: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        lines = (self.origin, str(self.size), base64(self.root), *self.extensions)
+        return "".join(f"{line}\n" for line in lines)
+
+    @classmethod
+    def parse(cls, text: str) -> Checkpoint:
+        """The form alone. Raises `ProofError`."""
+        lines = text.split("\n")
+        if len(lines) < 4 or lines.pop() or not all(lines):
+            raise ProofError(Flaw.CHECKPOINT_FORM, "lines")
+        origin, size, root, *extensions = lines
+        found = cls(
+            origin,
+            decimal(size, Flaw.CHECKPOINT_FORM),
+            unbase64(root, Flaw.CHECKPOINT_FORM),
+            tuple(extensions),
+        )
+        if len(found.root) != HASH_SIZE or (found.size == 0 and found.root != EMPTY_ROOT):
+            raise ProofError(Flaw.CHECKPOINT_FORM, "root")
+        return found
+
+
+def sign_checkpoint(size: int, root: bytes, signer: Signer) -> bytes:
+    """The origin is the key's name. A size is signed once only: whoever calls this keeps that promise."""
+    text = Checkpoint(signer.name, size, root).text
+    return Note(text, (signer.sign(text),)).serialise()  # of sound form: the signer's name was checked
+
+
+def open_checkpoint(data: bytes, verifier: Verifier) -> Checkpoint:
+    """The checkpoint of the log that the key names, its signature verified. Raises `ProofError`."""
+    checkpoint = Checkpoint.parse(open_note(data, (verifier,)).text)
+    # The key signs for its own log only: a checkpoint of another origin under this key is no evidence.
+    if checkpoint.origin != verifier.name:
+        raise ProofError(Flaw.ORIGIN)
+    return checkpoint
+
+
+def decimal(text: str, flaw: Flaw) -> int:
+    """ASCII decimal without leading zeros, below 2**63. Raises `ProofError`."""
+    if DECIMAL.fullmatch(text) is None or int(text) > MAX_SIZE:
+        raise ProofError(flaw, "number")
+    return int(text)

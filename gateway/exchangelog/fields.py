@@ -1,0 +1,230 @@
+"""Field records: which fields were released or withheld, provable one by one, without their values.
+
+A record is `["r", path, digest]` or `["w", path, reason]`; an RFC 6962 tree over the records, sorted by
+path, gives the root that stands in the entry. A digest is that of an RFC 9901 disclosure, so that common
+tools can recompute it. There is no commitment to withheld values: nobody needs to open one, and a leaked
+seed would let them be guessed. The vector of released and withheld is a function of policy alone.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import rfc8785
+
+from gateway.exchangelog import merkle
+from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.merkle import HASH_SIZE
+
+if TYPE_CHECKING:
+    from gateway.model import View
+
+SALT_SIZE = 16  # bytes; RFC 9901 §4.2.1 recommends 128 bits
+SEED_SIZE = 32  # bytes
+BLOCK = 64  # bytes; SHA-256's block, for HMAC (RFC 2104)
+_INNER_PAD, _OUTER_PAD = bytes(byte ^ 0x36 for byte in range(256)), bytes(byte ^ 0x5C for byte in range(256))
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_quote = json.encoder.encode_basestring  # JSON string as RFC 8785 writes it; a test compares the two
+
+
+def base64url(data: bytes) -> bytes:
+    """RFC 4648 §5 without padding."""
+    return b2a_base64(data, newline=False).translate(_URL_SAFE, b"=")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRecord:
+    """One leaf path of the payload. Exactly one of `digest` (released) and `reason` (withheld) is set."""
+
+    path: str
+    digest: str | None
+    reason: str | None
+
+    @property
+    def canonical(self) -> bytes:
+        if self.digest is not None:
+            return rfc8785.dumps(["r", self.path, self.digest])
+        return rfc8785.dumps(["w", self.path, self.reason])
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """What an entry keeps of its released values: the root, and the digests in the order of the paths."""
+
+    root: bytes
+    digests: bytes
+
+
+class Salts:
+    """salt(name) = HMAC-SHA256(seed, name)[:16], with the key schedule done once."""
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, seed: bytes) -> None:
+        if len(seed) != SEED_SIZE:
+            raise ValueError("a seed has 32 bytes")
+        key = seed.ljust(BLOCK, b"\0")
+        self._inner = sha256(key.translate(_INNER_PAD))
+        self._outer = sha256(key.translate(_OUTER_PAD))
+
+    def of(self, name: bytes) -> bytes:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(name)
+        outer.update(inner.digest())
+        return outer.digest()[:SALT_SIZE]
+
+
+def disclosure(salt: bytes, name: str, value: object) -> bytes:
+    """RFC 9901 §4.2.1 with the JSON in canonical form."""
+    return base64url(rfc8785.dumps([base64url(salt).decode(), name, value]))  # type: ignore[list-item] # JSON values
+
+
+def verify_disclosure(disclosed: bytes, record: FieldRecord) -> list[str] | None:
+    """The value that a released record commits to, None when it was absent. Raises `ProofError`."""
+    if record.digest is None or base64url(sha256(disclosed).digest()).decode() != record.digest:
+        raise ProofError(Flaw.DISCLOSURE, "digest")
+    try:
+        _, path, value = json.loads(urlsafe_b64decode(disclosed + b"=" * (-len(disclosed) % 4)))
+    except (ValueError, TypeError, RecursionError):
+        raise ProofError(Flaw.DISCLOSURE, "form") from None
+    if path != record.path or not (value is None or isinstance(value, list)):
+        raise ProofError(Flaw.DISCLOSURE, "path")
+    return value
+
+
+def fields_root(records: Sequence[FieldRecord]) -> bytes:
+    """The plain definition; `FieldPlan` computes the same, faster."""
+    ordered = sorted(records, key=lambda record: record.path)
+    return merkle.root([merkle.leaf_hash(record.canonical) for record in ordered])
+
+
+@dataclass(frozen=True, slots=True)
+class _Released:
+    """The constant parts of a released path: of its disclosure (after the salt) and of its record."""
+
+    position: int  # among all paths
+    path: str
+    name: bytes
+    disclosed: bytes
+    record: bytes
+
+
+class FieldPlan:
+    """All of a view's field records that does not depend on the exchange, computed once.
+
+    `vector` is the canonical list of `[path]` (released) and `[path, reason]` (withheld), sorted by path;
+    a store keeps it once per `vector_hash`, and with an entry only the digests.
+    """
+
+    __slots__ = ("_hashes", "_reasons", "_released", "vector", "vector_hash")
+
+    def __init__(self, verdicts: Mapping[str, str | None]) -> None:
+        paths = sorted(verdicts)
+        self._reasons = tuple((path, verdicts[path]) for path in paths)
+        self.vector = rfc8785.dumps(
+            [[path] if reason is None else [path, reason] for path, reason in self._reasons]
+        )
+        self.vector_hash = sha256(self.vector).digest()
+        self._released = tuple(
+            _released(position, path)
+            for position, (path, reason) in enumerate(self._reasons)
+            if reason is None
+        )
+        # A template: withheld records have their leaf hash, released ones get theirs in each exchange.
+        self._hashes = [
+            b"" if reason is None else merkle.leaf_hash(FieldRecord(path, None, reason).canonical)
+            for path, reason in self._reasons
+        ]
+
+    @classmethod
+    def parse(cls, vector: bytes) -> FieldPlan:
+        """The plan of a stored vector. Raises `ProofError`."""
+        try:
+            verdicts = dict(_verdict(item) for item in json.loads(vector))
+            plan = cls(verdicts)
+        except (ValueError, TypeError, RecursionError, rfc8785.CanonicalizationError):
+            raise ProofError(Flaw.FIELD_FORM) from None
+        if plan.vector != vector:
+            raise ProofError(Flaw.FIELD_FORM, "not canonical")
+        return plan
+
+    def __len__(self) -> int:
+        return len(self._reasons)
+
+    def commit(self, values: Mapping[str, tuple[str, ...]], seed: bytes) -> Commitment:
+        """Digests and root for the values of one exchange: every released path, () when absent."""
+        if len(values) != len(self._released):
+            raise ValueError("values of other paths than the view releases")
+        salts = Salts(seed)
+        digests: list[bytes] = []
+        for one in self._released:
+            texts = values[one.path]
+            value = ("[" + ",".join(map(_quote, texts)) + "]").encode() if texts else b"null"
+            text = b'["' + base64url(salts.of(one.name)) + one.disclosed + value + b"]"
+            digests.append(sha256(base64url(text)).digest())
+        return Commitment(self._root(digests), b"".join(digests))
+
+    def root(self, digests: bytes) -> bytes:
+        """The root over stored digests. Raises `ProofError`."""
+        return self._root(self._split(digests))
+
+    def records(self, digests: bytes) -> tuple[FieldRecord, ...]:
+        """The field records of an entry, sorted by path. Raises `ProofError`."""
+        each = iter(self._split(digests))
+        return tuple(
+            FieldRecord(path, base64url(next(each)).decode(), None)
+            if reason is None
+            else FieldRecord(path, None, reason)
+            for path, reason in self._reasons
+        )
+
+    def _split(self, digests: bytes) -> list[bytes]:
+        if len(digests) != HASH_SIZE * len(self._released):
+            raise ProofError(Flaw.FIELD_FORM, "digests")
+        return [digests[at : at + HASH_SIZE] for at in range(0, len(digests), HASH_SIZE)]
+
+    def _root(self, digests: Sequence[bytes]) -> bytes:
+        hashes = self._hashes.copy()
+        for one, digest in zip(self._released, digests, strict=True):
+            hashes[one.position] = sha256(one.record + base64url(digest) + b'"]').digest()
+        return merkle.root(hashes)
+
+
+class FieldPlans:
+    """Plans by view: the agreement makes each view once and hands it out again, so identity is enough.
+
+    Its owner keeps it for as long as it likes; it holds at most `limit` plans and drops the oldest.
+    """
+
+    def __init__(self, limit: int = 512) -> None:
+        self._limit = limit
+        self._plans: dict[View, FieldPlan] = {}
+
+    def of(self, view: View) -> FieldPlan:
+        plan = self._plans.get(view)
+        if plan is None:
+            if len(self._plans) >= self._limit:
+                del self._plans[next(iter(self._plans))]
+            plan = self._plans[view] = FieldPlan(view.verdicts)
+        return plan
+
+
+def _released(position: int, path: str) -> _Released:
+    quoted = rfc8785.dumps(path)
+    # merkle.leaf_hash's prefix stands before the record, to hash both in one call.
+    return _Released(position, path, path.encode(), b'",' + quoted + b",", b'\x00["r",' + quoted + b',"')
+
+
+def _verdict(item: object) -> tuple[str, str | None]:
+    match item:
+        case [str(path)]:
+            return path, None
+        case [str(path), str(reason)]:
+            return path, reason
+    raise ValueError

@@ -1,0 +1,108 @@
+"""What can be wrong with evidence: one closed list of codes, one table, one exception.
+
+Refusals (`gateway.refusal`) are answers to a peer; flaws are told to an officer who checks the log. A code
+never changes its meaning. Sentences may be reworded; they are courtesy, the code is the contract.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Final
+
+
+class Level(StrEnum):
+    """FAILURE: the evidence does not hold. NOTICE: it holds, and an officer should know."""
+
+    FAILURE = "failure"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True, slots=True)
+class FlawRow:
+    """One row of the table of flaws."""
+
+    code: str
+    sentence: str
+    remedy: str
+    level: Level = Level.FAILURE
+
+
+# fmt: off
+_row = FlawRow
+_DAMAGED = "Keep the file as it is, compare it with a backup and a pinned checkpoint, and report the incident."
+_FETCH = "Fetch it again from its source; if it stays wrong, report the incident."
+
+
+class Flaw(Enum):
+    """Every way in which evidence can fail to hold."""
+
+    # Merkle tree (RFC 9162 §2.1).
+    HASH_LENGTH = _row("LOG101", "A hash is not 32 bytes long.", _FETCH)
+    RANGE = _row("LOG102", "The index or size lies outside the tree.", "Ask for an index below the size of the checkpoint.")
+    PROOF_LENGTH = _row("LOG103", "The proof has too few or too many hashes for this index and size.", _FETCH)
+    ROOT = _row("LOG104", "The proof does not lead to the root.", _DAMAGED)
+
+    # C2SP texts.
+    NOTE_FORM = _row("LOG201", "The signed note is malformed.", _FETCH)
+    KEY_FORM = _row("LOG202", "The verification key is malformed.", "Take the key (one line, name+id+key) from the operator by a second channel.")
+    SIGNATURE = _row("LOG203", "A signature that names the known key does not verify.", _DAMAGED)
+    UNSIGNED = _row("LOG204", "No signature of the known key is present.", "Check that key and checkpoint belong to the same log.")
+    CHECKPOINT_FORM = _row("LOG205", "The checkpoint is malformed.", _FETCH)
+    ORIGIN = _row("LOG206", "The checkpoint belongs to another log.", "Check that key, origin and checkpoint belong to the same log.")
+    PROOF_FORM = _row("LOG207", "The proof file is malformed.", _FETCH)
+    TILE_PATH = _row("LOG208", "The path names no resource of a tiled log.", "See PROTOCOL §10 for the paths.")
+
+    # Entries and field records.
+    ENTRY_FORM = _row("LOG301", "The entry does not have the closed form of the exchange log.", _DAMAGED)
+    FIELD_FORM = _row("LOG302", "The field records are malformed.", _DAMAGED)
+    DISCLOSURE = _row("LOG303", "The disclosure does not belong to the field record.", "Use the salt, path and value exactly as they were handed over.")
+
+    # Findings about a whole log.
+    HEAD = _row("LOG401", "The stored head and the signed checkpoint differ.", _DAMAGED)
+    MISSING = _row("LOG402", "An entry below the size of the tree is missing.", _DAMAGED)
+    SURPLUS = _row("LOG403", "The store holds entries, or tiles, beyond the size of the tree.", _DAMAGED)
+    ALTERED = _row("LOG404", "The entry is not the one whose hash is in the tree.", _DAMAGED)
+    COLUMN = _row("LOG405", "A lookup column differs from the entry beside it.", _DAMAGED)
+    TILE = _row("LOG406", "A tile is missing or differs from the tree.", _DAMAGED)
+    TREE = _row("LOG407", "The tiles do not add up to the root of the checkpoint.", _DAMAGED)
+    FIELDS = _row("LOG408", "The field records do not add up to the root in the entry.", _DAMAGED)
+    CLAIM = _row("LOG409", "A ticket is used twice, or stands beside an entry that may have none, or is missing.", _DAMAGED)
+    PAIRING = _row("LOG410", "The entries of one exchange do not belong together.", _DAMAGED)
+    OUTCOME_UNKNOWN = _row("LOG411", "The request was forwarded and no response is recorded: outcome unknown.", "Ask the provider; the exchange may be running still, or the gateway stopped in the middle.", Level.NOTICE)
+    SEED = _row("LOG412", "The seed of an entry is missing although no erasure is recorded.", _DAMAGED)
+    ROLLBACK = _row("LOG413", "The log does not extend the pinned checkpoint.", "Do not append. Keep both checkpoints as evidence and report the incident.")
+
+    # The store.
+    UNREADABLE = _row("LOG501", "The store cannot be opened or read.", "Check the path and its permissions, and that it is a store of this gateway.")
+    LIBRARY = _row("LOG502", "The SQLite library is older than 3.51.3, which may corrupt a log in WAL mode.", "Install the locked dependencies; apsw brings a current SQLite.")
+    ABSENT = _row("LOG503", "There is no such entry.", "List the entries with: gateway log list")
+    KEY_MISSING = _row("LOG504", "No verification key was given.", "Give the log's key with --config, --vkey or --vkey-file.")
+    PLACE_MISSING = _row("LOG505", "No log was named.", "Name it with --store FILE or --config FILE.")
+    # fmt: on
+
+    @property
+    def row(self) -> FlawRow:
+        return self.value
+
+
+class ProofError(Exception):
+    """Evidence that does not hold. `about` narrows the sentence: an index, a key, a path."""
+
+    def __init__(self, flaw: Flaw, about: str = "") -> None:
+        super().__init__(f"{flaw.row.code} {flaw.row.sentence}" + (f" ({about})" if about else ""))
+        self.flaw: Final = flaw
+        self.about: Final = about
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that a check of a whole log has found."""
+
+    flaw: Flaw
+    index: int | None = None  # the entry concerned
+    about: str = ""
+
+    @property
+    def fails(self) -> bool:
+        return self.flaw.row.level is Level.FAILURE

@@ -1,0 +1,76 @@
+"""Proof files (C2SP tlog-proof): that an entry is in a log, to be checked offline.
+
+`extra` carries the entry itself. The format does not authenticate it, and need not: its hash is the leaf
+that the proof starts from, so another entry leads to another root.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.exchangelog import merkle
+from gateway.exchangelog.checkpoint import Checkpoint, decimal, open_checkpoint
+from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.merkle import HASH_SIZE
+from gateway.exchangelog.note import MAX_NOTE, Verifier, base64, parse_note, unbase64
+
+HEADER = "c2sp.org/tlog-proof@v1"
+SUFFIX = ".tlog-proof"
+MAX_HASHES = 63  # a tree of 2**63 entries
+
+
+@dataclass(frozen=True, slots=True)
+class TlogProof:
+    """Index, inclusion proof (the leaf's sibling first) and the checkpoint verbatim."""
+
+    index: int
+    hashes: tuple[bytes, ...]
+    checkpoint: bytes
+    extra: bytes | None = None
+
+    def serialise(self) -> bytes:
+        extra = [] if self.extra is None else [f"extra {base64(self.extra)}"]
+        lines = [HEADER, *extra, f"index {self.index}", *map(base64, self.hashes)]
+        return "".join(f"{line}\n" for line in lines).encode("ascii") + b"\n" + self.checkpoint
+
+    @classmethod
+    def parse(cls, data: bytes) -> TlogProof:
+        """The form alone. Raises `ProofError`."""
+        if len(data) > 2 * MAX_NOTE:
+            raise ProofError(Flaw.PROOF_FORM, "too large")
+        head, separator, checkpoint = data.partition(b"\n\n")
+        try:
+            lines = head.decode("ascii").split("\n")
+        except UnicodeDecodeError:
+            raise ProofError(Flaw.PROOF_FORM, "not ASCII") from None
+        if not separator or lines[0] != HEADER:
+            raise ProofError(Flaw.PROOF_FORM, "header")
+        extra = _extra(lines)
+        if len(lines) < 2 or not lines[1].startswith("index "):
+            raise ProofError(Flaw.PROOF_FORM, "index")
+        index = decimal(lines[1].removeprefix("index "), Flaw.PROOF_FORM)
+        parse_note(checkpoint)
+        return cls(index, _hashes(lines[2:]), checkpoint, extra)
+
+    def verify(self, entry: bytes, verifier: Verifier) -> Checkpoint:
+        """The checkpoint under which the entry stands at `index`. Raises `ProofError`."""
+        checkpoint = open_checkpoint(self.checkpoint, verifier)
+        leaf = merkle.leaf_hash(entry)
+        merkle.verify_inclusion(self.index, checkpoint.size, leaf, self.hashes, checkpoint.root)
+        return checkpoint
+
+
+def _extra(lines: list[str]) -> bytes | None:
+    """Takes the optional second line away."""
+    if len(lines) < 2 or not lines[1].startswith("extra "):
+        return None
+    return unbase64(lines.pop(1).removeprefix("extra "), Flaw.PROOF_FORM)
+
+
+def _hashes(lines: list[str]) -> tuple[bytes, ...]:
+    if len(lines) > MAX_HASHES:
+        raise ProofError(Flaw.PROOF_FORM, "too many hashes")
+    hashes = tuple(unbase64(line, Flaw.PROOF_FORM) for line in lines)
+    if any(len(one) != HASH_SIZE for one in hashes):
+        raise ProofError(Flaw.HASH_LENGTH)
+    return hashes

@@ -1,0 +1,72 @@
+"""Which authority stands behind a certificate, and whether it may speak here (PROTOCOL §5).
+
+An authority is known by the legal identity that a trusted issuer certified, never by what a message says of
+itself (attack I03), by a subject string or by an address. Its role comes from the register alone.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from gateway.agreement.register import Register
+from gateway.identity.chain import Certificates, Usage
+from gateway.model import Authority, Caller, Enterprise, Verified
+from gateway.refusal import Code, Refusal
+
+
+def recognise(
+    der: bytes, usage: Usage, certificates: Certificates, register: Register, now: datetime
+) -> Authority:
+    """The authority, or the hub, at the other end of a TLS connection.
+
+    Asked for every request, since a connection may outlive a certificate (attack I06).
+    Raises Refusal: STRANGER, whatever is wrong with the certificate.
+    """
+    try:
+        enterprise = certificates.validate(der, usage, now).enterprise
+    except Refusal as refusal:
+        raise Refusal(Code.STRANGER, refusal.about) from refusal
+    authority = _known(register, enterprise)
+    if authority is None:
+        raise Refusal(Code.STRANGER)
+    return authority
+
+
+def identify(
+    verified: Verified, peer: Authority, certificates: Certificates, register: Register, now: datetime
+) -> Caller:
+    """The authority that signed a request: it is the TLS peer, it is known and it is not suspended.
+
+    Raises Refusal: CERTIFICATE, AUTHORITY_UNKNOWN, SUSPENDED, IDENTITIES_DIFFER.
+    """
+    enterprise = certificates.validate(verified.certificate, Usage.SIGNING, now).enterprise
+    authority = _known(register, enterprise)
+    if authority is None or authority.id == register.hub.id:  # our own message sent back to us: attack K26
+        raise Refusal(Code.AUTHORITY_UNKNOWN)
+    if not authority.active:  # attack I08
+        raise Refusal(Code.SUSPENDED)
+    if authority.id != peer.id:  # attacks I01, I02: another unit of one legal person is another authority
+        raise Refusal(Code.IDENTITIES_DIFFER)
+    return Caller(authority, verified)
+
+
+def identify_provider(
+    verified: Verified, expected: Authority, certificates: Certificates, register: Register, now: datetime
+) -> Caller:
+    """The provider that signed an answer: the very one that was asked (attack K27).
+
+    Raises Refusal: PROVIDER_IDENTITY, whatever is wrong with the certificate.
+    """
+    try:
+        enterprise = certificates.validate(verified.certificate, Usage.SIGNING, now).enterprise
+    except Refusal as refusal:
+        raise Refusal(Code.PROVIDER_IDENTITY, refusal.about) from refusal
+    authority = _known(register, enterprise)
+    if authority is None or not authority.active or authority.id != expected.id:
+        raise Refusal(Code.PROVIDER_IDENTITY)
+    return Caller(authority, verified)
+
+
+def _known(register: Register, enterprise: Enterprise) -> Authority | None:
+    """The register finds the hub by no lookup, so it is named here."""
+    return register.hub if enterprise == register.hub.enterprise else register.by_enterprise(enterprise)

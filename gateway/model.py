@@ -1,0 +1,262 @@
+"""Vocabulary: roles, identifiers, and the stage types that an exchange passes through.
+
+Every type here is a plain frozen value. Each stage type is constructed in exactly one module (named in
+its docstring), so that holding one is proof that its check was made; `tests/test_stages.py` enforces it.
+Rules live elsewhere: this module decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING, NewType
+
+if TYPE_CHECKING:
+    from lxml.etree import _Element as Element
+
+# Distinct types for what must not be swapped.
+AuthorityId = NewType("AuthorityId", str)  # the register's key, e.g. "BRUSSELS"
+ExchangeId = NewType("ExchangeId", str)  # UUID given by the hub: `ticketGateway`
+Ticket = NewType("Ticket", str)  # given by the caller, unique per authority: the replay key
+DossierNumber = NewType("DossierNumber", str)  # "WIB-2026-0000001-39"
+LegalContext = NewType("LegalContext", str)  # "WIB:WORK_DECISION"
+OperationName = NewType("OperationName", str)  # "consultDossier"
+FieldId = NewType("FieldId", str)  # field group, dot, field: "G08.number"
+
+SERVICE = "http://workinginbelgium.be/intf/ExchangeService/v1"
+COMMON = "http://workinginbelgium.be/types/Common/v1"
+DOSSIER = "http://workinginbelgium.be/types/Dossier/v1"
+MARKS = "http://workinginbelgium.be/types/Agreement/v1"
+PREFIX: Mapping[str, str] = {SERVICE: "s", COMMON: "c", DOSSIER: "d"}
+
+
+class Role(StrEnum):
+    """Capacity (KSZ: hoedanigheid) in which an authority acts; columns of the permitted-view matrix."""
+
+    PLAT = "PLAT"  # platform: front office, speaks for the applicant
+    REG = "REG"  # competent region or German-speaking Community
+    OE = "OE"  # Immigration Office
+    CONS = "CONS"  # consular post
+    MUN = "MUN"  # municipality
+    NSSO = "NSSO"  # social security, kept apart from the platform
+
+
+class SoapVersion(Enum):
+    """SOAP version of a message; a reply is in its request's version."""
+
+    V11 = "http://schemas.xmlsoap.org/soap/envelope/"
+    V12 = "http://www.w3.org/2003/05/soap-envelope"
+
+
+class Outcome(StrEnum):
+    """KSZ `status/value` of a reply."""
+
+    DATA_FOUND = "DATA_FOUND"
+    NO_DATA_FOUND = "NO_DATA_FOUND"
+    NO_RESULT = "NO_RESULT"
+
+
+@dataclass(frozen=True, slots=True)
+class Enterprise:
+    """Legal identity: KBO/CBE number and, where one legal person plays two parts, the unit."""
+
+    cbe: str  # ten digits
+    unit: str | None = None  # subject's organizationalUnitName, e.g. "PLATFORM"
+
+    def __str__(self) -> str:
+        return self.cbe if self.unit is None else f"{self.cbe}/{self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """One line of the register of authorities. `role` is None for the hub itself."""
+
+    id: AuthorityId
+    name: str
+    role: Role | None
+    enterprise: Enterprise
+    endpoint: str | None  # URL of its provider service, None if it only asks
+    tls_name: str  # DNS name that its TLS certificate must carry
+    suite: str  # signature suite of replies to it: "rsa-sha256" or "ecdsa-sha256"
+    signed_addressing: bool  # WS-Addressing headers must be signed
+    active: bool  # False: suspended, refused at once
+    region: str | None = None  # REG: the region's code; MUN: its region
+    nis: str | None = None  # MUN: NIS code of the municipality
+    post: str | None = None  # CONS: code of the post
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # compared by identity: a node is its place
+class Node:
+    """One element of the contract at its place in a message: the compiled form of an `xs:element`."""
+
+    name: str
+    namespace: str
+    path: str  # from the payload down, "dossier/travelDocument/number"
+    field: FieldId | None  # None: structural
+    repeated: bool
+    children: tuple[Node, ...]  # empty: carries text
+
+
+@dataclass(frozen=True, slots=True)
+class Addressing:
+    """WS-Addressing headers that a reply needs; trusted for nothing else (PROTOCOL §4)."""
+
+    message_id: str | None
+    action: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A well-formed, bounded SOAP message with the profile's skeleton. Made by `soap.envelope` only.
+
+    Nothing in it is trusted: only `wss.verify` may read it.
+    """
+
+    version: SoapVersion
+    header: Element
+    body: Element
+    security: Element
+    addressing: Addressing | None
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The bytes that were signed and the key that signed them. Made by `wss.verify` only."""
+
+    version: SoapVersion
+    body: bytes  # exclusive C14N of soap:Body, exactly the bytes that were digested
+    certificate: bytes  # DER of the token that verified
+    signature: bytes  # SignatureValue
+    created: datetime
+    addressing: Addressing | None
+    addressing_signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authority whose TLS and signing certificates agree. Made by `identity.authority` only."""
+
+    authority: Authority
+    verified: Verified
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """What is asked about. Every member is a schema-valid identifier with correct check digits."""
+
+    dossier: DossierNumber | None
+    source: Role | None = None  # the role whose file is consulted
+    ssin: str | None = None
+    document_reference: str | None = None
+    document_type: str | None = None
+    document_sha256: str | None = None  # 64 lower-case hexadecimal digits
+    echo: str | None = None
+    operation: OperationName | None = None  # checkAccessControl: the operation asked about
+    period_start: str | None = None
+    period_end: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A known operation with a schema-valid Body and a complete header. Made by `agreement.admit` only."""
+
+    caller: Caller
+    operation: OperationName
+    ticket: Ticket
+    timestamp_sent: datetime
+    legal_context: LegalContext
+    criteria: Criteria
+
+
+@dataclass(frozen=True, slots=True)
+class Inscription:
+    """One line of the dossier directory: an authority plays a role in a dossier from `since` until `until`."""
+
+    authority: AuthorityId
+    role: Role
+    since: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DossierScope:
+    """What the dossier directory knows of one dossier; no content. `status` is a machine state."""
+
+    dossier: DossierNumber
+    permit_type: str
+    procedure: str
+    status: str
+    status_since: datetime
+    inscriptions: tuple[Inscription, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # compared by identity: one object per compiled view
+class View:
+    """The permitted view of one exchange, a function of the agreement alone, never of the data.
+
+    `verdicts` partitions the leaf paths of the operation's payload, sorted by path: a path maps to None
+    when it is released, else to the reason code for which it is withheld.
+    """
+
+    payload: Node
+    verdicts: Mapping[str, str | None]
+    filtered: tuple[str, ...]  # declared to the requester: KSZ filteredElement
+
+    def releases(self, path: str) -> bool:
+        return self.verdicts[path] is None
+
+
+@dataclass(frozen=True, slots=True)
+class Permitted:
+    """A request that the agreement grants. Made by `policy.decide` only."""
+
+    request: Request
+    providers: tuple[Authority, ...]  # empty: the hub itself answers
+    view: View
+    provided: Mapping[AuthorityId, frozenset[FieldId]]  # what each provider may write
+    revision: str  # hash of the agreement revision, hexadecimal
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A provider's verified, schema-valid answer to this very question. Made by `agreement.answer` only."""
+
+    provider: Authority
+    outcome: Outcome
+    payload: Element | None
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What may go back to the requester: only what the view permits. Made by `policy.view` only."""
+
+    permitted: Permitted
+    outcome: Outcome
+    payload: str  # exclusive C14N of the payload element; "" when there is none
+    values: Mapping[str, tuple[str, ...]]  # every released leaf path → its texts in order, () when absent
+    answers: tuple[Answer, ...]
+    unanswered: tuple[AuthorityId, ...]  # asked without success: the reply is incomplete
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refusal after the caller was identified: an entry of the exchange log. Made by `broker` only."""
+
+    caller: Authority
+    code: str  # "WIB07005"
+    signature: bytes | None  # SignatureValue of the refused message; None when it was not verified
+    operation: OperationName | None = None
+    legal_context: LegalContext | None = None
+    dossier: DossierNumber | None = None
+    revision: str = ""  # hash of the agreement revision in force
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof that an entry is durable and under a signed checkpoint. Made by the store only."""
+
+    origin: str  # the log's origin, its name in checkpoints
+    index: int

@@ -1,0 +1,47 @@
+"""What the hub answers by itself: the echo, and checkAccessControl (PROTOCOL §7.6).
+
+checkAccessControl tells an authority what it may do, and why not, by asking the very rule that will decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.model import SERVICE, Authority, Criteria, LegalContext, OperationName, Permitted
+from gateway.policy.decide import Facts, grant
+from gateway.refusal import Refusal
+from gateway.soap.xml import text
+
+
+def own_payload(permitted: Permitted, facts: Facts) -> str:
+    """The payload element of an operation that the hub answers itself, in canonical form."""
+    request = permitted.request
+    namespace = f' xmlns:s="{SERVICE}"'
+    if request.criteria.echo is not None:
+        return f"<s:echo{namespace}>{text(request.criteria.echo)}</s:echo>"
+    rows = "".join(_rows(request.caller.authority, request.criteria, facts))
+    return f"<s:accessControl{namespace}>{rows}</s:accessControl>"
+
+
+def _rows(authority: Authority, asked: Criteria, facts: Facts) -> Iterator[str]:
+    """One row for each operation and legal context; fields only when one operation is asked about."""
+    names = [asked.operation] if asked.operation else list(facts.agreement.operations)
+    for name in names:
+        if name not in facts.agreement.operations:
+            continue
+        for context in facts.agreement.contexts:
+            yield _row(authority, name, LegalContext(context), asked, facts)
+
+
+def _row(
+    authority: Authority, name: OperationName, context: LegalContext, asked: Criteria, facts: Facts
+) -> str:
+    head = f"<s:operation>{text(name)}</s:operation><s:legalContext>{text(context)}</s:legalContext>"
+    try:
+        granted = grant(authority, name, context, Criteria(asked.dossier, asked.source), facts)
+    except Refusal as refusal:
+        body = f"<s:permitted>false</s:permitted><s:code>{refusal.code.row.code}</s:code>"
+        return f"<s:access>{head}{body}</s:access>"
+    fields = sorted(facts.agreement.released_fields(granted.view)) if asked.operation else []
+    shown = "".join(f"<s:field>{text(field)}</s:field>" for field in fields)
+    return f"<s:access>{head}<s:permitted>true</s:permitted>{shown}</s:access>"

@@ -1,0 +1,158 @@
+"""May it be asked: request × dossier scope × agreement → permitted, or the reason why not (PROTOCOL §7).
+
+Default deny. The checks run from the general to the particular, so that a caller who may not ask at all
+learns nothing about a dossier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from gateway.agreement.load import Agreement, Operation
+from gateway.agreement.register import Register
+from gateway.model import (
+    Authority,
+    Criteria,
+    DossierScope,
+    FieldId,
+    LegalContext,
+    OperationName,
+    Permitted,
+    Request,
+    Role,
+    View,
+)
+from gateway.refusal import Code, Refusal
+
+_CLOSED: Final = "CLOSED"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a decision depends on besides the question: one moment, one revision."""
+
+    agreement: Agreement
+    register: Register
+    scope: DossierScope | None  # of the dossier asked about; None when the directory knows none
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Who is asked, and what of the answer may be released. `providers` is empty when the hub answers."""
+
+    providers: tuple[Authority, ...]
+    view: View
+
+
+def decide(request: Request, facts: Facts) -> Permitted:
+    """Raises Refusal with a code of the WIB07 family."""
+    authority, criteria = request.caller.authority, request.criteria
+    granted = grant(authority, request.operation, request.legal_context, criteria, facts)
+    return Permitted(
+        request=request,
+        providers=granted.providers,
+        view=granted.view,
+        provided={
+            provider.id: facts.agreement.provided(provider.role, request.operation, criteria.document_type)
+            for provider in granted.providers
+            if provider.role is not None
+        },
+        revision=facts.agreement.revision,
+    )
+
+
+def grant(
+    authority: Authority, name: OperationName, legal_context: LegalContext, criteria: Criteria, facts: Facts
+) -> Grant:
+    """The decision itself, also asked by checkAccessControl. Without a dossier, row scope is left open.
+
+    Raises Refusal with a code of the WIB07 family.
+    """
+    agreement, role = facts.agreement, authority.role
+    operation = agreement.operations[name]
+    if role is None or role not in operation.requesters:
+        raise Refusal(Code.OPERATION_DENIED)
+    # §7.1 purpose
+    context = agreement.contexts.get(legal_context)
+    if context is None:
+        raise Refusal(Code.CONTEXT_UNKNOWN)
+    if role not in context.roles or legal_context not in operation.requesters[role]:
+        raise Refusal(Code.CONTEXT_DENIED)
+    # §7.2 row scope; the hub's own answers disclose nothing of a dossier
+    if criteria.dossier is not None and not operation.hub:
+        scope = _require_scope(authority, role, facts)
+        if not context.applies(scope.permit_type, scope.procedure):
+            raise Refusal(Code.CONTEXT_INAPPLICABLE)
+    # §7.3 who answers
+    source = _source(operation, criteria)
+    providers = _providers(authority, operation, source, criteria, facts)
+    # §7.4 fields, of the question and of the answer
+    _require_criteria(criteria, role, source, agreement)
+    view = agreement.view(name, role, legal_context, source, criteria.document_type)
+    if view.verdicts and all(reason is not None for reason in view.verdicts.values()):
+        raise Refusal(Code.DOCUMENT_DENIED if criteria.document_type else Code.VIEW_EMPTY)
+    return Grant(providers, view)
+
+
+def _require_scope(authority: Authority, role: Role, facts: Facts) -> DossierScope:
+    """The second filter: this authority, in this role, in this dossier, at this status (KSZ: inscription)."""
+    scope = facts.scope
+    if scope is None or not _inscribed(scope, authority, facts.now):
+        raise Refusal(Code.DOSSIER_DENIED)  # one answer for unknown and foreign dossiers (attack Z04)
+    lapse = timedelta(days=facts.agreement.closed_read_days)
+    if scope.status == _CLOSED and facts.now > scope.status_since + lapse:
+        raise Refusal(Code.STATUS_DENIED)
+    if scope.status not in facts.agreement.roles[role].statuses:
+        raise Refusal(Code.STATUS_DENIED)
+    return scope
+
+
+def _inscribed(scope: DossierScope, authority: Authority, now: datetime) -> bool:
+    return any(
+        line.authority == authority.id
+        and line.role == authority.role
+        and line.since <= now
+        and (line.until is None or now < line.until)
+        for line in scope.inscriptions
+    )
+
+
+def _source(operation: Operation, criteria: Criteria) -> Role | None:
+    """The role whose file is consulted; None when the hub answers."""
+    if operation.hub:
+        return None
+    source = criteria.source or operation.providers[0]
+    if source not in operation.providers:
+        raise Refusal(Code.SOURCE_DENIED)
+    return source
+
+
+def _providers(
+    requester: Authority, operation: Operation, source: Role | None, criteria: Criteria, facts: Facts
+) -> tuple[Authority, ...]:
+    """Never the requester itself: nobody is shown its own file through the hub."""
+    if source is None or criteria.dossier is None:
+        return ()
+    others = [a for a in facts.register.active(source) if a.id != requester.id]
+    if operation.scatter:
+        return tuple(others)
+    scope = facts.scope
+    found = [a for a in others if scope is not None and _inscribed(scope, a, facts.now)]
+    if len(found) != 1:
+        raise Refusal(Code.SOURCE_DENIED)
+    return tuple(found)
+
+
+def _require_criteria(criteria: Criteria, requester: Role, provider: Role | None, agreement: Agreement) -> None:
+    """A criterion is a disclosure too: only what both ends may hold may be asked with."""
+    if criteria.document_type is not None and criteria.document_type not in agreement.documents:
+        raise Refusal(Code.DOCUMENT_DENIED)
+    if criteria.ssin is None:
+        return
+    ssin = FieldId("G02.ssin")
+    ends = (requester,) if provider is None else (requester, provider)
+    if not all(agreement.may_hold(end, ssin) for end in ends):
+        raise Refusal(Code.CRITERIA_DENIED)

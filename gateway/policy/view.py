@@ -1,0 +1,109 @@
+"""What may be released: a permitted view applied to answers (PROTOCOL §10.1).
+
+The reply is built from the contract's tree, element by element; nothing of a provider's message is
+copied but the text of released leaves. An element that the view does not name cannot appear, because
+there is no code that would write it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from gateway.model import PREFIX, Answer, AuthorityId, Node, Outcome, Permitted, Released, View
+from gateway.soap.xml import Element, text
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Template:
+    """A node that may be written: its tags in canonical form and the children that may be written in it."""
+
+    path: str
+    open: str
+    close: str
+    leaf: bool
+    recorded: bool  # a field of the view, as opposed to a structural element
+    children: Mapping[str, _Template]
+
+
+def apply_view(
+    permitted: Permitted, answers: Sequence[Answer], unanswered: Sequence[AuthorityId]
+) -> Released:
+    """Return only what the view permits of what the providers answered, merged in their order."""
+    template = _template(permitted.view)
+    values: dict[str, list[str]] = {path: [] for path in _released(permitted.view)}
+    payloads = [answer.payload for answer in answers if answer.payload is not None]
+    written = "".join(_content(template, payload, values) for payload in payloads)
+    return Released(
+        permitted=permitted,
+        outcome=_outcome(answers),
+        payload=f"{template.open}{written}{template.close}" if payloads else "",
+        values={path: tuple(texts) for path, texts in values.items()},
+        answers=tuple(answers),
+        unanswered=tuple(unanswered),
+    )
+
+
+def _outcome(answers: Sequence[Answer]) -> Outcome:
+    outcomes = {answer.outcome for answer in answers}
+    for outcome in (Outcome.DATA_FOUND, Outcome.NO_DATA_FOUND):
+        if outcome in outcomes:
+            return outcome
+    return Outcome.NO_RESULT
+
+
+@lru_cache(maxsize=4096)
+def _released(view: View) -> tuple[str, ...]:
+    return tuple(path for path, reason in view.verdicts.items() if reason is None)
+
+
+@lru_cache(maxsize=4096)
+def _template(view: View) -> _Template:
+    template = _compile(view.payload, view, inherited="s")  # the response element declared the prefix s
+    assert template is not None  # policy.decide refuses an empty view
+    return template
+
+
+_NAMESPACES: Final = {prefix: namespace for namespace, prefix in PREFIX.items()}
+
+
+def _compile(node: Node, view: View, inherited: str) -> _Template | None:
+    """`inherited`: prefixes that the ancestors wrote, so that C14N would not declare them again."""
+    if not node.children and node.path in view.verdicts and view.verdicts[node.path] is not None:
+        return None
+    prefix = PREFIX[node.namespace]
+    declaration = "" if prefix in inherited else f' xmlns:{prefix}="{_NAMESPACES[prefix]}"'
+    compiled = {
+        f"{{{child.namespace}}}{child.name}": _compile(child, view, inherited + prefix) for child in node.children
+    }
+    children = {tag: child for tag, child in compiled.items() if child is not None}
+    if node.children and not children:
+        return None
+    return _Template(
+        path=node.path,
+        open=f"<{prefix}:{node.name}{declaration}>",
+        close=f"</{prefix}:{node.name}>",
+        leaf=not node.children,
+        recorded=node.path in view.verdicts,
+        children=children,
+    )
+
+
+def _content(template: _Template, element: Element, values: dict[str, list[str]]) -> str:
+    """What stands between the tags of `template` for this element; records each released text."""
+    if template.leaf:
+        value = element.text or ""
+        if template.recorded:
+            values[template.path].append(value)
+        return text(value)
+    parts: list[str] = []
+    children = template.children
+    for child in element:
+        inner = children.get(str(child.tag))  # None: withheld, or not of the contract
+        if inner is not None:
+            content = _content(inner, child, values)
+            if content or inner.leaf:  # a container with nothing released in it is not shown
+                parts.append(f"{inner.open}{content}{inner.close}")
+    return "".join(parts)

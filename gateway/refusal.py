@@ -1,0 +1,180 @@
+"""The closed list of refusal codes, the exception that carries one, and the one table that explains them.
+
+A code never changes its meaning and is never reused. PROTOCOL.md §12 prints this table and a test holds
+the two equal. Sentences and remedies may be reworded; they are courtesy, the code is the contract.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Final
+
+
+class Origin(StrEnum):
+    """Whose fault it is (after ebMS3's error classes)."""
+
+    CALLER = "caller"
+    GATEWAY = "gateway"
+    PROVIDER = "provider"
+
+
+class Category(StrEnum):
+    """The stage family that refused."""
+
+    TRANSPORT = "transport"
+    XML = "xml"
+    SOAP = "soap"
+    SECURITY = "security"
+    IDENTITY = "identity"
+    REQUEST = "request"
+    POLICY = "policy"
+    PROVIDER = "provider"
+    GATEWAY = "gateway"
+
+
+class Severity(StrEnum):
+    """FATAL: will fail again unchanged. TRANSIENT: the same question, with a new ticket, may succeed."""
+
+    FATAL = "fatal"
+    TRANSIENT = "transient"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One row of the code table."""
+
+    code: str  # "WIB04006"
+    label: str  # metric label, "part-not-signed"
+    category: Category
+    origin: Origin
+    severity: Severity
+    http: int  # 500: a signed SOAP fault; anything else: a bare HTTP refusal
+    fault: str  # SOAP 1.1 faultcode and SOAP 1.2 subcode: prefix and name
+    sentence: str
+    remedy: str
+
+
+def _row(  # noqa: PLR0913 - one parameter for each column of the printed table
+    code: str,
+    label: str,
+    category: Category,
+    sentence: str,
+    remedy: str,
+    *,
+    fault: str = "soap:Client",
+    http: int = 500,
+    origin: Origin = Origin.CALLER,
+    severity: Severity = Severity.FATAL,
+) -> Explanation:
+    return Explanation(code, label, category, origin, severity, http, fault, sentence, remedy)
+
+
+_T, _X, _S = Category.TRANSPORT, Category.XML, Category.SOAP
+_W, _I, _R = Category.SECURITY, Category.IDENTITY, Category.REQUEST
+_P, _V, _G = Category.POLICY, Category.PROVIDER, Category.GATEWAY
+_GATEWAY, _PROVIDER = Origin.GATEWAY, Origin.PROVIDER
+_TRANSIENT = Severity.TRANSIENT
+_INVALID, _CHECK, _TOKEN = "wsse:InvalidSecurity", "wsse:FailedCheck", "wsse:InvalidSecurityToken"
+_ALGORITHM, _UNSUPPORTED = "wsse:UnsupportedAlgorithm", "wsse:UnsupportedSecurityToken"
+_SERVER = "soap:Server"
+
+
+class Code(Enum):
+    """Every way an exchange can be refused, in the order of the path."""
+
+    # PROTOCOL §2: the wire. Bare HTTP, because nothing was parsed.
+    METHOD = _row("WIB01001", "method-not-allowed", _T, "Only POST is served here.", "Send the message with POST.", http=405)
+    MEDIA_TYPE = _row("WIB01002", "media-type", _T, "The media type or charset is not one of the profile.", "Send text/xml (SOAP 1.1) or application/soap+xml (SOAP 1.2) in UTF-8.", http=415)
+    CONTENT_ENCODING = _row("WIB01003", "content-encoding", _T, "Compressed messages are not accepted.", "Send the message without Content-Encoding.", http=415)
+    TOO_LARGE = _row("WIB01004", "too-large", _T, "The message is larger than the published limit.", "Send documents by reference; see PROTOCOL §2 for the limit.", http=413)
+    TOO_SLOW = _row("WIB01005", "too-slow", _T, "The message did not arrive in time.", "Send the whole message within the published deadline.", http=408, severity=_TRANSIENT)
+    STRANGER = _row("WIB01006", "stranger", _T, "The TLS certificate names no authority of the register.", "Enrol the certificate with the platform operator.", http=403)
+    BUSY = _row("WIB01007", "busy", _T, "The gateway is at its capacity.", "Try again after the seconds named in Retry-After.", http=503, origin=_GATEWAY, severity=_TRANSIENT)
+
+    # PROTOCOL §3.1: XML.
+    XML_MALFORMED = _row("WIB02001", "xml-malformed", _X, "The message is not well-formed XML in UTF-8.", "Check the message with an XML parser.")
+    XML_DTD = _row("WIB02002", "xml-dtd", _X, "SOAP messages carry no document type declaration.", "Remove the DOCTYPE.")
+    XML_COMMENT = _row("WIB02003", "xml-comment", _X, "Comments and processing instructions are not accepted.", "Remove comments and processing instructions.")
+    XML_LIMIT = _row("WIB02004", "xml-limit", _X, "The message exceeds a limit on depth, elements, attributes or namespaces.", "See PROTOCOL §3 for the limits.")
+
+    # PROTOCOL §3.2: SOAP.
+    SOAP_VERSION = _row("WIB03001", "soap-version", _S, "The envelope is neither SOAP 1.1 nor SOAP 1.2.", "Use one of the two envelope namespaces.", fault="soap:VersionMismatch")
+    SOAP_STRUCTURE = _row("WIB03002", "soap-structure", _S, "The envelope is not exactly Header then Body with one child.", "Send one Header and one Body with one element in it.")
+    MUST_UNDERSTAND = _row("WIB03003", "must-understand", _S, "A header block marked mustUnderstand is unknown here.", "Remove the header block or its mustUnderstand.", fault="soap:MustUnderstand")
+    ADDRESSING = _row("WIB03004", "addressing", _S, "A WS-Addressing header is repeated, malformed, or asks for a reply elsewhere.", "Use each header once, with anonymous ReplyTo and FaultTo.", fault="wsa:InvalidAddressingHeader")
+    ACTION = _row("WIB03005", "action-mismatch", _S, "SOAPAction, wsa:Action and the element in the Body name different operations.", "Use the soapAction of the WSDL, or none.", fault="wsa:ActionMismatch")
+    OPERATION = _row("WIB03006", "operation-unknown", _S, "The element in the Body is no operation of this service.", "Take the operation from the WSDL served to you.")
+
+    # PROTOCOL §4: WS-Security.
+    SECURITY_HEADER = _row("WIB04001", "security-header", _W, "There must be exactly one wsse:Security header, without actor or role.", "Configure one signature action and no second security header.", fault=_INVALID)
+    SECURITY_STRUCTURE = _row("WIB04002", "security-structure", _W, "The security header must hold exactly one Timestamp, one BinarySecurityToken and one Signature, nothing else.", "Sign with a direct reference to a binary security token; send no other token, signature or encryption.", fault=_INVALID)
+    ID_FORM = _row("WIB04003", "id-form", _W, "An identifier attribute is repeated, misplaced or not wsu:Id.", "Use wsu:Id; node-soap: signerOptions.idMode 'wssecurity'.", fault=_INVALID)
+    ALGORITHM = _row("WIB04004", "algorithm", _W, "A signature, digest or canonicalisation algorithm is not in the profile.", "zeep: pass RSA_SHA256 and SHA256; CXF: ws-security.asymmetric.signature.algorithm; WSS4J: signatureAlgorithm and signatureDigestAlgorithm; node-soap: signatureTransformations with exc-c14n only; PHP wse-php: algorithm and digest SHA256.", fault=_ALGORITHM)
+    REFERENCE = _row("WIB04005", "reference", _W, "A signature reference is not '#id' with one exclusive canonicalisation and one digest.", "Reference each part by its wsu:Id with exactly one exc-c14n transform.", fault=_INVALID)
+    NOT_SIGNED = _row("WIB04006", "part-not-signed", _W, "A part that must be signed is not: Body and Timestamp, and addressing where the register requires it.", "zeep: add a wsu:Timestamp to the header before BinarySignature.apply; WSS4J: signatureParts with Body and Timestamp.", fault=_INVALID)
+    TOKEN_FORM = _row("WIB04007", "token-form", _W, "The key must be named by a direct reference to an X.509 v3 binary security token.", "WSS4J and CXF: signatureKeyIdentifier DirectReference; zeep: BinarySignature.", fault=_UNSUPPORTED)
+    TOKEN = _row("WIB04008", "token", _W, "The binary security token is not one DER certificate with a key of the profile.", "Send the signing certificate itself: RSA 2048 to 4096, or ECDSA P-256 or P-384.", fault=_TOKEN)
+    SIGNATURE = _row("WIB04009", "signature", _W, "The signature or a digest does not match.", "Sign last and serialise once, without pretty-printing.", fault=_CHECK)
+    TIMESTAMP = _row("WIB04010", "timestamp", _W, "The wsu:Timestamp is missing a time or is malformed.", "Send Created and Expires as xsd:dateTime with a zone.", fault=_INVALID)
+    EXPIRED = _row("WIB04011", "expired", _W, "The message is older than the acceptance window or has expired.", "Check the sender's clock and send at once after signing.", fault="wsu:MessageExpired", severity=_TRANSIENT)
+    FUTURE = _row("WIB04012", "future", _W, "The message was created in the future.", "Check the sender's clock.", fault=_INVALID, severity=_TRANSIENT)
+
+    # PROTOCOL §5: identity. One sentence for every certificate trouble: no oracle.
+    CERTIFICATE = _row("WIB05001", "certificate", _I, "The signing certificate is not accepted now.", "Check issuer, validity, key usage and revocation with the platform operator.", fault=_TOKEN)
+    AUTHORITY_UNKNOWN = _row("WIB05002", "authority-unknown", _I, "The signing certificate names no authority that may call.", "Enrol the certificate with the platform operator.", fault="wsse:FailedAuthentication")
+    IDENTITIES_DIFFER = _row("WIB05003", "identities-differ", _I, "TLS certificate and signature belong to different authorities.", "Use both certificates of the same authority.", fault="wsse:FailedAuthentication")
+    CUSTOMER = _row("WIB05004", "customer-mismatch", _I, "informationCustomer does not name the authority that signed.", "Put your own KBO/CBE number, and unit if you have one, into customerIdentification.", fault="wsse:FailedAuthentication")
+    SUSPENDED = _row("WIB05005", "suspended", _I, "The authority is suspended in the register.", "Contact the platform operator.", fault="wsse:FailedAuthentication")
+
+    # PROTOCOL §6: the request.
+    SCHEMA = _row("WIB06001", "schema", _R, "The Body is not valid against the contract.", "Validate the message against the XSD served to you.")
+    IDENTIFIER = _row("WIB06002", "identifier", _R, "An identifier has wrong check digits or is a test number.", "Check INSZ, KBO and dossier numbers before sending.")
+    RESERVED = _row("WIB06003", "reserved-block", _R, "informationGateway is written by the gateway only.", "Leave informationGateway out of requests.")
+    TIMESTAMP_SENT = _row("WIB06004", "timestamp-sent", _R, "timestampSent is outside the acceptance window.", "Set timestampSent when sending and check the clock.", severity=_TRANSIENT)
+    TICKET = _row("WIB06005", "ticket-duplicate", _R, "This ticket was used before by the same authority.", "Give each request a new ticket; a repeated question is a new exchange.")
+
+    # PROTOCOL §7: permission.
+    CONTEXT_UNKNOWN = _row("WIB07001", "context-unknown", _P, "The legal context is not one of the agreement.", "Take the legal context from checkAccessControl.")
+    CONTEXT_DENIED = _row("WIB07002", "context-denied", _P, "Your role may not invoke this legal context for this operation.", "Ask checkAccessControl which contexts are yours (KSZ MSG00013).")
+    CONTEXT_INAPPLICABLE = _row("WIB07003", "context-inapplicable", _P, "The legal context does not apply to this type of permit or procedure.", "Use the context that belongs to the dossier's procedure.")
+    OPERATION_DENIED = _row("WIB07004", "operation-denied", _P, "Your role may not call this operation.", "Ask checkAccessControl which operations are yours.")
+    DOSSIER_DENIED = _row("WIB07005", "dossier-denied", _P, "The dossier is not in your scope, or does not exist.", "The dossier must be routed to you first (KSZ MSG00012).")
+    STATUS_DENIED = _row("WIB07006", "status-denied", _P, "At its present status the dossier is not open to your role.", "Wait for the status that the agreement names.", severity=_TRANSIENT)
+    CRITERIA_DENIED = _row("WIB07007", "criteria-denied", _P, "A search criterion is a field that you or the provider may not hold.", "Leave the criterion out.")
+    DOCUMENT_DENIED = _row("WIB07008", "document-denied", _P, "Your view does not include this type of document.", "Ask checkAccessControl which documents are yours.")
+    VIEW_EMPTY = _row("WIB07009", "view-empty", _P, "Nothing that this source holds may be released to you in this legal context.", "Ask checkAccessControl which fields are yours.")
+    SOURCE_DENIED = _row("WIB07010", "source-denied", _P, "The source is no provider of this operation, or plays no part in this dossier.", "Name a source that the agreement lists for the operation.")
+
+    # PROTOCOL §9: the provider, only half trusted.
+    PROVIDER_UNREACHABLE = _row("WIB09001", "provider-unreachable", _V, "The provider could not be reached.", "Ask again later with a new ticket.", fault=_SERVER, origin=_PROVIDER, severity=_TRANSIENT)
+    PROVIDER_TIMEOUT = _row("WIB09002", "provider-timeout", _V, "The provider did not answer in time.", "Ask again later with a new ticket.", fault=_SERVER, origin=_PROVIDER, severity=_TRANSIENT)
+    PROVIDER_HTTP = _row("WIB09003", "provider-http", _V, "The provider did not answer with a SOAP message.", "The platform operator informs the provider.", fault=_SERVER, origin=_PROVIDER)
+    PROVIDER_SECURITY = _row("WIB09004", "provider-security", _V, "The provider's answer is not a validly signed message of the profile.", "The platform operator informs the provider.", fault=_SERVER, origin=_PROVIDER)
+    PROVIDER_IDENTITY = _row("WIB09005", "provider-identity", _V, "The answer was signed or served by another party than the provider asked.", "The platform operator informs the provider.", fault=_SERVER, origin=_PROVIDER)
+    PROVIDER_SCHEMA = _row("WIB09006", "provider-schema", _V, "The provider's answer is not valid against the contract.", "The platform operator informs the provider.", fault=_SERVER, origin=_PROVIDER)
+    PROVIDER_MISMATCH = _row("WIB09007", "provider-mismatch", _V, "The provider answered another question.", "The platform operator informs the provider.", fault=_SERVER, origin=_PROVIDER)
+    PROVIDER_RIGHT = _row("WIB09008", "provider-right", _V, "The provider wrote a field that it may not provide.", "The platform operator informs the provider.", fault=_SERVER, origin=_PROVIDER)
+    PROVIDER_FAULT = _row("WIB09009", "provider-fault", _V, "The provider answered with a fault of its own.", "Ask again later with a new ticket.", fault=_SERVER, origin=_PROVIDER, severity=_TRANSIENT)
+    DOCUMENT_DIGEST = _row("WIB09010", "document-digest", _V, "The document does not have the digest that was asked for.", "Consult the dossier again for the current reference and digest.", fault=_SERVER, origin=_PROVIDER)
+
+    # PROTOCOL §8 and §11: the gateway itself.
+    LOG_UNAVAILABLE = _row("WIB10001", "log-unavailable", _G, "The exchange could not be recorded, so it did not take place.", "Ask again later with a new ticket.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
+    INTERNAL = _row("WIB10002", "internal", _G, "The gateway failed; the incident is recorded.", "Give the incident number to the platform operator.", fault=_SERVER, origin=_GATEWAY)
+
+    @property
+    def row(self) -> Explanation:
+        return self.value
+
+
+class Refusal(Exception):  # noqa: N818 - the protocol's own word: a foreseen outcome, not an error
+    """A foreseen refusal.
+
+    `about` narrows the sentence for officer and peer ("Timestamp", "rsa-sha1"). It is always one of the
+    program's own constants, never text that a peer sent: a signed fault must not become a signing oracle.
+    """
+
+    def __init__(self, code: Code, about: str = "") -> None:
+        super().__init__(f"{code.row.code} {code.row.label}" + (f": {about}" if about else ""))
+        self.code: Final = code
+        self.about: Final = about

@@ -1,0 +1,232 @@
+"""A whole hub in memory: real agreement, register, certificates, broker and store; spokes are functions.
+
+Providers answer as they should. A test breaks one thing: a request on its way in, or one provider's answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from lxml import etree
+
+from gateway.adapters.store import LogReader, Store
+from gateway.agreement import messages
+from gateway.agreement.identifiers import dossier_number
+from gateway.agreement.load import Agreement, load_agreement
+from gateway.agreement.register import Register, load_register
+from gateway.app import contract_files
+from gateway.broker.consult import Broker, Received, Rules
+from gateway.broker.event import Event
+from gateway.broker.reply import Signer
+from gateway.identity.chain import Certificates, Trust
+from gateway.identity.issue import issue_pki, new_ec_key
+from gateway.model import (
+    Authority,
+    AuthorityId,
+    Criteria,
+    DossierNumber,
+    DossierScope,
+    Enterprise,
+    ExchangeId,
+    Inscription,
+    LegalContext,
+    OperationName,
+    Outcome,
+    Role,
+    SoapVersion,
+    Ticket,
+)
+from gateway.refusal import Refusal
+from gateway.soap.envelope import read
+from gateway.soap.xml import Limits, parse_verified
+from gateway.wss.profile import Window
+from gateway.wss.sign import SigningKey, sign
+from gateway.wss.verify import verify
+from tests.path.payloads import PAYLOADS
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
+DOSSIER = dossier_number(2026, 1)
+OTHER_DOSSIER = dossier_number(2026, 2)
+SSIN = "90612400144"
+HUB = AuthorityId("HUB")
+Answering = Callable[["Hub", Authority, messages.Question], bytes]
+
+
+@cache
+def register() -> Register:
+    return load_register((ROOT / "contracts/register.toml").read_bytes(), "contracts/register.toml")
+
+
+@cache
+def agreement() -> Agreement:
+    return load_agreement(contract_files(ROOT / "contracts"))
+
+
+@cache
+def pki() -> dict[str, bytes]:
+    """EC everywhere but for the hub's RSA signing key, which replies to most authorities need."""
+    return dict(issue_pki(register().hub, register().authorities, NOW - timedelta(days=1), key=new_ec_key))
+
+
+def authority(name: str) -> Authority:
+    found = register().hub if name == HUB else register().by_id.get(AuthorityId(name))
+    assert found is not None, name
+    return replace(found, signed_addressing=False)
+
+
+@cache
+def signing_key(name: str, kind: str = "sign") -> SigningKey:
+    key = load_pem_private_key(pki()[f"{name}/{kind}.key.pem"], None)
+    certificate = x509.load_pem_x509_certificate(pki()[f"{name}/{kind}.crt.pem"])
+    return SigningKey(key, certificate.public_bytes(Encoding.DER))
+
+
+@dataclass
+class Answered:
+    """What came back: a response or a fault, verified as the hub's."""
+
+    event: Event
+    body: etree._Element
+
+    @property
+    def code(self) -> str | None:
+        """The refusal code, from the fault string's fixed form; None for a response."""
+        texts = self.body.itertext()
+        found = [text for text in texts if text.startswith("WIB") and text[3:8].isdigit() and "[incident" in text]
+        return found[0][:8] if found else None
+
+    def texts(self, name: str) -> list[str]:
+        return [element.text or "" for element in self.body.iter(f"{{*}}{name}")]
+
+
+@dataclass
+class Hub:
+    """Build with `Hub.start`; ask with `ask`."""
+
+    store: Store
+    path: Path
+    answering: dict[str, Answering] = field(default_factory=dict)
+    now: datetime = NOW
+    asked: list[tuple[AuthorityId, messages.Question]] = field(default_factory=list)
+    rules_change: Callable[[Rules], Rules] = lambda rules: rules
+
+    @classmethod
+    async def start(cls, directory: Path) -> Hub:
+        path = directory / "store.db"
+        key = load_pem_private_key(pki()["HUB/log.key.pem"], None)
+        hub = cls(Store.open(path, key, "test.example/log"), path)
+        await hub.dossier(DOSSIER, "UNDER_REVIEW")
+        return hub
+
+    async def dossier(self, number: DossierNumber, status: str, region: str = "BRUSSELS", **change: str) -> None:
+        parts = [
+            ("PLATFORM", Role.PLAT), (region, Role.REG), ("IMMIGRATION_OFFICE", Role.OE),
+            ("POST_RABAT", Role.CONS), ("MUN_BRUSSELS", Role.MUN), ("NSSO", Role.NSSO),
+        ]  # fmt: skip
+        lines = tuple(Inscription(AuthorityId(name), role, NOW - timedelta(days=30), None) for name, role in parts)
+        since = NOW - timedelta(days=10)
+        scope = DossierScope(number, "SINGLE_PERMIT", "FIRST", status, since, lines)
+        await self.store.put_scope(replace(scope, **change))
+
+    def broker(self) -> Broker:
+        rules = Rules(agreement(), register(), certificates(), Limits(), Window(), test_numbers=True)
+        keys = {"rsa-sha256": signing_key(HUB, "sign-rsa"), "ecdsa-sha256": signing_key(HUB, "sign-ec")}
+        return Broker(
+            rules=self.rules_change(rules),
+            log=self.store,
+            directory=self.store,
+            spokes=self,
+            signer=Signer(keys, register().hub, Window()),
+            clock=lambda: self.now,
+            random=os.urandom,
+        )
+
+    async def ask(self, provider: Authority, message: bytes, action: str) -> bytes:
+        """The spokes: hand the hub's message to the provider's function."""
+        body = parse_verified(verify(read(message, Limits()), Window(), self.now).body)[0]
+        question = messages.read_question(body)
+        self.asked.append((provider.id, question))
+        return self.answering.get(provider.id, answer_well)(self, provider, question)
+
+    async def send(self, name: str, data: bytes, **received: object) -> Answered:
+        """Send raw bytes over the TLS connection of `name`."""
+        event = Event(ExchangeId(str(uuid.uuid4())), authority(name), len(data))
+        version = received.get("version", SoapVersion.V11)
+        message = Received(data, version, received.get("soap_action"), self.now)
+        reply = await self.broker().answer(message, event)
+        hub = verify(read(reply, Limits()), Window(), self.now)
+        assert hub.certificate in {signing_key(HUB, kind).certificate for kind in ("sign-rsa", "sign-ec")}
+        return Answered(event, parse_verified(hub.body)[0])
+
+    async def consult(
+        self, name: str, operation: str, context: str, criteria: Criteria | None = None, **change: object
+    ) -> Answered:
+        """Ask as `name`, signed with its own key."""
+        return await self.send(name, signed_question(name, operation, context, criteria, self.now, **change))
+
+    def entries(self) -> list[dict[str, object]]:
+        """The leaves of the exchange log, as an officer reads them."""
+        with LogReader.open(self.path) as reader:
+            return [json.loads(reader.entry(index)) for index in range(reader.head().size)]
+
+
+@cache
+def certificates() -> Certificates:
+    files = pki()
+    return Certificates(
+        Trust.load([files["root.crt.pem"]], [files["issuing.crt.pem"]], [files["root.crl.pem"], files["issuing.crl.pem"]])
+    )
+
+
+def question(
+    name: str, operation: str, context: str, criteria: Criteria | None, now: datetime, **change: object
+) -> messages.Question:
+    customer = messages.Customer(
+        Ticket(str(change.pop("ticket", uuid.uuid4()))),
+        change.pop("sent", now),
+        change.pop("enterprise", authority(name).enterprise),
+    )
+    asked = Criteria(dossier=DOSSIER) if criteria is None else criteria
+    plain = messages.Question(OperationName(operation), customer, None, LegalContext(context), asked)
+    return replace(plain, **change)
+
+
+def signed_question(  # noqa: D103
+    name: str, operation: str, context: str, criteria: Criteria | None, now: datetime, **change: object
+) -> bytes:
+    signer, version = change.pop("signer", name), change.pop("version", SoapVersion.V11)
+    body = messages.write_question(question(name, operation, context, criteria, now, **change))
+    return sign_as(signer, body, now, version)
+
+
+def sign_as(name: str, body: str, now: datetime, version: SoapVersion = SoapVersion.V11) -> bytes:
+    return sign(
+        body, version=version, key=signing_key(name), now=now, lifetime=timedelta(minutes=5), unique=str(uuid.uuid4())
+    )
+
+
+def reply_body(question: messages.Question, outcome: Outcome, payload: str, **change: object) -> str:
+    answered = replace(question, on_behalf=None, **change)
+    status = messages.answered(outcome, ())
+    return messages.write_reply(answered, "", status, (), payload)
+
+
+def answer_well(hub: Hub, provider: Authority, asked: messages.Question) -> bytes:
+    """What an honest provider answers."""
+    body = reply_body(asked, Outcome.DATA_FOUND, payload(asked, provider))
+    return sign_as(provider.id, body, hub.now)
+
+
+def payload(asked: messages.Question, provider: Authority) -> str:
+    """The payload element of an honest answer: only what the provider's role may provide."""
+    return PAYLOADS[asked.operation](asked, provider)

@@ -1,0 +1,264 @@
+"""XSD → message trees: every element under one mark, or nothing compiles."""
+
+from __future__ import annotations
+
+import pytest
+from agreement_files import COMMON, DOSSIER, EXCHANGE, WSDL, changed, shipped, shipped_files
+from lxml import etree
+
+from gateway.agreement.finding import ContractError
+from gateway.agreement.load import load_agreement
+from gateway.agreement.schema import compile_contract, leaves
+from gateway.model import COMMON as COMMON_NAMESPACE
+from gateway.model import DOSSIER as DOSSIER_NAMESPACE
+from gateway.model import SERVICE
+from gateway.refusal import Code, Refusal
+
+NUMBER = '<g:group code="G08" field="number"/>'
+SCAN = '<g:group code="G08" field="scan"/>'
+QUARTER = '<xs:element name="quarter" type="c:QuarterType">'
+
+
+def _payload(operation):
+    return shipped().contract.messages[operation].payload
+
+
+def _leaf(operation, path):
+    return next(leaf for leaf in leaves(_payload(operation)) if leaf.path == path)
+
+
+def test_every_operation_has_request_response_and_payload():
+    contract = shipped().contract
+    assert {name: messages.payload.name for name, messages in contract.messages.items()} == {
+        "consultDossier": "dossier",
+        "consultStatus": "header",
+        "consultSocialSecurityStatus": "socialSecurity",
+        "consultPriorApplications": "priorApplications",
+        "retrieveDocument": "document",
+        "sendTestMessage": "echo",
+        "checkAccessControl": "accessControl",
+    }
+    for name, messages in contract.messages.items():
+        assert messages.request.name == name
+        assert messages.response.children[-1] is messages.payload
+
+
+def test_paths_start_at_the_payload_and_at_the_message():
+    assert _leaf("consultDossier", "dossier/travelDocument/number").field == "G08.number"
+    request = shipped().contract.messages["consultDossier"].request
+    assert "consultDossier/criteria/dossierNumber" in {leaf.path for leaf in leaves(request)}
+
+
+def test_payload_lives_in_the_service_namespace_and_its_content_in_the_dossier_namespace():
+    payload = _payload("consultDossier")
+    assert payload.namespace == SERVICE
+    assert {child.namespace for child in payload.children} == {DOSSIER_NAMESPACE}
+
+
+def test_inherited_elements_take_the_field_of_their_user():
+    assert _leaf("consultDossier", "dossier/travelDocument/scan/sha256").field == "G08.scan"
+    assert _leaf("consultDossier", "dossier/contractDocument/document/sha256").field == "G20.document"
+    assert _leaf("consultSocialSecurityStatus", "socialSecurity/dmfa/quarter").field == "G33.dmfa"
+
+
+def test_containers_have_no_field_and_presence_stands_beside_them():
+    payload = _payload("consultDossier")
+    children = {child.name: child for child in payload.children}
+    assert children["criminalRecord"].field is None
+    assert children["criminalRecordPresent"].field == "G22.present"
+    assert children["workPlace"].repeated
+    assert not children["worker"].repeated
+
+
+def test_document_leaves_have_fields_of_their_own():
+    payload = _payload("retrieveDocument")
+    assert payload.field is None
+    fields = {leaf.field for leaf in leaves(payload)}
+    assert fields == {f"document.{name}" for name in ("reference", "type", "mediaType", "sha256", "content")}
+
+
+def test_groups_are_complete_and_in_schema_order():
+    groups = shipped().contract.groups
+    assert list(groups) == [f"G{number:02d}" for number in range(1, 35)]
+    assert groups["G30"] == ("G30.work", "G30.residence", "G30.publicOrder")
+    assert groups["G21"][-1] == "G21.present"
+
+
+def test_enumerated_values_are_known_by_path():
+    values = shipped().contract.values
+    assert values["dossier/header/procedure"] == {"FIRST", "RENEWAL", "CHANGE"}
+    assert len(values["dossier/header/status"]) == 18
+
+
+BROKEN = {
+    "an element without a mark": (DOSSIER, NUMBER, "", "TravelDocumentType/number", "no mark"),
+    "an element with two marks": (DOSSIER, NUMBER, NUMBER + "<g:structural/>", "", "2 marks"),
+    "an unknown mark": (DOSSIER, NUMBER, "<g:public/>", "", "no such mark"),
+    "a mark with an unknown attribute": (
+        DOSSIER, NUMBER, '<g:group code="G08" field="number" role="REG"/>', "", "no such mark",
+    ),
+    "a mark without a group": (DOSSIER, NUMBER, '<g:group field="number"/>', "", "no such mark"),
+    "a malformed group": (DOSSIER, NUMBER, '<g:group code="G8" field="number"/>', "", 'no such group: "G8"'),
+    "a malformed field": (DOSSIER, NUMBER, '<g:group code="G08" field="num ber"/>', "", "no such field"),
+    "a field of another group in a container": (
+        DOSSIER, NUMBER, '<g:group code="G16" field="number"/>', "dossier/travelDocument/number", "of group G16",
+    ),
+    "a structural text among fields": (
+        DOSSIER, NUMBER, "<g:structural/>", "dossier/travelDocument/number", "structural inside container",
+    ),
+    "a container that carries text": (
+        DOSSIER, '<g:group code="G21" field="present"/>', '<g:group code="G21"/>', "dossier/feePaid", "no field",
+    ),
+    "structural text beside fields": (
+        DOSSIER, '<g:group code="G21" field="present"/>', "<g:structural/>", "dossier/feePaid", "structural text",
+    ),
+    "one field on two elements": (
+        DOSSIER, '<g:group code="G08" field="issueDate"/>', NUMBER, "dossier/travelDocument/issueDate", "2 elements of field G08.number",
+    ),
+    "an inherited field outside any field": (
+        DOSSIER, NUMBER, "<g:inherit/>", "dossier/travelDocument/number", "inherit inside container",
+    ),
+    "a field inside a field": (
+        COMMON,
+        '<xs:element name="sha256" type="c:Sha256Type">\n        <xs:annotation><xs:appinfo><g:inherit/>',
+        '<xs:element name="sha256" type="c:Sha256Type">\n        <xs:annotation><xs:appinfo>' + NUMBER,
+        "dossier/travelDocument/scan/sha256",
+        "field inside field",
+    ),
+    "a document field in a dossier": (
+        DOSSIER, NUMBER, "<g:document/>", "dossier/travelDocument/number", "document inside container",
+    ),
+    "a field that cannot be withheld": (
+        DOSSIER,
+        'type="d:DocumentNumberType" minOccurs="0"',
+        'type="d:DocumentNumberType"',
+        "dossier/travelDocument/number",
+        "must be optional",
+    ),
+    "a wildcard": (DOSSIER, QUARTER, "<xs:any/>" + QUARTER, "DmfaType", "xs:any in xs:sequence"),
+    "a choice": (DOSSIER, QUARTER, "<xs:choice/>" + QUARTER, "DmfaType", "xs:choice in xs:sequence"),
+    "an attribute": (
+        DOSSIER,
+        '<xs:complexType name="DmfaType">',
+        '<xs:complexType name="DmfaType"><xs:attribute name="x"/>',
+        "DmfaType",
+        "xs:attribute in xs:complexType",
+    ),
+    "mixed content": (
+        DOSSIER, '<xs:complexType name="DmfaType">', '<xs:complexType name="DmfaType" mixed="true">', "", "mixed",
+    ),
+    "an unknown type": (DOSSIER, 'type="c:QuarterType"', 'type="c:QuartType"', "quarter", "no type"),
+    "a type that carries anything": (DOSSIER, 'type="c:QuarterType"', 'type="xs:anyType"', "quarter", "no type"),
+    "a type that contains itself": (
+        DOSSIER, 'type="c:QuarterType"', 'type="d:DmfaType"', "dossier/socialSecurity/dmfa/quarter", "itself",
+    ),
+    "unqualified elements": (
+        DOSSIER, 'elementFormDefault="qualified"', 'elementFormDefault="unqualified"', "", "qualified",
+    ),
+    "an import from elsewhere": (
+        DOSSIER, 'schemaLocation="common.xsd"', 'schemaLocation="https://example.org/c.xsd"', "import", "not among",
+    ),
+    "an import outside the contract": (
+        DOSSIER, 'schemaLocation="common.xsd"', 'schemaLocation="../../etc/c.xsd"', "import", "not among",
+    ),
+    "a file that is not XML": (DOSSIER, "<xs:schema", "<xs:schema <", "", "not well-formed"),
+    "a document type": (DOSSIER, "<xs:schema", "<!DOCTYPE a><xs:schema", "", "document type"),
+    "a facet that libxml2 refuses": (DOSSIER, '<xs:maxLength value="20"/>', '<xs:maxLength value="x"/>', "", ""),
+    "a response without a payload": (
+        EXCHANGE, '<xs:element name="echo" type="c:EchoType" minOccurs="0">',
+        '<xs:element name="echo" type="c:EchoType">', "sendTestMessageResponse", "optional payload",
+    ),
+    "a request without its response": (
+        EXCHANGE, '<xs:element name="sendTestMessageResponse"', '<xs:element name="otherResponse"', "", "without",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=str)
+def test_contract_is_refused_for(case):
+    name, old, new, path, sentence = BROKEN[case]
+    with pytest.raises(ContractError) as refused:
+        compile_contract(changed(name, old, new))
+    matching = [
+        finding
+        for finding in refused.value.findings
+        if finding.file == name and path in finding.path and sentence in finding.sentence
+    ]
+    assert matching, refused.value
+    if "import" not in case and case != "a document type":
+        assert any(finding.line for finding in matching) or "request" in case
+
+
+def test_all_unmarked_elements_are_named_at_once():
+    files = changed(DOSSIER, NUMBER, "")
+    files[DOSSIER] = files[DOSSIER].replace(SCAN.encode(), b"")
+    with pytest.raises(ContractError) as refused:
+        compile_contract(files)
+    assert [finding.path for finding in refused.value.findings] == [
+        "TravelDocumentType/number",
+        "TravelDocumentType/scan",
+    ]
+
+
+def test_a_finding_reads_file_line_path_sentence():
+    with pytest.raises(ContractError) as refused:
+        compile_contract(changed(DOSSIER, NUMBER, ""))
+    line = shipped_files()[DOSSIER].decode().split(NUMBER)[0].count("\n")
+    assert str(refused.value) == f"{DOSSIER}:{line}: TravelDocumentType/number: no mark of a field group"
+
+
+def test_wsdl_and_schemas_have_the_same_operations():
+    with pytest.raises(ContractError) as refused:
+        load_agreement(changed(WSDL, '<wsdl:operation name="consultStatus">', '<wsdl:operation name="getStatus">'))
+    assert {finding.path for finding in refused.value.findings} == {
+        "portType/consultStatus",
+        "portType/getStatus",
+    }
+
+
+@pytest.mark.parametrize("name", [EXCHANGE, WSDL])
+def test_a_missing_file_is_refused(name):
+    files = {key: data for key, data in shipped_files().items() if key != name}
+    with pytest.raises(ContractError):
+        load_agreement(files)
+
+
+def _echo(attributes="", echo="hello"):
+    namespaces = f'xmlns="{SERVICE}" xmlns:c="{COMMON_NAMESPACE}" xmlns:i="http://www.w3.org/2001/XMLSchema-instance"'
+    customer = (
+        "<informationCustomer><c:ticket>t-1</c:ticket><c:timestampSent>2026-03-02T09:00:00Z</c:timestampSent>"
+        "<c:customerIdentification><c:cbeNumber>0999022202</c:cbeNumber></c:customerIdentification>"
+        "</informationCustomer>"
+    )
+    criteria = f"<criteria><echo {attributes}>{echo}</echo></criteria>"
+    body = f"{customer}<legalContext>WIB:WORK_DECISION</legalContext>{criteria}"
+    return etree.fromstring(f"<sendTestMessage {namespaces}>{body}</sendTestMessage>")
+
+
+def test_a_valid_message_passes():
+    shipped().contract.validate(_echo(), Code.SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        _echo(echo="<x/>"),
+        _echo(echo="no spaces"),
+        _echo('i:type="c:EchoType"'),
+        _echo('i:nil="false"'),
+        _echo('i:schemaLocation="http://a file:///etc/passwd"'),
+        _echo('Id="x"'),
+    ],
+    ids=["element in text", "pattern", "xsi:type", "xsi:nil", "xsi:schemaLocation", "any attribute"],
+)
+def test_an_invalid_message_is_refused_with_the_given_code(message):
+    for code in (Code.SCHEMA, Code.PROVIDER_SCHEMA):
+        with pytest.raises(Refusal) as refused:
+            shipped().contract.validate(message, code)
+        assert refused.value.code is code
+        assert "hello" not in str(refused.value)
+
+
+def test_the_validator_fetches_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # no file by a relative name
+    compile_contract(shipped_files()).validate(_echo(), Code.SCHEMA)
