@@ -48,6 +48,8 @@ def contexts(party: Party) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     return client_context(certificate, key, party.trust), server_context(certificate, key, party.trust)
 
 
-async def connect(port: int, name: str, context: ssl.SSLContext) -> Channel:
-    """A connection to a server on loopback whose certificate carries `name`."""
-    return Channel(*await asyncio.open_connection(HOST, port, ssl=context, server_hostname=name))
+async def connect(port: int, name: str, context: ssl.SSLContext, limit: int = 1 << 16) -> Channel:
+    """A connection to a server on loopback whose certificate carries `name`; `limit`: bytes buffered."""
+    return Channel(
+        *await asyncio.open_connection(HOST, port, ssl=context, server_hostname=name, limit=limit)
+    )

@@ -184,7 +184,8 @@ def _check(
     try:
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("entries", total=head.size)
-            findings.extend(audit(log, verifier, pinned, lambda done: progress.update(task, completed=done)))
+            for finding in audit(log, verifier, pinned, lambda done: progress.update(task, completed=done)):
+                findings.append(finding)
     except ProofError as error:  # the file itself is damaged: what was found so far still counts
         findings.append(Finding(error.flaw, about=error.about))
     try:

@@ -76,7 +76,7 @@ def init(
     register: RegisterFile = _REGISTER,
     now: Now = None,
     origin: Annotated[str | None, typer.Option(help="Name of the exchange log in its key.")] = None,
-    ec_only: Annotated[bool, typer.Option("--ec-only", help="No RSA keys, not even the hub's.")] = False,
+    ec_only: Annotated[bool, typer.Option("--ec-only", help="Give no authority an RSA key.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make a development PKI: root, issuing authority, revocation lists, hub and every authority."""

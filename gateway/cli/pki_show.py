@@ -25,8 +25,8 @@ def describe(certificate: x509.Certificate, trust: Trust | None = None, now: dat
         "subject": certificate.subject.rfc4514_string(),
         "issuer": certificate.issuer.rfc4514_string(),
         "enterprise": enterprise,
-        "usages": [*usages],
-        "outside_profile": None if usages else flaw,
+        "usages": ["authority"] if _is_authority(certificate) else [*usages],
+        "outside_profile": None if usages or _is_authority(certificate) else flaw,
         "names": _names(certificate),
         "key": _key(certificate.public_key()),
         "serial": f"{certificate.serial_number:x}",
@@ -46,7 +46,7 @@ def lines(facts: Facts) -> list[str]:
 
 
 def _profile(der: bytes) -> tuple[list[Usage], str | None, str | None]:
-    """The usages that it fits; else the first flaw as a signing certificate."""
+    """The usages that it fits, else the first flaw as a signing certificate; and whose it is."""
     usages: list[Usage] = []
     flaw = enterprise = None
     for usage in Usage:
@@ -57,6 +57,13 @@ def _profile(der: bytes) -> tuple[list[Usage], str | None, str | None]:
         else:
             usages.append(usage)
     return usages, flaw, enterprise
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
 
 
 def _verdict(der: bytes, usage: Usage, trust: Trust, now: datetime) -> str:

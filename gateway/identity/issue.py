@@ -48,7 +48,7 @@ def new_key(kind: KeyKind) -> PrivateKey:
 
 
 def new_ec_key(kind: KeyKind) -> PrivateKey:
-    """As `new_key`, P-256 instead of RSA: for those who cannot wait for RSA and do not need it."""
+    """As `new_key`, with P-256 instead of RSA: for those who would wait for RSA without need."""
     return new_key(KeyKind.P256 if kind is KeyKind.RSA else kind)
 
 
@@ -73,20 +73,22 @@ def issue_pki(
 ) -> PkiFiles:
     """Root, issuing authority, revocation lists, the hub and every authority.
 
+    `key` makes the authorities' keys; the hub has an RSA and an ECDSA signing key, whatever `key` makes.
     `origin`: the exchange log's name in its verification key; by default the hub's name and "/log".
     Raises ProofError for an origin that no signed note can carry.
     """
-    root = issue_root(key(KeyKind.P384), now)
-    issuing = issue_issuing(key(KeyKind.P256), root, now)
+    root = issue_root(new_key(KeyKind.P384), now)
+    issuing = issue_issuing(new_key(KeyKind.P256), root, now)
     files = _log_key(hub, origin or f"{hub.tls_name}/log")
     for name, issuer in (("root", root), ("issuing", issuing)):
         files |= pair(name, [issuer.certificate], issuer.key)
         files[f"{name}.crl.pem"] = issue_crl(issuer, now).public_bytes(Encoding.PEM)
-    wanted = [(hub, "tls", KeyKind.P256), (hub, "sign-rsa", KeyKind.RSA), (hub, "sign-ec", KeyKind.P256)]
+    for name, kind in (("tls", KeyKind.P256), ("sign-rsa", KeyKind.RSA), ("sign-ec", KeyKind.P256)):
+        files |= _enrolled(hub, name, new_key(kind), issuing, now)
     kinds = key_kinds(authorities)
-    wanted += [(holder, name, kinds[holder.id]) for holder in authorities for name in Purpose]
-    for holder, name, kind in wanted:
-        files |= _enrolled(holder, name, key(kind), issuing, now)
+    for holder in authorities:
+        for name in Purpose:
+            files |= _enrolled(holder, name, key(kinds[holder.id]), issuing, now)
     return files
 
 

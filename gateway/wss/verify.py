@@ -145,7 +145,7 @@ def public_key(certificate: bytes) -> PublicKey:
     """
     try:
         key = x509.load_der_x509_certificate(certificate).public_key()
-    except Exception as error:  # noqa: BLE001 - the library raises ValueError, UnsupportedAlgorithm and its own
+    except Exception as error:  # the library raises ValueError, UnsupportedAlgorithm and its own
         raise Refusal(Code.TOKEN) from error
     match key:
         case rsa.RSAPublicKey() if key.key_size in profile.RSA_BITS and key.public_numbers().e >= 65537:

@@ -201,7 +201,7 @@ def question(
     return replace(plain, **change)
 
 
-def signed_question(  # noqa: D103
+def signed_question(
     name: str, operation: str, context: str, criteria: Criteria | None, now: datetime, **change: object
 ) -> bytes:
     signer, version = change.pop("signer", name), change.pop("version", SoapVersion.V11)
@@ -209,9 +209,16 @@ def signed_question(  # noqa: D103
     return sign_as(signer, body, now, version)
 
 
-def sign_as(name: str, body: str, now: datetime, version: SoapVersion = SoapVersion.V11) -> bytes:
+def sign_as(
+    name: str, body: str, now: datetime, version: SoapVersion = SoapVersion.V11, kind: str = "sign"
+) -> bytes:
     return sign(
-        body, version=version, key=signing_key(name), now=now, lifetime=timedelta(minutes=5), unique=str(uuid.uuid4())
+        body,
+        version=version,
+        key=signing_key(name, kind),
+        now=now,
+        lifetime=timedelta(minutes=5),
+        unique=str(uuid.uuid4()),
     )
 
 

@@ -1,0 +1,193 @@
+"""The floor: CPU time of one exchange's raw work, measured in a process of its own beside the load.
+
+TLS is measured over both legs with real peers: the floor's process is server to one and client to the
+other, at the sizes and the concurrency of the load, without HTTP. What the peers spend is not counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import process_time
+from typing import Final, Self
+
+import uvloop
+
+from gateway.bench import raw
+from gateway.bench.place import Party
+from gateway.bench.raw import Sample
+from gateway.bench.wire import HOST, Channel, connect, contexts
+from gateway.wss.sign import SigningKey
+
+_BUFFER: Final = 1 << 20  # bytes that a stream holds before it stops reading
+_WARMUP: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Floor:
+    """CPU milliseconds of one exchange, user and system."""
+
+    crypto_ms: float
+    xml_ms: float
+    tls_ms: float
+    fsync_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        return self.crypto_ms + self.xml_ms + self.tls_ms + self.fsync_ms
+
+    @classmethod
+    def mean(cls, one: Self, other: Self) -> Self:
+        values = zip(asdict(one).items(), asdict(other).values(), strict=True)
+        return cls(**{name: (value + second) / 2 for (name, value), second in values})
+
+
+@dataclass(frozen=True, slots=True)
+class FloorOrder:
+    """One measurement; `peer` is the port of the peer's server."""
+
+    sample: Sample
+    connections: int
+    repetitions: int
+    peer: int
+
+
+@dataclass(frozen=True, slots=True)
+class EchoOrder:
+    """What the peer sends: messages of these sizes, one after the other on each connection."""
+
+    sizes: tuple[int, int, int, int]
+    connections: int
+    repetitions: int
+
+
+def measure(pipe: Connection, hub: Party, signing: str, peer_name: str) -> None:
+    """Work of the floor's process: a FloorOrder, then the port of its server, then the Floor; and again."""
+    key = hub.signing_key(signing)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        while True:
+            order: FloorOrder = pipe.recv()
+            alone = _alone(order, key, hub.pki.parent)
+            tls = runner.run(_Echo(order, hub, peer_name).run(pipe))
+            pipe.send(Floor(crypto_ms=alone[0], xml_ms=alone[1], tls_ms=tls, fsync_ms=alone[2]))
+
+
+def echo(pipe: Connection, requester: Party, provider: Party, hub_name: str) -> None:
+    """Work of the peer's process: an EchoOrder, then its port; the floor's port, then "done"; and again."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        while True:
+            runner.run(_drive(pipe, pipe.recv(), requester, provider, hub_name))
+
+
+def _alone(order: FloorOrder, key: SigningKey, directory: Path) -> tuple[float, float, float]:
+    """Cryptography, XML and fsync, in turns, so that drift meets all three alike."""
+    durable, close = raw.fsync(directory)
+    pieces = (raw.cryptography(order.sample, key), raw.xml(order.sample), durable)
+    rounds = 4
+    spent = [0.0] * len(pieces)
+    for piece in pieces:
+        piece()
+    for _ in range(rounds):
+        for place, piece in enumerate(pieces):
+            spent[place] += _cpu_of(piece, max(1, order.repetitions // rounds))
+    close()
+    crypto, xml, fsync = (seconds / rounds * 1000 for seconds in spent)
+    return crypto, xml, fsync
+
+
+def _cpu_of(piece: Callable[[], None], repetitions: int) -> float:
+    """CPU seconds of one repetition."""
+    began = process_time()
+    for _ in range(repetitions):
+        piece()
+    return (process_time() - began) / repetitions
+
+
+class _Echo:
+    """Server of one leg and client of the other: bytes in, bytes on, bytes back."""
+
+    def __init__(self, order: FloorOrder, hub: Party, peer_name: str) -> None:
+        self._order = order
+        self._question = b"q" * order.sample.sizes[1]
+        self._reply = b"r" * order.sample.sizes[3]
+        self._client, self._server = contexts(hub)
+        self._peer_name = peer_name
+        self._count = 0
+        self._began = self._spent = 0.0
+        self._done = asyncio.Event()
+
+    async def run(self, pipe: Connection) -> float:
+        """CPU milliseconds of one exchange."""
+        server = await asyncio.start_server(
+            self._converse, HOST, 0, ssl=self._server, backlog=512, limit=_BUFFER
+        )
+        pipe.send(server.sockets[0].getsockname()[1])
+        await self._done.wait()
+        server.close()
+        return self._spent / self._order.repetitions * 1000
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request, _, answer, _ = self._order.sample.sizes
+        onward = await connect(self._order.peer, self._peer_name, self._client, limit=_BUFFER)
+        try:
+            while True:
+                await reader.readexactly(request)
+                onward.writer.write(self._question)
+                await onward.reader.readexactly(answer)
+                writer.write(self._reply)
+                self._tick()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            await onward.close()
+            writer.close()
+
+    def _tick(self) -> None:
+        self._count += 1
+        if self._count == _warmup(self._order.connections):
+            self._began = process_time()
+        elif self._count == _warmup(self._order.connections) + self._order.repetitions:
+            self._spent = process_time() - self._began
+            self._done.set()
+
+
+def _warmup(connections: int) -> int:
+    """Every connection is open and used before the clock starts."""
+    return max(_WARMUP, 2 * connections)
+
+
+async def _drive(
+    pipe: Connection, order: EchoOrder, requester: Party, provider: Party, hub_name: str
+) -> None:
+    """Provider of one leg and requester of the other."""
+    request, question, answer, reply = order.sizes
+    (client, _), (_, server_side) = contexts(requester), contexts(provider)
+    answered = b"a" * answer
+
+    async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                await reader.readexactly(question)
+                writer.write(answered)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = await asyncio.start_server(provide, HOST, 0, ssl=server_side, backlog=512, limit=_BUFFER)
+    pipe.send(server.sockets[0].getsockname()[1])
+    port = pipe.recv()
+    channels = [await connect(port, hub_name, client, limit=_BUFFER) for _ in range(order.connections)]
+    left = _warmup(order.connections) + order.repetitions
+
+    async def ask(channel: Channel) -> None:
+        nonlocal left
+        while left > 0:
+            left -= 1
+            channel.writer.write(b"q" * request)
+            await channel.reader.readexactly(reply)
+
+    await asyncio.gather(*(ask(channel) for channel in channels))
+    for channel in channels:
+        await channel.close()
+    server.close()
+    pipe.send("done")

@@ -1,0 +1,216 @@
+"""agreement.toml → Agreement: every reference resolves, or every finding is named with its place."""
+
+from __future__ import annotations
+
+import datetime
+
+import pytest
+from agreement_files import AGREEMENT, DOSSIER, changed, shipped, shipped_files
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.agreement.finding import AgreementError
+from gateway.agreement.load import load_agreement, revision
+from gateway.model import Role
+
+SCAN_REG = 'receive = ["number", "issueDate", "expiryDate"], basis = ["G"]'
+CELL = 'PLAT = { provide = "all", receive = "none", basis = ["A", "F"], certainty = "C" }'
+CONSULT_CONS = 'CONS = ["WIB:VISA_ISSUE"]'
+
+
+def test_the_shipped_agreement_compiles():
+    agreement = shipped()
+    assert agreement.id == "WIB-PROTOCOL"
+    assert agreement.number == 1
+    assert agreement.valid_from == datetime.date(2026, 1, 1)
+    assert agreement.retention.log_years == 10
+    assert agreement.closed_read_days == 365
+    assert len(agreement.contexts) == 14
+    assert sum(len(group.cells) for group in agreement.groups.values()) == 204
+
+
+def test_every_cell_has_a_basis_and_a_certainty():
+    for group in shipped().groups.values():
+        for cell in group.cells.values():
+            assert cell.source.basis
+            assert set(cell.source.basis) <= set(shipped().bases)
+            assert cell.source.certainty in {"C", "L", "J"}
+
+
+# From domain.md §5, row scope: where the dossier opens, and one state before.
+OPENS = {
+    Role.PLAT: ("SUBMITTED", None),
+    Role.REG: ("SUBMITTED", None),
+    Role.OE: ("ADMISSIBLE", "SUBMITTED"),
+    Role.CONS: ("PERMIT_GRANTED", "RESIDENCE_GRANTED"),
+    Role.MUN: ("PERMIT_GRANTED", "RESIDENCE_GRANTED"),
+    Role.NSSO: ("WORK_GRANTED", "UNDER_REVIEW"),
+}
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_dossier_opens_to_a_role_at_its_status(role):
+    first, before = OPENS[role]
+    statuses = shipped().roles[role].statuses
+    assert first in statuses
+    assert before not in statuses
+    assert {"CARD_ISSUED", "CLOSED", "REVOKED"} <= statuses
+
+
+@pytest.mark.parametrize("role", [Role.OE, Role.CONS, Role.MUN, Role.NSSO])
+def test_states_that_hide_how_far_a_dossier_came_open_nothing(role):
+    assert shipped().roles[role].statuses.isdisjoint({"SUBMITTED", "INFO_REQUESTED", "INADMISSIBLE", "WITHDRAWN"})
+
+
+def test_employment_control_is_off_by_default():
+    agreement = shipped()
+    assert agreement.contexts["WIB:EMPLOYMENT_CONTROL"].roles == frozenset()
+    for operation in agreement.operations.values():
+        assert all("WIB:EMPLOYMENT_CONTROL" not in contexts for contexts in operation.requesters.values())
+
+
+def test_the_hub_answers_only_what_holds_no_fields():
+    hub = {name for name, operation in shipped().operations.items() if operation.hub}
+    assert hub == {"sendTestMessage", "checkAccessControl"}
+
+
+def test_the_platform_is_asked_by_default():
+    operations = shipped().operations
+    assert operations["consultDossier"].providers[0] is Role.PLAT
+    assert operations["retrieveDocument"].providers[0] is Role.PLAT
+    assert operations["consultPriorApplications"].scatter
+
+
+def test_every_context_carries_what_its_questions_are_asked_with():
+    assert all("G01" in context.groups for context in shipped().contexts.values())
+
+
+@pytest.mark.parametrize(
+    ("context", "permit_type", "procedure", "applies"),
+    [
+        ("WIB:WORK_DECISION", "SINGLE_PERMIT", "FIRST", True),
+        ("WIB:WORK_DECISION", "SINGLE_PERMIT", "RENEWAL", False),
+        ("WIB:WORK_DECISION", "WORK_PERMIT", "FIRST", False),
+        ("WIB:WORK_PERMIT", "WORK_PERMIT", "FIRST", True),
+        ("WIB:RENEWAL", "BLUE_CARD", "RENEWAL", True),
+        ("WIB:RENEWAL", "BLUE_CARD", "FIRST", False),
+        ("WIB:PROFESSIONAL_CARD", "PROFESSIONAL_CARD", "FIRST", True),
+        ("WIB:INDEFINITE_PERMIT", "SINGLE_PERMIT_INDEFINITE", "FIRST", True),
+        ("WIB:INDEFINITE_PERMIT", "SINGLE_PERMIT", "FIRST", False),
+        ("WIB:ADMISSIBILITY", "SOME_NEW_PERMIT", "FIRST", True),
+    ],
+)
+def test_a_context_applies_to_its_permits_and_procedures(context, permit_type, procedure, applies):
+    assert shipped().contexts[context].applies(permit_type, procedure) is applies
+
+
+# Sentence of the case → (old text, new text, path of the finding, part of its sentence)
+BROKEN = {
+    "an unknown field": (SCAN_REG, SCAN_REG.replace("issueDate", "numbr"), "groups.G08.REG.receive[1]", 'no field "numbr" in group G08'),
+    "a field of another group": (SCAN_REG, SCAN_REG.replace("issueDate", "G16.amount"), "groups.G08.REG.receive[1]", "no field"),
+    "a field twice": (SCAN_REG, SCAN_REG.replace("issueDate", "number"), "groups.G08.REG.receive[1]", "stands twice"),
+    "an empty list of fields": (SCAN_REG, 'receive = [], basis = ["G"]', "groups.G08.REG.receive", "empty list"),
+    "a missing cell": (CELL + "\n", "", "groups.G01.PLAT", "no cell"),
+    "a missing side of a cell": (CELL, CELL.replace('receive = "none", ', ""), "groups.G01.PLAT", "missing required field `receive`"),
+    "a cell without basis": (CELL, CELL.replace('["A", "F"]', "[]"), "groups.G01.PLAT.basis", "has a basis"),
+    "an unknown basis": (CELL, CELL.replace('"F"', '"Z"'), "groups.G01.PLAT.basis[1]", 'no basis "Z"'),
+    "an unknown certainty": (CELL, CELL.replace('"C"', '"X"'), "groups.G01.PLAT.certainty", "invalid enum value"),
+    "an unknown key in a cell": (CELL, CELL.replace("certainty", "sure"), "groups.G01.PLAT", "unknown field `sure`"),
+    "a wildcard other than all": (CELL, CELL.replace('"all"', '"*"'), "groups.G01.PLAT.provide", "invalid enum value"),
+    "a misspelt role in a row": (CELL, CELL + "\n" + CELL.replace("PLAT", "PLATFORM"), "groups.G01", "unknown field `PLATFORM`"),
+    "a missing row": ("[groups.G34]", "[groups.G35]", "groups.G34", "which the schemas use"),
+    "a row too many": ("[groups.G34]", "[groups.G35]", "groups.G35", 'no group "G35" in the schemas'),
+    "an unknown sensitivity": ('["GDPR 9"]', '["GDPR 99"]', "groups.G23.sensitivity[0]", "invalid enum value"),
+    "an unknown context in a cell": ('{ "WIB:INDEFINITE_PERMIT" = "all" }', '{ "WIB:INDEF" = "all" }', "groups.G24.REG.receive_under[0]", 'no context "WIB:INDEF"'),
+    "an unknown field under a context": ('{ "WIB:INDEFINITE_PERMIT" = ["present"] }', '{ "WIB:INDEFINITE_PERMIT" = ["presnt"] }', 'groups.G26.REG.receive_under."WIB:INDEFINITE_PERMIT"[0]', "no field"),
+    "a number under a context": ('{ "WIB:INDEFINITE_PERMIT" = ["present"] }', '{ "WIB:INDEFINITE_PERMIT" = 7 }', 'groups.G26.REG.receive_under."WIB:INDEFINITE_PERMIT"', "expected `array`"),
+    "an unknown status": ('statuses = [\n  "ADMISSIBLE"', 'statuses = [\n  "ADMITTED"', "roles.OE.statuses[0]", 'no status "ADMITTED"'),
+    "an unknown role": ("[roles.OE]", "[roles.DVZ]", "roles.DVZ", 'no role "DVZ"'),
+    "a missing role": ("[roles.OE]", "[roles.DVZ]", "roles.OE", "no terms"),
+    "an unknown role in a context": ('roles = ["PLAT", "OE", "CONS"]', 'roles = ["PLAT", "DVZ", "CONS"]', 'contexts."WIB:VISA_ISSUE".roles[1]', 'no role "DVZ"'),
+    "an unknown group in a context": ('groups = ["G01", "G02", "G34"]', 'groups = ["G01", "G02", "G35"]', 'contexts."WIB:PRIOR_APPLICATION_CHECK".groups[2]', 'no group "G35"'),
+    "an unknown procedure": ('procedures = ["RENEWAL"]', 'procedures = ["RENEW"]', 'contexts."WIB:RENEWAL".procedures[0]', 'no procedure "RENEW"'),
+    "a malformed permit type": ('permit_types = ["WORK_PERMIT"]', 'permit_types = ["work permit"]', 'contexts."WIB:WORK_PERMIT".permit_types[0]', "no code"),
+    "a malformed context": ('[contexts."WIB:APPEAL"]', '[contexts."appeal"]', 'contexts."appeal"', "DOMAIN:PURPOSE"),
+    "an unknown operation": ("[operations.consultStatus]", "[operations.getStatus]", "operations.getStatus", 'no operation "getStatus"'),
+    "a missing operation": ("[operations.consultStatus]", "[operations.getStatus]", "operations.consultStatus", "the agreement does not"),
+    "an unknown context of a requester": (CONSULT_CONS, 'CONS = ["WIB:VISA"]', "operations.consultDossier.requesters.CONS[0]", 'no context "WIB:VISA"'),
+    "a context that the requester may not invoke": (CONSULT_CONS, 'CONS = ["WIB:APPEAL"]', "operations.consultDossier.requesters.CONS[0]", "may not invoke"),
+    "a context that is off": (CONSULT_CONS, 'CONS = ["WIB:EMPLOYMENT_CONTROL"]', "operations.consultDossier.requesters.CONS[0]", "may not invoke"),
+    "an unknown requester": (CONSULT_CONS, 'POST = ["WIB:VISA_ISSUE"]', "operations.consultDossier.requesters.POST", 'no role "POST"'),
+    "a requester that is no list": (CONSULT_CONS, "CONS = true", "operations.consultDossier.requesters.CONS", "expected `array`"),
+    "an unknown provider": ('providers = ["NSSO"]', 'providers = ["ONSS"]', "operations.consultSocialSecurityStatus.providers[0]", 'no role "ONSS"'),
+    "no provider": ('providers = ["NSSO"]', "providers = []", "operations.consultSocialSecurityStatus.providers", "no provider"),
+    "personal data from the hub": ('providers = ["NSSO"]', 'providers = "HUB"', "operations.consultSocialSecurityStatus.providers", "holds no fields"),
+    "an echo from a provider": ('[operations.sendTestMessage]\nproviders = "HUB"', '[operations.sendTestMessage]\nproviders = ["PLAT"]', "operations.sendTestMessage.providers", "holds no fields"),
+    "asking two roles at once": ('providers = ["REG"]\nscatter', 'providers = ["REG", "OE"]\nscatter', "operations.consultPriorApplications.scatter", "exactly one role"),
+    "an unknown document type": ("\nCONTRACT =", "\nCONTRACTS =", "documents.CONTRACTS", 'no document type "CONTRACTS"'),
+    "a missing document type": ("\nCONTRACT =", "\nCONTRACTS =", "documents.CONTRACT", "the agreement does not"),
+    "a document behind a field that holds none": ('field = "G20.document"', 'field = "G16.amount"', "documents.CONTRACT.field", "no field for a document"),
+    "a document type without field": ('{ field = "G20.document" }', "{}", "documents.CONTRACT", "missing required field"),
+    "an unknown key": ("log_years = 10", "log_yeers = 10", "retention", "unknown field `log_yeers`"),
+    "a wrong type": ("log_years = 10", 'log_years = "ten"', "retention.log_years", "expected `int`"),
+    "a retention of nothing": ("payload_days = 30", "payload_days = 0", "retention.payload_days", "at least 1"),
+    "an unknown table": ("\n[bases]", "\n[basis]", "basis", "no such table"),
+    "a missing table": ("\n[bases]", "\n[basis]", "bases", "missing"),
+    "a basis without text": ('A = "Cooperation', 'A = 1 # "', "bases.A", "expected `str`"),
+    "a file that is not TOML": ("[agreement]", "[agreement", "", "not TOML"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=str)
+def test_agreement_is_refused_for(case):
+    old, new, path, sentence = BROKEN[case]
+    with pytest.raises(AgreementError) as refused:
+        load_agreement(changed(AGREEMENT, old, new))
+    assert any(
+        finding.file == AGREEMENT and finding.path == path and sentence in finding.sentence
+        for finding in refused.value.findings
+    ), refused.value
+
+
+def test_all_findings_are_raised_at_once_and_read_as_file_path_sentence():
+    files = changed(AGREEMENT, SCAN_REG, SCAN_REG.replace("issueDate", "numbr"))
+    files[AGREEMENT] = files[AGREEMENT].replace(b'"ADMISSIBLE", "UNDER_REVIEW", "WORK_GRANTED", "WORK_REFUSED", "RESIDENCE_GRANTED"', b'"ADMITTED"')
+    with pytest.raises(AgreementError) as refused:
+        load_agreement(files)
+    assert str(refused.value).splitlines() == [
+        f'{AGREEMENT}: roles.OE.statuses[0]: no status "ADMITTED"',
+        f'{AGREEMENT}: groups.G08.REG.receive[1]: no field "numbr" in group G08',
+    ]
+
+
+def test_a_group_that_only_the_schema_has_needs_a_row():
+    with pytest.raises(AgreementError) as refused:
+        load_agreement(changed(DOSSIER, '<g:group code="G21" field="present"/>', '<g:group code="G35" field="paid"/>'))
+    assert "groups.G35" in {finding.path for finding in refused.value.findings}
+
+
+def test_a_second_agreement_among_the_files_is_refused():
+    with pytest.raises(AgreementError):
+        load_agreement({**shipped_files(), "contracts/old/agreement.toml": b""})
+
+
+def test_the_revision_is_the_hash_of_all_files():
+    assert shipped().revision == revision(shipped_files())
+    assert shipped().revision == "".join(f"{byte:02x}" for byte in bytes.fromhex(shipped().revision))
+    for name, data in shipped_files().items():
+        assert revision({**shipped_files(), name: data + b"\n"}) != shipped().revision
+    assert revision({**shipped_files(), "contracts/x": b""}) != shipped().revision
+
+
+def test_the_revision_of_nothing_is_the_hash_of_nothing():
+    assert revision({}) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+Files = st.dictionaries(st.text("ab/", max_size=3), st.binary(max_size=3), max_size=4)
+
+
+@given(Files, Files)
+def test_two_sets_of_files_have_one_revision_only_when_equal(one, other):
+    assert (revision(one) == revision(other)) is (one == other)
+
+
+@given(Files)
+def test_the_order_of_files_does_not_matter(files):
+    assert revision(dict(reversed(files.items()))) == revision(files)
