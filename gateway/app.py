@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from typing import TextIO
 
 from aiohttp import web
 from cryptography import x509
@@ -98,9 +99,9 @@ def contract_files(directory: Path) -> Mapping[str, bytes]:
 
 
 @asynccontextmanager
-async def hub(settings: Settings, loaded: Loaded) -> AsyncIterator[tuple[str, str]]:
-    """Run the hub; yields the URLs of the SOAP and the operations listener."""
-    metrics, log, rules = Metrics(), OperationalLog(sys.stderr), loaded.rules
+async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterator[tuple[str, str]]:
+    """Run the hub; yields the URLs of the SOAP and the operations listener. `lines`: the operational log."""
+    metrics, log, rules = Metrics(), OperationalLog(lines), loaded.rules
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
             Store.open(settings.log.store, loaded.log_key, settings.log.origin)
@@ -152,7 +153,7 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with hub(settings, loaded):
+    async with hub(settings, loaded, sys.stderr):
         await stop.wait()
 
 

@@ -7,16 +7,14 @@ extension, no substitution, no attribute, no anonymous type. What the marks mean
 from __future__ import annotations
 
 import posixpath
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from lxml import etree
 
 from gateway.agreement.finding import ContractError, Finding
-from gateway.model import MARKS, FieldId
+from gateway.agreement.marks import Mark, read_mark
 from gateway.soap.xml import Element
 
 if TYPE_CHECKING:
@@ -24,14 +22,23 @@ if TYPE_CHECKING:
 
 XS: Final = "http://www.w3.org/2001/XMLSchema"
 _XS: Final = f"{{{XS}}}"
+# fmt: off
 _FACETS: Final = frozenset({
     "enumeration", "pattern", "length", "minLength", "maxLength", "minInclusive", "maxInclusive",
     "minExclusive", "maxExclusive", "totalDigits", "fractionDigits", "whiteSpace",
 })
+# Built-in types that carry plain text; xs:anyType and its like would carry anything.
+_BUILT_IN: Final = frozenset({
+    "string", "normalizedString", "token", "boolean", "decimal", "integer", "nonNegativeInteger", "int", "long",
+    "date", "dateTime", "gYear", "base64Binary",
+})
+# fmt: on
 # Element of the dialect: attributes that it may carry, children that it may have (annotations everywhere).
 _DIALECT: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "schema": (
-        frozenset({"targetNamespace", "elementFormDefault", "attributeFormDefault", "blockDefault", "version"}),
+        frozenset(
+            {"targetNamespace", "elementFormDefault", "attributeFormDefault", "blockDefault", "version"}
+        ),
         frozenset({"import", "simpleType", "complexType", "element"}),
     ),
     "import": (frozenset({"namespace", "schemaLocation"}), frozenset()),
@@ -42,32 +49,6 @@ _DIALECT: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "element": (frozenset({"name", "type", "minOccurs", "maxOccurs"}), frozenset()),
     **{facet: (frozenset({"value"}), frozenset[str]()) for facet in _FACETS},
 }
-# Built-in types that carry plain text; xs:anyType and its like would carry anything.
-_BUILT_IN: Final = frozenset({
-    "string", "normalizedString", "token", "boolean", "decimal", "integer", "nonNegativeInteger", "int", "long",
-    "date", "dateTime", "gYear", "base64Binary",
-})
-_GROUP: Final = re.compile(r"G[0-9]{2}")
-_FIELD: Final = re.compile(r"[a-z][A-Za-z0-9]*")
-
-
-class MarkKind(Enum):
-    """What the mark on an element declaration says."""
-
-    FIELD = "field"  # a field of a group, with everything below it
-    CONTAINER = "container"  # the element of a group: releases nothing by itself
-    STRUCTURAL = "structural"  # of no group
-    INHERIT = "inherit"  # the field of the element that uses this type
-    DOCUMENT = "document"  # the field of the document type that was asked for
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """The one mark of an element declaration."""
-
-    kind: MarkKind
-    group: str = ""
-    field: FieldId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +84,7 @@ class MemoryResolver(etree.Resolver):
         super().__init__()
         self._files = files
 
-    def resolve(
-        self, system_url: str | None, public_id: str | None, context: object, /  # noqa: ARG002 - lxml's signature
-    ) -> _InputDocument:
+    def resolve(self, system_url: str | None, _public_id: str | None, context: object, /) -> _InputDocument:
         """Never None: lxml would then fetch the file by itself."""
         name = system_url or ""
         if name not in self._files:
@@ -183,7 +162,9 @@ class _Reader:
             values = (facet.get("value", "") for facet in node.iter(f"{_XS}enumeration"))
             into.values[self._qualified(node)] = frozenset(values)
         for node in self._root.iterchildren(f"{_XS}complexType"):
-            children = (self._declaration(child, node.get("name", "")) for child in node.iter(f"{_XS}element"))
+            children = (
+                self._declaration(child, node.get("name", "")) for child in node.iter(f"{_XS}element")
+            )
             into.sequences[self._qualified(node)] = tuple(child for child in children if child is not None)
         for node in self._root.iterchildren(f"{_XS}element"):
             declaration = self._declaration(node, "")
@@ -229,35 +210,11 @@ class _Reader:
         )
 
     def _mark(self, node: Element, path: str) -> Mark | None:
-        """Exactly one mark: an unmarked element would be one that nobody agreed on."""
-        marks = [
-            mark
-            for info in node.iterfind(f"{_XS}annotation/{_XS}appinfo")
-            for mark in info
-            if str(mark.tag).startswith(f"{{{MARKS}}}")
-        ]
-        if len(marks) != 1:
-            self._add(node, path, "no mark of a field group" if not marks else f"{len(marks)} marks, one expected")
+        try:
+            return read_mark(node)
+        except ValueError as error:
+            self._add(node, path, str(error))
             return None
-        return self._one_mark(marks[0], path)
-
-    def _one_mark(self, mark: Element, path: str) -> Mark | None:
-        kind, attributes = str(mark.tag).rpartition("}")[2], dict(mark.attrib)
-        if kind in {"structural", "inherit", "document"} and not attributes:
-            return Mark(MarkKind(kind))
-        if kind != "group" or not {"code"} <= set(attributes) <= {"code", "field"}:
-            self._add(mark, path, f"no such mark: {kind} with {sorted(map(str, attributes))}")
-            return None
-        code, name = str(attributes["code"]), attributes.get("field")
-        if not _GROUP.fullmatch(code):
-            self._add(mark, path, f'no such group: "{code}"')
-            return None
-        if name is None:
-            return Mark(MarkKind.CONTAINER, code)
-        if not _FIELD.fullmatch(str(name)):
-            self._add(mark, path, f'no such field: "{name}"')
-            return None
-        return Mark(MarkKind.FIELD, code, FieldId(f"{code}.{name}"))
 
     def _qualified(self, node: Element) -> str:
         return f"{{{self._namespace}}}{node.get('name', '')}"

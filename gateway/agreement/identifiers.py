@@ -17,7 +17,9 @@ from gateway.refusal import Code, Refusal
 
 # Year, month, day, sequence, check digits. Months: 00-12 National Register (00: unknown or exhausted), 20-32 and
 # 40-52 bis numbers, 61-72 MAGDA test numbers.
-_SSIN: Final = re.compile(r"[0-9]{2}(?P<month>[0-9]{2})(?P<day>[0-9]{2})(?P<sequence>[0-9]{3})[0-9]{2}", re.ASCII)
+_SSIN: Final = re.compile(
+    r"[0-9]{2}(?P<month>[0-9]{2})(?P<day>[0-9]{2})(?P<sequence>[0-9]{3})[0-9]{2}", re.ASCII
+)
 _REGISTER, _BIS, _TEST = range(13), (*range(20, 33), *range(40, 53)), range(61, 73)
 _DAYS: Final = range(32)  # 00: unknown
 _CBE: Final = re.compile(r"[01][0-9]{9}", re.ASCII)

@@ -187,11 +187,15 @@ class _Loader:
     def _operations(self, contexts: Mapping[LegalContext, Context]) -> dict[OperationName, Operation]:
         entries = self._entries("operations")
         for name in sorted(set(self._contract.messages) - set(entries)):
-            self._findings.add(f"operations.{name}", "the contract has this operation, the agreement does not")
+            self._findings.add(
+                f"operations.{name}", "the contract has this operation, the agreement does not"
+            )
         found = {name: self._operation(name, value, contexts) for name, value in entries.items()}
         return {OperationName(name): operation for name, operation in found.items() if operation is not None}
 
-    def _operation(self, name: str, value: object, contexts: Mapping[LegalContext, Context]) -> Operation | None:
+    def _operation(
+        self, name: str, value: object, contexts: Mapping[LegalContext, Context]
+    ) -> Operation | None:
         path, findings = f"operations.{name}", self._findings
         row = rows.decode(value, OperationRow, path, findings)
         if row is None or not self._known(name, self._contract.messages, "operation", path):
@@ -231,42 +235,31 @@ class _Loader:
         return frozenset(LegalContext(name) for name in names if name in own)
 
     def _documents(self) -> dict[str, FieldId]:
-        types = self._values_at("/documentType")
+        types = self._contract.values_of("documentType")
         entries = self._entries("documents")
         for name in sorted(types - set(entries)):
-            self._findings.add(f"documents.{name}", "the contract has this document type, the agreement does not")
+            self._findings.add(
+                f"documents.{name}", "the contract has this document type, the agreement does not"
+            )
         documents: dict[str, FieldId] = {}
         for name, value in entries.items():
             path = f"documents.{name}"
             row = rows.decode(value, DocumentRow, path, self._findings)
             if row is None or not self._known(name, types, "document type", path):
                 continue
-            if self._known(row.field, self._document_fields(), "field for a document", f"{path}.field"):
+            if self._known(row.field, self._contract.document_fields, "field for a document", f"{path}.field"):
                 documents[name] = FieldId(row.field)
         return documents
 
-    def _document_fields(self) -> frozenset[FieldId]:
-        """Fields that refer to a document: those that hold its digest."""
-        trees = [messages.payload for messages in self._contract.messages.values()]
-        found = (leaf for tree in trees for leaf in leaves(tree) if leaf.name == "sha256")
-        return frozenset(leaf.field for leaf in found if leaf.field is not None and not is_document(leaf.field))
-
     def _source(self, row: RetentionRow | RoleRow | ContextRow, path: str) -> Source:
-        return Source(resolve(row.basis, self._bases, "basis", f"{path}.basis", self._findings), row.certainty)
+        return Source(
+            resolve(row.basis, self._bases, "basis", f"{path}.basis", self._findings), row.certainty
+        )
 
     def _known(self, name: str, known: Collection[str], what: str, path: str) -> bool:
         if name not in known:
             self._findings.add(path, f'no {what} "{name}"')
         return name in known
-
-    def _values(self, field: FieldId) -> frozenset[str]:
-        """The values that the schema allows for an enumerated field."""
-        trees = [messages.payload for messages in self._contract.messages.values()]
-        paths = [leaf.path for tree in trees for leaf in leaves(tree) if leaf.field == field]
-        return frozenset[str]().union(*(self._contract.values.get(path, ()) for path in paths))
-
-    def _values_at(self, end: str) -> frozenset[str]:
-        return frozenset[str]().union(*(v for path, v in self._contract.values.items() if path.endswith(end)))
 
     def _entries(self, name: str) -> dict[str, object]:
         return rows.entries(self._tables, name, self._findings)

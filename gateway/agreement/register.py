@@ -20,7 +20,9 @@ from gateway.refusal import Refusal
 
 _ID: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _UNIT: Final = re.compile(r"[A-Z][A-Z0-9-]{0,63}")
-_HOST: Final = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
+_HOST: Final = re.compile(
+    r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+"
+)
 _ENDPOINT: Final = re.compile(r"https://[A-Za-z0-9.-]+(:[1-9][0-9]{0,4})?(/[A-Za-z0-9._~/-]*)?")
 _NIS: Final = re.compile(r"[0-9]{5}")
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_-]{0,31}")
@@ -96,7 +98,9 @@ def load_register(data: bytes, name: str) -> Register:
     return _register(_hub(hub), map(_authority, lines.values()), names)
 
 
-def _register(hub: Authority, authorities: Iterable[Authority], names: Mapping[AuthorityId, Names]) -> Register:
+def _register(
+    hub: Authority, authorities: Iterable[Authority], names: Mapping[AuthorityId, Names]
+) -> Register:
     listed = tuple(authorities)
     return Register(
         hub=hub,

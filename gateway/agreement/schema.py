@@ -13,8 +13,9 @@ from typing import Final
 
 from lxml import etree
 
-from gateway.agreement.dialect import Declaration, Declarations, MarkKind, parse_file, read_declarations
+from gateway.agreement.dialect import Declaration, Declarations, parse_file, read_declarations
 from gateway.agreement.finding import ContractError, Finding
+from gateway.agreement.marks import MarkKind
 from gateway.model import SERVICE, FieldId, Node, OperationName
 from gateway.refusal import Code, Refusal
 from gateway.soap.xml import Element
@@ -49,6 +50,17 @@ class Contract:
     def fields(self) -> frozenset[FieldId]:
         """Every field of every group."""
         return frozenset(one for group in self.groups.values() for one in group)
+
+    @property
+    def document_fields(self) -> frozenset[FieldId]:
+        """Fields that refer to a document: those that hold its digest."""
+        texts = (leaf for messages in self.messages.values() for leaf in leaves(messages.payload))
+        return frozenset(leaf.field for leaf in texts if leaf.name == "sha256" and leaf.field in self.fields)
+
+    def values_of(self, name: str) -> frozenset[str]:
+        """The values that the schemas allow for enumerated elements of this name, wherever they stand."""
+        found = (values for path, values in self.values.items() if path.rpartition("/")[2] == name)
+        return frozenset[str]().union(*found)
 
     def validate(self, element: Element, code: Code) -> None:
         """Check a message against the contract. Raises Refusal with `code`; libxml2's text may quote the peer."""
@@ -150,7 +162,9 @@ class _Builder:
         head = tuple(self._node(part, response.name, _Scope(), ()) for part in parts[:-1])
         return Messages(
             request=self._node(request, "", _Scope(), ()),
-            response=Node(response.name, SERVICE, response.name, None, repeated=False, children=(*head, payload)),
+            response=Node(
+                response.name, SERVICE, response.name, None, repeated=False, children=(*head, payload)
+            ),
             payload=payload,
         )
 
@@ -209,12 +223,16 @@ class _Builder:
                 self._add(self._places[leaf.path], leaf.path, "structural text in a payload with fields")
         kinds = {leaf.field.startswith(f"{DOCUMENT}.") for leaf in texts if leaf.field is not None}
         if len(kinds) > 1:
-            self._add(self._places[payload.path], payload.path, "a payload is a document or has groups, not both")
+            self._add(
+                self._places[payload.path], payload.path, "a payload is a document or has groups, not both"
+            )
         opening = list(_opening(payload, None))
         counts = Counter(node.field for node in opening)
         for node in opening:
             if counts[node.field] > 1:
-                self._add(self._places[node.path], node.path, f"{counts[node.field]} elements of field {node.field}")
+                self._add(
+                    self._places[node.path], node.path, f"{counts[node.field]} elements of field {node.field}"
+                )
 
     def _add(self, one: Declaration, path: str, sentence: str) -> None:
         finding = Finding(one.file, path, sentence, one.line)

@@ -127,9 +127,7 @@ def _drop_empty(schemas: Roots) -> None:
 
 def _drop_unused_types(schemas: Roots) -> None:
     """Types that no remaining message reaches, so that their names and elements are not told either."""
-    types = {
-        _qualified(root, node): node for root in schemas.values() for node in root.iterchildren(*_TYPES)
-    }
+    types = {_qualified(root, node): node for root in schemas.values() for node in root.iterchildren(*_TYPES)}
     waiting = [node for root in schemas.values() for node in root.iterchildren(f"{_XS}element")]
     used: set[str] = set()
     while waiting:

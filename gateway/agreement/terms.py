@@ -201,10 +201,12 @@ class Agreement:
         return self._provided.get((role, operation, document_type), frozenset())
 
     def visible(self, role: Role) -> frozenset[FieldId]:
-        """Every field that the role may write, or be shown in some exchange."""
-        shown = (self._released[view] for (_, requester, *_), view in self._views.items() if requester is role)
+        """Every field of a group that the role may write, or be shown, in some exchange."""
+        shown = (
+            self._released[view] for (_, requester, *_), view in self._views.items() if requester is role
+        )
         written = (fields for (provider, *_), fields in self._provided.items() if provider is role)
-        return frozenset[FieldId]().union(*shown, *written)
+        return frozenset[FieldId]().union(*shown, *written) & self.contract.fields
 
     def may_hold(self, role: Role, field: FieldId) -> bool:
         """May the role provide the field, or receive it in some context?"""

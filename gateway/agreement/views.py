@@ -44,7 +44,9 @@ class Sides:
         return None
 
 
-def owners(payload: Node, documents: Mapping[str, FieldId], document_type: str | None) -> dict[str, frozenset[FieldId]]:
+def owners(
+    payload: Node, documents: Mapping[str, FieldId], document_type: str | None
+) -> dict[str, frozenset[FieldId]]:
     """Leaf paths of a payload, each with the fields of the matrix of which one must be granted.
 
     The leaves of a document belong to the field that refers to a document of this type; without a type, to
@@ -136,7 +138,9 @@ def _writable(
     payload: Node, by_path: Mapping[str, frozenset[FieldId]], may: frozenset[FieldId]
 ) -> frozenset[FieldId]:
     return frozenset(
-        leaf.field for leaf in leaves(payload) if leaf.field is not None and not by_path[leaf.path].isdisjoint(may)
+        leaf.field
+        for leaf in leaves(payload)
+        if leaf.field is not None and not by_path[leaf.path].isdisjoint(may)
     )
 
 

@@ -83,7 +83,8 @@ async def _round(pipe: Connection, order: Order, target: Target) -> None:
     tally.ended = perf_counter()
     _verify_sample(tally, target)
     pipe.send(tally)
-    await asyncio.gather(*(channel.close() for channel in channels))
+    for channel in channels:
+        channel.close()
 
 
 async def _ask_all(channels: list[Channel], asked: deque[Asked], target: Target, tally: Tally) -> None:

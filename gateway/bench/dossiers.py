@@ -142,7 +142,7 @@ def _repeated(count: int) -> list[Item]:
         ("qualification", [
             ("diploma", f"Master in computer science, specialisation in distributed systems, part {count} "
              "(الماستر في علوم الحاسوب والهندسة، تخصص الأنظمة الموزعة وأمن المعلومات، كلية العلوم، جامعة عبد المالك السعدي بتطوان، "
-             "شهادة مصادق عليها من طرف وزارة التعليم العالي والبحث العلمي بالمملكة المغربية)"),
+             "شهادة مصادق عليها من طرف وزارة التعليم العالي والبحث العلمي)"),
             ("institution", "Université Abdelmalek Essaâdi, Tétouan (جامعة عبد المالك السعدي، كلية العلوم بتطوان)"),
             ("year", str(1970 + count)), ("experienceYears", str(count % 30)),
         ]),

@@ -19,10 +19,9 @@ import uvloop
 from gateway.bench import raw
 from gateway.bench.place import Party
 from gateway.bench.raw import Sample
-from gateway.bench.wire import HOST, Channel, connect, contexts
+from gateway.bench.wire import Channel, Listener, connect, contexts
 from gateway.wss.sign import SigningKey
 
-_BUFFER: Final = 1 << 20  # bytes that a stream holds before it stops reading
 _WARMUP: Final = 20
 
 
@@ -121,27 +120,24 @@ class _Echo:
 
     async def run(self, pipe: Connection) -> float:
         """CPU milliseconds of one exchange."""
-        server = await asyncio.start_server(
-            self._converse, HOST, 0, ssl=self._server, backlog=512, limit=_BUFFER
-        )
-        pipe.send(server.sockets[0].getsockname()[1])
+        listener = Listener(self._converse)
+        pipe.send(await listener.open(self._server))
         await self._done.wait()
-        server.close()
+        listener.close()
         return self._spent / self._order.repetitions * 1000
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _converse(self, channel: Channel) -> None:
         request, _, answer, _ = self._order.sample.sizes
-        onward = await connect(self._order.peer, self._peer_name, self._client, limit=_BUFFER)
+        onward = await connect(self._order.peer, self._peer_name, self._client)
         try:
             while True:
-                await reader.readexactly(request)
+                await channel.reader.readexactly(request)
                 onward.writer.write(self._question)
                 await onward.reader.readexactly(answer)
-                writer.write(self._reply)
+                channel.writer.write(self._reply)
                 self._tick()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            await onward.close()
-            writer.close()
+        finally:
+            onward.close()
 
     def _tick(self) -> None:
         self._count += 1
@@ -165,18 +161,15 @@ async def _drive(
     (client, _), (_, server_side) = contexts(requester), contexts(provider)
     answered = b"a" * answer
 
-    async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                await reader.readexactly(question)
-                writer.write(answered)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+    async def provide(channel: Channel) -> None:
+        while True:
+            await channel.reader.readexactly(question)
+            channel.writer.write(answered)
 
-    server = await asyncio.start_server(provide, HOST, 0, ssl=server_side, backlog=512, limit=_BUFFER)
-    pipe.send(server.sockets[0].getsockname()[1])
+    listener = Listener(provide)
+    pipe.send(await listener.open(server_side))
     port = pipe.recv()
-    channels = [await connect(port, hub_name, client, limit=_BUFFER) for _ in range(order.connections)]
+    channels = [await connect(port, hub_name, client) for _ in range(order.connections)]
     left = _warmup(order.connections) + order.repetitions
 
     async def ask(channel: Channel) -> None:
@@ -188,6 +181,6 @@ async def _drive(
 
     await asyncio.gather(*(ask(channel) for channel in channels))
     for channel in channels:
-        await channel.close()
-    server.close()
+        channel.close()
+    listener.close()
     pipe.send("done")

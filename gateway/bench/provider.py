@@ -14,7 +14,7 @@ import uvloop
 from gateway.bench.dossiers import dossier_number
 from gateway.bench.messages import answer
 from gateway.bench.place import Party
-from gateway.bench.wire import HOST, Channel, contexts
+from gateway.bench.wire import Channel, Listener, contexts
 from gateway.wss.sign import SigningKey
 
 _HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/xml; charset=utf-8\r\n"
@@ -42,8 +42,7 @@ class _Provider:
 
     async def serve(self, pipe: Connection) -> None:
         _, context = contexts(self._party)
-        server = await asyncio.start_server(self._converse, HOST, 0, ssl=context, backlog=512)
-        pipe.send(server.sockets[0].getsockname()[1])
+        pipe.send(await Listener(self._converse).open(context))
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(pipe.fileno(), self._order, pipe, ended)
         await ended.wait()
@@ -58,13 +57,9 @@ class _Provider:
         pair = self._last
         pipe.send(pair if pair is not None and wanted in pair.question else None)
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        channel = Channel(reader, writer)
-        try:
-            while True:
-                _, question = await channel.receive()
-                signed = answer(question, self._key)
-                self._last = Pair(question, signed)
-                await channel.send(_HEAD, signed)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            await channel.close()
+    async def _converse(self, channel: Channel) -> None:
+        while True:
+            _, question = await channel.receive()
+            signed = answer(question, self._key)
+            self._last = Pair(question, signed)
+            await channel.send(_HEAD, signed)

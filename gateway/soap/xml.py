@@ -60,6 +60,10 @@ def _long_attribute(limits: Limits) -> etree.XPath:
     return etree.XPath(f"boolean(//@*[string-length() > {limits.attribute_value}])")
 
 
+_LIBRARY_LIMITS: Final = {  # of libxml2: 256 elements deep, 10,000,000 characters of text, 50,000 of a name
+    etree.ErrorTypes.ERR_RESOURCE_LIMIT,
+    etree.ErrorTypes.ERR_NAME_TOO_LONG,
+}
 _COMMENTS: Final = etree.XPath("boolean(//comment()) or boolean(//processing-instruction())")
 # A reused parser: its options are constant and each parse starts clean.
 _PARSER: Final = etree.XMLParser(
@@ -102,12 +106,13 @@ def parse(data: bytes, limits: Limits) -> Element:
 def parse_verified(data: bytes) -> Element:
     """Parse bytes that this process made or that already passed `parse`: canonical, signed parts.
 
-    Raises Refusal: XML_MALFORMED.
+    Raises Refusal: XML_MALFORMED, XML_LIMIT.
     """
     try:
         return etree.fromstring(data, _PARSER)
     except (etree.LxmlError, ValueError) as error:
-        raise Refusal(Code.XML_MALFORMED) from error
+        beyond = isinstance(error, etree.XMLSyntaxError) and error.code in _LIBRARY_LIMITS
+        raise Refusal(Code.XML_LIMIT if beyond else Code.XML_MALFORMED) from error
 
 
 # lxml hands on only those prefixes that stand in its dictionary of XML names, and "#default" is none: without

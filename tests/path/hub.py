@@ -54,7 +54,7 @@ from gateway.wss.verify import verify
 from tests.path.payloads import PAYLOADS
 
 ROOT = Path(__file__).parents[2]
-NOW = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
+NOW = datetime.now(UTC).replace(microsecond=0)  # so that the same certificates serve a running hub
 DOSSIER = dossier_number(2026, 1)
 OTHER_DOSSIER = dossier_number(2026, 2)
 SSIN = "90612400144"

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 
 import pytest
-from agreement_files import AGREEMENT, DOSSIER, changed, shipped, shipped_files
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.agreement.finding import AgreementError
 from gateway.agreement.load import load_agreement, revision
 from gateway.model import Role
+from tests.rules.agreement_files import AGREEMENT, DOSSIER, changed, shipped, shipped_files
 
 SCAN_REG = 'receive = ["number", "issueDate", "expiryDate"], basis = ["G"]'
 CELL = 'PLAT = { provide = "all", receive = "none", basis = ["A", "F"], certainty = "C" }'
@@ -22,7 +22,7 @@ def test_the_shipped_agreement_compiles():
     agreement = shipped()
     assert agreement.id == "WIB-PROTOCOL"
     assert agreement.number == 1
-    assert agreement.valid_from == datetime.date(2026, 1, 1)
+    assert agreement.valid_from == dt.date(2026, 1, 1)
     assert agreement.retention.log_years == 10
     assert agreement.closed_read_days == 365
     assert len(agreement.contexts) == 14

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from agreement_files import AGREEMENT, changed, shipped, shipped_files
 
 from gateway.agreement.load import load_agreement
 from gateway.model import Role
+from tests.rules.agreement_files import AGREEMENT, changed, shipped, shipped_files
 
 # Columns PLAT REG OE CONS MUN NSSO. P provides, R receives, with fields where not all; "+": more in some contexts.
 # The last letter is the certainty of the cell.

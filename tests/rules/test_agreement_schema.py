@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from agreement_files import COMMON, DOSSIER, EXCHANGE, WSDL, changed, shipped, shipped_files
 from lxml import etree
 
 from gateway.agreement.finding import ContractError
@@ -13,6 +12,7 @@ from gateway.model import COMMON as COMMON_NAMESPACE
 from gateway.model import DOSSIER as DOSSIER_NAMESPACE
 from gateway.model import SERVICE
 from gateway.refusal import Code, Refusal
+from tests.rules.agreement_files import COMMON, DOSSIER, EXCHANGE, WSDL, changed, shipped, shipped_files
 
 NUMBER = '<g:group code="G08" field="number"/>'
 SCAN = '<g:group code="G08" field="scan"/>'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from agreement_files import AGREEMENT, changed, shipped
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +10,7 @@ from gateway.agreement.load import load_agreement
 from gateway.agreement.schema import leaves
 from gateway.agreement.views import CONTEXT, PROVIDER, REASONS, ROLE, Sides
 from gateway.model import Role
+from tests.rules.agreement_files import AGREEMENT, changed, shipped
 
 GRANTS = [
     (name, role, context, provider, kind)

@@ -1,0 +1,138 @@
+"""What each authority holds of each dossier: the files that the back offices answer from.
+
+One XML file for each dossier and authority under dossiers/, in the contract's own form, with only what the
+agreement lets that authority provide. The attribute `known` on a group names the status from which the
+authority knows it; it is taken off before anything is answered. All of it is fictitious.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from lxml import etree
+
+from gateway.model import COMMON, DOSSIER, SERVICE, AuthorityId, Criteria, DossierNumber, OperationName
+from gateway.soap.xml import Element
+
+FOLDER: Final = Path(__file__).with_name("dossiers")
+FIRST, RENEWAL = DossierNumber("WIB-2026-0000001-59"), DossierNumber("WIB-2026-0000002-58")
+_FOLDERS: Final = {FIRST: "first", RENEWAL: "renewal"}
+# The states of a dossier that goes well, in their order.
+STATES: Final = (
+    "SUBMITTED", "ADMISSIBLE", "UNDER_REVIEW", "WORK_GRANTED", "RESIDENCE_GRANTED", "PERMIT_GRANTED", "VISA_ISSUED",
+    "REGISTERED", "CARD_ISSUED", "CLOSED",
+)  # fmt: skip
+_DOCUMENT_TYPES: Final = {  # group that refers to a document → its type
+    "contractDocument": "CONTRACT",
+    "travelDocument": "TRAVEL_DOCUMENT_SCAN",
+    "criminalRecord": "CRIMINAL_RECORD",
+    "medicalCertificate": "MEDICAL_CERTIFICATE",
+    "sicknessInsurance": "SICKNESS_INSURANCE",
+    "meansOfSubsistence": "MEANS_OF_SUBSISTENCE",
+}
+# A reused parser: our own files, of which only the elements matter.
+_PARSER: Final = etree.XMLParser(remove_blank_text=True, remove_comments=True, resolve_entities=False)
+
+Files = Mapping[DossierNumber, Element]  # the whole file of each dossier, as `dossier` element
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document that a dossier refers to."""
+
+    reference: str
+    type: str
+    media_type: str
+    sha256: str
+    content: bytes
+
+
+def read_files(name: AuthorityId) -> Files:
+    """The files of one authority; none when it takes part in no dossier of the sandbox."""
+    found = {number: FOLDER / folder / f"{name}.xml" for number, folder in _FOLDERS.items()}
+    return {number: etree.parse(path, _PARSER).getroot() for number, path in found.items() if path.exists()}
+
+
+def known(file: Element, status: str) -> Element:
+    """What is known of a dossier at this status, with the status in the header where there is one."""
+    dossier = deepcopy(file)
+    for group in list(dossier):
+        since = group.attrib.pop("known", STATES[0])
+        if STATES.index(str(since)) > STATES.index(status):
+            dossier.remove(group)
+    for element in dossier.iterfind(f"{{{DOSSIER}}}header/{{{DOSSIER}}}status"):
+        element.text = status
+    return dossier
+
+
+def documents(dossier: Element) -> list[Document]:
+    """Every document that the dossier refers to, with its content."""
+    found = []
+    for mark in dossier.iter(f"{{{COMMON}}}reference"):
+        holder, reference = mark.getparent(), str(mark.text)
+        assert holder is not None
+        group = holder.getparent()
+        assert group is not None
+        content = (FOLDER / "documents" / f"{reference}.pdf").read_bytes()
+        kind = _DOCUMENT_TYPES[etree.QName(group).localname]
+        media_type = str(holder.findtext(f"{{{COMMON}}}mediaType"))
+        found.append(Document(reference, kind, media_type, hashlib.sha256(content).hexdigest(), content))
+    return found
+
+
+def payload(operation: OperationName, dossier: Element, criteria: Criteria) -> Element | None:
+    """The payload of an answer, or None when the dossier holds nothing of the kind."""
+    return _PAYLOADS[operation](dossier, criteria)
+
+
+def _whole(dossier: Element, _: Criteria) -> Element | None:
+    return dossier if len(dossier) else None
+
+
+def _group(name: str) -> Callable[[Element, Criteria], Element | None]:
+    def one(dossier: Element, _: Criteria) -> Element | None:
+        found = dossier.find(f"{{{DOSSIER}}}{name}")
+        return None if found is None else _renamed(found, name)
+
+    return one
+
+
+def _prior_applications(dossier: Element, _: Criteria) -> Element | None:
+    found = dossier.findall(f"{{{DOSSIER}}}priorApplication")
+    answer = etree.Element(f"{{{SERVICE}}}priorApplications", nsmap={"s": SERVICE, "d": DOSSIER})
+    answer.extend(_renamed(one, "priorApplication") for one in found)
+    return answer if found else None
+
+
+def _document(dossier: Element, criteria: Criteria) -> Element | None:
+    for one in documents(dossier):
+        if one.reference == criteria.document_reference:
+            answer = etree.Element(f"{{{SERVICE}}}document", nsmap={"s": SERVICE})
+            content = base64.b64encode(one.content).decode()
+            values = {"reference": one.reference, "type": one.type, "mediaType": one.media_type}
+            for name, value in {**values, "sha256": one.sha256, "content": content}.items():
+                etree.SubElement(answer, f"{{{SERVICE}}}{name}").text = value
+            return answer
+    return None
+
+
+def _renamed(group: Element, name: str) -> Element:
+    """A group of a dossier as element of the service: the same type under another name."""
+    element = etree.Element(f"{{{SERVICE}}}{name}", nsmap={"s": SERVICE, "d": DOSSIER})
+    element.extend(deepcopy(child) for child in group)
+    return element
+
+
+_PAYLOADS: Final[Mapping[str, Callable[[Element, Criteria], Element | None]]] = {
+    "consultDossier": _whole,
+    "consultStatus": _group("header"),
+    "consultSocialSecurityStatus": _group("socialSecurity"),
+    "consultPriorApplications": _prior_applications,
+    "retrieveDocument": _document,
+}

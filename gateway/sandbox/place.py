@@ -1,0 +1,187 @@
+"""The directory of a sandbox: certificates, register, settings and store, and how to find each.
+
+    pki/           the development PKI (certs/README.md)
+    register.toml  the register of authorities with endpoints on this machine
+    gateway.toml   the hub's settings
+    store.db       the exchange log and the dossier directory
+    hub.log        what the hub wrote on standard error
+
+What runs in it is for `world`; `client` needs nothing but this directory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from gateway.adapters.pki import write_pki
+from gateway.agreement.register import Register, load_register
+from gateway.config import ConfigError, Settings, load
+from gateway.identity.issue import issue_pki
+from gateway.model import Authority, AuthorityId
+
+_CONTRACTS: Final = Path(__file__).resolve().parents[2] / "contracts"
+_SUITES: Final = {"rsa-sha256": "sign-rsa", "ecdsa-sha256": "sign-ec"}
+_SETTINGS: Final = """\
+# Settings of this sandbox's hub; deploy/gateway.toml explains each. Written anew at each start.
+test_numbers = true
+
+[listen]
+port = {port}
+operations_port = {operations_port}
+public_url = "https://127.0.0.1:{port}/soap/v1"
+
+[contracts]
+directory = {contracts}
+register = "register.toml"
+
+[keys]
+tls_certificate = "pki/HUB/tls.crt.pem"
+tls_key = "pki/HUB/tls.key.pem"
+sign_rsa_certificate = "pki/HUB/sign-rsa.crt.pem"
+sign_rsa_key = "pki/HUB/sign-rsa.key.pem"
+sign_ec_certificate = "pki/HUB/sign-ec.crt.pem"
+sign_ec_key = "pki/HUB/sign-ec.key.pem"
+log_key = "pki/HUB/log.key.pem"
+
+[trust]
+anchors = ["pki/root.crt.pem"]
+intermediates = ["pki/issuing.crt.pem"]
+crls = ["pki/root.crl.pem", "pki/issuing.crl.pem"]
+
+[log]
+store = "store.db"
+origin = "{origin}"
+
+[limits]
+provider_seconds = {provider_seconds}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """The key files of one authority."""
+
+    tls_certificate: Path
+    tls_key: Path
+    sign_certificate: Path
+    sign_key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Loopback ports that were found free."""
+
+    hub: int
+    operations: int
+    offices: Mapping[AuthorityId, int]
+
+
+class Place:
+    """A sandbox's directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.resolve()
+
+    @property
+    def config(self) -> Path:
+        return self.directory / "gateway.toml"
+
+    @property
+    def anchor(self) -> Path:
+        return self.directory / "pki" / "root.crt.pem"
+
+    @property
+    def log_vkey(self) -> Path:
+        return self.directory / "pki" / "HUB" / "log.vkey"
+
+    @property
+    def hub_log(self) -> Path:
+        return self.directory / "hub.log"
+
+    @property
+    def revocation_lists(self) -> list[Path]:
+        return [self.directory / "pki" / f"{name}.crl.pem" for name in ("root", "issuing")]
+
+    @property
+    def issuing(self) -> Path:
+        return self.directory / "pki" / "issuing.crt.pem"
+
+    @cached_property
+    def settings(self) -> Settings:
+        """Raises ConfigError when there is no sandbox here."""
+        return load(self.config)
+
+    @cached_property
+    def register(self) -> Register:
+        """Raises ConfigError when there is no sandbox here; RegisterError when it does not read."""
+        path = self.settings.contracts.register
+        return load_register(path.read_bytes(), str(path))
+
+    def authority(self, name: str) -> Authority:
+        """Raises ConfigError when the register has none of this id."""
+        found = self.register.by_id.get(AuthorityId(name))
+        if found is None:
+            known = ", ".join(self.register.by_id)
+            raise ConfigError("SBX001", f"There is no authority {name} in the register.", f"Name one of {known}.")
+        return found
+
+    def identity(self, name: AuthorityId) -> Identity:
+        folder = self.directory / "pki" / name
+        files = ("tls.crt.pem", "tls.key.pem", "sign.crt.pem", "sign.key.pem")
+        return Identity(*(folder / file for file in files))
+
+    def hub_certificate(self, suite: str) -> Path:
+        """The certificate of the hub that replies in this suite are signed with: what a client pins."""
+        return self.directory / "pki" / "HUB" / f"{_SUITES[suite]}.crt.pem"
+
+
+def contracts_directory(given: Path | None) -> Path:
+    """`given`, or the directory beside the package. Raises ConfigError when there is no agreement in it."""
+    directory = _CONTRACTS if given is None else given.resolve()
+    if not (directory / "agreement.toml").is_file():
+        raise ConfigError("SBX002", f"{directory}: no agreement.toml here.", "Name the directory with --contracts.")
+    return directory
+
+
+def authorities(contracts: Path) -> Register:
+    """The register without endpoints, as the contracts have it."""
+    path = contracts / "register.toml"
+    return load_register(path.read_bytes(), str(path))
+
+
+def prepare(directory: Path, contracts: Path, ports: Ports, now: datetime, *, provider_seconds: float) -> Place:
+    """Write what a hub needs. Certificates and store of an earlier run are kept, ports are new.
+
+    Raises ConfigError when the directory holds something else.
+    """
+    register = authorities(contracts)
+    origin = f"{register.hub.tls_name}/exchange-log"
+    if not (directory / "pki").exists():
+        if directory.exists() and any(directory.iterdir()):
+            raise ConfigError("SBX003", f"{directory}: holds something that is no sandbox.", "Name a new directory.")
+        write_pki(directory / "pki", issue_pki(register.hub, register.authorities, now, origin=origin))
+    text = (contracts / "register.toml").read_text("utf-8")
+    (directory / "register.toml").write_text(_with_endpoints(text, ports.offices), "utf-8")
+    settings = _SETTINGS.format(
+        port=ports.hub,
+        operations_port=ports.operations,
+        contracts=json.dumps(str(contracts)),  # a JSON string is a TOML string
+        origin=origin,
+        provider_seconds=provider_seconds,
+    )
+    (directory / "gateway.toml").write_text(settings, "utf-8")
+    return Place(directory)
+
+
+def _with_endpoints(register: str, ports: Mapping[AuthorityId, int]) -> str:
+    """The register's text with an endpoint below the id of each authority that has a port."""
+    for name, port in ports.items():
+        line = f'\nid = "{name}"\n'
+        register = register.replace(line, f'{line}endpoint = "https://127.0.0.1:{port}/soap/v1"\n')
+    return register

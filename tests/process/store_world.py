@@ -1,0 +1,66 @@
+"""A store on disk, filled as the broker fills it, and hands to damage it with."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import apsw
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gateway.adapters.store import LogReader, Store
+from gateway.exchangelog.audit import audit
+from gateway.exchangelog.checkpoint import Checkpoint
+from gateway.exchangelog.entry import Entry
+from gateway.exchangelog.flaw import Finding, Flaw
+from gateway.exchangelog.note import Signer
+from gateway.model import Receipt
+from gateway.refusal import Code, Refusal
+
+ORIGIN = "xlog.hub.example/2026"
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
+SIGNER = Signer.of(ORIGIN, KEY)
+VERIFIER = SIGNER.verifier
+
+
+def open_store(path: Path, **options: object) -> Store:
+    return Store.open(path, KEY, ORIGIN, **options)
+
+
+async def append_all(store: Store, entries: list[Entry]) -> list[Receipt | Code]:
+    """All at once; for each the receipt, or the code of its refusal."""
+    results = await asyncio.gather(*(store.append(entry) for entry in entries), return_exceptions=True)
+    return [result.code if isinstance(result, Refusal) else result for result in results]
+
+
+async def fill(path: Path, entries: list[Entry]) -> None:
+    """One after the other, so that the order is known."""
+    async with open_store(path) as store:
+        for entry in entries:
+            await store.append(entry)
+
+
+def findings(path: Path, pinned: Checkpoint | None = None) -> list[Finding]:
+    with LogReader.open(path) as log:
+        return list(audit(log, VERIFIER, pinned))
+
+
+def flaws(path: Path) -> set[tuple[Flaw, int | None]]:
+    return {(finding.flaw, finding.index) for finding in findings(path)}
+
+
+def alter(path: Path, *statements: str, bindings: tuple[object, ...] = ()) -> None:
+    """What somebody with write access to the file can do."""
+    connection = apsw.Connection(str(path))
+    connection.execute("DROP TRIGGER IF EXISTS entries_stay; DROP TRIGGER IF EXISTS entries_remain")
+    for statement in statements:
+        connection.execute(statement, bindings if "?" in statement else ())
+    connection.close()
+
+
+def query(path: Path, sql: str) -> list[tuple[object, ...]]:
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    rows = connection.execute(sql).fetchall()
+    connection.close()
+    return rows

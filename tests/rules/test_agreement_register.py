@@ -1,0 +1,128 @@
+"""The register of authorities: who is who, and nobody twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.agreement.finding import RegisterError
+from gateway.agreement.register import load_register
+from gateway.model import Enterprise, Role
+from tests.rules.agreement_files import REGISTER, ROOT
+
+DATA = (ROOT / REGISTER).read_bytes()
+SHIPPED = load_register(DATA, REGISTER)
+
+
+def test_the_shipped_register_has_every_authority():
+    assert [authority.id for authority in SHIPPED.authorities] == [
+        "PLATFORM", "BRUSSELS", "FLANDERS", "WALLONIA", "GERMAN_COMMUNITY", "IMMIGRATION_OFFICE", "POST_RABAT",
+        "POST_NEW_DELHI", "MUN_BRUSSELS", "MUN_LIEGE", "MUN_EUPEN", "NSSO",
+    ]  # fmt: skip
+    assert {authority.role for authority in SHIPPED.authorities} == set(Role)
+    assert all(authority.endpoint is None for authority in SHIPPED.authorities)
+    assert SHIPPED.hub.role is None
+
+
+def test_platform_and_social_security_are_one_enterprise_and_two_authorities():
+    platform, nsso = SHIPPED.by_id["PLATFORM"], SHIPPED.by_id["NSSO"]
+    assert platform.enterprise.cbe == nsso.enterprise.cbe
+    assert SHIPPED.by_enterprise(platform.enterprise) is platform
+    assert SHIPPED.by_enterprise(nsso.enterprise) is nsso
+    assert SHIPPED.by_enterprise(Enterprise(platform.enterprise.cbe)) is None
+    assert SHIPPED.by_enterprise(Enterprise(platform.enterprise.cbe, "OTHER")) is None
+
+
+def test_every_authority_is_found_by_its_identity():
+    for authority in SHIPPED.authorities:
+        assert SHIPPED.by_enterprise(authority.enterprise) is authority
+        assert SHIPPED.by_id[authority.id] is authority
+        assert SHIPPED.names[authority.id].en == authority.name
+
+
+def test_the_hub_is_found_by_no_lookup():
+    assert SHIPPED.by_enterprise(SHIPPED.hub.enterprise) is None
+    assert "HUB" not in SHIPPED.by_id
+
+
+def test_a_suspended_authority_is_known_but_not_asked():
+    text = DATA.decode().replace("active = true", "active = false", 2)  # platform and Brussels
+    register = load_register(text.encode(), REGISTER)
+    assert [one.id for one in register.active(Role.REG)] == ["FLANDERS", "WALLONIA", "GERMAN_COMMUNITY"]
+    assert register.by_id["BRUSSELS"].active is False
+    assert register.by_enterprise(register.by_id["BRUSSELS"].enterprise) is not None
+
+
+def test_a_deployment_fills_in_endpoints():
+    register = SHIPPED.with_endpoints({"BRUSSELS": "https://brussels.wib.example/soap/v1"})
+    assert register.by_id["BRUSSELS"].endpoint == "https://brussels.wib.example/soap/v1"
+    assert register.by_enterprise(register.by_id["BRUSSELS"].enterprise) is register.by_id["BRUSSELS"]
+    assert register.active(Role.REG)[0] is register.by_id["BRUSSELS"]
+    assert register.by_id["FLANDERS"].endpoint is None
+    assert SHIPPED.by_id["BRUSSELS"].endpoint is None
+
+
+@pytest.mark.parametrize(
+    ("authority", "url"),
+    [
+        ("BRUSSELS", "http://brussels.wib.example/"),
+        ("BRUSSELS", "file:///etc/passwd"),
+        ("BRUSSELS", "https://user:secret@brussels.wib.example/"),
+        ("BRUSSELS", "https://brussels.wib.example/?op=x"),
+        ("BRUSSELS", "https://brussels.wib.example/\n"),
+        ("LUXEMBOURG", "https://luxembourg.wib.example/"),
+    ],
+)
+def test_endpoint_is_refused(authority, url):
+    with pytest.raises(RegisterError) as refused:
+        SHIPPED.with_endpoints({authority: url})
+    assert refused.value.findings[0].path == authority
+
+
+# Sentence of the case → (old text, new text, path of the finding, part of its sentence). [1] is Brussels, [2] Flanders.
+BROKEN = {
+    "an id twice": ('id = "FLANDERS"', 'id = "BRUSSELS"', "authority[2].id", "same as authority[1].id"),
+    "the hub's id": ('id = "FLANDERS"', 'id = "HUB"', "authority[2].id", "same as hub.id"),
+    "a malformed id": ('id = "FLANDERS"', 'id = "Flanders"', "authority[2].id", "form"),
+    "an identity twice": ('"0999033385"', '"0999022202"', "authority[2].cbe", "same as authority[1].cbe"),
+    "the hub's identity": ('"0999033385"', '"0999099901"', "authority[2].cbe", "same as hub.cbe"),
+    "a number with and without unit": ('"0999033385"', '"0999011116"', "authority[0].unit", "without a unit"),
+    "wrong check digits": ('"0999033385"', '"0999033386"', "authority[2].cbe", "check digits"),
+    "a number with dots": ('"0999033385"', '"0999.033.385"', "authority[2].cbe", "check digits"),
+    "a TLS name twice": ('"flanders.wib.example"', '"brussels.wib.example"', "authority[2].tls_name", "same as authority[1]"),
+    "a TLS wildcard": ('"flanders.wib.example"', '"*.wib.example"', "authority[2].tls_name", "form"),
+    "an unknown role": ('role = "OE"', 'role = "DVZ"', "authority[5].role", 'no role "DVZ"'),
+    "a region twice": ('region = "FLANDERS"', 'region = "BRUSSELS"', "authority[2].region", "same as authority[1].region"),
+    "a region without code": ('region = "FLANDERS"\n', "", "authority[2].region", "must have one"),
+    "a municipality of no region": ('nis = "21004"\nregion = "BRUSSELS"', 'nis = "21004"\nregion = "LUX"', "authority[8].region", "no authority of region"),
+    "a municipality without NIS code": ('nis = "21004"\n', "", "authority[8].nis", "must have one"),
+    "a malformed NIS code": ('nis = "21004"', 'nis = "2100"', "authority[8].nis", "form"),
+    "a post without code": ('post = "RABAT"\n', "", "authority[6].post", "must have one"),
+    "a NIS code of a region": ('region = "FLANDERS"', 'region = "FLANDERS"\nnis = "21004"', "authority[2].nis", "has none"),
+    "an unknown suite": ('suite = "ecdsa-sha256"', 'suite = "rsa-sha1"', "authority[2].suite", "invalid enum value"),
+    "a plain endpoint": ('region = "FLANDERS"', 'region = "FLANDERS"\nendpoint = "http://x/"', "authority[2].endpoint", "form"),
+    "an unknown key": ("active = true", "enabled = true", "authority[0]", "unknown field `enabled`"),
+    "a missing key": ("active = true\n", "", "authority[0]", "missing required field `active`"),
+    "a missing language": (', de = "Flämisches Ministerium für Arbeit und Sozialwirtschaft"', "", "authority[2].name", "missing required field `de`"),
+    "a word for a switch": ("active = true", 'active = "yes"', "authority[0].active", "expected `bool`"),
+    "no hub": ("[hub]", "[gateway]", "hub", "missing"),
+    "an unknown table": ("[hub]", "[gateway]", "gateway", "no such table"),
+    "a hub that plays a role": ('id = "HUB"', 'id = "HUB"\nrole = "PLAT"', "hub", "unknown field `role`"),
+    "a file that is not TOML": ("[hub]", "[hub", "", "not TOML"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=str)
+def test_register_is_refused_for(case):
+    old, new, path, sentence = BROKEN[case]
+    assert old in DATA.decode()
+    with pytest.raises(RegisterError) as refused:
+        load_register(DATA.decode().replace(old, new, 1).encode(), REGISTER)
+    assert any(
+        finding.file == REGISTER and finding.path == path and sentence in finding.sentence
+        for finding in refused.value.findings
+    ), refused.value
+
+
+def test_authorities_that_are_no_list_are_refused():
+    with pytest.raises(RegisterError):
+        load_register(DATA.decode().partition("[[authority]]")[0].encode() + b"[authority]\n", REGISTER)

@@ -1,0 +1,138 @@
+"""The contract as a role is served it: what it may never see does not stand in it."""
+
+from __future__ import annotations
+
+import pytest
+from lxml import etree
+from zeep import Client
+
+from gateway.agreement.schema import compile_contract, leaves
+from gateway.agreement.served import served_contract, served_documents, served_operations, single_wsdl
+from gateway.model import DOSSIER as DOSSIER_NAMESPACE
+from gateway.model import Role
+from tests.rules.agreement_files import COMMON, DOSSIER, EXCHANGE, WSDL, shipped
+
+URL = "https://gateway.wib.example/soap/v1"
+OPERATIONS = {
+    Role.PLAT: {"consultDossier", "consultStatus", "consultSocialSecurityStatus", "retrieveDocument"},
+    Role.REG: {"consultDossier", "consultStatus", "consultSocialSecurityStatus", "consultPriorApplications", "retrieveDocument"},
+    Role.OE: {"consultDossier", "consultStatus", "consultSocialSecurityStatus", "consultPriorApplications", "retrieveDocument"},
+    Role.CONS: {"consultDossier", "consultStatus", "retrieveDocument"},
+    Role.MUN: {"consultDossier", "consultStatus", "retrieveDocument"},
+    Role.NSSO: {"consultDossier", "consultStatus", "consultSocialSecurityStatus"},
+}  # fmt: skip
+HUB = {"sendTestMessage", "checkAccessControl"}
+
+
+def _client(files, folder):
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return Client(str(folder / WSDL))
+
+
+def _ports(client):
+    (service,) = client.wsdl.services.values()
+    return list(service.ports.values())
+
+
+def _dossier_elements(client):
+    return {name for name, _ in client.get_type(f"{{{DOSSIER_NAMESPACE}}}DossierType").elements}
+
+
+@pytest.mark.parametrize("role", Role)
+def test_zeep_loads_the_contract_of_each_role(role, tmp_path):
+    ports = _ports(_client(served_contract(shipped(), role, URL), tmp_path))
+    assert [port.name for port in ports] == ["ExchangePortSoap11", "ExchangePortSoap12"]
+    for port in ports:
+        assert port.binding_options["address"] == URL
+        assert set(port.binding._operations) == OPERATIONS[role] | HUB
+    assert served_operations(shipped(), role) == OPERATIONS[role] | HUB
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("soap12", [True, False])
+def test_zeep_loads_the_single_file_and_sees_the_same(role, soap12, tmp_path):
+    path = tmp_path / "single.wsdl"
+    path.write_bytes(single_wsdl(shipped(), role, URL, soap12=soap12))
+    client = Client(str(path))
+    assert len(_ports(client)) == (2 if soap12 else 1)
+    assert set(_ports(client)[0].binding._operations) == OPERATIONS[role] | HUB
+    assert _dossier_elements(client) == _dossier_elements(_client(served_contract(shipped(), role, URL), tmp_path))
+    assert b"schemaLocation" not in path.read_bytes()
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_served_contract_names_exactly_the_fields_that_the_role_may_hold(role):
+    contract = compile_contract(served_contract(shipped(), role, URL))
+    named = {
+        leaf.field
+        for messages in contract.messages.values()
+        for leaf in leaves(messages.payload)
+        if leaf.field is not None and not leaf.field.startswith("document.")
+    }
+    assert named == shipped().visible(role)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_served_contract_is_a_part_of_the_whole(role):
+    whole, contract = shipped().contract, compile_contract(served_contract(shipped(), role, URL))
+    for name, messages in contract.messages.items():
+        paths = [leaf.path for leaf in leaves(whole.messages[name].response)]
+        assert [leaf.path for leaf in leaves(messages.response)] == [
+            path for path in paths if path in {leaf.path for leaf in leaves(messages.response)}
+        ]
+
+
+def test_social_security_is_not_told_of_salaries_and_the_region_not_of_passport_scans(tmp_path):
+    nsso = served_contract(shipped(), Role.NSSO, URL)[DOSSIER]
+    assert b"SalaryType" not in nsso
+    assert b'"salary"' not in nsso
+    region = served_contract(shipped(), Role.REG, URL)[DOSSIER]
+    assert b"SalaryType" in region
+    assert b'name="scan"' not in region
+    assert b"CriminalRecordType" not in region
+    assert b"criminalRecordPresent" in region
+
+
+@pytest.mark.parametrize("role", set(Role) - {Role.OE})
+def test_only_the_immigration_office_has_an_element_for_grounds_of_public_order(role):
+    assert b"publicOrder" not in served_contract(shipped(), role, URL)[DOSSIER]
+
+
+def test_types_of_operations_that_a_role_does_not_have_are_not_served():
+    municipal = served_contract(shipped(), Role.MUN, URL)
+    assert b"PriorApplication" not in municipal[EXCHANGE] + municipal[DOSSIER]
+    assert b"SocialSecurity" not in municipal[EXCHANGE] + municipal[DOSSIER]
+    assert b"consultPriorApplications" not in municipal[WSDL]
+
+
+def test_policies_and_faults_stay():
+    for role in Role:
+        root = etree.fromstring(served_contract(shipped(), role, URL)[WSDL])
+        ids = root.xpath("//@*[local-name()='Id']")
+        assert set(ids) == {"BindingPolicy", "MessagePolicy"}
+        assert root.xpath("count(//*[local-name()='message'][@name='exchangeFault'])") == 1
+    assert set(served_contract(shipped(), Role.MUN, URL)) == {WSDL, COMMON, DOSSIER, EXCHANGE}
+
+
+def test_documents_are_named_by_query_and_refer_to_each_other_by_url():
+    documents = served_documents(shipped(), Role.MUN, URL)
+    assert set(documents) == {
+        "wsdl", "singleWsdl", "singleWsdl11", "xsd=common.xsd", "xsd=dossier.xsd", "xsd=exchange.xsd",
+    }  # fmt: skip
+    locations = {
+        location.partition("?")[2]
+        for document in documents.values()
+        for location in etree.fromstring(document).xpath("//@schemaLocation")
+        if location.startswith(f"{URL}?")
+    }
+    assert locations == {"xsd=common.xsd", "xsd=dossier.xsd", "xsd=exchange.xsd"}
+    assert all(b'"common.xsd"' not in document for document in documents.values())
+
+
+def test_serving_leaves_the_agreements_own_files_alone():
+    before = dict(shipped().files)
+    served_documents(shipped(), Role.NSSO, URL)
+    assert shipped().files == before

@@ -1,0 +1,161 @@
+"""PROTOCOL §5.1: anchors, authorities and lists that cannot be used stop the start, with a code."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from gateway.identity.chain import Certificates, Trust, TrustError, Usage, validate
+from gateway.refusal import Code, Refusal
+from tests.rules.identity_world import (
+    CERTIFICATES,
+    ISSUING,
+    ISSUING_LIST,
+    LISTS,
+    NOW,
+    ROOT,
+    ROOT_LIST,
+    SECOND,
+    SIGNING,
+    World,
+    good_trust,
+    key,
+    named,
+)
+
+FULL = x509.IssuingDistributionPoint(
+    full_name=[x509.UniformResourceIdentifier("http://lists.example/issuing.crl")],
+    relative_name=None,
+    only_contains_user_certs=False,
+    only_contains_ca_certs=False,
+    only_some_reasons=None,
+    indirect_crl=True,
+    only_contains_attribute_certs=False,
+)
+ELSEWHERE = x509.CertificateIssuer([x509.DirectoryName(named("root"))])
+NUMBER = (x509.CRLNumber(1), False)
+
+
+def listed(**change: object) -> World:
+    return World(lists=(ROOT_LIST, replace(ISSUING_LIST, **change)))
+
+
+UNUSABLE = {
+    "no anchor": ("TRU001", World(anchors=())),
+    "a leaf as anchor": ("TRU003", World(anchors=(SIGNING,))),
+    "a leaf as intermediate": ("TRU003", World(intermediates=(SIGNING,))),
+    "an authority that may not sign certificates": (
+        "TRU003",
+        World(intermediates=(replace(ISSUING, usage=(LISTS,)),)),
+    ),
+    "an authority that may not sign lists": (
+        "TRU003",
+        World(intermediates=(replace(ISSUING, usage=(CERTIFICATES,)),)),
+    ),
+    "an authority without basicConstraints": (
+        "TRU003",
+        World(intermediates=(replace(ISSUING, constraints=None),)),
+    ),
+    "an authority without keyUsage": ("TRU003", World(intermediates=(replace(ISSUING, usage=None),))),
+    "an authority with a key of 1024 bits": (
+        "TRU003",
+        World(intermediates=(replace(ISSUING, key=key("RSA-1024")),)),
+    ),
+    "a list signed by another key of the same name": ("TRU005", listed(key=key(name="other"))),
+    "a list of an unknown issuer": ("TRU005", listed(issuer=named("nobody"))),
+    "a list of the issuer's name signed by the root": ("TRU005", listed(key=key("P-384", "root"))),
+    "a delta list": ("TRU004", listed(extra=(NUMBER, (x509.DeltaCRLIndicator(1), True)))),
+    "an indirect list": ("TRU004", listed(extra=(NUMBER, (FULL, True)))),
+    "a list with entries of another issuer": ("TRU004", listed(entry=((ELSEWHERE, True),))),
+    "two lists of one issuer": (
+        "TRU006",
+        World(lists=(ROOT_LIST, ISSUING_LIST, replace(ISSUING_LIST, revoked=()))),
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "world"), UNUSABLE.values(), ids=UNUSABLE)
+def test_unusable_trust_stops_the_start(code, world):
+    with pytest.raises(TrustError) as caught:
+        world.trust()
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"])
+def test_unreadable_file_stops_the_start(junk):
+    root, issuing = ROOT.make().public_bytes(Encoding.PEM), ISSUING.make().public_bytes(Encoding.PEM)
+    for files in (([junk], [issuing], []), ([root], [junk], []), ([root], [issuing], [junk])):
+        with pytest.raises(TrustError) as caught:
+            Trust.load(*files)
+        assert caught.value.code == "TRU002"
+
+
+def test_der_and_bundled_pem_are_read_alike():
+    both = [ROOT.make(), ISSUING.make()]
+    lists = ROOT_LIST.pem() + ISSUING_LIST.pem()
+    ders = [
+        x509.load_pem_x509_crl(plan.pem()).public_bytes(Encoding.DER) for plan in (ROOT_LIST, ISSUING_LIST)
+    ]
+    for trust in (
+        Trust.load([both[0].public_bytes(Encoding.DER)], [both[1].public_bytes(Encoding.DER)], ders),
+        Trust.load([both[0].public_bytes(Encoding.PEM)], [both[1].public_bytes(Encoding.PEM)], [lists]),
+    ):
+        validate(SIGNING.der(), Usage.SIGNING, trust, NOW)
+
+
+def test_list_of_a_renewed_authority_serves_both_its_certificates():
+    renewed = replace(ISSUING, serial=3, until=NOW + 500 * SECOND)
+    validate(SIGNING.der(), Usage.SIGNING, World(intermediates=(ISSUING, renewed)).trust(), NOW)
+
+
+def test_cached_verdict_does_not_outlive_the_revocation_list():
+    certificates, der = Certificates(good_trust()), SIGNING.der()
+    first = certificates.validate(der, Usage.SIGNING, NOW)
+    assert certificates.validate(der, Usage.SIGNING, ISSUING_LIST.until) is first
+    with pytest.raises(Refusal) as caught:
+        certificates.validate(der, Usage.SIGNING, ISSUING_LIST.until + SECOND)
+    assert caught.value.code is Code.CERTIFICATE
+
+
+def test_cached_verdict_does_not_hold_before_the_certificate():
+    certificates, der = Certificates(good_trust()), SIGNING.der()
+    first = certificates.validate(der, Usage.SIGNING, NOW)
+    with pytest.raises(Refusal):
+        certificates.validate(der, Usage.SIGNING, SIGNING.since - SECOND)
+    assert certificates.validate(der, Usage.SIGNING, SIGNING.since) == replace(first)
+
+
+def test_cached_verdict_is_of_one_usage():
+    certificates, der = Certificates(good_trust()), SIGNING.der()
+    certificates.validate(der, Usage.SIGNING, NOW)
+    with pytest.raises(Refusal):
+        certificates.validate(der, Usage.TLS_CLIENT, NOW)
+
+
+def test_new_lists_know_nothing_of_old_verdicts():
+    der = SIGNING.der()
+    Certificates(good_trust()).validate(der, Usage.SIGNING, NOW)
+    with pytest.raises(Refusal) as caught:
+        Certificates(listed(revoked=(SIGNING.serial,)).trust()).validate(der, Usage.SIGNING, NOW)
+    assert caught.value.about == "revoked"
+
+
+def test_refusal_is_not_remembered():
+    certificates, der = Certificates(good_trust()), replace(SIGNING, since=NOW + SECOND).der()
+    with pytest.raises(Refusal):
+        certificates.validate(der, Usage.SIGNING, NOW)
+    certificates.validate(der, Usage.SIGNING, NOW + SECOND)
+
+
+def test_memory_is_bounded_and_the_least_recently_used_goes_first():
+    certificates = Certificates(good_trust(), capacity=2)
+    one, two, three = (replace(SIGNING, serial=serial).der() for serial in (11, 12, 13))
+    kept = certificates.validate(one, Usage.SIGNING, NOW)
+    gone = certificates.validate(two, Usage.SIGNING, NOW)
+    assert certificates.validate(one, Usage.SIGNING, NOW) is kept
+    certificates.validate(three, Usage.SIGNING, NOW)
+    assert certificates.validate(one, Usage.SIGNING, NOW) is kept
+    assert certificates.validate(two, Usage.SIGNING, NOW) is not gone
