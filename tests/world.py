@@ -7,10 +7,12 @@ so that the verifier is not measured against our own idea of a signature.
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 
+import pytest
 import xmlsec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -20,6 +22,7 @@ from cryptography.x509.oid import NameOID
 from lxml import etree
 
 from gateway.model import SoapVersion, Verified
+from gateway.refusal import Code, Refusal
 from gateway.soap import envelope
 from gateway.soap.xml import Limits
 from gateway.wss.profile import Window
@@ -29,6 +32,7 @@ from gateway.wss.verify import verify
 xmlsec.cleanup_callbacks()  # a reference may name no file
 
 NOW = datetime(2026, 6, 1, 9, 0, tzinfo=UTC)
+WINDOW, LIMITS = Window(), Limits()
 V11, V12 = SoapVersion.V11, SoapVersion.V12
 SERVICE = "http://workinginbelgium.be/intf/ExchangeService/v1"
 ACTION = f"{SERVICE}/sendTestMessage"
@@ -206,10 +210,8 @@ def sign(draft: Draft) -> bytes:
 
 
 def _register(context: xmlsec.SignatureContext, element, name: etree.QName) -> None:
-    try:
+    with suppress(xmlsec.Error):  # a second element of that id: the first one is signed
         context.register_id(element, name.localname, name.namespace)
-    except xmlsec.Error:
-        pass  # a second element of that id: the first one is signed
 
 
 def wsa(name: str, value: str, id_: str | None = None) -> str:
@@ -222,6 +224,13 @@ def reply_to(address: str, name: str = "ReplyTo") -> str:
     return wsa(name, f"<wsa:Address>{address}</wsa:Address>")
 
 
-def accept(data: bytes, now: datetime = NOW, window: Window = Window(), limits: Limits = Limits()) -> Verified:
+def accept(data: bytes, now: datetime = NOW, limits: Limits = LIMITS) -> Verified:
     """What the gateway does with incoming bytes before it asks who signed them."""
-    return verify(envelope.read(data, limits), window, now)
+    return verify(envelope.read(data, limits), WINDOW, now)
+
+
+def refused(data: bytes, now: datetime = NOW, limits: Limits = LIMITS) -> Code:
+    """The code with which `accept` refuses."""
+    with pytest.raises(Refusal) as caught:
+        accept(data, now, limits)
+    return caught.value.code

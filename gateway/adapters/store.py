@@ -121,6 +121,7 @@ class Store:
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._directory.close()
+        self._log.close()  # the last to close moves the write-ahead log into the file
 
     async def __aenter__(self) -> Self:
         return self
@@ -145,7 +146,6 @@ class Store:
             batch, going = self._take()
             if batch:
                 _settle(self._commit(batch))
-        self._log.close()
 
     def _take(self) -> tuple[list[_Waiting], bool]:
         """Waits for one entry and takes along what else is there; False after the last."""

@@ -27,7 +27,7 @@ from gateway.agreement.terms import (
     RoleTerms,
     Source,
 )
-from gateway.agreement.views import compile_views, is_document
+from gateway.agreement.views import compile_views
 from gateway.agreement.wsdl import require_same_operations
 from gateway.model import FieldId, LegalContext, OperationName, Role
 
@@ -39,6 +39,7 @@ _TABLES: Final = frozenset(
 )
 _STATUS: Final = FieldId("G01.status")
 _PROCEDURE: Final = FieldId("G01.procedure")
+_DOCUMENT_TYPE: Final = FieldId("document.type")
 _PERMIT_TYPE: Final = re.compile(r"[A-Z_]{1,32}")  # an open code: a new type needs no new schema
 _CONTEXT: Final = re.compile(r"[A-Z]+:[A-Z_]+")
 
@@ -151,7 +152,9 @@ class _Loader:
         row = rows.decode(value, RoleRow, path, self._findings)
         if row is None or not self._known(name, set(Role), "role", path):
             return None
-        statuses = resolve(row.statuses, self._values(_STATUS), "status", f"{path}.statuses", self._findings)
+        statuses = resolve(
+            row.statuses, self._contract.values_of(_STATUS), "status", f"{path}.statuses", self._findings
+        )
         names = Names(row.name.nl, row.name.fr, row.name.de, row.name.en)
         return RoleTerms(names, frozenset(statuses), self._source(row, path))
 
@@ -170,7 +173,9 @@ class _Loader:
         groups = resolve(row.groups, self._contract.groups, "group", f"{path}.groups", findings)
         procedures = row.procedures
         if procedures is not None:
-            resolve(procedures, self._values(_PROCEDURE), "procedure", f"{path}.procedures", findings)
+            resolve(
+                procedures, self._contract.values_of(_PROCEDURE), "procedure", f"{path}.procedures", findings
+            )
         for index, code in enumerate(row.permit_types or ()):
             if not _PERMIT_TYPE.fullmatch(code):
                 findings.add(f"{path}.permit_types[{index}]", f'"{code}" is no code of a permit type')
@@ -235,7 +240,7 @@ class _Loader:
         return frozenset(LegalContext(name) for name in names if name in own)
 
     def _documents(self) -> dict[str, FieldId]:
-        types = self._contract.values_of("documentType")
+        types = self._contract.values_of(_DOCUMENT_TYPE)
         entries = self._entries("documents")
         for name in sorted(types - set(entries)):
             self._findings.add(
@@ -247,7 +252,9 @@ class _Loader:
             row = rows.decode(value, DocumentRow, path, self._findings)
             if row is None or not self._known(name, types, "document type", path):
                 continue
-            if self._known(row.field, self._contract.document_fields, "field for a document", f"{path}.field"):
+            if self._known(
+                row.field, self._contract.document_fields, "field for a document", f"{path}.field"
+            ):
                 documents[name] = FieldId(row.field)
         return documents
 

@@ -47,7 +47,10 @@ def read_mark(declaration: Element) -> Mark:
     marks = [mark for mark in inside if str(mark.tag).startswith(f"{{{MARKS}}}")]
     if len(marks) != 1:
         raise ValueError("no mark of a field group" if not marks else f"{len(marks)} marks, one expected")
-    kind, attributes = str(marks[0].tag).rpartition("}")[2], {str(k): str(v) for k, v in marks[0].attrib.items()}
+    kind, attributes = (
+        str(marks[0].tag).rpartition("}")[2],
+        {str(k): str(v) for k, v in marks[0].attrib.items()},
+    )
     if kind in {"structural", "inherit", "document"} and not attributes:
         return Mark(MarkKind(kind))
     if kind != "group" or not {"code"} <= set(attributes) <= {"code", "field"}:

@@ -54,13 +54,16 @@ class Contract:
     @property
     def document_fields(self) -> frozenset[FieldId]:
         """Fields that refer to a document: those that hold its digest."""
-        texts = (leaf for messages in self.messages.values() for leaf in leaves(messages.payload))
-        return frozenset(leaf.field for leaf in texts if leaf.name == "sha256" and leaf.field in self.fields)
+        found = (leaf.field for leaf in self._texts() if leaf.name == "sha256" and leaf.field is not None)
+        return frozenset(found) & self.fields
 
-    def values_of(self, name: str) -> frozenset[str]:
-        """The values that the schemas allow for enumerated elements of this name, wherever they stand."""
-        found = (values for path, values in self.values.items() if path.rpartition("/")[2] == name)
+    def values_of(self, field: FieldId) -> frozenset[str]:
+        """The values that the schemas allow for an enumerated field."""
+        found = (self.values.get(leaf.path, frozenset()) for leaf in self._texts() if leaf.field == field)
         return frozenset[str]().union(*found)
+
+    def _texts(self) -> Iterator[Node]:
+        return (leaf for messages in self.messages.values() for leaf in leaves(messages.payload))
 
     def validate(self, element: Element, code: Code) -> None:
         """Check a message against the contract. Raises Refusal with `code`; libxml2's text may quote the peer."""

@@ -88,6 +88,12 @@ def test_enumerated_values_are_known_by_path():
     values = shipped().contract.values
     assert values["dossier/header/procedure"] == {"FIRST", "RENEWAL", "CHANGE"}
     assert len(values["dossier/header/status"]) == 18
+    assert shipped().contract.values_of("G01.status") == values["header/status"]
+    assert shipped().contract.values_of("G31.status") == values["dossier/visa/status"]
+
+
+def test_fields_that_refer_to_documents_are_known():
+    assert shipped().contract.document_fields == set(shipped().documents.values())
 
 
 BROKEN = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 from cryptography import x509
@@ -148,14 +149,12 @@ def test_certificate_outside_the_profile_is_refused(plan, about):
 
 def test_what_was_validated_is_handed_on():
     plan = GOOD["a unit and a common name"]
-    validated = validate(plan.der(), Usage.SIGNING, good_trust(), NOW)
+    der = plan.der()
+    validated = validate(der, Usage.SIGNING, good_trust(), NOW)
     assert validated.enterprise == Enterprise(CBE, "EAST")
     assert validated.public_key == plan.key.public_key()
-    assert (
-        validated.certificate.public_bytes(Encoding.DER) == plan.der()
-        or validated.certificate.serial_number == 1000
-    )
-    assert validated.fingerprint == validated.certificate.fingerprint(hashes.SHA256())
+    assert validated.certificate.public_bytes(Encoding.DER) == der
+    assert validated.fingerprint == sha256(der).digest()
 
 
 TLS_TABLE = {
@@ -202,11 +201,13 @@ def test_anything_but_one_der_certificate_is_refused(changed):
     assert refusal(changed(SIGNING.der())) == "form"
 
 
-@given(st.data())
-def test_changed_byte_is_refused_and_nothing_else_is_raised(data):
-    der = bytearray(SIGNING.der())
-    der[data.draw(st.integers(0, len(der) - 1))] ^= data.draw(st.integers(1, 255))
-    refusal(bytes(der))
+def test_every_flipped_bit_is_refused_and_nothing_else_is_raised():
+    good = SIGNING.der()
+    validate(good, Usage.SIGNING, good_trust(), NOW)
+    for position in range(8 * len(good)):
+        der = bytearray(good)
+        der[position // 8] ^= 1 << position % 8
+        refusal(bytes(der))
 
 
 @given(st.binary(max_size=200))
@@ -233,7 +234,7 @@ WORLDS = {
         World(anchors=(replace(ROOT, constraints=x509.BasicConstraints(ca=True, path_length=0)),)),
         "chain",
     ),
-    "an authority too many": (
+    "another authority, without a list, beside it": (
         World(
             intermediates=(
                 ISSUING,

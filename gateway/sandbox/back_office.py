@@ -1,0 +1,138 @@
+"""A reference provider: answers the hub's questions from one authority's files, as any back office would.
+
+It trusts nobody but the hub: mutual TLS, then the strict verifier, then the hub's identity, then the
+contract. What of its answer the requester may see is the hub's business. How it can misbehave is `mischief`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from aiohttp import web
+
+from gateway.agreement import messages
+from gateway.agreement.messages import Question
+from gateway.agreement.register import Register
+from gateway.agreement.schema import Contract
+from gateway.identity.authority import recognise
+from gateway.identity.chain import Certificates, Usage
+from gateway.model import Authority, AuthorityId, DossierNumber, ExchangeId, Outcome, SoapVersion
+from gateway.refusal import Code, Refusal
+from gateway.sandbox.files import Files, known, payload
+from gateway.soap import fault
+from gateway.soap.envelope import read
+from gateway.soap.xml import Element, Limits, canonical, parse_verified
+from gateway.wss.profile import Window
+from gateway.wss.sign import SigningKey, sign
+from gateway.wss.verify import verify
+
+PATH: Final = "/soap/v1"
+Answering = Callable[["BackOffice", Question], Awaitable[web.Response]]
+StatusOf = Callable[[DossierNumber], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every back office of a sandbox shares."""
+
+    register: Register
+    contract: Contract
+    certificates: Certificates
+    keys: Callable[[AuthorityId], SigningKey]  # `mischief` also signs with the keys of others
+    status_of: StatusOf  # the dossier's present status: work is done elsewhere, here only its outcome is known
+    clock: Callable[[], datetime]
+
+
+class BackOffice:
+    """One authority's service. `answering` may be replaced to see what the hub makes of it."""
+
+    def __init__(self, authority: Authority, files: Files, around: Surroundings) -> None:
+        self.authority = authority
+        self.around = around
+        self.answering: Answering = honest
+        self._files = files
+
+    def application(self) -> web.Application:
+        """The service at `PATH`."""
+        application = web.Application(client_max_size=Limits().bytes)
+        application.router.add_post(PATH, self._serve)
+        return application
+
+    async def _serve(self, http: web.Request) -> web.Response:
+        try:
+            question = self._read(_tls_certificate(http), await http.read())
+        except Refusal as refusal:
+            return self.fault(refusal)
+        return await self.answering(self, question)
+
+    def _read(self, tls_certificate: bytes, data: bytes) -> Question:
+        """The hub's question. Raises Refusal."""
+        around, now = self.around, self.around.clock()
+        peer = recognise(tls_certificate, Usage.TLS_CLIENT, around.certificates, around.register, now)
+        verified = verify(read(data, Limits()), Window(), now)
+        signer = around.certificates.validate(verified.certificate, Usage.SIGNING, now).enterprise
+        hub = around.register.hub
+        if peer.id != hub.id or signer != hub.enterprise:
+            raise Refusal(Code.AUTHORITY_UNKNOWN)
+        element = parse_verified(verified.body)[0]
+        around.contract.validate(element, Code.SCHEMA)
+        question = messages.read_question(element)
+        if question.customer.enterprise != hub.enterprise or question.on_behalf is None:
+            raise Refusal(Code.CUSTOMER)
+        return question
+
+    def body(self, question: Question) -> str:
+        """The honest answer, not yet signed."""
+        found = self._payload(question)
+        return self.write(question, "" if found is None else canonical(found).decode())
+
+    def write(self, question: Question, content: str) -> str:
+        """A response with this payload element, "" for none, in canonical form."""
+        outcome = Outcome.DATA_FOUND if content else Outcome.NO_DATA_FOUND
+        written = messages.write_reply(question, "", messages.answered(outcome, ()), (), content)
+        return canonical(parse_verified(written.encode())).decode()
+
+    def signed(self, body: str, key: SigningKey | None = None) -> bytes:
+        """The message, signed with this authority's key or with another."""
+        return sign(
+            body,
+            version=SoapVersion.V11,
+            key=key or self.around.keys(self.authority.id),
+            now=self.around.clock(),
+            lifetime=Window().reply,
+            unique=str(uuid.uuid4()),
+        )
+
+    def fault(self, refusal: Refusal) -> web.Response:
+        """A signed fault of this back office."""
+        incident = ExchangeId(str(uuid.uuid4()))
+        detail = messages.write_fault(refusal, incident, self.authority.enterprise, None)
+        return respond(self.signed(fault.write(refusal, incident, SoapVersion.V11, detail)), status=500)
+
+    def _payload(self, question: Question) -> Element | None:
+        dossier = question.criteria.dossier
+        file = self._files.get(dossier) if dossier is not None else None
+        if dossier is None or file is None:
+            return None
+        return payload(question.operation, known(file, self.around.status_of(dossier)), question.criteria)
+
+
+async def honest(office: BackOffice, question: Question) -> web.Response:
+    """The answer of a back office in order."""
+    return respond(office.signed(office.body(question)))
+
+
+def respond(message: bytes, status: int = 200) -> web.Response:
+    return web.Response(body=message, status=status, content_type="text/xml", charset="utf-8")
+
+
+def _tls_certificate(http: web.Request) -> bytes:
+    ssl_object = http.transport.get_extra_info("ssl_object") if http.transport else None
+    der = ssl_object.getpeercert(binary_form=True) if ssl_object else None
+    if not isinstance(der, bytes):
+        raise Refusal(Code.STRANGER)
+    return der

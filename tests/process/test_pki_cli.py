@@ -1,0 +1,228 @@
+"""`gateway pki` as its operator meets it: files, modes, codes, and what OpenSSL makes of them."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from typer.testing import CliRunner
+
+from gateway.adapters.tls import client_context, server_context
+from gateway.cli.pki import app
+
+ROOT = Path(__file__).parents[2]
+REGISTER = ["--register", str(ROOT / "contracts/register.toml")]
+TRUST = ("root.crt.pem", "issuing.crt.pem", "root.crl.pem", "issuing.crl.pem")
+
+
+def run(*arguments: str | Path):
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+def done(*arguments: str | Path) -> dict:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def refused(*arguments: str | Path) -> str:
+    """The code on stderr; nothing else may have been printed."""
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    return result.stderr.split(":")[0]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory) -> Path:
+    """A PKI that no test changes."""
+    directory = tmp_path_factory.mktemp("shared") / "pki"
+    done("init", directory, *REGISTER)
+    return directory
+
+
+@pytest.fixture
+def pki(tmp_path) -> Path:
+    directory = tmp_path / "pki"
+    done("init", directory, *REGISTER, "--ec-only")
+    return directory
+
+
+def enrolled(pki: Path, directory: Path, authority: str = "BRUSSELS", purpose: str = "tls") -> Path:
+    made = done("csr", directory, "--authority", authority, "--for", purpose, *REGISTER)
+    out = directory / "new.crt.pem"
+    done("enrol", pki, made["request"], "--authority", authority, "--for", purpose, "--out", out, *REGISTER)
+    return out
+
+
+def handshake(pki: Path, certificate: Path, key: Path) -> None:
+    """Mutual TLS between a caller and the hub, in memory. Raises ssl.SSLError."""
+    trust = [pki / name for name in TRUST]
+    hub = server_context(pki / "HUB/tls.crt.pem", pki / "HUB/tls.key.pem", trust)
+    caller = client_context(certificate, key, trust)
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = [
+        caller.wrap_bio(down, up, server_hostname="gateway.wib.example"),
+        hub.wrap_bio(up, down, server_side=True),
+    ]
+    for _ in range(4):
+        for end in list(ends):
+            try:
+                end.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            ends.remove(end)
+    assert not ends
+
+
+def test_private_keys_and_directories_are_the_owners_alone(shared):
+    for path in [shared, *shared.rglob("*")]:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if path.is_dir():
+            assert mode == 0o700, path
+        else:
+            assert mode == (0o600 if path.name.endswith(".key.pem") else 0o644), path
+
+
+def test_nothing_is_left_beside_the_pki(shared):
+    assert [path.name for path in shared.parent.iterdir()] == ["pki"]
+    assert not [path for path in shared.rglob(".*")]
+
+
+def test_existing_pki_is_not_overwritten(pki):
+    before = (pki / "root.key.pem").read_bytes()
+    assert refused("init", pki, *REGISTER) == "PKI001"
+    assert (pki / "root.key.pem").read_bytes() == before
+
+
+def test_empty_directory_is_taken(tmp_path):
+    (tmp_path / "empty").mkdir()
+    facts = done("init", tmp_path / "empty", *REGISTER, "--ec-only", "--origin", "log.example/2026")
+    assert facts["log_vkey"].startswith("log.example/2026+")
+    assert {str(path.relative_to(tmp_path / "empty")) for path in (tmp_path / "empty").rglob("*.*")} == set(
+        facts["files"]
+    )
+
+
+def test_origin_that_no_checkpoint_can_carry_is_refused(tmp_path):
+    assert refused("init", tmp_path / "pki", *REGISTER, "--origin", "a b") == "PKI009"
+    assert not (tmp_path / "pki").exists()
+
+
+def test_register_that_cannot_be_read_is_refused(tmp_path):
+    (tmp_path / "register.toml").write_text("[hub]\n")
+    assert refused("init", tmp_path / "pki", "--register", tmp_path / "register.toml") == "PKI008"
+    assert refused("init", tmp_path / "pki", "--register", tmp_path / "none.toml") == "PKI003"
+
+
+def test_time_needs_a_zone(tmp_path):
+    assert run("init", tmp_path / "pki", *REGISTER, "--now", "2026-01-01T00:00:00").exit_code == 2
+    assert run("init", tmp_path / "pki", *REGISTER, "--now", "yesterday").exit_code == 2
+
+
+def test_every_certificate_is_shown_as_accepted(shared):
+    for path in shared.glob("*/*.crt.pem"):
+        facts = done("show", path, "--pki", shared)
+        assert facts["accepted"].startswith("until "), path
+        assert facts["usages"] == (
+            ["tls-client", "tls-server"] if path.name.startswith("tls") else ["signing"]
+        )
+    assert done("show", shared / "issuing.crt.pem")["usages"] == ["authority"]
+
+
+def test_pki_of_another_time_is_shown_as_not_accepted(tmp_path):
+    done("init", tmp_path / "pki", *REGISTER, "--ec-only", "--now", "2020-01-01T00:00:00Z")
+    path = tmp_path / "pki/BRUSSELS/sign.crt.pem"
+    assert done("show", path, "--pki", tmp_path / "pki")["accepted"].startswith("no: WIB05001")
+    then = done("show", path, "--pki", tmp_path / "pki", "--now", "2020-01-02T00:00:00+01:00")
+    assert then["accepted"].startswith("until 2020-")
+
+
+@pytest.mark.parametrize("name", ["BRUSSELS", "PLATFORM", "HUB"])
+def test_tls_certificates_pass_a_strict_handshake(shared, name):
+    handshake(shared, shared / name / "tls.crt.pem", shared / name / "tls.key.pem")
+
+
+def test_signing_certificate_fails_the_handshake(shared):
+    with pytest.raises(ssl.SSLError):
+        handshake(shared, shared / "BRUSSELS/sign.crt.pem", shared / "BRUSSELS/sign.key.pem")
+
+
+def test_enrolled_certificate_works_until_it_is_revoked(pki, tmp_path):
+    certificate = enrolled(pki, tmp_path / "new")
+    key = tmp_path / "new/tls.key.pem"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    handshake(pki, certificate, key)
+    assert done("show", certificate, "--pki", pki)["accepted"].startswith("until ")
+    done("revoke", pki, certificate)
+    assert done("show", certificate, "--pki", pki)["accepted"].endswith("revoked")
+    with pytest.raises(ssl.SSLError):
+        handshake(pki, certificate, key)
+    handshake(pki, pki / "BRUSSELS/tls.crt.pem", pki / "BRUSSELS/tls.key.pem")
+
+
+def test_certificate_is_revoked_by_the_serial_number_that_show_prints(pki):
+    path = pki / "FLANDERS/sign.crt.pem"
+    serial = done("show", path)["serial"]
+    assert done("revoke", pki, serial)["serial"] == serial
+    assert done("show", path, "--pki", pki)["accepted"].endswith("revoked")
+    assert refused("revoke", pki, serial) == "PKI007"
+    assert refused("revoke", pki, path) == "PKI007"
+
+
+def test_issuing_authority_is_revoked_on_the_roots_list(pki):
+    done("revoke", pki, pki / "issuing.crt.pem")
+    assert done("show", pki / "BRUSSELS/sign.crt.pem", "--pki", pki)["accepted"].endswith("revoked")
+    assert len(x509.load_pem_x509_crl((pki / "root.crl.pem").read_bytes())) == 1
+
+
+def test_lists_are_renewed_with_what_was_revoked(pki):
+    path = pki / "BRUSSELS/sign.crt.pem"
+    done("revoke", pki, path)
+    until = done("crl", pki, "--now", "2090-01-01T00:00:00Z")["next_update"]
+    assert set(until) == {"root", "issuing"}
+    assert all(end.startswith("2090-01-31") for end in until.values())
+    listed = x509.load_pem_x509_crl((pki / "issuing.crl.pem").read_bytes())
+    serial = x509.load_pem_x509_certificate(path.read_bytes()).serial_number
+    assert listed.get_revoked_certificate_by_serial_number(serial) is not None
+
+
+def test_what_cannot_be_revoked_is_refused(pki, shared):
+    assert refused("revoke", pki, "no-serial") == "PKI006"
+    assert refused("revoke", pki, shared / "root.key.pem") == "PKI004"
+    assert refused("revoke", pki / "HUB", "1234") == "PKI003"
+
+
+def test_key_of_a_request_is_of_the_kind_asked_for(tmp_path):
+    made = done("csr", tmp_path, "--authority", "HUB", "--for", "sign", "--kind", "rsa-2048", *REGISTER)
+    assert isinstance(load_pem_private_key(Path(made["key"]).read_bytes(), None), rsa.RSAPrivateKey)
+    assert refused("csr", tmp_path, "--authority", "HUB", "--for", "sign", *REGISTER) == "PKI001"
+
+
+def test_authority_outside_the_register_gets_no_request(tmp_path):
+    assert refused("csr", tmp_path, "--authority", "ATLANTIS", "--for", "sign", *REGISTER) == "PKI008"
+
+
+def test_request_of_another_authority_is_not_enrolled(pki, tmp_path):
+    made = done("csr", tmp_path / "new", "--authority", "BRUSSELS", "--for", "sign", *REGISTER)
+    wanted = ["--for", "sign", "--out", tmp_path / "out.pem", *REGISTER]
+    assert refused("enrol", pki, made["request"], "--authority", "FLANDERS", *wanted) == "PKI005"
+    assert not (tmp_path / "out.pem").exists()
+    done("enrol", pki, made["request"], "--authority", "BRUSSELS", *wanted)
+    assert refused("enrol", pki, made["request"], "--authority", "BRUSSELS", *wanted) == "PKI001"
+
+
+def test_command_line_prints_the_refusal_without_a_traceback(shared):
+    command = [sys.executable, "-m", "gateway", "pki", "init", str(shared), *REGISTER]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("PKI001: ")
+    assert "Traceback" not in ended.stderr

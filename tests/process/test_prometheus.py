@@ -1,0 +1,82 @@
+"""A real Prometheus scrapes a real hub, with the rules of deploy/."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+
+from tests.path.hub import ROOT, signed_question
+from tests.process.running import running_hub
+
+CONFIG = """
+global: {{scrape_interval: 1s}}
+scrape_configs:
+  - job_name: gateway
+    static_configs: [{{targets: ["{target}"]}}]
+rule_files: ["{rules}"]
+"""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+async def value(session: aiohttp.ClientSession, url: str, query: str) -> list[float]:
+    async with session.get(f"{url}/api/v1/query", params={"query": query}) as response:
+        answer = await response.json()
+        return [float(sample["value"][1]) for sample in answer["data"]["result"]]
+
+
+async def eventually(session: aiohttp.ClientSession, url: str, query: str) -> list[float]:
+    for _ in range(120):
+        try:
+            found = await value(session, url, query)
+        except aiohttp.ClientError:
+            found = []
+        if found:
+            return found
+        await asyncio.sleep(0.25)
+    return []
+
+
+async def test_prometheus_scrapes_the_hub(tmp_path: Path):
+    port = free_port()
+    async with running_hub(tmp_path) as hub, aiohttp.ClientSession() as session:
+        data = signed_question("BRUSSELS", "consultDossier", "WIB:WORK_DECISION", None, datetime.now(UTC))
+        assert (await hub.soap("BRUSSELS", data))[0] == 200
+        config = tmp_path / "prometheus.yml"
+        target = hub.operations.removeprefix("http://")
+        config.write_text(CONFIG.format(target=target, rules=ROOT / "deploy/alerts.yml"))
+        command = [
+            "prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'tsdb'}",
+            f"--web.listen-address=127.0.0.1:{port}", "--log.level=error",
+        ]  # fmt: skip
+        with subprocess.Popen(command) as prometheus:
+            try:
+                url = f"http://127.0.0.1:{port}"
+                counted = 'gateway_exchanges_total{operation="consultDossier",authority="BRUSSELS",outcome="released"}'
+                assert await eventually(session, url, counted) == [1.0]
+                assert await value(session, url, "gateway_log_entries") == [2.0]
+                assert await value(session, url, "up") == [1.0]
+            finally:
+                prometheus.terminate()
+
+
+async def test_the_exposition_is_clean_by_promtools_rules(tmp_path: Path):
+    async with running_hub(tmp_path) as hub, aiohttp.ClientSession() as session:
+        async with session.get(hub.operations + "/metrics") as response:
+            exposition = await response.read()
+    checked = subprocess.run(["promtool", "check", "metrics"], input=exposition, capture_output=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_the_shipped_configuration_and_rules_are_valid():
+    for command in (["check", "config", "deploy/prometheus.yml"], ["check", "rules", "deploy/alerts.yml"]):
+        checked = subprocess.run(["promtool", *command], cwd=ROOT, capture_output=True, check=False)
+        assert checked.returncode == 0, checked.stderr
