@@ -41,7 +41,15 @@ REVISION = "ab" * 32
 
 def authority(name: str, role: Role, enterprise: Enterprise) -> Authority:
     return Authority(
-        AuthorityId(name), name.title(), role, enterprise, None, f"{name.lower()}.example", "rsa-sha256", False, True
+        AuthorityId(name),
+        name.title(),
+        role,
+        enterprise,
+        None,
+        f"{name.lower()}.example",
+        "rsa-sha256",
+        False,
+        True,
     )
 
 
@@ -58,7 +66,11 @@ VERDICTS = {
     "dossier/workPlace/address/street": "CONTEXT",
 }
 VIEW = View(Node("dossier", "urn:x", "dossier", None, False, ()), VERDICTS, ("dossier/contact",))
-VALUES = {"dossier/header/status": ("SUBMITTED",), "dossier/worker/familyName": (), "dossier/worker/ssin": ("85073003328",)}
+VALUES = {
+    "dossier/header/status": ("SUBMITTED",),
+    "dossier/worker/familyName": (),
+    "dossier/worker/ssin": ("85073003328",),
+}
 PLANS = FieldPlans()
 
 

@@ -41,7 +41,7 @@ def write_pki(directory: Path, files: PkiFiles) -> None:
 
 
 def write_file(path: Path, content: bytes, *, replace: bool = False) -> None:
-    """Write one file durably and at once; a private key with mode 0600. Raises ExistsError, OSError."""
+    """Write one file, whole or not at all; a private key with mode 0600. Raises ExistsError, OSError."""
     mode = 0o600 if path.name.endswith(PRIVATE) else 0o644
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
     staged = Path(name)

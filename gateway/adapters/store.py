@@ -169,6 +169,8 @@ class Store:
         except Exception:  # noqa: BLE001 - whatever it was, the outcome of the batch is unknown: stop
             with self._gate:
                 self._accepting, self._broken = False, True
+            with contextlib.suppress(apsw.Error):
+                self._log.close()  # gives up the write lock: the outcome is found out by opening anew
             return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
         return [
             (future, Receipt(self._origin, outcome) if isinstance(outcome, int) else outcome)

@@ -196,6 +196,8 @@ class _Reader:
         if not name or not reference:
             self._add(node, path, "an element has a name and a named type")
             return None
+        if node.get("maxOccurs") == "unbounded":
+            self._add(node, path, "a repetition has an upper bound")
         if mark is None:
             return None
         return Declaration(

@@ -67,7 +67,12 @@ class BackOffice:
             question = self._read(_tls_certificate(http), await http.read())
         except Refusal as refusal:
             return self.fault(refusal)
-        return await self.answering(self, question)
+        try:
+            return await self.answering(self, question)
+        except ConnectionAbortedError:  # a mischief: cut the connection without a word
+            if http.transport is not None:
+                http.transport.abort()
+            return web.Response()
 
     def _read(self, tls_certificate: bytes, data: bytes) -> Question:
         """The hub's question. Raises Refusal."""

@@ -1,41 +1,31 @@
-"""A reference requester: zeep, from the WSDL that the hub serves, with the signature that the hub wants.
+"""A reference requester: zeep, from the WSDL that the hub serves to this authority.
 
-What an authority's developers need is `MessageSignature`: zeep signs neither a Timestamp of its own nor
-addressing, and would verify replies with the client's own certificate. Everything else is plain zeep.
+It asks as an authority's own software would. `Guise` makes it ask as it should not; `tricks` uses that.
 """
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import requests
-import xmlsec
 import zeep
 import zeep.exceptions
-from cryptography.x509 import load_pem_x509_certificate
+import zeep.helpers
 from cryptography.hazmat.primitives.serialization import Encoding
-from lxml import etree
+from cryptography.x509 import load_pem_x509_certificate
 from zeep.transports import Transport
-from zeep.utils import detect_soap_env
-from zeep.wsse.signature import BinarySignature
-from zeep.wsse.utils import ensure_id, get_security_header
 
 from gateway.model import Authority, AuthorityId, Enterprise
-from gateway.refusal import Refusal
-from gateway.sandbox.place import Identity, Place
-from gateway.soap import names
-from gateway.soap.envelope import read
-from gateway.soap.xml import Element, Limits
-from gateway.wss import times
-from gateway.wss.profile import Window
-from gateway.wss.verify import verify
+from gateway.sandbox.place import Place
+from gateway.sandbox.signature import Clock, MessageSignature, UntrustedReply, now
 
-Clock = Callable[[], datetime]
+__all__ = ["Answered", "ExchangeFault", "Guise", "NoReply", "Requester", "UntrustedReply"]
+
 Alter = Callable[[bytes], bytes]  # what happens to a signed message on its way out
 _SECONDS: Final = 60  # for one exchange
 # PROTOCOL §11: the fixed form of a fault string, and of a bare refusal, which has no incident.
@@ -44,10 +34,6 @@ _FAULT: Final = re.compile(
     r"(?: Remedy: (?P<remedy>.*?) \[incident (?P<incident>[0-9a-f-]{36})\])?\s*",
     re.DOTALL,
 )
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
 
 
 class ExchangeFault(Exception):  # noqa: N818 - SOAP's own word
@@ -62,80 +48,8 @@ class ExchangeFault(Exception):  # noqa: N818 - SOAP's own word
         self.incident = incident
 
 
-class UntrustedReply(Exception):  # noqa: N818 - a state of the reply
-    """What came back is not what the hub signed, or did not come at all: nothing in it may be used."""
-
-
-class MessageSignature(BinarySignature):
-    """Signs Body, Timestamp and addressing; accepts replies of the pinned hub alone.
-
-    Over zeep's own class: a Timestamp, more signed parts, ECDSA, and another party's certificate to verify
-    with. `algorithms`: signature and digest, by default what the profile wants of the key.
-    """
-
-    def __init__(
-        self,
-        identity: Identity,
-        hub_certificate: bytes,
-        *,
-        algorithms: tuple[Any, Any] | None = None,
-        clock: Clock = now,
-    ) -> None:
-        rsa = "RSA" in type(load_pem_x509_certificate(identity.sign_certificate.read_bytes()).public_key()).__name__
-        usual = xmlsec.Transform.RSA_SHA256 if rsa else xmlsec.Transform.ECDSA_SHA256
-        method, digest = algorithms or (usual, xmlsec.Transform.SHA256)
-        super().__init__(str(identity.sign_key), str(identity.sign_certificate), None, method, digest)
-        self._hub = hub_certificate
-        self._clock = clock
-
-    def apply(self, envelope: Element, headers: dict[str, str]) -> tuple[Element, dict[str, str]]:
-        """The envelope with its security header. Whatever is signed must stand in it already."""
-        security = get_security_header(envelope)
-        security.append(_timestamp(self._clock()))
-        token = etree.SubElement(security, names.TOKEN, EncodingType=names.BASE64, ValueType=names.X509V3)
-        token.text = "".join(self.cert_data.decode().split("-----")[2].split())
-        signature = xmlsec.template.create(envelope, xmlsec.Transform.EXCL_C14N, self.signature_method)
-        security.append(signature)
-        reference = etree.SubElement(xmlsec.template.ensure_key_info(signature), names.TOKEN_REFERENCE)
-        uri = f"#{ensure_id(token)}"
-        etree.SubElement(reference, names.TOKEN_DIRECT, URI=uri, ValueType=names.X509V3)
-        context = xmlsec.SignatureContext()
-        context.key = xmlsec.Key.from_memory(self.key_data, xmlsec.KeyFormat.PEM, None)
-        for part in _parts(envelope, security):
-            context.register_id(part, "Id", names.WSU)
-            uri = f"#{ensure_id(part)}"
-            one = xmlsec.template.add_reference(signature, self.digest_method, uri=uri)
-            xmlsec.template.add_transform(one, xmlsec.Transform.EXCL_C14N)
-        context.sign(signature)
-        return envelope, headers
-
-    def verify(self, envelope: Element) -> Element:
-        """Raises UntrustedReply. zeep would only ask whether some signature of its own key is there."""
-        try:
-            verified = verify(read(etree.tostring(envelope), Limits()), Window(), self._clock())
-        except Refusal as refusal:
-            raise UntrustedReply(str(refusal)) from refusal
-        if verified.certificate != self._hub:
-            raise UntrustedReply("signed with another certificate than the pinned one of the hub")
-        return envelope
-
-
-def _timestamp(moment: datetime) -> Element:
-    timestamp = etree.Element(names.TIMESTAMP, nsmap={"wsu": names.WSU})
-    etree.SubElement(timestamp, names.CREATED).text = times.write(moment)
-    etree.SubElement(timestamp, names.EXPIRES).text = times.write(moment + timedelta(minutes=5))
-    return timestamp
-
-
-def _parts(envelope: Element, security: Element) -> list[Element]:
-    """Body, Timestamp, and every WS-Addressing header."""
-    version = detect_soap_env(envelope)
-    body, header = envelope.find(f"{{{version}}}Body"), envelope.find(f"{{{version}}}Header")
-    timestamp = security.find(names.TIMESTAMP)
-    assert body is not None
-    assert header is not None
-    assert timestamp is not None
-    return [body, timestamp, *(block for block in header if str(block.tag).startswith(f"{{{names.WSA}}}"))]
+class NoReply(Exception):  # noqa: N818 - a state of the exchange
+    """The hub could not be reached, or what answered does not speak SOAP."""
 
 
 class RecordingTransport(Transport):
@@ -239,4 +153,28 @@ def _answered(reply: dict[str, Any], message: bytes) -> Answered:
         log_index=gateway["log"]["index"],
         payload=reply[payload],
         message=message,
+    )
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """zeep's and requests' exceptions as ours."""
+    try:
+        yield
+    except zeep.exceptions.Fault as error:
+        raise _fault(str(error.message)) from error
+    except zeep.exceptions.TransportError as error:  # no XML, or an HTTP status without it
+        raise _fault(bytes(error.content or b"").decode("utf-8", "replace")) from error
+    except (requests.RequestException, zeep.exceptions.Error) as error:
+        raise NoReply(f"{type(error).__name__}: {error}") from error
+
+
+def _fault(text: str) -> Exception:
+    match = _FAULT.fullmatch(text)
+    if match is None:
+        return NoReply("a fault that is not in the form of the protocol")
+    found = match.groupdict(default="")
+    about = f" ({found['about']})" if found["about"] else ""
+    return ExchangeFault(
+        found["code"], found["label"], found["sentence"] + about, found["remedy"], found["incident"]
     )

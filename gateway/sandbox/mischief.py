@@ -38,7 +38,7 @@ class Mischief(StrEnum):
 
 
 async def _down(office: BackOffice, question: Question) -> web.Response:  # WIB09001
-    raise ConnectionAbortedError  # the listener of `world` cuts the connection
+    raise ConnectionAbortedError  # `BackOffice` then cuts the connection
 
 
 async def _slow(office: BackOffice, question: Question) -> web.Response:  # WIB09002

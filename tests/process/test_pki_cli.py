@@ -94,7 +94,7 @@ def test_private_keys_and_directories_are_the_owners_alone(shared):
 
 def test_nothing_is_left_beside_the_pki(shared):
     assert [path.name for path in shared.parent.iterdir()] == ["pki"]
-    assert not [path for path in shared.rglob(".*")]
+    assert not list(shared.rglob(".*"))
 
 
 def test_existing_pki_is_not_overwritten(pki):
@@ -197,6 +197,7 @@ def test_lists_are_renewed_with_what_was_revoked(pki):
 
 def test_what_cannot_be_revoked_is_refused(pki, shared):
     assert refused("revoke", pki, "no-serial") == "PKI006"
+    assert refused("revoke", pki, shared / "BRUSSELS/sign.crt.pem") == "PKI006"
     assert refused("revoke", pki, shared / "root.key.pem") == "PKI004"
     assert refused("revoke", pki / "HUB", "1234") == "PKI003"
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -20,7 +21,7 @@ from gateway.exchangelog.checkpoint import open_checkpoint, sign_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.tile import Edge, parse_bundle, resources
-from gateway.model import Receipt
+from gateway.model import AuthorityId, Receipt, Ticket
 from gateway.refusal import Code, Refusal
 from tests.exchanges import exchange_entries, exchange_id, refusal_entry, request_entry, response_entry
 from tests.process.store_world import (
@@ -84,9 +85,9 @@ async def test_entries_of_many_writers_each_have_one_place(path):
         receipts = await append_all(store, entries)
         assert store.size == 600
     assert sorted(receipt.index for receipt in receipts) == list(range(600))
-    for entry, receipt in zip(entries, receipts, strict=True):
-        assert stored(path)[receipt.index] == entry.leaf if receipt.index % 100 == 0 else True
-    assert {finding.flaw for finding in findings(path)} <= {Flaw.PAIRING, Flaw.OUTCOME_UNKNOWN} - {Flaw.PAIRING}
+    leaves = stored(path)
+    assert all(leaves[receipt.index] == entry.leaf for entry, receipt in zip(entries, receipts, strict=True))
+    assert findings(path) == []
 
 
 async def test_checkpoint_covers_the_entry_when_the_receipt_arrives(path):
@@ -110,10 +111,19 @@ async def test_every_resource_of_a_tiled_log_is_served(path):
             if name.level is None:
                 assert parse_bundle(served) == entries[name.n * 256 :][:256]
             else:
-                assert served == next(tile.hashes for tile in tiles if (tile.level, tile.n) == (name.level, name.n))
+                assert served == next(
+                    tile.hashes for tile in tiles if (tile.level, tile.n) == (name.level, name.n)
+                )
         assert open_checkpoint(log.resource("checkpoint"), VERIFIER).root == edge.root()
         assert log.resource("tile/0/002.p/5") == log.resource("tile/0/002.p/91")[: 5 * 32]
-        for beyond in ("tile/0/002", "tile/0/003.p/1", "tile/2/000.p/1", "tile/entries/002.p/92", "tile/0/2", "x"):
+        for beyond in (
+            "tile/0/002",
+            "tile/0/003.p/1",
+            "tile/2/000.p/1",
+            "tile/entries/002.p/92",
+            "tile/0/2",
+            "x",
+        ):
             with pytest.raises(ProofError) as caught:
                 log.resource(beyond)
             assert caught.value.flaw is Flaw.TILE_PATH
@@ -144,10 +154,8 @@ async def test_duplicates_in_one_batch_refuse_only_themselves(path, monkeypatch)
         hold.set()
         assert (await first).index == 0
         results = await rest
-    codes = [result for result in results if isinstance(result, Code)]
-    assert codes == [Code.TICKET] * 3
     assert [result.index for result in results if isinstance(result, Receipt)] == [1, 2, 3, 4]
-    assert [result for result in results if isinstance(result, Code)] == [results[3], results[4], results[5]]
+    assert results[3:6] == [Code.TICKET] * 3
     assert not any(finding.fails for finding in findings(path))
 
 
@@ -162,10 +170,6 @@ async def test_batch_of_nothing_but_duplicates_leaves_no_trace(path):
 
 
 async def test_same_ticket_of_another_authority_is_another_claim(path):
-    from dataclasses import replace
-
-    from gateway.model import AuthorityId, Ticket
-
     mine = request_entry("same")
     other = replace(request_entry("same"), claim=(AuthorityId("NSSO"), Ticket("same")))
     async with open_store(path) as store:
@@ -225,12 +229,14 @@ async def test_failed_commit_stops_the_log_and_reopening_recovers(path, monkeypa
         monkeypatch.undo()
         assert not store.ready
         assert await append_all(store, [request_entry("later")]) == [Code.LOG_UNAVAILABLE]
+        async with open_store(path) as another:  # the failed one holds no lock any more
+            await another.append(refusal_entry())
     assert (entry.leaf in stored(path)) is survives
     async with open_store(path) as store:
         assert store.ready
         again = await append_all(store, [request_entry("doubtful")])
-        assert again == [Code.TICKET if survives else Receipt(ORIGIN, 2)]
-        assert (await store.append(request_entry("after"))).index == (4 if survives else 3)
+        assert again == [Code.TICKET if survives else Receipt(ORIGIN, 3)]
+        assert (await store.append(request_entry("after"))).index == (5 if survives else 4)
     assert not any(finding.fails for finding in findings(path))
 
 
@@ -369,14 +375,20 @@ DAMAGE = {
     "head of another root": ("UPDATE head SET root = zeroblob(32)", Flaw.HEAD),
     "head of another size": ("UPDATE head SET size = size - 1", Flaw.HEAD),
     "no head": ("DELETE FROM head", Flaw.HEAD),
-    "checkpoint altered": ("UPDATE head SET note = CAST(replace(note, '2026', '2025') AS BLOB)", Flaw.UNSIGNED),
+    "checkpoint altered": (
+        "UPDATE head SET note = CAST(replace(note, '2026', '2025') AS BLOB)",
+        Flaw.UNSIGNED,
+    ),
     "checkpoint is no note": ("UPDATE head SET note = x'00'", Flaw.NOTE_FORM),
     "edge tile altered": ("UPDATE tiles SET hashes = zeroblob(length(hashes))", Flaw.TREE),
     "edge tile short": ("UPDATE tiles SET hashes = substr(hashes, 1, 32)", Flaw.TILE),
     "edge tile missing": ("DELETE FROM tiles", Flaw.TILE),
     "last entry missing": ("DELETE FROM seeds; DELETE FROM entries WHERE idx = 3", Flaw.MISSING),
     "entry at the edge altered": ("UPDATE entries SET leaf = x'7b7d' WHERE idx = 2", Flaw.ALTERED),
-    "entry too many": ("INSERT INTO entries (idx, exchange, kind, leaf) VALUES (4, 'x', 'request', x'')", Flaw.SURPLUS),
+    "entry too many": (
+        "INSERT INTO entries (idx, exchange, kind, leaf) VALUES (4, 'x', 'request', x'')",
+        Flaw.SURPLUS,
+    ),
     "other application": ("PRAGMA application_id = 1", Flaw.UNREADABLE),
     "other version": ("PRAGMA user_version = 99", Flaw.UNREADABLE),
 }
@@ -442,7 +454,10 @@ async def test_two_stores_on_one_file_take_turns(path):
             exchange = exchange_id()
             await stores[number % 2].append(request_entry(f"t{number}", exchange))
             await stores[(number + 1) % 2].append(response_entry(exchange))
-        crowd = [append_all(store, [request_entry(f"{name}{i}") for i in range(150)]) for name, store in zip("ab", stores, strict=True)]
+        crowd = [
+            append_all(store, [request_entry(f"{name}{i}") for i in range(150)])
+            for name, store in zip("ab", stores, strict=True)
+        ]
         receipts = [receipt for group in await asyncio.gather(*crowd) for receipt in group]
         assert len({receipt.index for receipt in receipts}) == 300
         assert await append_all(other, [request_entry("a7")]) == [Code.TICKET]
@@ -455,9 +470,8 @@ async def test_log_that_was_rolled_back_under_a_running_store_is_not_continued(p
         await store.append(request_entry("a"))
         note = query(path, "SELECT note FROM head")[0][0]
         await store.append(request_entry("b"))
-        size, root = 1, open_checkpoint(note, VERIFIER).root
+        root = open_checkpoint(note, VERIFIER).root
         alter(path, "UPDATE head SET size = 1, root = ?, note = ?", bindings=(root, note))
-        assert size == 1
         assert await append_all(store, [request_entry("c")]) == [Code.LOG_UNAVAILABLE]
         assert not store.ready
 

@@ -153,6 +153,7 @@ BROKEN = {
     "mixed content": (
         DOSSIER, '<xs:complexType name="DmfaType">', '<xs:complexType name="DmfaType" mixed="true">', "", "mixed",
     ),
+    "an endless repetition": (DOSSIER, 'maxOccurs="50"', 'maxOccurs="unbounded"', "alias", "upper bound"),
     "an unknown type": (DOSSIER, 'type="c:QuarterType"', 'type="c:QuartType"', "quarter", "no type"),
     "a type that carries anything": (DOSSIER, 'type="c:QuarterType"', 'type="xs:anyType"', "quarter", "no type"),
     "a type that contains itself": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from functools import cache
@@ -193,3 +194,15 @@ def test_request_for_a_key_outside_the_profile_is_refused(key):
 def test_anything_but_a_request_is_refused():
     assert refused(b"junk") == "form"
     assert refused(pki()["issuing.crt.pem"]) == "form"
+
+
+def test_every_code_and_reason_stands_in_the_certificate_profiles():
+    root = FILE.parents[1]
+    sources = [*root.glob("gateway/identity/*.py"), *root.glob("gateway/cli/pki*.py")]
+    text = "\n".join(path.read_text() for path in sources)
+    readme = (root / "certs/README.md").read_text()
+    assert set(re.findall(r"\b(?:TRU|PKI)[0-9]{3}\b", text)) == set(
+        re.findall(r"\b(?:TRU|PKI)[0-9]{3}\b", readme)
+    )
+    for reason in re.findall(r'Code\.CERTIFICATE, "([^"]+)"', text):
+        assert f"| {reason} |" in readme

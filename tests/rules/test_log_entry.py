@@ -88,7 +88,11 @@ def test_request_says_who_asks_whom_for_what():
     leaf = Leaf.parse(made.leaf)
     assert (leaf.id, leaf.kind, leaf.decision) == (EXCHANGE, Kind.REQUEST, "permitted")
     assert (leaf.caller, leaf.to) == ("0999000110", ("0999000209/PLATFORM", "0999000209/SOCIAL-SECURITY"))
-    assert (leaf.operation, leaf.legal_context, leaf.revision) == ("consultDossier", "WIB:WORK_DECISION", REVISION)
+    assert (leaf.operation, leaf.legal_context, leaf.revision) == (
+        "consultDossier",
+        "WIB:WORK_DECISION",
+        REVISION,
+    )
     assert (leaf.fields_root, leaf.nfields) == (None, 0)
     assert made.claim == ("BRUSSELS", "ticket-7")
     assert made.fields is None
@@ -114,7 +118,9 @@ def test_response_covers_the_signatures_of_all_answers_in_order():
 
 def test_answer_of_the_hub_itself_has_no_message_signature():
     own = replace(released().answers[0], signature=b"")
-    assert Leaf.parse(entry.returned(released(answers=(own,)), EXCHANGE, NOW, os.urandom).leaf).signature is None
+    assert (
+        Leaf.parse(entry.returned(released(answers=(own,)), EXCHANGE, NOW, os.urandom).leaf).signature is None
+    )
 
 
 def test_response_without_every_provider_is_incomplete():
@@ -124,7 +130,9 @@ def test_response_without_every_provider_is_incomplete():
 
 
 def test_refusal_carries_its_code_and_may_know_nothing_else():
-    early = refused(Code.SCHEMA, operation=None, legal_context=None, dossier=None, signature=None, revision="")
+    early = refused(
+        Code.SCHEMA, operation=None, legal_context=None, dossier=None, signature=None, revision=""
+    )
     leaf = Leaf.parse(entry.refused(early, EXCHANGE, NOW, os.urandom).leaf)
     assert (leaf.decision, leaf.caller, leaf.to) == ("WIB06001", "0999000110", ())
     assert (leaf.operation, leaf.legal_context, leaf.revision, leaf.signature) == (None, None, None, None)
@@ -146,7 +154,7 @@ def masked(leaf: bytes) -> dict:
 
 def test_whether_data_was_found_does_not_show():
     full = entry.returned(released(), EXCHANGE, NOW, os.urandom)
-    nothing = {path: () for path in VALUES}
+    nothing = dict.fromkeys(VALUES, ())
     empty_answer = replace(released().answers[0], outcome=Outcome.NO_DATA_FOUND)
     change = {"outcome": Outcome.NO_DATA_FOUND, "payload": "", "values": nothing, "answers": (empty_answer,)}
     empty = entry.returned(released(**change), EXCHANGE, NOW, os.urandom)
@@ -163,7 +171,9 @@ def test_repetition_of_a_field_does_not_show():
 def test_no_personal_value_nor_its_unsalted_hash_is_kept():
     made = [*entries().values()]
     kept = b"".join(
-        one.leaf + one.seed + (one.fields.vector + one.fields.digests + one.fields.seed if one.fields else b"")
+        one.leaf
+        + one.seed
+        + (one.fields.vector + one.fields.digests + one.fields.seed if one.fields else b"")
         for one in made
     )
     for value in (b"85073003328", b"WIB-2026-0000001-39", b"SUBMITTED"):
@@ -303,7 +313,12 @@ def test_every_bit_of_an_entry_matters():
             assert error.flaw is Flaw.ENTRY_FORM
 
 
-@given(st.binary() | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists).map(json.dumps).map(str.encode))
+@given(
+    st.binary()
+    | st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists)
+    .map(json.dumps)
+    .map(str.encode)
+)
 def test_entry_parser_never_crashes(data):
     assert flaw_of(Leaf.parse, data) is Flaw.ENTRY_FORM
 
@@ -336,7 +351,9 @@ def plain_records(verdicts, values, seed) -> list[FieldRecord]:
         if reason is not None:
             records.append(FieldRecord(path, None, reason))
             continue
-        disclosed = disclosure(hmac.digest(seed, path.encode(), "sha256")[:16], path, list(values[path]) or None)
+        disclosed = disclosure(
+            hmac.digest(seed, path.encode(), "sha256")[:16], path, list(values[path]) or None
+        )
         records.append(FieldRecord(path, base64url(hashlib.sha256(disclosed).digest()).decode(), None))
     return records
 
@@ -380,7 +397,9 @@ def test_one_released_value_can_be_proved_without_the_others():
 
 def test_absent_value_is_disclosed_as_null():
     made = entries()["response"]
-    record = next(one for one in FieldPlan(VERDICTS).records(made.fields.digests) if one.path.endswith("familyName"))
+    record = next(
+        one for one in FieldPlan(VERDICTS).records(made.fields.digests) if one.path.endswith("familyName")
+    )
     salt = Salts(made.fields.seed).of(record.path.encode())
     assert verify_disclosure(disclosure(salt, record.path, None), record) is None
 
@@ -460,5 +479,3 @@ def test_plans_are_made_once_for_each_view_and_bounded():
 def test_plan_from_the_cache_commits_to_the_same():
     with_plans = entry.returned(released(), EXCHANGE, NOW, counting(), FieldPlans())
     assert with_plans == entry.returned(released(), EXCHANGE, NOW, counting())
-
-

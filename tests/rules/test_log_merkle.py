@@ -85,7 +85,16 @@ def test_proof_from_the_empty_tree_is_an_error():
 # RFC 6962 test tree used by most implementations: its root for eight leaves.
 RFC_LEAVES = [
     bytes.fromhex(text)
-    for text in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f")
+    for text in (
+        "",
+        "00",
+        "10",
+        "2021",
+        "3031",
+        "40414243",
+        "5051525354555657",
+        "606162636465666768696a6b6c6d6e6f",
+    )
 ]
 
 

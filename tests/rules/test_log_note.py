@@ -19,7 +19,9 @@ from gateway.exchangelog.proof import TlogProof
 # The example of golang.org/x/mod/sumdb/note, key included.
 NEUMANN_PRIVATE = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"
 NEUMANN = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
-NEUMANN_TEXT = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
+NEUMANN_TEXT = (
+    "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
+)
 NEUMANN_NOTE = (
     f"{NEUMANN_TEXT}\n\u2014 PeterNeumann "
     "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
@@ -186,7 +188,9 @@ def test_key_parser_refuses_or_returns_what_is_written_the_same(vkey):
 
 def test_checkpoint_has_the_three_lines_of_the_format():
     root = b64encode(merkle.root(LEAVES)).decode()
-    assert CHECKPOINT.startswith(f"xlog.hub.example/2026\n7\n{root}\n\n\u2014 xlog.hub.example/2026 ".encode())
+    assert CHECKPOINT.startswith(
+        f"xlog.hub.example/2026\n7\n{root}\n\n\u2014 xlog.hub.example/2026 ".encode()
+    )
     assert open_checkpoint(CHECKPOINT, SIGNER.verifier) == Checkpoint(SIGNER.name, 7, merkle.root(LEAVES))
 
 

@@ -164,7 +164,12 @@ def test_proofs_from_tiles_are_those_from_leaves(size, data):
 
 
 def test_width_of_tiles_in_a_tree():
-    assert [width_at(70_000, level, n) for level, n in ((0, 272), (0, 273), (1, 1), (2, 0))] == [256, 112, 17, 1]
+    assert [width_at(70_000, level, n) for level, n in ((0, 272), (0, 273), (1, 1), (2, 0))] == [
+        256,
+        112,
+        17,
+        1,
+    ]
     assert width_at(70_000, 0, 274) <= 0
 
 

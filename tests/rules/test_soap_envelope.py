@@ -46,7 +46,7 @@ VERSIONS = {
     "an unknown envelope namespace": written((f'"{V11.value}"', '"http://www.w3.org/2001/12/soap-envelope"')),
     "no namespace": written(("<soap:Envelope", "<Envelope"), ("</soap:Envelope", "</Envelope")),
     "a namespace that only looks right": written((f'"{V11.value}"', f'"{V11.value[:-1]}"')),
-    "a body without envelope": lambda: CONTENT.encode(),
+    "a body without envelope": CONTENT.encode,
     "another root in the SOAP namespace": written(("<soap:Envelope", "<soap:Body"), ("</soap:Envelope", "</soap:Body")),
 }
 
@@ -64,7 +64,7 @@ def test_both_soap_versions_are_accepted(version):
 BODY, HEADER_END = f'<soap:Body wsu:Id="body">{CONTENT}</soap:Body>', "</wsse:Security></soap:Header>"
 FOREIGN_BODY = BODY.replace("<soap:Body", f'<o:Body xmlns:o="{V12.value}"').replace("/soap:Body", "/o:Body")
 STRUCTURE = {
-    "no Header": lambda: f'<soap:Envelope xmlns:soap="{V11.value}"><soap:Body>{CONTENT}</soap:Body></soap:Envelope>'.encode(),
+    "no Header": f'<soap:Envelope xmlns:soap="{V11.value}"><soap:Body>{CONTENT}</soap:Body></soap:Envelope>'.encode,
     "no Body": written((BODY, "")),
     "two Bodies": written((BODY, BODY + "<soap:Body><x/></soap:Body>")),
     "two Headers": written(("<soap:Header", "<soap:Header/><soap:Header")),
@@ -129,15 +129,14 @@ def test_must_understand_of_the_other_soap_version_says_nothing():
 
 @pytest.mark.parametrize("value", ["0", "1", "true", "false"])
 def test_the_blocks_that_are_understood_may_be_marked(value):
-    marked = f' xmlns:wsa="{WSA}"><wsa:Action soap:mustUnderstand="{value}">{ACTION}</wsa:Action'
-    assert accept(build(security=f' soap:mustUnderstand="{value}"', header=marked[:-1] + ">" if False else ""))
+    assert accept(build(security=f' soap:mustUnderstand="{value}"'))
     action = wsa("Action", ACTION).replace("<wsa:Action", f'<wsa:Action soap:mustUnderstand="{value}"')
     assert accept(build(blocks=action)).addressing.action == ACTION
 
 
 SECURITY_HEADERS = {
     "none": (
-        lambda: f'<soap:Envelope xmlns:soap="{V11.value}"><soap:Header/><soap:Body>{CONTENT}</soap:Body></soap:Envelope>'.encode(),
+        f'<soap:Envelope xmlns:soap="{V11.value}"><soap:Header/><soap:Body>{CONTENT}</soap:Body></soap:Envelope>'.encode,
         build,
     ),
     "two": (with_blocks("<wsse:Security/>"), with_blocks('<x:Security xmlns:x="urn:x"/>')),

@@ -1,0 +1,210 @@
+"""A running sandbox: the hub as a process of its own, every back office in a thread of this one.
+
+Ports are free ones of the loopback interface. Leaving the context ends everything that entering it began;
+what was written stays in the directory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Coroutine, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from threading import Thread
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
+from gateway.adapters.store_directory import Directory
+from gateway.adapters.tls import server_context
+from gateway.agreement.load import load_agreement
+from gateway.agreement.terms import Agreement
+from gateway.app import contract_files
+from gateway.config import ConfigError
+from gateway.identity.chain import Certificates, Trust
+from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, Role
+from gateway.sandbox.back_office import PATH, BackOffice, Surroundings
+from gateway.sandbox.client import Guise, Requester
+from gateway.sandbox.files import STATES, read_files
+from gateway.sandbox.place import Place, Ports, authorities, contracts_directory, prepare
+from gateway.wss.sign import SigningKey
+
+T = TypeVar("T")
+_START_SECONDS: Final = 60.0  # for the hub to serve; a busy machine may need several
+_STOP_SECONDS: Final = 15.0  # for the hub to finish what is under way
+_LONG_AGO: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class World:
+    """The sandbox. `place` and `offices` may be used between entering and leaving."""
+
+    def __init__(self, directory: Path, contracts: Path | None = None, *, provider_seconds: float = 15.0) -> None:
+        """`provider_seconds`: how long the hub waits for a back office."""
+        self._directory = directory
+        self._contracts = contracts_directory(contracts)
+        self._provider_seconds = provider_seconds
+        self._statuses: dict[DossierNumber, str] = {}
+        self._requesters: dict[tuple[AuthorityId, bool], Requester] = {}
+        self._stack = ExitStack()
+        self.place: Place
+        self.agreement: Agreement
+        self.offices: Mapping[AuthorityId, BackOffice]
+        self.urls: Mapping[str, str]
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            names = [one.id for one in authorities(self._contracts).authorities]
+            sockets = {name: stack.enter_context(socket.create_server(("127.0.0.1", 0))) for name in names}
+            offices = {name: int(one.getsockname()[1]) for name, one in sockets.items()}
+            ports = Ports(*_free_ports(2), offices)
+            self.place = prepare(
+                self._directory, self._contracts, ports, datetime.now(UTC), provider_seconds=self._provider_seconds
+            )
+            self.agreement = load_agreement(contract_files(self._contracts))
+            self.offices = self._back_offices()
+            loop = stack.enter_context(_LoopThread())
+            for name, office in self.offices.items():
+                runner = loop.run(self._listen(office, sockets[name]))
+                stack.callback(lambda runner=runner: loop.run(runner.cleanup()))
+            hub = subprocess.Popen(
+                [sys.executable, "-m", "gateway", "serve", "--config", str(self.place.config)],
+                stdin=subprocess.DEVNULL,
+                stderr=stack.enter_context(self.place.hub_log.open("wb")),
+                start_new_session=True,  # Ctrl-C is for this process, which then stops the hub in order
+            )
+            stack.callback(_stop, hub)
+            self.urls = _wait_until_serving(hub, self.place)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def requester(self, name: str, guise: Guise | None = None, *, soap12: bool = False) -> Requester:
+        """The client of an authority, kept when it is an honest one."""
+        authority = self.place.authority(name)
+        if guise is not None:
+            return Requester(self.place, authority, guise, soap12=soap12)
+        key = (authority.id, soap12)
+        if key not in self._requesters:
+            self._requesters[key] = Requester(self.place, authority, soap12=soap12)
+        return self._requesters[key]
+
+    def open_dossier(self, number: DossierNumber, procedure: str, inscribed: list[str]) -> None:
+        """Enter a dossier in the directory, as the administrative command would."""
+        lines = [self._inscription(name, _LONG_AGO) for name in inscribed]
+        scope = DossierScope(number, "SINGLE_PERMIT", procedure, STATES[0], _LONG_AGO, tuple(lines))
+        self._put(scope)
+
+    def move(self, number: DossierNumber, status: str, inscribed: list[str]) -> None:
+        """Give a dossier a new status, and inscribe further authorities."""
+        with closing(Directory.open(self.place.settings.log.store, writes=False)) as directory:
+            scope = directory.get(number)
+        assert scope is not None
+        lines = [self._inscription(name, _LONG_AGO) for name in inscribed]
+        self._put(replace(scope, status=status, inscriptions=(*scope.inscriptions, *lines)))
+
+    def _put(self, scope: DossierScope) -> None:
+        with closing(Directory.open(self.place.settings.log.store, writes=True)) as directory:
+            directory.put(scope)
+        self._statuses[scope.dossier] = scope.status
+
+    def _inscription(self, name: str, since: datetime) -> Inscription:
+        authority = self.place.authority(name)
+        assert authority.role is not None
+        return Inscription(authority.id, Role(authority.role), since, None)
+
+    def _back_offices(self) -> Mapping[AuthorityId, BackOffice]:
+        place, trust = self.place, self.place.settings.trust
+        pem = [[path.read_bytes() for path in paths] for paths in (trust.anchors, trust.intermediates, trust.crls)]
+        around = Surroundings(
+            register=place.register,
+            contract=self.agreement.contract,
+            certificates=Certificates(Trust.load(*pem)),
+            keys=lru_cache(lambda name: _signing_key(place, name)),
+            status_of=lambda number: self._statuses.get(number, STATES[0]),
+            clock=lambda: datetime.now(UTC),
+        )
+        return {one.id: BackOffice(one, read_files(one.id), around) for one in place.register.authorities}
+
+    async def _listen(self, office: BackOffice, bound: socket.socket) -> web.AppRunner:
+        identity, trust = self.place.identity(office.authority.id), self.place.settings.trust
+        tls = server_context(
+            identity.tls_certificate, identity.tls_key, [*trust.anchors, *trust.intermediates, *trust.crls]
+        )
+        runner = web.AppRunner(office.application(), access_log=None, handle_signals=False, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.SockSite(runner, bound, ssl_context=tls).start()
+        return runner
+
+
+class _LoopThread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name="back-offices", daemon=True)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def _wait_until_serving(hub: subprocess.Popen[bytes], place: Place) -> Mapping[str, str]:
+    """The URLs that the hub announces. Raises ConfigError with what it said instead."""
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end:
+        said = place.hub_log.read_text("utf-8", "replace")
+        for line in said.splitlines():
+            if line.startswith("{") and json.loads(line).get("event") == "serving":
+                facts = json.loads(line)
+                return {"soap": facts["url"], "operations": facts["operations"]}
+        if hub.poll() is not None:
+            raise ConfigError("SBX004", f"The hub did not start: {said.strip()[-2000:]}", f"See {place.hub_log}.")
+        time.sleep(0.05)
+    raise ConfigError("SBX005", f"The hub did not serve within {_START_SECONDS:.0f} s.", f"See {place.hub_log}.")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _signing_key(place: Place, name: AuthorityId) -> SigningKey:
+    identity = place.identity(name)
+    key = load_pem_private_key(identity.sign_key.read_bytes(), None)
+    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    certificate = x509.load_pem_x509_certificate(identity.sign_certificate.read_bytes())
+    return SigningKey(key, certificate.public_bytes(Encoding.DER))
