@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 AuthorityId = NewType("AuthorityId", str)  # the register's key, e.g. "BRUSSELS"
 ExchangeId = NewType("ExchangeId", str)  # UUID given by the hub: `ticketGateway`
 Ticket = NewType("Ticket", str)  # given by the caller, unique per authority: the replay key
-DossierNumber = NewType("DossierNumber", str)  # "WIB-2026-0000001-39"
+DossierNumber = NewType("DossierNumber", str)  # "WIB-2026-0000001-59"
 LegalContext = NewType("LegalContext", str)  # "WIB:WORK_DECISION"
 OperationName = NewType("OperationName", str)  # "consultDossier"
 FieldId = NewType("FieldId", str)  # field group, dot, field: "G08.number"

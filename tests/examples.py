@@ -1,7 +1,7 @@
 """The messages and log files that PROTOCOL.md quotes, made by the real broker from fixed keys, times and chance.
 
 `python -m tests.examples` writes contracts/examples and the generated parts of PROTOCOL.md anew;
-`test_documents` holds both against what is made here. The keys follow from the words below: anybody can
+`test_examples` and `test_documents` hold both against what is made here. The keys follow from the words below: anybody can
 compute them, so nothing may ever trust them. RSA throughout, because its signatures are the same each time.
 """
 
@@ -342,8 +342,8 @@ def build() -> Mapping[str, bytes]:
 
 
 if __name__ == "__main__":
-    from tests import test_documents
+    from tests import documents
 
     for name, content in build().items():
         (DIRECTORY / name).write_bytes(content)
-    test_documents.regenerate()
+    documents.regenerate()

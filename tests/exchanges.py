@@ -86,7 +86,7 @@ def permitted(ticket: str = "t1", **change: object) -> Permitted:
         Ticket(ticket),
         NOW,
         LegalContext("WIB:WORK_DECISION"),
-        Criteria(DossierNumber("WIB-2026-0000001-39")),
+        Criteria(DossierNumber("WIB-2026-0000001-59")),
     )
     return replace(Permitted(request, (PLATFORM,), VIEW, {}, REVISION), **change)
 
@@ -104,7 +104,7 @@ def refused(code: Code = Code.DOSSIER_DENIED, **change: object) -> Refused:
         b"signature of Brussels",
         OperationName("consultDossier"),
         LegalContext("WIB:WORK_DECISION"),
-        DossierNumber("WIB-2026-0000001-39"),
+        DossierNumber("WIB-2026-0000001-59"),
         REVISION,
     )
     return replace(usual, **change)

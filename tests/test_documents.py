@@ -1,6 +1,6 @@
-"""Documents say what the code does: tables, settings, metrics, commands, limits and examples are compared.
+"""Documents say what the code does: tables, settings, metrics, commands, limits and references are compared.
 
-`python -m tests.examples` writes the generated parts and the examples anew after a deliberate change.
+`python -m tests.examples` writes the generated parts of PROTOCOL.md anew after a deliberate change.
 """
 
 from __future__ import annotations
@@ -10,154 +10,32 @@ import json
 import re
 import subprocess
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields as members
-from hashlib import sha256
 
 import msgspec
 import pytest
 import typer
-from click import Context, Group
-from lxml import etree
 
 from gateway.adapters import store
 from gateway.adapters.metrics import Metrics
 from gateway.agreement.messages import answered
+from gateway.agreement.rows import AuthorityRow
 from gateway.agreement.served import served_documents
-from gateway.agreement.views import REASONS
-from gateway.cli.commands import app
 from gateway.config import Settings, load
-from gateway.exchangelog.checkpoint import open_checkpoint
-from gateway.exchangelog.entry import subject_commitment
-from gateway.exchangelog.fields import FieldRecord, base64url, fields_root, verify_disclosure
 from gateway.exchangelog.flaw import Flaw
-from gateway.exchangelog.leaf import Leaf
-from gateway.exchangelog.note import Verifier
-from gateway.exchangelog.proof import TlogProof
 from gateway.model import AuthorityId, Outcome, Role
 from gateway.refusal import Code
-from gateway.soap.envelope import read
-from gateway.soap.xml import Limits, parse_verified
-from gateway.wss import profile
-from gateway.wss import verify as strict
+from gateway.soap.xml import Limits
+from gateway.wss import profile, verify
 from gateway.wss.profile import Window
-from gateway.wss.verify import verify
 from tests import examples
-from tests.examples import DIRECTORY, NOW, ROOT
+from tests.documents import GENERATED, GENERATORS, PROTOCOL, annex, generated, names, rows, section
+from tests.examples import ROOT
 
-PROTOCOL = ROOT / "PROTOCOL.md"
-DOCUMENTS = sorted(path for path in ROOT.rglob("*.md") if not {".venv", "var", ".git"} & set(path.parts))
+_IGNORED = {".venv", "var", ".git", "node_modules"}
+DOCUMENTS = sorted(path for path in ROOT.rglob("*.md") if not _IGNORED & set(path.parts))
 SOURCES = [path for folder in ("gateway", "tests", "contracts", "deploy") for path in sorted((ROOT / folder).rglob("*"))]
-GENERATED = re.compile(r"(?<=<!-- generated: )(?P<what>.+?) -->\n(?P<text>.*?)(?=<!-- end -->)", re.DOTALL)
-EXAMPLES = sorted(examples.build())
-MESSAGES = [name for name in EXAMPLES if name.endswith(".xml")]
-
-
-# What is generated.
-
-
-def table(head: tuple[str, ...], lines: Iterator[tuple[object, ...]]) -> str:
-    rows = [head, ("---",) * len(head), *lines]
-    return "".join(f"| {' | '.join(str(cell) for cell in row)} |\n" for row in rows)
-
-
-def codes() -> str:
-    head = ("Code", "Label", "Fault", "HTTP", "Origin", "Category", "Severity", "Sentence", "Remedy")
-    rows = [code.row for code in Code]
-    return table(
-        head,
-        (
-            (f"`{row.code}`", f"`{row.label}`", f"`{row.fault}`" if row.http == 500 else "—", row.http, row.origin)
-            + (row.category, row.severity, row.sentence, row.remedy)
-            for row in rows
-        ),
-    )
-
-
-def contexts() -> str:
-    known = examples.agreement().contexts.values()
-    head = ("Legal context", "Purpose", "Roles", "Only for permits", "Only for procedures")
-    return table(
-        head,
-        (
-            (f"`{one.name}`", one.purpose, listed(Role, one.roles))
-            + (listed(sorted(one.permit_types or ())), listed(sorted(one.procedures or ())))
-            for one in known
-        ),
-    )
-
-
-def statuses() -> str:
-    roles = examples.agreement().roles
-    order = list(roles[Role.REG].statuses | roles[Role.PLAT].statuses)
-    order.sort(key=list(examples.agreement().contract.values["header/status"]).index)
-    raw = tomllib.loads((ROOT / "contracts/agreement.toml").read_text())["roles"]
-    return table(("Role", "Statuses at which a dossier is open"), ((f"`{role}`", listed(raw[role]["statuses"])) for role in Role))
-
-
-def listed(names: object, chosen: object = None) -> str:
-    return ", ".join(f"`{name}`" for name in names if chosen is None or name in chosen) or "—"
-
-
-def reasons() -> str:
-    return table(("Reason", "Meaning"), ((f"`{reason}`", meaning) for reason, meaning in REASONS.items()))
-
-
-def flaws() -> str:
-    rows = [flaw.row for flaw in Flaw]
-    return table(
-        ("Code", "Level", "Sentence", "Remedy"),
-        ((f"`{row.code}`", row.level, row.sentence, row.remedy) for row in rows),
-    )
-
-
-def body(name: str) -> str:
-    """The Body's element, indented; a long run of filteredElement is cut, declarations are left out."""
-    element = parse_verified(examples.build()[name])[1][0]
-    filtered = list(element.iter("{*}filteredElement"))
-    for one in filtered[2:-1]:
-        one.getparent().remove(one)
-    if len(filtered) > 3:
-        filtered[1].addnext(etree.Comment(f" {len(filtered) - 3} more "))
-    etree.indent(element)
-    return fenced("xml", re.sub(r' xmlns:\w+="[^"]*"', "", etree.tostring(element, encoding="unicode")).rstrip())
-
-
-def text(name: str) -> str:
-    return fenced("", examples.build()[name].decode().rstrip("\n"))
-
-
-def leaf(name: str) -> str:
-    return fenced("json", json.dumps(json.loads(examples.build()[name]), indent=2))
-
-
-def fenced(language: str, content: str) -> str:
-    return f"```{language}\n{content}\n```\n"
-
-
-GENERATORS: dict[str, Callable[..., str]] = {
-    "codes": codes,
-    "contexts": contexts,
-    "statuses": statuses,
-    "reasons": reasons,
-    "flaws": flaws,
-    "body": body,
-    "text": text,
-    "leaf": leaf,
-}
-
-
-def generated(what: str) -> str:
-    name, *arguments = what.split()
-    return GENERATORS[name](*arguments)
-
-
-def regenerate() -> None:
-    """Write the generated parts of PROTOCOL.md."""
-    current = PROTOCOL.read_text()
-    PROTOCOL.write_text(GENERATED.sub(lambda part: f"{part['what']} -->\n{generated(part['what'])}", current))
-
-
 PARTS = {part["what"]: part["text"] for part in GENERATED.finditer(PROTOCOL.read_text())}
 
 
@@ -168,31 +46,6 @@ def test_a_generated_part_of_the_protocol_is_current(what: str):
 
 def test_every_kind_of_generated_part_is_used():
     assert {what.split()[0] for what in PARTS} == set(GENERATORS)
-
-
-# Reading tables.
-
-
-def section(number: str) -> str:
-    """The text under a heading, to the next heading of the same or a higher level."""
-    found = re.search(rf"^(#+) {re.escape(number)}.*?$(.*?)(?=^#{{1,3}} |\Z)", PROTOCOL.read_text(), re.M | re.S)
-    assert found, number
-    return found[2]
-
-
-def rows(text: str) -> list[list[str]]:
-    lines = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| ---")]
-    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
-
-
-def annex(letter: str) -> str:
-    found = re.search(rf"^## Annex {letter}:.*?$(.*?)(?=^## |\Z)", PROTOCOL.read_text(), re.M | re.S)
-    assert found, letter
-    return found[1]
-
-
-def names(cell: str) -> list[str]:
-    return re.findall(r"`([^`]+)`", cell)
 
 
 # The code table, independent of its generator.
@@ -254,7 +107,8 @@ def test_every_setting_stands_in_the_annex_with_its_default():
 
 def test_the_settings_file_of_the_repository_shows_every_setting_and_loads():
     raw = tomllib.loads((ROOT / "deploy/gateway.toml").read_text())
-    shown = {f"{key}.{name}" if isinstance(part, dict) else key for key, part in raw.items() for name in (part if isinstance(part, dict) else [key])}
+    tables = {key: part if isinstance(part, dict) else {} for key, part in raw.items()}
+    shown = {f"{key}.{name}" for key, part in tables.items() for name in part} | {key for key in raw if not tables[key]}
     assert shown == {name for name, _ in settings()}
     loaded = load(ROOT / "deploy/gateway.toml")
     for name, default in settings():
@@ -314,15 +168,17 @@ def test_prometheus_accepts_the_rules_and_the_configuration(arguments: tuple[str
 
 
 def commands() -> Iterator[str]:
-    root = typer.main.get_command(app)
-    assert isinstance(root, Group)
-    waiting = [("gateway", root)]
+    """Every command, without the groups."""
+    from gateway.cli.commands import app
+
+    waiting = [("gateway", typer.main.get_command(app))]
     while waiting:
         name, command = waiting.pop()
-        if isinstance(command, Group):
-            waiting += [(f"{name} {one}", command.get_command(Context(command), one)) for one in command.commands]
-        else:
+        below = getattr(command, "commands", None)
+        if below is None:
             yield name
+        else:
+            waiting += [(f"{name} {one}", inner) for one, inner in below.items()]
 
 
 def test_every_command_stands_in_the_annex_and_no_other():
@@ -333,15 +189,17 @@ def test_every_command_that_a_document_shows_exists():
     known = {tuple(name.split()) for name in commands()}
     groups = {name[:2] for name in known if len(name) == 3}
     for path in DOCUMENTS:
-        for line in re.findall(r"`gateway ([a-z][a-z -]*)|^(?:\$ )?(?:\S*/)?gateway ([a-z]+ ?[a-z-]*)", path.read_text(), re.M):
-            words = ("gateway", *(line[0] or line[1]).split())
+        shown = re.findall(r"`gateway ([a-z]+(?: [a-z]+)?)|^(?:\S*bin/)?gateway ([a-z]+(?: [a-z]+)?)", path.read_text(), re.MULTILINE)
+        for inline, in_block in shown:
+            words = ("gateway", *(inline or in_block).split())
             assert words[:2] in groups | {name[:2] for name in known}, (path, words)
             if words[:2] in groups and len(words) > 2:
                 assert words[:3] in known, (path, words)
 
 
 def test_every_family_of_start_up_codes_is_explained():
-    found = {code for path in (ROOT / "gateway").rglob("*.py") for code in re.findall(r'"([A-Z]{3})\d{3}"', path.read_text())}
+    texts = (path.read_text() for path in (ROOT / "gateway").rglob("*.py"))
+    found = {family for content in texts for family in re.findall(r'"([A-Z]{3})\d{3}\b', content)}
     assert found == {names(row[0])[0] for row in rows(annex("D")) if re.fullmatch(r"`[A-Z]{3}`", row[0])}
 
 
@@ -359,10 +217,15 @@ def test_every_operation_is_described_with_its_criteria_and_payload():
 
 
 def test_every_role_and_every_table_of_the_agreement_is_described():
-    assert [names(row[0])[0] for row in rows(section("1.2")) if names(row[0])] == list(Role)
+    assert [name for row in rows(section("1.2")) for name in names(row[0]) if name in set(Role)] == list(Role)
     raw = tomllib.loads((ROOT / "contracts/agreement.toml").read_text())
     described = {re.match(r"\[(\w+)", names(row[0])[0])[1] for row in rows(section("7.5")) if names(row[0])}
     assert described == set(raw)
+
+
+def test_every_column_of_the_register_is_described():
+    described = {name for row in rows(section("1.2")) for name in names(row[0])} - set(Role)
+    assert described == {one.name for one in msgspec.structs.fields(AuthorityRow)}
 
 
 def test_every_contract_document_that_is_served_is_listed():
@@ -380,18 +243,18 @@ def test_limits_in_the_text_are_those_of_the_code():
     for phrase in (
         f"{limits.depth} levels",
         f"{limits.elements:,} elements",
-        f"{limits.attributes} attributes",
+        f"{limits.attributes} attributes on one element and {limits.all_attributes:,} in the message",
         f"{limits.namespaces} namespace declarations",
-        f"names of {limits.name} characters",
         f"values of {limits.attribute_value:,} characters",
     ):
         assert phrase in xml
     assert len(members(Limits)) == 7
     assert f"{limits.bytes:,} bytes" in section("2.3")
     assert f"| {store.MAX_QUEUE:,} |" in section("2.3")
-    assert f"at most {strict._MAX_IDS} identifiers" in section("4.2")
+    assert f"at most {verify._MAX_IDS} identifiers" in section("4.2")
     assert f"1 to {profile.MAX_REFERENCES} `Reference`" in section("4.3")
     assert f"at most {profile.MAX_PREFIXES} prefixes" in section("4.3")
+    assert f"at most {profile.MAX_CERTIFICATE:,} bytes" in section("4.5")
     assert f"now − {window.past.seconds} s" in section("4.7")
     assert f"now + {window.future.seconds} s" in section("4.7")
     assert f"Created + {window.lifetime.seconds // 3600} h" in section("4.7")
@@ -411,7 +274,7 @@ def test_algorithms_in_the_text_are_those_of_the_code():
 
 
 def headings() -> set[str]:
-    return set(re.findall(r"^#+ (\d+(?:\.\d+)?)[ .]", PROTOCOL.read_text(), re.M))
+    return set(re.findall(r"^#+ (\d+(?:\.\d+)?)[ .]", PROTOCOL.read_text(), re.MULTILINE))
 
 
 def test_sections_that_the_code_cites_exist():
@@ -442,7 +305,7 @@ def test_a_document_names_only_files_of_this_repository(path):
         if not target.startswith("https://"):
             assert (path.parent / target).resolve().is_relative_to(ROOT), target
             assert (path.parent / target).exists(), target
-    for name in re.findall(r"`((?:gateway|contracts|certs|deploy|tests)/[\w./-]+)`", content):
+    for name in re.findall(r"`((?:gateway|contracts|certs|deploy|tests)/[\w/-]+\.\w+)`", content):
         assert (ROOT / name).exists(), name
 
 
@@ -450,7 +313,7 @@ def test_anchors_of_links_inside_the_protocol_exist():
     content = PROTOCOL.read_text()
     anchors = {
         re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
-        for heading in re.findall(r"^#+ (.+)$", content, re.M)
+        for heading in re.findall(r"^#+ (.+)$", content, re.MULTILINE)
     }
     assert set(re.findall(r"\]\(#([^)]+)\)", content)) <= anchors
 
@@ -468,96 +331,5 @@ def test_the_changelog_has_an_unreleased_section():
 
 def test_the_unit_starts_the_hub_by_its_command():
     unit = (ROOT / "deploy/gateway.service").read_text()
-    assert re.search(r"^ExecStart=\S+/gateway serve --config \S+$", unit, re.M)
-    assert re.search(r"^ExecStartPre=\S+/gateway check --config \S+$", unit, re.M)
-
-
-# Examples.
-
-
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_an_example_is_what_the_gateway_makes(name: str):
-    assert (DIRECTORY / name).read_bytes() == examples.build()[name]
-
-
-def test_there_is_no_other_example():
-    assert {path.name for path in DIRECTORY.iterdir()} == {*EXAMPLES, "README.md"}
-    described = (DIRECTORY / "README.md").read_text()
-    assert all(f"`{name}`" in described for name in EXAMPLES)
-
-
-@pytest.mark.parametrize("name", MESSAGES)
-def test_an_example_message_verifies_and_its_body_is_valid(name: str):
-    verified = verify(read((DIRECTORY / name).read_bytes(), Limits()), Window(), NOW)
-    signer = "BRUSSELS" if name == "request.xml" else "PLATFORM" if name == "answer.xml" else "HUB"
-    assert verified.certificate == examples.signing_key(signer).certificate
-    element = parse_verified(verified.body)[0]
-    if element.tag.endswith("}Fault"):
-        details = list(element.iter("{*}exchangeFault"))
-        assert len(details) == (name == "fault-soap11.xml")
-        element = details[0] if details else None
-    if element is not None:
-        examples.agreement().contract.validate(element, Code.SCHEMA)
-
-
-def test_the_example_proof_leads_from_the_entry_to_the_signed_checkpoint():
-    verifier = Verifier.parse((DIRECTORY / "log.vkey").read_text().strip())
-    leaf_ = (DIRECTORY / "leaf-response.json").read_bytes()
-    proof = TlogProof.parse((DIRECTORY / "response.tlog-proof").read_bytes())
-    signed = proof.verify(leaf_, verifier)
-    assert proof.extra == leaf_
-    assert signed == open_checkpoint((DIRECTORY / "checkpoint").read_bytes(), verifier)
-
-
-def test_the_example_records_add_up_to_the_root_in_the_leaf_and_one_can_be_opened():
-    leaf_ = Leaf.parse((DIRECTORY / "leaf-response.json").read_bytes())
-    raw = json.loads((DIRECTORY / "field-records.json").read_text())
-    records = [FieldRecord(path, last if kind == "r" else None, last if kind == "w" else None) for kind, path, last in raw]
-    assert base64url(fields_root(records)).decode() == leaf_.fields_root
-    assert len(records) == leaf_.nfields
-    shown = next(record for record in records if record.path == examples.VALUE)
-    assert verify_disclosure((DIRECTORY / "disclosure.txt").read_bytes().strip(), shown) == ["Exemple"]
-
-
-@pytest.mark.parametrize("kind", ["request", "response", "refusal"])
-def test_an_example_leaf_has_the_keys_of_the_protocol(kind: str):
-    leaf_ = json.loads((DIRECTORY / f"leaf-{kind}.json").read_bytes())
-    described = [names(row[0])[0] for row in rows(section("8.2")) if names(row[0])]
-    assert set(described) == set(leaf_)
-    assert leaf_["kind"] == kind
-
-
-def test_the_commitment_to_a_dossier_is_made_as_the_protocol_says():
-    import hmac
-
-    seed = bytes(range(32))
-    salt = base64url(hmac.digest(seed, b"subj", "sha256")[:16]).decode()
-    disclosed = base64url(json.dumps([salt, "subj", "WIB-2026-0000417-31"], separators=(",", ":")).encode())
-    expected = base64url(sha256(disclosed).digest()).decode()
-    assert subject_commitment(examples.NUMBER, seed) == expected
-
-
-def test_the_zeep_client_of_the_documents_signs_what_the_gateway_accepts(tmp_path):
-    import zeep
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-    from zeep.wsdl.utils import etree_to_string
-
-    snippet: dict[str, type] = {}
-    exec(re.search(r"```python\n(.*?)```", (ROOT / "contracts/clients.md").read_text(), re.S)[1], snippet)
-    files = {name: tmp_path / name for name in ("key", "own", "hub")}
-    pem = lambda name: x509.load_der_x509_certificate(examples.signing_key(name).certificate).public_bytes(Encoding.PEM)  # noqa: E731
-    key = examples.signing_key("BRUSSELS").key
-    files["key"].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    files["own"].write_bytes(pem("BRUSSELS"))
-    files["hub"].write_bytes(pem("HUB"))
-    signed = snippet["Signed"](*(str(files[name]) for name in ("key", "own", "hub")))
-    client = zeep.Client(str(ROOT / "contracts/wsdl/exchange.wsdl"), wsse=signed)
-    customer = {"ticket": "BXL-1", "timestampSent": NOW, "customerIdentification": {"cbeNumber": "0999022202"}}
-    envelope = client.create_message(
-        client.service, "sendTestMessage", informationCustomer=customer, legalContext="WIB:RENEWAL", criteria={"echo": "hello"}
-    )
-    from datetime import UTC, datetime
-
-    verify(read(etree_to_string(envelope), Limits()), Window(), datetime.now(UTC))
-    signed.verify(parse_verified((DIRECTORY / "reply.xml").read_bytes()))
+    assert re.search(r"^ExecStart=\S+/gateway serve --config \S+$", unit, re.MULTILINE)
+    assert re.search(r"^ExecStartPre=\S+/gateway check --config \S+$", unit, re.MULTILINE)

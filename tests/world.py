@@ -101,10 +101,15 @@ def holder(kind: str = "rsa-2048") -> Holder:
     return Holder(key, certificate(key.public_key(), key))
 
 
-def certificate(public_key, signer: PrivateKey) -> x509.Certificate:
-    """A certificate over `public_key` by an issuer that nobody asked."""
+def certificate(public_key, signer: PrivateKey, padding: int = 0) -> x509.Certificate:
+    """A certificate over `public_key` by an issuer that nobody asked, larger by about `padding` octets."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "holder")])
-    builder = x509.CertificateBuilder(name, name, public_key, 1, NOW - timedelta(days=1), NOW + timedelta(days=1))
+    builder = x509.CertificateBuilder(
+        name, name, public_key, 1, NOW - timedelta(days=1), NOW + timedelta(days=1)
+    )
+    if padding:
+        unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"), bytes(padding))
+        builder = builder.add_extension(unknown, critical=False)
     return builder.sign(signer, None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256())
 
 

@@ -70,7 +70,12 @@ class Store:
         `origin` names the log and its key. `pinned` is a checkpoint kept elsewhere that the log must
         extend. Raises `ProofError` for a log that does not verify.
         """
-        return cls(Path(path), Log.open(Path(path), Signer.of(origin, signer), pinned), origin, queue_limit)
+        log = Log.open(Path(path), Signer.of(origin, signer), pinned)
+        try:
+            return cls(Path(path), log, origin, queue_limit)
+        except ProofError:
+            log.close()
+            raise
 
     @property
     def ready(self) -> bool:

@@ -80,13 +80,13 @@ def connect(path: Path, use: Use) -> apsw.Connection:
     if tuple(map(int, apsw.sqlite_lib_version().split("."))) < MIN_SQLITE:
         raise ProofError(Flaw.LIBRARY)
     try:
-        connection = _open(path, use)
+        connection = _open_for_reading(path) if use is Use.READ else _open_for_writing(path)
+        _check_format(connection)
         if use is not Use.READ:
             _set_durability(connection)
         if use is not Use.APPEND:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             connection.wal_autocheckpoint(0)
-        _check_format(connection)
     except apsw.Error as error:
         raise ProofError(Flaw.UNREADABLE, f"{path}: {type(error).__name__}") from error
     return connection
@@ -111,7 +111,7 @@ def create(path: Path, root: bytes, note: bytes) -> None:
 
 
 def _fill(path: Path, root: bytes, note: bytes) -> None:
-    connection = _open(path, Use.APPEND)
+    connection = _open_for_writing(path)
     _set_durability(connection)
     with connection:
         connection.execute(SCHEMA)
@@ -129,21 +129,24 @@ def _sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _open(path: Path, use: Use) -> apsw.Connection:
-    if use is not Use.READ:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        connection.set_busy_timeout(BUSY_MS)
-        return connection
+def _open_for_writing(path: Path) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection.set_busy_timeout(BUSY_MS)
+    return connection
+
+
+def _open_for_reading(path: Path) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(BUSY_MS)
     try:
         connection.execute("SELECT 1 FROM head").fetchall()
-    except apsw.CantOpenError:
+    except (apsw.CantOpenError, apsw.ReadOnlyError):
         # A directory in which nothing may be written, such as a copy on read-only media: with no
         # write-ahead log beside it the file is complete and can be read as it is.
-        if path.with_name(path.name + "-wal").exists():
-            raise
         connection.close()
+        ahead = path.with_name(path.name + "-wal")
+        if ahead.exists() and ahead.stat().st_size:
+            raise
         uri = f"{path.absolute().as_uri()}?immutable=1"
         return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     return connection

@@ -49,10 +49,11 @@ class Log:
             create(path, merkle.EMPTY_ROOT, sign_checkpoint(0, merkle.EMPTY_ROOT, signer))
         connection = connect(path, Use.APPEND)
         try:
-            edge = load_edge(connection, signer.verifier)
-            _check_last_entries(connection, edge)
-            if pinned is not None:
-                _check_extends(connection, edge, pinned.size, pinned.root)
+            with connection:  # one snapshot: another process may be appending
+                edge = load_edge(connection, signer.verifier)
+                _check_last_entries(connection, edge)
+                if pinned is not None:
+                    _check_extends(connection, edge, pinned.size, pinned.root)
         except apsw.Error as error:
             connection.close()
             raise ProofError(Flaw.UNREADABLE, f"{path}: {type(error).__name__}") from error

@@ -140,9 +140,9 @@ def _repeated(count: int) -> list[Item]:
             ("municipality", "21004"), ("main", "true" if count == 1 else "false"),
         ]),
         ("qualification", [
-            ("diploma", f"Master in computer science, specialisation in distributed systems, part {count} "
+            ("diploma", (f"Master in computer science, specialisation in distributed systems, part {count} "
              "(الماستر في علوم الحاسوب والهندسة، تخصص الأنظمة الموزعة وأمن المعلومات، كلية العلوم، جامعة عبد المالك السعدي بتطوان، "
-             "شهادة مصادق عليها من طرف وزارة التعليم العالي والبحث العلمي)"),
+             "شهادة مصادق عليها من طرف وزارة التعليم العالي والبحث العلمي)")),
             ("institution", "Université Abdelmalek Essaâdi, Tétouan (جامعة عبد المالك السعدي، كلية العلوم بتطوان)"),
             ("year", str(1970 + count)), ("experienceYears", str(count % 30)),
         ]),

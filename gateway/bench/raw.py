@@ -18,13 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from gateway.bench.messages import READER_LIMITS
+from gateway.refusal import Code
 from gateway.soap import names
 from gateway.soap.envelope import read
 from gateway.soap.xml import Element, canonical, parse_verified
 from gateway.wss.sign import SigningKey
 from gateway.wss.signed_info import decode
 from gateway.wss.verify import public_key
-from gateway.refusal import Code
 
 _ENTRY: Final = b"x" * 600  # bytes of a typical entry of the exchange log with what is kept beside it
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from gateway.cli import agreement, dossier, log, pki, serve
+from gateway.cli import agreement, bench, call, demo, dossier, log, pki, sandbox, serve
 
 app = typer.Typer(
     name="gateway",
@@ -15,6 +15,10 @@ app = typer.Typer(
 )
 app.command()(serve.serve)
 app.command()(serve.check)
+app.command()(demo.demo)
+app.command()(sandbox.sandbox)
+app.command()(call.call)
+app.command()(bench.bench)
 app.add_typer(agreement.app, name="agreement", help="The protocol agreement as code.")
 app.add_typer(log.app, name="log", help="The exchange log: list, show, verify, prove.")
 app.add_typer(dossier.app, name="dossier", help="The dossier directory.")

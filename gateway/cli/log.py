@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -179,19 +180,21 @@ def _check(
     log: LogReader, verifier: Verifier, pinned: Checkpoint | None
 ) -> tuple[Checkpoint | None, list[Finding]]:
     """The checkpoint, if it is properly signed, and every finding."""
-    head, findings = log.head(), list[Finding]()
+    findings, signed = list[Finding](), None
     columns = TextColumn("entries"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     try:
+        head = log.head()  # what is checked, and what is reported, also when the log grows meanwhile
+        with contextlib.suppress(ProofError):  # the check says so
+            signed = open_checkpoint(head.note, verifier)
         with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("entries", total=head.size)
-            for finding in audit(log, verifier, pinned, lambda done: progress.update(task, completed=done)):
+            for finding in audit(
+                log, head, verifier, pinned, lambda done: progress.update(task, completed=done)
+            ):
                 findings.append(finding)
     except ProofError as error:  # the file itself is damaged: what was found so far still counts
         findings.append(Finding(error.flaw, about=error.about))
-    try:
-        return open_checkpoint(head.note, verifier), findings
-    except ProofError:
-        return None, findings
+    return signed, findings
 
 
 def _report(signed: Checkpoint | None, findings: list[Finding]) -> None:

@@ -1,0 +1,15 @@
+"""The evidence: what an exchange leaves behind, and how anybody checks it offline.
+
+    audit        the check of a whole log
+    proof        proof files (C2SP tlog-proof)
+    checkpoint   the signed size and root (C2SP tlog-checkpoint)
+    note         signatures (C2SP signed-note)
+    entry        stages of an exchange → entries
+    leaf         the closed form of an entry
+    fields       released and withheld fields, without their values
+    tile         the tree in tiles (C2SP tlog-tiles)
+    merkle       the tree itself (RFC 9162)
+    flaw         the closed list of what can be wrong
+
+Together with `gateway.refusal` and `gateway.model` this is all that an auditor needs. No clock, no file.
+"""

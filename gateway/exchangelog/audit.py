@@ -2,7 +2,7 @@
 
 It goes on after a finding and reports all of them. Hashes of entries are compared with the tiles, and the
 tiles with the checkpoint, so that one altered entry is one finding that names it. Reading is left to an
-`Evidence`; a live log may grow meanwhile, everything is judged at the size of the head read first.
+`Evidence`; a live log may grow meanwhile, everything is judged at the size of one head.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ Progress = Callable[[int], None]  # called with the number of entries checked so
 
 def audit(
     log: Evidence,
+    head: Head,
     verifier: Verifier,
     pinned: Checkpoint | None = None,
     progress: Progress = lambda _: None,
 ) -> Iterator[Finding]:
-    """Every finding about the log, in the order of the check. None means that the evidence holds."""
-    head = log.head()
+    """Every finding about the log at this head, in the order of the check. None: the evidence holds."""
     signed: Checkpoint | None = None
     try:
         signed = open_checkpoint(head.note, verifier)

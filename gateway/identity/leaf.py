@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -51,13 +52,18 @@ class Leaf:
 def read_leaf(der: bytes, usage: Usage) -> Leaf:
     """Read one DER certificate that is shown for `usage`.
 
-    Raises Refusal: CERTIFICATE, about "form", "usage", "key" or "subject".
+    Raises Refusal: CERTIFICATE, about "form", "algorithm", "usage", "key" or "subject".
     """
     try:  # DER of one certificate, no byte behind it (attack K11)
         certificate = x509.load_der_x509_certificate(der)
         extensions, subject, key = certificate.extensions, certificate.subject, certificate.public_key()
     except Exception as error:  # what the library raises on malformed input is not a closed list
         raise Refusal(Code.CERTIFICATE, "form") from error
+    # X.690 §8.6.2.2: no unused bits before the signature's octets. The library reads over a false count, and
+    # one certificate would have several encodings, each with a fingerprint of its own.
+    if not der.endswith(b"\0" + certificate.signature):
+        raise Refusal(Code.CERTIFICATE, "form")
+    require_hash(certificate)
     _require_usage(extensions, usage)
     return Leaf(certificate, accepted_key(key), enterprise(subject))
 
@@ -81,7 +87,11 @@ def require_hash(signed: x509.Certificate | x509.CertificateRevocationList) -> N
 
     Raises Refusal: CERTIFICATE, about "algorithm".
     """
-    if not isinstance(signed.signature_hash_algorithm, _HASHES):
+    try:
+        algorithm = signed.signature_hash_algorithm
+    except UnsupportedAlgorithm as error:
+        raise Refusal(Code.CERTIFICATE, "algorithm") from error
+    if not isinstance(algorithm, _HASHES):
         raise Refusal(Code.CERTIFICATE, "algorithm")
 
 

@@ -12,11 +12,11 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.verification import Store
 
 from gateway.identity.leaf import accepted_key, require_hash
-from gateway.refusal import Refusal
 
 _PARTIAL: Final = (x509.DeltaCRLIndicator, x509.IssuingDistributionPoint)  # RFC 5280 §5.2.4, §5.2.5
 T = TypeVar("T")
@@ -81,9 +81,13 @@ def _require_authority(where: str, certificate: x509.Certificate) -> None:
     try:
         accepted_key(certificate.public_key())
         require_hash(certificate)
+        _ = (
+            certificate.subject,
+            certificate.issuer,
+        )  # parsed only now: whatever is malformed shows itself here
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except (Refusal, ValueError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
+    except Exception as error:  # as in `leaf`: not a closed list
         raise TrustError("TRU003", where, f"Outside the profile: {error}.", "See certs/README.md.") from error
     if not (constraints.ca and usage.key_cert_sign and usage.crl_sign):
         raise TrustError("TRU003", where, "Not a certificate authority's.", "See certs/README.md.")
@@ -108,10 +112,11 @@ def _complete(where: str, crl: x509.CertificateRevocationList) -> Revocations:
     """RFC 5280 §5.2: neither a delta nor partial nor indirect, and it says until when it holds (attack K16)."""
     try:
         require_hash(crl)
+        _ = crl.issuer  # as above
         partial = any(one.critical or isinstance(one.value, _PARTIAL) for one in crl.extensions)
         indirect = any(one.critical for entry in crl for one in entry.extensions)
         this_update, next_update = crl.last_update_utc, crl.next_update_utc
-    except (Refusal, ValueError) as error:
+    except Exception as error:  # as in `leaf`: not a closed list
         raise TrustError("TRU004", where, f"Outside the profile: {error}.", "See certs/README.md.") from error
     if partial or indirect or next_update is None:
         raise TrustError(
@@ -136,7 +141,10 @@ def _issuers(
 
 
 def _signed(crl: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
-    return crl.is_signature_valid(accepted_key(authority.public_key()))
+    try:
+        return crl.is_signature_valid(accepted_key(authority.public_key()))
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # what cannot be checked is no signature
+        return False
 
 
 def _pem_crls(data: bytes) -> list[x509.CertificateRevocationList]:

@@ -2,6 +2,8 @@
 
 It asks as an authority's own software would. `Guise` makes it ask as it should not; `tricks` uses that.
 """
+# zeep declares some of its types only:
+# mypy: disable-error-code="no-untyped-call"
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ from gateway.model import Authority, AuthorityId, Enterprise
 from gateway.sandbox.place import Place
 from gateway.sandbox.signature import Clock, MessageSignature, UntrustedReply, now
 
-__all__ = ["Answered", "ExchangeFault", "Guise", "NoReply", "Requester", "UntrustedReply"]
+__all__ = ["Answered", "ExchangeFault", "Guise", "NoReply", "Requester", "Unsendable", "UntrustedReply"]
 
 Alter = Callable[[bytes], bytes]  # what happens to a signed message on its way out
 _SECONDS: Final = 60  # for one exchange
@@ -46,6 +48,10 @@ class ExchangeFault(Exception):  # noqa: N818 - SOAP's own word
         self.sentence = sentence
         self.remedy = remedy
         self.incident = incident
+
+
+class Unsendable(Exception):  # noqa: N818 - a state of the question
+    """The question does not fit the contract that this authority is served."""
 
 
 class NoReply(Exception):  # noqa: N818 - a state of the exchange
@@ -74,7 +80,8 @@ class Guise:
 
     tls: AuthorityId | None = None  # whose TLS certificate it shows
     customer: Enterprise | None = None  # whom the Body names
-    algorithms: tuple[Any, Any] | None = None
+    algorithms: tuple[Any, Any] | None = None  # signature and digest; by default those of the profile
+    sign_time: bool = True  # the Timestamp is among the signed parts
     alter: Alter | None = None
     clock: Clock = field(default=now)
 
@@ -98,7 +105,7 @@ class Requester:
     """One authority's client."""
 
     def __init__(self, place: Place, authority: Authority, guise: Guise | None = None, *, soap12: bool = False) -> None:
-        """Fetches the authority's own WSDL. Raises UntrustedReply, ExchangeFault."""
+        """Fetches the authority's own WSDL. Raises NoReply, ExchangeFault."""
         self._guise = guise or Guise()
         self._authority = authority
         own, shown = place.identity(authority.id), place.identity(self._guise.tls or authority.id)
@@ -109,7 +116,11 @@ class Requester:
         self.transport = RecordingTransport(session, self._guise.alter)
         hub = load_pem_x509_certificate(place.hub_certificate(authority.suite).read_bytes())
         signature = MessageSignature(
-            own, hub.public_bytes(Encoding.DER), algorithms=self._guise.algorithms, clock=self._guise.clock
+            own,
+            hub.public_bytes(Encoding.DER),
+            algorithms=self._guise.algorithms,
+            sign_time=self._guise.sign_time,
+            clock=self._guise.clock,
         )
         url = f"{place.settings.listen.public_url}?wsdl"
         with _translated():
@@ -123,7 +134,7 @@ class Requester:
         return sorted(self._service._operations)  # noqa: SLF001 - zeep offers no other list
 
     def ask(self, operation: str, legal_context: str, criteria: Mapping[str, str], ticket: str = "") -> Answered:
-        """One exchange. Raises ExchangeFault for a refusal, UntrustedReply for what the hub did not sign."""
+        """One exchange. Raises Unsendable, NoReply, ExchangeFault, UntrustedReply."""
         customer = self._guise.customer or self._authority.enterprise
         identification = {"cbeNumber": customer.cbe} | ({"unit": customer.unit} if customer.unit else {})
         header = {
@@ -158,13 +169,15 @@ def _answered(reply: dict[str, Any], message: bytes) -> Answered:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """zeep's and requests' exceptions as ours."""
+    """The exceptions of zeep and requests as ours."""
     try:
         yield
     except zeep.exceptions.Fault as error:
         raise _fault(str(error.message)) from error
     except zeep.exceptions.TransportError as error:  # no XML, or an HTTP status without it
         raise _fault(bytes(error.content or b"").decode("utf-8", "replace")) from error
+    except (zeep.exceptions.ValidationError, TypeError) as error:  # zeep's word for an element it does not know
+        raise Unsendable(str(error)) from error
     except (requests.RequestException, zeep.exceptions.Error) as error:
         raise NoReply(f"{type(error).__name__}: {error}") from error
 

@@ -37,7 +37,7 @@ class Mischief(StrEnum):
     FAULT = "answers with a fault of its own"
 
 
-async def _down(office: BackOffice, question: Question) -> web.Response:  # WIB09001
+async def _down(_: BackOffice, __: Question) -> web.Response:  # WIB09001
     raise ConnectionAbortedError  # `BackOffice` then cuts the connection
 
 
@@ -46,7 +46,7 @@ async def _slow(office: BackOffice, question: Question) -> web.Response:  # WIB0
     return await honest(office, question)
 
 
-async def _html(office: BackOffice, question: Question) -> web.Response:  # WIB09003
+async def _html(_: BackOffice, __: Question) -> web.Response:  # WIB09003
     return web.Response(text="<h1>Internal Server Error</h1>", status=500, content_type="text/html")
 
 
@@ -91,7 +91,7 @@ async def _other_document(office: BackOffice, question: Question) -> web.Respons
     return respond(office.signed(head + content + "AAAA" + rest))
 
 
-async def _fault(office: BackOffice, question: Question) -> web.Response:  # WIB09009
+async def _fault(office: BackOffice, _: Question) -> web.Response:  # WIB09009
     return office.fault(Refusal(Code.INTERNAL))
 
 

@@ -5,19 +5,21 @@
     gateway.toml   the hub's settings
     store.db       the exchange log and the dossier directory
     hub.log        what the hub wrote on standard error
+    lock           held while it runs
 
 What runs in it is for `world`; `client` needs nothing but this directory.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from gateway.adapters.pki import write_pki
 from gateway.agreement.register import Register, load_register
@@ -115,6 +117,8 @@ class Place:
     @cached_property
     def settings(self) -> Settings:
         """Raises ConfigError when there is no sandbox here."""
+        if not self.config.is_file():
+            raise ConfigError("SBX006", f"{self.directory}: there is no sandbox here.", "Start one: gateway sandbox")
         return load(self.config)
 
     @cached_property
@@ -155,16 +159,29 @@ def authorities(contracts: Path) -> Register:
     return load_register(path.read_bytes(), str(path))
 
 
-def prepare(directory: Path, contracts: Path, ports: Ports, now: datetime, *, provider_seconds: float) -> Place:
-    """Write what a hub needs. Certificates and store of an earlier run are kept, ports are new.
+def claim(directory: Path) -> BinaryIO:
+    """Make the directory this process's; closing the file gives it free again.
 
-    Raises ConfigError when the directory holds something else.
+    Raises ConfigError when it holds something else than a sandbox, or a sandbox that is running.
     """
+    held = {path.name for path in directory.iterdir()} - {"lock"} if directory.exists() else set()
+    if held and "pki" not in held:
+        raise ConfigError("SBX003", f"{directory}: holds something that is no sandbox.", "Name a new directory.")
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = (directory / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise ConfigError("SBX010", f"{directory}: a sandbox runs here already.", "Use it, or name another directory.") from error
+    return lock
+
+
+def prepare(directory: Path, contracts: Path, ports: Ports, now: datetime, *, provider_seconds: float) -> Place:
+    """Write what a hub needs. Certificates and store of an earlier run are kept, ports are new."""
     register = authorities(contracts)
     origin = f"{register.hub.tls_name}/exchange-log"
     if not (directory / "pki").exists():
-        if directory.exists() and any(directory.iterdir()):
-            raise ConfigError("SBX003", f"{directory}: holds something that is no sandbox.", "Name a new directory.")
         write_pki(directory / "pki", issue_pki(register.hub, register.authorities, now, origin=origin))
     text = (contracts / "register.toml").read_text("utf-8")
     (directory / "register.toml").write_text(_with_endpoints(text, ports.offices), "utf-8")

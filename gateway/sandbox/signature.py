@@ -3,12 +3,14 @@
 zeep signs neither a Timestamp of its own making nor addressing, and would verify replies with the client's
 own certificate, whatever part of them was signed.
 """
+# zeep and xmlsec declare some of their types only:
+# mypy: disable-error-code="no-untyped-call, attr-defined"
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import xmlsec
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -28,6 +30,7 @@ from gateway.wss.profile import Window
 from gateway.wss.verify import verify
 
 Clock = Callable[[], datetime]
+SHA1: Final = (xmlsec.Transform.RSA_SHA1, xmlsec.Transform.SHA1)  # what the hub must refuse
 
 
 def now() -> datetime:
@@ -42,7 +45,7 @@ class MessageSignature(BinarySignature):
     """Signs Body, Timestamp and addressing; accepts replies of the pinned hub alone.
 
     Over zeep's own class: a Timestamp, more signed parts, ECDSA, and another party's certificate to verify
-    with. `algorithms`: signature and digest, by default what the profile wants of the key.
+    with. `algorithms` and `sign_time` are there for `tricks`: by default what the profile wants.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class MessageSignature(BinarySignature):
         hub_certificate: bytes,
         *,
         algorithms: tuple[Any, Any] | None = None,
+        sign_time: bool = True,
         clock: Clock = now,
     ) -> None:
         key = load_pem_x509_certificate(identity.sign_certificate.read_bytes()).public_key()
@@ -59,6 +63,7 @@ class MessageSignature(BinarySignature):
         method, digest = algorithms or (usual, xmlsec.Transform.SHA256)
         super().__init__(str(identity.sign_key), str(identity.sign_certificate), None, method, digest)
         self._hub = hub_certificate
+        self._sign_time = sign_time
         self._clock = clock
 
     def apply(self, envelope: Element, headers: dict[str, str]) -> tuple[Element, dict[str, str]]:
@@ -74,9 +79,9 @@ class MessageSignature(BinarySignature):
         etree.SubElement(reference, names.TOKEN_DIRECT, URI=uri, ValueType=names.X509V3)
         context = xmlsec.SignatureContext()
         context.key = xmlsec.Key.from_memory(self.key_data, xmlsec.KeyFormat.PEM, None)
-        for part in _parts(envelope, security):
-            context.register_id(part, "Id", names.WSU)
+        for part in _parts(envelope, security, time=self._sign_time):
             uri = f"#{ensure_id(part)}"
+            context.register_id(part, "Id", names.WSU)
             one = xmlsec.template.add_reference(signature, self.digest_method, uri=uri)
             xmlsec.template.add_transform(one, xmlsec.Transform.EXCL_C14N)
         context.sign(signature)
@@ -100,7 +105,7 @@ def _timestamp(moment: datetime) -> Element:
     return timestamp
 
 
-def _parts(envelope: Element, security: Element) -> list[Element]:
+def _parts(envelope: Element, security: Element, *, time: bool) -> list[Element]:
     """Body, Timestamp, and every WS-Addressing header."""
     version = detect_soap_env(envelope)
     body, header = envelope.find(f"{{{version}}}Body"), envelope.find(f"{{{version}}}Header")
@@ -108,4 +113,5 @@ def _parts(envelope: Element, security: Element) -> list[Element]:
     assert body is not None
     assert header is not None
     assert timestamp is not None
-    return [body, timestamp, *(block for block in header if str(block.tag).startswith(f"{{{names.WSA}}}"))]
+    parts = [body, timestamp] if time else [body]
+    return [*parts, *(block for block in header if str(block.tag).startswith(f"{{{names.WSA}}}"))]

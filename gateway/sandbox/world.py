@@ -35,10 +35,10 @@ from gateway.app import contract_files
 from gateway.config import ConfigError
 from gateway.identity.chain import Certificates, Trust
 from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, Role
-from gateway.sandbox.back_office import PATH, BackOffice, Surroundings
+from gateway.sandbox.back_office import BackOffice, Surroundings
 from gateway.sandbox.client import Guise, Requester
 from gateway.sandbox.files import STATES, read_files
-from gateway.sandbox.place import Place, Ports, authorities, contracts_directory, prepare
+from gateway.sandbox.place import Place, Ports, authorities, claim, contracts_directory, prepare
 from gateway.wss.sign import SigningKey
 
 T = TypeVar("T")
@@ -65,10 +65,11 @@ class World:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            stack.enter_context(claim(self._directory))
             names = [one.id for one in authorities(self._contracts).authorities]
             sockets = {name: stack.enter_context(socket.create_server(("127.0.0.1", 0))) for name in names}
             offices = {name: int(one.getsockname()[1]) for name, one in sockets.items()}
-            ports = Ports(*_free_ports(2), offices)
+            ports = Ports(*_free_ports(), offices)
             self.place = prepare(
                 self._directory, self._contracts, ports, datetime.now(UTC), provider_seconds=self._provider_seconds
             )
@@ -77,7 +78,7 @@ class World:
             loop = stack.enter_context(_LoopThread())
             for name, office in self.offices.items():
                 runner = loop.run(self._listen(office, sockets[name]))
-                stack.callback(lambda runner=runner: loop.run(runner.cleanup()))
+                stack.callback(_clean_up, loop, runner)
             hub = subprocess.Popen(
                 [sys.executable, "-m", "gateway", "serve", "--config", str(self.place.config)],
                 stdin=subprocess.DEVNULL,
@@ -117,6 +118,13 @@ class World:
         assert scope is not None
         lines = [self._inscription(name, _LONG_AGO) for name in inscribed]
         self._put(replace(scope, status=status, inscriptions=(*scope.inscriptions, *lines)))
+
+    def dossier(self, number: DossierNumber) -> dict[str, str]:
+        """What the directory says of a dossier: no content."""
+        with closing(Directory.open(self.place.settings.log.store, writes=False)) as directory:
+            scope = directory.get(number)
+        assert scope is not None
+        return {"permit_type": scope.permit_type, "procedure": scope.procedure, "status": scope.status}
 
     def _put(self, scope: DossierScope) -> None:
         with closing(Directory.open(self.place.settings.log.store, writes=True)) as directory:
@@ -167,15 +175,28 @@ class _LoopThread:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.run(_cancel_others())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
 
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(one.getsockname()[1]) for one in sockets]
+async def _cancel_others() -> None:
+    """End what is still under way, such as the sleep of a slow provider."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+def _clean_up(loop: _LoopThread, runner: web.AppRunner) -> None:
+    loop.run(runner.cleanup())
+
+
+def _free_ports() -> tuple[int, int]:
+    """Two that were free a moment ago: the hub opens them itself, since it tells its URL in what it serves."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        return int(one.getsockname()[1]), int(other.getsockname()[1])
 
 
 def _wait_until_serving(hub: subprocess.Popen[bytes], place: Place) -> Mapping[str, str]:

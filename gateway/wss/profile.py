@@ -34,6 +34,7 @@ SUITES: Final[Mapping[str, str]] = {  # the register's word → SignatureMethod 
 }
 RSA_BITS: Final = range(2048, 4097)
 CURVES: Final[Mapping[str, int]] = {"secp256r1": 32, "secp384r1": 48}  # name → octets of r and of s
+MAX_CERTIFICATE: Final = 16_384  # octets of a token: qualified certificates have 2 to 4 KiB
 MAX_REFERENCES: Final = 10  # Body, Timestamp, token and seven addressing headers
 MAX_PREFIXES: Final = 16  # tokens in one PrefixList (attack S33)
 

@@ -134,7 +134,10 @@ def _addressing_signed(envelope: Envelope, parts: Mapping[Element, signed_info.R
 def _certificate(token: Element) -> bytes:
     if token.get("ValueType") != names.X509V3 or token.get("EncodingType", names.BASE64) != names.BASE64:
         raise Refusal(Code.TOKEN_FORM)
-    return signed_info.decode(token, Code.TOKEN)
+    certificate = signed_info.decode(token, Code.TOKEN)
+    if len(certificate) > profile.MAX_CERTIFICATE:  # accepted keys are cached with their certificate
+        raise Refusal(Code.TOKEN, "size")
+    return certificate
 
 
 @lru_cache(maxsize=1024)

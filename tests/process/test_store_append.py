@@ -205,17 +205,17 @@ async def test_full_queue_is_busy(path, monkeypatch):
         assert (await store.append(request_entry("later"))).index == 3
 
 
-class Disk(Exception):
+class DiskError(Exception):
     """Stands for whatever a commit can fail with."""
 
 
 def fail(connection):
-    raise Disk
+    raise DiskError
 
 
 def persist_then_fail(connection):
     connection.execute("COMMIT")
-    raise Disk
+    raise DiskError
 
 
 @pytest.mark.parametrize(("commit", "survives"), [(fail, False), (persist_then_fail, True)])
@@ -249,7 +249,7 @@ class Failing:
     def _step(self) -> None:
         self._left -= 1
         if self._left < 0:
-            raise Disk
+            raise DiskError
 
     def execute(self, *arguments):
         self._step()
@@ -272,7 +272,7 @@ async def test_failure_at_any_statement_of_a_batch_leaves_all_of_it_or_nothing(p
         try:
             log.append(batch)
             failed = False
-        except Disk:
+        except DiskError:
             log.close()
         held = [entry.leaf in stored(path) for entry in batch]
         assert held in ([True, True], [False, False])
@@ -412,6 +412,14 @@ def test_file_that_is_no_database_is_not_opened(path):
     assert caught.value.flaw is Flaw.UNREADABLE
 
 
+async def test_file_with_damaged_pages_is_not_opened(path):
+    await fill(path, [request_entry(f"t{number}") for number in range(40)])
+    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * (path.stat().st_size - 4096))
+    with pytest.raises(ProofError) as caught:
+        open_store(path)
+    assert caught.value.flaw is Flaw.UNREADABLE
+
+
 async def test_log_behind_a_pinned_checkpoint_is_not_opened(path, tmp_path):
     await fill(path, exchange_entries("a"))
     backup = path.read_bytes()
@@ -463,6 +471,20 @@ async def test_two_stores_on_one_file_take_turns(path):
         assert await append_all(other, [request_entry("a7")]) == [Code.TICKET]
     assert not any(finding.fails for finding in findings(path))
     assert query(path, "SELECT count(*) FROM entries") == [(340,)]
+
+
+async def test_log_can_be_opened_while_another_process_appends(path):
+    async with open_store(path) as store:
+        crowd = asyncio.create_task(
+            append_all(store, [request_entry(f"t{number}") for number in range(3000)])
+        )
+        sizes = []
+        while not crowd.done():
+            another = await asyncio.to_thread(open_store, path)
+            sizes.append(another.size)
+            await another.close()
+        assert sizes == sorted(sizes)
+        assert len({receipt.index for receipt in await crowd}) == 3000
 
 
 async def test_log_that_was_rolled_back_under_a_running_store_is_not_continued(path):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from typer.testing import CliRunner
 
+from gateway.adapters.store_directory import Directory
 from gateway.agreement.identifiers import dossier_number
 from gateway.cli.dossier import app
+from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.model import AuthorityId, DossierScope, Inscription, Role
 from gateway.refusal import Code, Refusal
 from tests.exchanges import request_entry
@@ -85,6 +88,35 @@ async def test_lookup_in_a_closed_store_is_unavailable(path):
     with pytest.raises(Refusal) as caught:
         await store.scope(NUMBER)
     assert caught.value.code is Code.LOG_UNAVAILABLE
+
+
+async def test_change_that_cannot_be_made_is_unavailable(path):
+    async with open_store(path) as store:
+        path.rename(path.with_suffix(".away"))
+        with pytest.raises(Refusal) as caught:
+            await store.put_scope(SCOPE)
+        assert caught.value.code is Code.LOG_UNAVAILABLE
+
+
+async def test_directory_opened_for_reading_changes_nothing(path):
+    await open_store(path).close()
+    with closing(Directory.open(path, writes=False)) as directory, pytest.raises(ProofError) as caught:
+        directory.put(SCOPE)
+    assert caught.value.flaw is Flaw.UNREADABLE
+
+
+async def test_failed_change_leaves_the_dossier_as_it_was(path):
+    twice = replace(SCOPE, status="ADMISSIBLE", dossier=NUMBER)
+    async with open_store(path) as store:
+        await store.put_scope(SCOPE)
+        with closing(Directory.open(path, writes=True)) as directory:
+            directory._connection.execute(
+                "CREATE TEMP TRIGGER t BEFORE INSERT ON main.inscriptions BEGIN SELECT raise(ABORT, 'x'); END"
+            )
+            with pytest.raises(ProofError):
+                directory.put(twice)
+            assert directory.get(NUMBER) == SCOPE
+        assert await store.scope(NUMBER) == SCOPE
 
 
 async def test_command_works_beside_the_hub_which_sees_it_at_once(path):

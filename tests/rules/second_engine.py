@@ -18,7 +18,7 @@ from zeep.wsse.signature import MemorySignature
 from tests.world import DS, EXCLUSIVE, WSSE, WSU, XMLENC
 
 xmlsec.cleanup_callbacks()
-_IDENTIFIED = f"/*/*[2] | /*/*[1]/* | /*/*[1]/w:Security/*[not(self::d:Signature)]"
+_IDENTIFIED = "/*/*[2] | /*/*[1]/* | /*/*[1]/w:Security/*[not(self::d:Signature)]"
 _PREFIXES = {"w": WSSE, "d": DS}
 
 

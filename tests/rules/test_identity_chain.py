@@ -94,8 +94,8 @@ REFUSED = {
     "P-521 key": (replace(SIGNING, key=key("P-521")), "key"),
     "secp256k1 key": (replace(SIGNING, key=key("secp256k1")), "key"),
     "Ed25519 key": (replace(SIGNING, key=key("Ed25519")), "key"),
-    "signed over SHA-224": (replace(SIGNING, hash=hashes.SHA224()), "chain"),
-    "signed over SHA3-256": (replace(SIGNING, hash=hashes.SHA3_256()), "chain"),
+    "signed over SHA-224": (replace(SIGNING, hash=hashes.SHA224()), "algorithm"),
+    "signed over SHA3-256": (replace(SIGNING, hash=hashes.SHA3_256()), "algorithm"),
     # subject (attacks K14, I09)
     "no organizationIdentifier": (subject(unit("EAST")), "subject"),
     "organizationIdentifier twice": (subject(GOOD_ID, identifier("NTRBE-0999011116")), "subject"),
@@ -106,6 +106,7 @@ REFUSED = {
     "number with dots": (subject(identifier("NTRBE-0999.022.202")), "subject"),
     "an establishment unit's number": (subject(identifier("NTRBE-2999022272")), "subject"),
     "another country": (subject(identifier(f"NTRNL-{CBE}")), "subject"),
+    "number without scheme": (subject(identifier(CBE)), "subject"),
     "VAT scheme": (subject(identifier(f"VATBE-{CBE}")), "subject"),
     "scheme in lower case": (subject(identifier(f"ntrbe-{CBE}")), "subject"),
     "blank behind": (subject(identifier(f"NTRBE-{CBE} ")), "subject"),
@@ -208,6 +209,18 @@ def test_every_flipped_bit_is_refused_and_nothing_else_is_raised():
         der = bytearray(good)
         der[position // 8] ^= 1 << position % 8
         refusal(bytes(der))
+
+
+def test_second_encoding_of_a_certificate_is_refused():
+    """The count of unused bits before a signature that ends in a zero bit: content and signature stay the same."""
+    made = next(one for one in iter(SIGNING.make, None) if one.signature[-1] & 1 == 0)
+    good = made.public_bytes(Encoding.DER)
+    at = len(good) - len(made.signature) - 1
+    other = good[:at] + b"\x01" + good[at + 1 :]
+    twin = x509.load_der_x509_certificate(other)
+    assert (twin.tbs_certificate_bytes, twin.signature) == (made.tbs_certificate_bytes, made.signature)
+    validate(good, Usage.SIGNING, good_trust(), NOW)
+    assert refusal(other) == "form"
 
 
 @given(st.binary(max_size=200))
@@ -319,3 +332,11 @@ def test_window_ends_with_whatever_ends_first_on_the_path():
     assert window(World(lists=(root_list, ISSUING_LIST))) == (NOW - SECOND, NOW + SECOND)
     issuing = replace(ISSUING, until=NOW + SECOND)
     assert window(World(intermediates=(issuing,)))[1] == NOW + SECOND
+
+
+@pytest.mark.parametrize(
+    "world", [World(intermediates=(replace(ISSUING, until=NOW),)), World(anchors=(replace(ROOT, until=NOW),))]
+)
+def test_fraction_of_a_second_after_an_authority_expired_is_after(world):
+    validate(SIGNING.der(), Usage.SIGNING, world.trust(), NOW)
+    assert refusal(SIGNING.der(), world=world, now=NOW + SECOND / 2) == "validity"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import pytest
 from cryptography import x509
@@ -15,6 +16,7 @@ from tests.rules.identity_world import (
     ISSUING,
     ISSUING_LIST,
     LISTS,
+    NO_AUTHORITY,
     NOW,
     ROOT,
     ROOT_LIST,
@@ -55,6 +57,10 @@ UNUSABLE = {
         "TRU003",
         World(intermediates=(replace(ISSUING, usage=(CERTIFICATES,)),)),
     ),
+    "an authority that says it is none": (
+        "TRU003",
+        World(intermediates=(replace(ISSUING, constraints=NO_AUTHORITY),)),
+    ),
     "an authority without basicConstraints": (
         "TRU003",
         World(intermediates=(replace(ISSUING, constraints=None),)),
@@ -91,6 +97,45 @@ def test_unreadable_file_stops_the_start(junk):
         with pytest.raises(TrustError) as caught:
             Trust.load(*files)
         assert caught.value.code == "TRU002"
+
+
+def flips(der: bytes):
+    """The same bytes with one bit changed, each bit in turn."""
+    for position in range(8 * len(der)):
+        changed = bytearray(der)
+        changed[position // 8] ^= 1 << position % 8
+        yield bytes(changed)
+
+
+def believed(anchor: bytes, intermediate: bytes, crl: bytes) -> bool:
+    """Whether the good certificate is; any exception but the two that are foreseen fails the test."""
+    try:
+        validate(
+            good_leaf(), Usage.SIGNING, Trust.load([anchor], [intermediate], [ROOT_LIST.pem(), crl]), NOW
+        )
+    except (TrustError, Refusal):
+        return False
+    return True
+
+
+@cache
+def good_leaf() -> bytes:
+    return SIGNING.der()
+
+
+def test_flipped_bit_in_a_list_or_an_authority_is_believed_only_outside_what_was_signed():
+    """Outside: the count of unused bits before the signature. Nothing knows these files by their bytes."""
+    root, issuing = (plan.make().public_bytes(Encoding.DER) for plan in (ROOT, ISSUING))
+    crl = x509.load_pem_x509_crl(ISSUING_LIST.pem())
+    listed = crl.public_bytes(Encoding.DER)
+    assert believed(root, issuing, listed)
+    for changed in flips(listed):
+        if believed(root, issuing, changed):
+            assert x509.load_der_x509_crl(changed).tbs_certlist_bytes == crl.tbs_certlist_bytes
+    signed = x509.load_der_x509_certificate(issuing).tbs_certificate_bytes
+    for changed in flips(issuing):
+        if believed(root, changed, listed):
+            assert x509.load_der_x509_certificate(changed).tbs_certificate_bytes == signed
 
 
 def test_der_and_bundled_pem_are_read_alike():

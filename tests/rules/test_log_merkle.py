@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.exchangelog import merkle
@@ -185,6 +185,7 @@ def flip(data: bytes, bit: int) -> bytes:
     return bytes(changed)
 
 
+@settings(deadline=None)
 @given(size=st.integers(2, LIMIT), data=st.data())
 def test_inclusion_proof_with_one_bit_flipped_is_refused(size, data):
     index = data.draw(st.integers(0, size - 1))
@@ -196,6 +197,7 @@ def test_inclusion_proof_with_one_bit_flipped_is_refused(size, data):
     assert not accepts(merkle.verify_inclusion, index, size, parts[0], parts[2:], parts[1])
 
 
+@settings(deadline=None)
 @given(new=st.integers(2, LIMIT), data=st.data())
 def test_consistency_proof_with_one_bit_flipped_is_refused(new, data):
     old = data.draw(st.integers(1, new))
@@ -206,6 +208,7 @@ def test_consistency_proof_with_one_bit_flipped_is_refused(new, data):
     assert not accepts(merkle.verify_consistency, old, new, parts[0], parts[1], parts[2:])
 
 
+@settings(deadline=None)
 @given(size=st.integers(1, LIMIT), data=st.data())
 def test_proof_that_is_longer_or_shorter_is_refused(size, data):
     index = data.draw(st.integers(0, size - 1))

@@ -47,7 +47,9 @@ VERSIONS = {
     "no namespace": written(("<soap:Envelope", "<Envelope"), ("</soap:Envelope", "</Envelope")),
     "a namespace that only looks right": written((f'"{V11.value}"', f'"{V11.value[:-1]}"')),
     "a body without envelope": CONTENT.encode,
-    "another root in the SOAP namespace": written(("<soap:Envelope", "<soap:Body"), ("</soap:Envelope", "</soap:Body")),
+    "another root in the SOAP namespace": written(
+        ("<soap:Envelope", "<soap:Body"), ("</soap:Envelope", "</soap:Body")
+    ),
 }
 
 
@@ -224,7 +226,10 @@ READ = {
     "addressing of 2004 only": (ADDRESSING_2004.format(""), None),
     "an action": (wsa("Action", ACTION), Addressing(None, ACTION)),
     "an id and an action": (wsa("MessageID", UUID) + wsa("Action", ACTION), Addressing(UUID, ACTION)),
-    "both versions of addressing": (ADDRESSING_2004.format("") + wsa("MessageID", UUID), Addressing(UUID, None)),
+    "both versions of addressing": (
+        ADDRESSING_2004.format("") + wsa("MessageID", UUID),
+        Addressing(UUID, None),
+    ),
     "the other form of a UUID": (wsa("MessageID", UUID.removeprefix("urn:")), Addressing(UUID[4:], None)),
     "To alone": (wsa("To", "https://hub.example/soap"), Addressing(None, None)),
 }

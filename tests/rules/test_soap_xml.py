@@ -87,7 +87,9 @@ COMMENTS = {
     "a comment that splits text": lambda: with_echo(b"go<!-- -->od"),
     "a comment in a digest": lambda: good().replace(b"</ds:DigestValue>", b"<!----></ds:DigestValue>", 1),
     "a comment in SignedInfo": lambda: once_bytes(good(), b"<ds:SignedInfo>", b"<ds:SignedInfo><!--x-->"),
-    "a comment between header and body": lambda: once_bytes(good(), b"</soap:Header>", b"</soap:Header><!--x-->"),
+    "a comment between header and body": lambda: once_bytes(
+        good(), b"</soap:Header>", b"</soap:Header><!--x-->"
+    ),
     "a comment before the envelope": lambda: b"<!--x-->" + good(),
     "a comment after the declaration": lambda: DECLARATION + b"<!--x-->" + good(),
     "a comment after the envelope": lambda: good() + b"<!--x-->",
@@ -109,7 +111,9 @@ def test_comments_and_processing_instructions_are_refused(broken: Callable[[], b
 ACCEPTED = {
     "an XML declaration": lambda: DECLARATION + good(),
     "a declaration without encoding": lambda: b'<?xml version="1.0"?>' + good(),
-    "a declaration in single quotes and lower case": lambda: b"<?xml version='1.0' encoding='utf-8' ?>\n" + good(),
+    "a declaration in single quotes and lower case": lambda: (
+        b"<?xml version='1.0' encoding='utf-8' ?>\n" + good()
+    ),
     "a standalone declaration": lambda: DECLARATION.replace(b"?>", b' standalone="no"?>') + good(),
     "a byte order mark": lambda: BOM + good(),
     "a byte order mark and a declaration": lambda: BOM + DECLARATION + good(),
@@ -179,7 +183,9 @@ MALFORMED = {
         b'xmlns:p="http://www.w3.org/XML/1998/namespace"'
     ),
     "a relative namespace name in signed content": lambda: build_with(b'xmlns:r="1"'),
-    "a relative namespace name above signed content": lambda: good().replace(b" xmlns:", b' xmlns:r="1" xmlns:', 1),
+    "a relative namespace name above signed content": lambda: good().replace(
+        b" xmlns:", b' xmlns:r="1" xmlns:', 1
+    ),
 }
 
 
@@ -231,7 +237,9 @@ LIMITED = {
 
 
 @pytest.mark.parametrize(("broken", "twin", "limits"), LIMITED.values(), ids=LIMITED)
-def test_what_exceeds_a_limit_is_refused(broken: Callable[[], bytes], twin: Callable[[], bytes], limits: Limits):
+def test_what_exceeds_a_limit_is_refused(
+    broken: Callable[[], bytes], twin: Callable[[], bytes], limits: Limits
+):
     assert refused(broken(), limits=limits) is Code.XML_LIMIT
     assert accept(twin(), limits=limits)
 
@@ -242,14 +250,14 @@ FLOODS = {
     "100,000 elements deep": lambda: b"<a>" * 100_000,
     "60,000 attributes": lambda: b"<a" + b"".join(b' a%d=""' % i for i in range(60_000)) + b"/>",
     "20,000 namespaces": lambda: b"<a" + b"".join(b' xmlns:a%d="urn:x"' % i for i in range(20_000)) + b"/>",
-    "1,000 namespaces on 1,000 elements": lambda: b"<a"
-    + b"".join(b' xmlns:a%d="urn:x"' % i for i in range(1_000))
-    + b">"
-    + b"<b/>" * 1_000
-    + b"</a>",
+    "1,000 namespaces on 1,000 elements": lambda: (
+        b"<a" + b"".join(b' xmlns:a%d="urn:x"' % i for i in range(1_000)) + b">" + b"<b/>" * 1_000 + b"</a>"
+    ),
     "a million elements": lambda: b"<a>" + b"<b/>" * 1_000_000 + b"</a>",
     "50,001 elements": lambda: b"<a>" + b"<b/>" * 50_000 + b"</a>",
-    "two million attributes on 40,000 elements": lambda: b"<a>" + b"<b %b/>" % b"".join(b' a%d=""' % i for i in range(50)) * 40_000,
+    "two million attributes on 40,000 elements": lambda: (
+        b"<a>" + b"<b %b/>" % b"".join(b' a%d=""' % i for i in range(50)) * 40_000
+    ),
     "a name of 60,000 characters": lambda: b"<" + b"a" * 60_000 + b"/>",
     "an attribute of 11 million characters": lambda: b'<a b="' + b"x" * 11_000_000 + b'"/>',
 }

@@ -1,0 +1,34 @@
+"""A sandbox as a process of its own, for tests that look at it from outside. Imports nothing of the gateway."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def gateway(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "gateway", *arguments]
+
+
+@contextmanager
+def running_sandbox(directory: Path) -> Iterator[dict[str, Any]]:
+    """What `gateway sandbox --json` says when everything runs; stopped by SIGTERM at the end."""
+    command = gateway("sandbox", "--world", str(directory), "--json")
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield json.loads(process.stdout.readline())
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def authority(facts: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(one for one in facts["authorities"] if one["id"] == name)
