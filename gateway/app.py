@@ -134,7 +134,9 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
             ),
             clock=clock,
         )
-        metrics.configured(dict(loaded.certificates), rules.agreement.number)
+        metrics.configured(
+            loaded.certificates, revocation_ends(rules.certificates.trust), rules.agreement.number
+        )
         tls = server_context(settings.keys.tls_certificate, settings.keys.tls_key, _flat_trust(settings))
         soap = await _listen(stack, edge.application(), settings.listen.host, settings.listen.port, tls)
         ops = await _listen(
@@ -155,6 +157,11 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     async with hub(settings, loaded, sys.stderr):
         await stop.wait()
+
+
+def revocation_ends(trust: Trust) -> Mapping[str, datetime]:
+    """nextUpdate of each revocation list, by the name of its issuer."""
+    return {one.crl.issuer.rfc4514_string(): one.next_update for one in trust.revocations.values()}
 
 
 def served_for(agreement: Agreement, public_url: str) -> Callable[[Authority], Mapping[str, bytes]]:

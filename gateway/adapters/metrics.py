@@ -5,7 +5,7 @@ PROTOCOL.md's annex lists each series; a test holds the two equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
@@ -60,6 +60,12 @@ class Metrics:
             ["certificate"],
             registry=registry,
         )
+        self._lists = Gauge(
+            "gateway_revocation_list_expiry_timestamp_seconds",
+            "nextUpdate of the revocation lists in force; past it every certificate of the issuer is refused.",
+            ["issuer"],
+            registry=registry,
+        )
         self._agreement = Gauge(
             "gateway_agreement_revision", "Revision number of the agreement in force.", registry=registry
         )
@@ -89,8 +95,12 @@ class Metrics:
         """Read the size of the exchange log at each scrape."""
         self._log_size.set_function(size)
 
-    def configured(self, certificates: dict[str, datetime], revision: int) -> None:
-        """State what was loaded at start."""
+    def configured(
+        self, certificates: Mapping[str, datetime], lists: Mapping[str, datetime], revision: int
+    ) -> None:
+        """State what was loaded at start: ends of validity by name, and the agreement's revision number."""
+        for name, expiry in lists.items():
+            self._lists.labels(name).set(expiry.timestamp())
         for name, expiry in certificates.items():
             self._certificates.labels(name).set(expiry.timestamp())
         self._agreement.set(revision)

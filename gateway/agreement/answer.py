@@ -9,12 +9,15 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterator
+from typing import Final
 
 from gateway.agreement.load import Agreement
 from gateway.agreement.messages import Reply, read_reply
 from gateway.model import SERVICE, Answer, Authority, Caller, Node, Outcome, Permitted, Ticket
 from gateway.refusal import Code, Refusal
 from gateway.soap.xml import Element, parse_verified
+
+_WHITESPACE: Final = {ord(c): None for c in " \t\r\n"}  # of XML; others are characters like any
 
 
 def accept(provider: Caller, asked: Ticket, permitted: Permitted, agreement: Agreement) -> Answer:
@@ -30,8 +33,12 @@ def accept(provider: Caller, asked: Ticket, permitted: Permitted, agreement: Agr
     agreement.contract.validate(element, Code.PROVIDER_SCHEMA)
     reply = read_reply(element)
     _require_same_question(reply, asked, permitted)
+    if (reply.outcome is Outcome.DATA_FOUND) != (reply.payload is not None):  # two readings of one answer
+        raise Refusal(Code.PROVIDER_SCHEMA, "status")
     if reply.payload is not None:
         _require_right(reply.payload, provider.authority, permitted)
+        if agreement.operations[permitted.request.operation].scatter:
+            _require_own_region(reply.payload, provider.authority, permitted)
         _require_digest(reply.payload, permitted)
     return Answer(provider.authority, reply.outcome, reply.payload, provider.verified.signature)
 
@@ -69,15 +76,36 @@ def _require_right(payload: Element, provider: Authority, permitted: Permitted) 
             raise Refusal(Code.PROVIDER_MISMATCH, "dossier")  # attack R02
 
 
+def _require_own_region(payload: Element, provider: Authority, permitted: Permitted) -> None:
+    """Gathered answers are merged, so that the region in them alone tells who said what: nobody speaks for another."""
+    for leaf, value in leaves(permitted.view.payload, payload):
+        if leaf.field == "G34.region" and value != provider.region:
+            raise Refusal(Code.PROVIDER_MISMATCH, "region")
+
+
 def _require_digest(payload: Element, permitted: Permitted) -> None:
     """A document is the one whose digest was asked for: end to end from the dossier that named it."""
     expected = permitted.request.criteria.document_sha256
     if expected is None:
         return
-    texts = {leaf.name: value.strip() for leaf, value in leaves(permitted.view.payload, payload)}
-    digest = hashlib.sha256(base64.b64decode("".join(texts["content"].split()))).hexdigest()
+    texts = {leaf.name: value for leaf, value in leaves(permitted.view.payload, payload)}
+    digest = hashlib.sha256(_decoded(texts["content"])).hexdigest()
     if not digest == texts["sha256"] == expected:
         raise Refusal(Code.DOCUMENT_DIGEST)
     asked = permitted.request.criteria
     if (texts["reference"], texts["type"]) != (asked.document_reference, asked.document_type):
         raise Refusal(Code.PROVIDER_MISMATCH, "document")
+
+
+def _decoded(content: str) -> bytes:
+    """What every decoder makes of the content: libxml2's base64Binary lets other characters stand between those of
+    base64, which one decoder skips and another reads, so that digest and document would be of different bytes.
+    """
+    raw = content.translate(_WHITESPACE)
+    try:
+        data = base64.b64decode(raw, validate=True)
+    except ValueError as error:
+        raise Refusal(Code.PROVIDER_SCHEMA, "content") from error
+    if base64.b64encode(data).decode() != raw:
+        raise Refusal(Code.PROVIDER_SCHEMA, "content")
+    return data

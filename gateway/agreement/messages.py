@@ -100,9 +100,13 @@ def answered(outcome: Outcome, missing: tuple[AuthorityId, ...]) -> Status:
     if missing:
         names = tuple(("MISSING_SOURCE", str(authority)) for authority in missing)
         return Status(outcome, "WIB00200", "Some sources did not answer; the reply is incomplete.", names)
-    if outcome is Outcome.DATA_FOUND:
-        return Status(outcome, "WIB00000", "Treatment successful.")
-    return Status(outcome, "WIB00100", "No data found.")
+    match outcome:
+        case Outcome.DATA_FOUND:
+            return Status(outcome, "WIB00000", "Treatment successful.")
+        case Outcome.NO_DATA_FOUND:
+            return Status(outcome, "WIB00100", "No data found.")
+        case Outcome.NO_RESULT:
+            return Status(outcome, "WIB00300", "The source could not produce a result.")
 
 
 def read_question(element: Element) -> Question:

@@ -171,8 +171,12 @@ class Broker:
         try:
             receipt = await self._log.append(entry.refused(refused, event.exchange, self._clock(), self._random))
         except Refusal as unavailable:  # the fault then says so: no refusal goes unrecorded
-            event.refused(unavailable)
-            return unavailable if unavailable.code.row.http == 500 else Refusal(Code.LOG_UNAVAILABLE)
+            instead = unavailable if unavailable.code.row.http == 500 else Refusal(Code.LOG_UNAVAILABLE)
+            event.refused(instead)
+            return instead
+        except Exception as error:  # noqa: BLE001 - a bug while recording: it is unrecorded all the same
+            event.failed(error)
+            return Refusal(Code.LOG_UNAVAILABLE)
         event.log_index = receipt.index
         return refusal
 
@@ -191,6 +195,8 @@ class Broker:
         answers = [result for result in results if isinstance(result, Answer)]
         troubles = [result for result in results if isinstance(result, BaseException)]
         for trouble in troubles:
+            if isinstance(trouble, asyncio.CancelledError):  # not ours, which gather would have raised: a bug below
+                raise RuntimeError("a question was cut off") from trouble
             if not answers or not isinstance(trouble, Refusal):
                 raise trouble
         found = {answer.provider.id for answer in answers}

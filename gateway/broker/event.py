@@ -58,5 +58,10 @@ class Event:
     def failed(self, error: Exception) -> None:
         """A bug. Its message may hold a value that a peer sent; its type and its places cannot."""
         self.outcome, self.code = "failed", Code.INTERNAL
-        places = (f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in extract_tb(error.__traceback__))
-        self.trace = f"{type(error).__name__} at {' < '.join(reversed(list(places)))}"
+        self.trace = trace(error)
+
+
+def trace(error: Exception) -> str:
+    """Type and code positions of an exception, innermost first."""
+    places = (f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in extract_tb(error.__traceback__))
+    return f"{type(error).__name__} at {' < '.join(reversed(list(places)))}"

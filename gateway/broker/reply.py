@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from gateway.agreement import messages
 from gateway.agreement.messages import Customer, Question
@@ -20,10 +21,15 @@ from gateway.model import (
     SoapVersion,
     Ticket,
 )
-from gateway.refusal import Refusal
+from gateway.refusal import Category, Refusal
 from gateway.soap import fault, names
 from gateway.wss.profile import Window
 from gateway.wss.sign import Header, SigningKey, sign
+
+
+# Without `about`: what is wrong with a certificate would be an oracle (§5.1), and what is wrong with an answer could
+# name a field that the requester may not know to be there (§9.2).
+_UNEXPLAINED: Final = frozenset({Category.IDENTITY, Category.PROVIDER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +61,10 @@ class Signer:
         version = event.envelope.version if event.envelope else SoapVersion.V11
         addressing = event.envelope.addressing if event.envelope else None
         customer = _customer(event.request) if event.request else None
-        detail = messages.write_fault(refusal, event.exchange, self.hub.enterprise, customer)
-        body = fault.write(refusal, event.exchange, version, detail)
-        headers = _addressing(addressing, fault.action(refusal), event.exchange)
+        told = Refusal(refusal.code) if refusal.code.row.category in _UNEXPLAINED else refusal
+        detail = messages.write_fault(told, event.exchange, self.hub.enterprise, customer)
+        body = fault.write(told, event.exchange, version, detail)
+        headers = _addressing(addressing, fault.action(told), event.exchange)
         return self._sign(body, event.peer, version, headers, event.exchange, now)
 
     def question(self, body: str, provider: Authority, ticket: Ticket, now: datetime) -> bytes:
@@ -93,7 +100,7 @@ def _customer(request: Request) -> Customer:
 
 
 def _addressing(asked: Addressing | None, action: str, exchange: ExchangeId) -> list[Header]:
-    """Addressing headers if the request had them: JAX-WS RI refuses a reply without (soap profile §4.3)."""
+    """Addressing headers if the request had them: JAX-WS RI refuses a reply without."""
     if asked is None:
         return []
     headers = [

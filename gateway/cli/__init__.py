@@ -8,6 +8,8 @@ from typing import NoReturn
 from gateway.agreement.finding import AgreementError
 from gateway.cli.commands import app
 from gateway.config import ConfigError
+from gateway.exchangelog.flaw import ProofError
+from gateway.identity.trust import TrustError
 
 
 def main() -> NoReturn:
@@ -15,6 +17,10 @@ def main() -> NoReturn:
     try:
         app()
     except ConfigError as error:
+        sys.exit(str(error))
+    except ProofError as error:
+        sys.exit(f"{error} {error.flaw.row.remedy}")
+    except TrustError as error:
         sys.exit(str(error))
     except AgreementError as error:
         sys.exit(f"CFG010: the agreement does not compile.\n{error}\nCorrect each place named above.")

@@ -7,14 +7,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from gateway.cli.sandbox import DEFAULT
 from gateway.config import ConfigError
-from gateway.sandbox.client import Answered, ExchangeFault, NoReply, Requester, Unsendable, UntrustedReply
 from gateway.sandbox.place import Place
+
+if TYPE_CHECKING:
+    from gateway.sandbox.client import Answered, ExchangeFault, Requester
 
 
 def call(  # noqa: PLR0917 - one parameter for each option of the command
@@ -38,6 +40,14 @@ def call(  # noqa: PLR0917 - one parameter for each option of the command
     as_json: Annotated[bool, typer.Option("--json", help="Print the reply as JSON.")] = False,
 ) -> None:
     """Ask one question and print the verified reply. Exit status 1 when it is refused."""
+    from gateway.sandbox.client import (  # loads zeep
+        ExchangeFault,
+        NoReply,
+        Requester,
+        Unsendable,
+        UntrustedReply,
+    )
+
     criteria = {
         "dossierNumber": dossier,
         "operation": about,

@@ -6,16 +6,18 @@ import json
 import shlex
 import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from gateway.cli.demo import Contracts, interrupted_by_sigterm
+from gateway.cli.demo import Contracts, stopped_by_sigterm
 from gateway.model import Authority
 from gateway.sandbox.files import FIRST, RENEWAL
-from gateway.sandbox.world import World
+
+if TYPE_CHECKING:
+    from gateway.sandbox.world import World
 
 DEFAULT = Path("var/sandbox")
 Directory = Annotated[Path, typer.Option("--world", help="Directory of the sandbox; made when it is not there.")]
@@ -41,7 +43,9 @@ def sandbox(
     as_json: Annotated[bool, typer.Option("--json", help="When all runs, print one JSON object.")] = False,
 ) -> None:
     """Run hub and back offices until Ctrl-C; print URLs, certificates and an example call for each authority."""
-    with interrupted_by_sigterm(), World(directory, contracts) as world:
+    from gateway.sandbox.world import World  # here: it loads zeep and xmlsec
+
+    with stopped_by_sigterm(), World(directory, contracts) as world:
         _fill(world)
         facts = _facts(world, directory)
         if as_json:

@@ -18,7 +18,7 @@ from multidict import CIMultiDictProxy
 
 from gateway.adapters.metrics import Metrics
 from gateway.broker.consult import Broker, Received
-from gateway.broker.event import Event
+from gateway.broker.event import Event, trace
 from gateway.edge.operational_log import OperationalLog
 from gateway.model import Authority, ExchangeId, SoapVersion
 from gateway.refusal import Code, Refusal
@@ -80,6 +80,12 @@ class SoapEdge:
             self._metrics.refused_on_the_wire(refusal.code.row.label)
             self._log.refused_on_the_wire(refusal)
             return _bare(refusal)
+        except web.HTTPException:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug outside the path; aiohttp would log the peer's own text
+            self._metrics.refused_on_the_wire(Code.INTERNAL.row.label)
+            self._log.note("failed", trace=trace(error))
+            return _bare(Refusal(Code.INTERNAL))
 
     async def _exchange(self, http: web.Request, peer: Authority) -> web.Response:
         version = _version(http)
@@ -87,6 +93,7 @@ class SoapEdge:
         if self._in_flight >= self._limits.in_flight:
             raise Refusal(Code.BUSY)
         self._in_flight += 1
+        self._metrics.in_flight(self._in_flight)
         try:
             data = await self._body(http)
             received = Received(data, version, action, self._clock())
@@ -94,13 +101,15 @@ class SoapEdge:
             return await self._answer(received, event)
         finally:
             self._in_flight -= 1
+            self._metrics.in_flight(self._in_flight)
 
     async def _answer(self, received: Received, event: Event) -> web.Response:
         try:
             reply = await self._broker.answer(received, event)
+        except Refusal as refusal:  # one that HTTP alone expresses; it is counted with its event, once
+            return _bare(refusal)
         finally:
             self._metrics.emit(event)
-            self._metrics.in_flight(self._in_flight)
             self._log.emit(event)
         version = event.envelope.version if event.envelope else SoapVersion.V11
         content_type = "text/xml" if version is SoapVersion.V11 else "application/soap+xml"
@@ -114,7 +123,7 @@ class SoapEdge:
         try:
             async with asyncio.timeout(self._limits.body_seconds):  # attack H17
                 return await http.read()
-        except TimeoutError as error:
+        except (TimeoutError, ConnectionError) as error:  # it took too long, or the peer went away
             raise Refusal(Code.TOO_SLOW) from error
         except web.HTTPRequestEntityTooLarge as error:
             raise Refusal(Code.TOO_LARGE) from error
@@ -175,7 +184,7 @@ def _bare(refusal: Refusal) -> web.Response:
         headers["Allow"] = "POST"
     if refusal.code is Code.BUSY:
         headers["Retry-After"] = _RETRY_AFTER
-    status = row.http if row.http != 500 else 400
+    status = row.http if row.http != 500 or refusal.code is Code.INTERNAL else 400
     return web.Response(
         text=f"{row.code} {row.label}: {row.sentence} {row.remedy}\n", status=status, headers=headers
     )

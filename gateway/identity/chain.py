@@ -1,8 +1,7 @@
 """From a certificate that somebody showed to one that is believed now: path, validity, revocation.
 
 Path building, signatures, name and path-length constraints and unknown critical extensions are judged by
-cryptography's verifier. It knows nothing of revocation, key sizes and this project's usages (attacks.md
-§3.2, row 31): those are judged here and in `leaf`. Nothing is ever fetched (attack K24), and no certificate
+cryptography's verifier. It knows nothing of revocation, key sizes and this project's usages: those are judged here and in `leaf`. Nothing is ever fetched (attack K24), and no certificate
 that came with a message becomes part of a path (attacks K23, K25). Whose certificate it is, `authority` asks.
 """
 

@@ -86,15 +86,22 @@ def grant(
         scope = _require_scope(authority, role, facts)
         if not context.applies(scope.permit_type, scope.procedure):
             raise Refusal(Code.CONTEXT_INAPPLICABLE)
-    # §7.3 who answers
+    # §7.3 whose file, by role
     source = _source(operation, criteria)
-    providers = _providers(authority, operation, source, criteria, facts)
     # §7.4 fields, of the question and of the answer
     _require_criteria(criteria, role, source, agreement)
     view = agreement.view(name, role, legal_context, source, criteria.document_type)
     if view.verdicts and all(reason is not None for reason in view.verdicts.values()):
-        raise Refusal(Code.DOCUMENT_DENIED if criteria.document_type else Code.VIEW_EMPTY)
-    return Grant(providers, view)
+        raise Refusal(_nothing_released(criteria, own=source is role))
+    # §7.3 who answers; last, for whether a source takes part in the dossier is told only to whom it may tell more
+    return Grant(_providers(authority, operation, source, criteria, facts), view)
+
+
+def _nothing_released(criteria: Criteria, *, own: bool) -> Code:
+    """A function of policy alone: it tells nothing about who takes part in the dossier."""
+    if criteria.document_type:
+        return Code.DOCUMENT_DENIED
+    return Code.SOURCE_DENIED if own else Code.VIEW_EMPTY
 
 
 def _require_scope(authority: Authority, role: Role, facts: Facts) -> DossierScope:
@@ -137,11 +144,9 @@ def _providers(
     if source is None or criteria.dossier is None:
         return ()
     others = [a for a in facts.register.active(source) if a.id != requester.id]
-    if operation.scatter:
-        return tuple(others)
     scope = facts.scope
-    found = [a for a in others if scope is not None and _inscribed(scope, a, facts.now)]
-    if len(found) != 1:
+    found = [a for a in others if operation.scatter or (scope is not None and _inscribed(scope, a, facts.now))]
+    if not found or (len(found) > 1 and not operation.scatter):
         raise Refusal(Code.SOURCE_DENIED)
     return tuple(found)
 

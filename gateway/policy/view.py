@@ -38,20 +38,20 @@ def apply_view(
     written = "".join(_content(template, payload, values) for payload in payloads)
     return Released(
         permitted=permitted,
-        outcome=_outcome(answers),
-        payload=f"{template.open}{written}{template.close}" if payloads else "",
+        outcome=_outcome(answers, found=bool(written)),
+        payload=f"{template.open}{written}{template.close}" if written else "",
         values={path: tuple(texts) for path, texts in values.items()},
         answers=tuple(answers),
         unanswered=tuple(unanswered),
     )
 
 
-def _outcome(answers: Sequence[Answer]) -> Outcome:
-    outcomes = {answer.outcome for answer in answers}
-    for outcome in (Outcome.DATA_FOUND, Outcome.NO_DATA_FOUND):
-        if outcome in outcomes:
-            return outcome
-    return Outcome.NO_RESULT
+def _outcome(answers: Sequence[Answer], *, found: bool) -> Outcome:
+    """By what is released, not by what was answered: that there is something withheld is withheld too."""
+    if found:
+        return Outcome.DATA_FOUND
+    fruitless = all(answer.outcome is Outcome.NO_RESULT for answer in answers)
+    return Outcome.NO_RESULT if fruitless else Outcome.NO_DATA_FOUND
 
 
 @lru_cache(maxsize=4096)

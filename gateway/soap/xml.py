@@ -31,7 +31,7 @@ _OPENS_WITH_DECLARATION: Final = re.compile(rb"<\?xml[ \t\r\n]")  # <?xml-styles
 class Limits:
     """Bounds on one message. Origins: measured costs of canonicalisation floods (PROTOCOL §3.1)."""
 
-    bytes: int = 16 * 1024 * 1024  # a 10 MiB document in base64, and its envelope
+    bytes: int = 16 * 1024 * 1024  # a 7 MiB document in base64, and its envelope
     depth: int = 64  # elements; libxml2 itself stops at 256
     elements: int = 50_000
     attributes: int = 64  # per element: exclusive C14N is quadratic in them

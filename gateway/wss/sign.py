@@ -1,4 +1,4 @@
-"""Sign a message that is built here, part by part, already in its canonical form (PROTOCOL §10).
+"""Sign a message that is built here, part by part, already in its canonical form (PROTOCOL §11).
 
 Each signed part is written with the namespace declarations that exclusive C14N would give it, and goes
 onto the wire as those very bytes. What was digested is what is sent: no second serialisation, nothing

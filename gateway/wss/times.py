@@ -1,4 +1,4 @@
-"""xsd:dateTime as it travels: strict reading, one way of writing (PROTOCOL §4.5)."""
+"""xsd:dateTime as it travels: strict reading, one way of writing (PROTOCOL §4.7)."""
 
 from __future__ import annotations
 

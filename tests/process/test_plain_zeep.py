@@ -103,7 +103,7 @@ def test_reply_holds_only_what_the_agreement_shows_the_role(sandbox):
     exchange, own = service(sandbox, "BRUSSELS", ECDSA)
     reply = consult(exchange, own, "WIB:WORK_DECISION", FIRST, source="OE")
     assert reply.dossier.residenceDecision.outcome == "GRANTED"
-    assert reply.dossier.residenceDecision.validFrom is None
+    assert "validFrom" not in dir(reply.dossier.residenceDecision)  # not even in this role's contract
     assert reply.dossier.grounds is None
     assert "dossier/grounds" in reply.dataFilters.filteredElement
 

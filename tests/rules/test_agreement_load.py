@@ -37,7 +37,7 @@ def test_every_cell_has_a_basis_and_a_certainty():
             assert cell.source.certainty in {"C", "L", "J"}
 
 
-# From domain.md §5, row scope: where the dossier opens, and one state before.
+# Row scope: where the dossier opens, and one state before.
 OPENS = {
     Role.PLAT: ("SUBMITTED", None),
     Role.REG: ("SUBMITTED", None),

@@ -133,9 +133,9 @@ TWINS = {
         ["1990-05-17", "1990-00-00", "1990-05-00"], ["1990", "1990-13-01", "1990-01-32", "90-01-01", "1990-5-1", " 1990-05-17"]
     ),
     "c:TimestampType": Twins(
-        ["2026-11-23T10:00:00Z", "2026-11-23T10:00:00.1234567+01:00", "2026-11-23T10:00:00.123456789-14:00"],
+        ["2026-11-23T10:00:00Z", "2026-11-23T10:00:00.1234567+01:00", "2026-11-23T10:00:00.1-14:00"],
         ["2026-11-23T10:00:00", "2026-11-23", "2026-11-23T24:00:00Z", "2026-02-30T10:00:00Z", "0001-01-01T00:00:00+14:00",
-         "2026-11-23T10:00:00+15:00", "2026-11-23T10:00:60Z"],
+         "2026-11-23T10:00:00.12345678Z", "2026-11-23T10:00:00+15:00", "2026-11-23T10:00:60Z"],
     ),
     "c:YearType": Twins(["1999", "2026"], ["99", "1899", "2100", "20261"]),
     "c:QuarterType": Twins(["20263"], ["20265", "2026Q3", "2026"]),
@@ -436,10 +436,10 @@ def test_bad_values_are_refused(type_name: str) -> None:
         assert not is_valid(made.root), value
 
 
-def test_document_of_ten_mebibytes_is_accepted_and_one_byte_more_is_refused() -> None:
+def test_document_of_seven_mebibytes_is_accepted_and_one_byte_more_is_refused() -> None:
     made = message("s:retrieveDocumentResponse")
     [content] = made.leaves["c:ContentType"]
-    content.text = "AAAA" * (10 * 1024 * 1024 // 3) + "AA=="
+    content.text = "AAAA" * (7 * 1024 * 1024 // 3) + "AA=="
     assert is_valid(made.root)
     content.text = content.text.replace("AA==", "AAA=")
     assert not is_valid(made.root)

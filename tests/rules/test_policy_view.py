@@ -70,8 +70,8 @@ def test_exactly_the_texts_of_released_leaves_come_out(case):
         if path in expected:
             expected[path].append(text)
     assert {path: list(found) for path, found in outcome.values.items()} == expected
-    written = etree.fromstring(wrapped(outcome.payload))[0]
-    shown = [(leaf.path, text) for leaf, text in leaves(view.payload, written)]
+    written = etree.fromstring(wrapped(outcome.payload))  # no payload at all when nothing is released
+    shown = [(leaf.path, text) for element in written for leaf, text in leaves(view.payload, element)]
     assert all(view.releases(path) for path, _ in shown)
     assert sorted(shown) == sorted((path, text) for path, found in expected.items() for text in found)
 
@@ -81,7 +81,8 @@ def test_exactly_the_texts_of_released_leaves_come_out(case):
 def test_what_is_written_is_its_own_canonical_form(case):
     view, payloads = case
     written = apply(view, payloads).payload
-    assert canonical(etree.fromstring(wrapped(written))[0], None).decode().replace(S, "", 1) == written
+    elements = etree.fromstring(wrapped(written))
+    assert "".join(canonical(element, None).decode().replace(S, "", 1) for element in elements) == written
 
 
 S = ' xmlns:s="http://workinginbelgium.be/intf/ExchangeService/v1"'
@@ -110,6 +111,6 @@ def test_an_element_that_the_contract_does_not_know_is_never_passed():
     payload = etree.fromstring(
         wrapped(f'<s:dossier><d:worker xmlns:d="{DOSSIER}"><d:secret>x</d:secret></d:worker><s:y>z</s:y></s:dossier>')
     )[0]
-    assert apply(view, [payload]).payload == "<s:dossier></s:dossier>"
+    assert apply(view, [payload]).payload == ""
 
 

@@ -1,4 +1,4 @@
-"""The parser against attacks.md §2.1: each refused message has an accepted twin that differs in one detail."""
+"""The parser against hostile XML: each refused message has an accepted twin that differs in one detail."""
 
 from __future__ import annotations
 

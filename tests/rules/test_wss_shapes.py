@@ -1,4 +1,4 @@
-"""Every shape of message that real client stacks send is accepted, and xmlsec agrees (soap-profile §1, §4.1)."""
+"""Every shape of message that real client stacks send is accepted, and xmlsec agrees."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def test_faults_about_headers_and_security_have_no_detail():
 
 @pytest.mark.parametrize("version", list(SoapVersion))
 def test_the_order_is_the_one_that_every_client_reads(version: SoapVersion):
-    """gSOAP finds the signed parts only if the signature comes last (soap-profile §2)."""
+    """gSOAP finds the signed parts only if the signature comes last."""
     root = tree_of(signed(content("good"), version))
     assert [child.tag.rpartition("}")[2] for child in root[0][-1]] == [
         "Timestamp",
