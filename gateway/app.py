@@ -25,6 +25,7 @@ from gateway.adapters.metrics import Metrics
 from gateway.adapters.spokes import HttpSpokes
 from gateway.adapters.store import Store
 from gateway.adapters.tls import client_context, server_context
+from gateway.agreement.admit import Terms
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.agreement.register import Register, load_register
 from gateway.agreement.served import served_documents
@@ -84,8 +85,7 @@ def load(settings: Settings) -> Loaded:
         register=register,
         certificates=certificates,
         limits=Limits(bytes=settings.limits.message_bytes),
-        window=Window(),
-        test_numbers=settings.test_numbers,
+        terms=Terms(settings.listen.public_url, Window(), settings.test_numbers),
     )
     expiry = {name: x509.load_der_x509_certificate(der).not_valid_after_utc for name, der in own.items()}
     return Loaded(rules, signing, log_key, expiry)
@@ -119,7 +119,7 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
             log=store,
             directory=store,
             spokes=spokes,
-            signer=Signer(loaded.signing, rules.register.hub, rules.window),
+            signer=Signer(loaded.signing, rules.register.hub, rules.terms.window),
             clock=clock,
             random=os.urandom,
         )

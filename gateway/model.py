@@ -101,10 +101,11 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Addressing:
-    """WS-Addressing headers that a reply needs; trusted for nothing else (PROTOCOL §4)."""
+    """WS-Addressing headers of a request: consistent with Body and endpoint, trusted for nothing but RelatesTo."""
 
     message_id: str | None
     action: str | None
+    to: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.agreement import messages
+from gateway.agreement.admit import Terms
 from gateway.agreement.identifiers import dossier_number
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.agreement.register import Register, load_register
@@ -224,7 +225,7 @@ class World:
         return answer
 
     async def exchange(self, name: str, request: bytes, version: SoapVersion = SoapVersion.V11) -> bytes:
-        rules = Rules(agreement(), register(), certificates(), Limits(), Window(), test_numbers=True)
+        rules = Rules(agreement(), register(), certificates(), Limits(), Terms("https://gateway.example.be/soap/v1", Window(), test_numbers=True))
         keys = {"rsa-sha256": signing_key("HUB"), "ecdsa-sha256": signing_key("HUB", elliptic=True)}
         broker = Broker(
             rules=rules,

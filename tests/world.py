@@ -208,7 +208,7 @@ def sign(draft: Draft) -> bytes:
     context.key = draft.key or xmlsec.Key.from_memory(draft.holder.key_pem, xmlsec.KeyFormat.PEM)
     for element in tree.iter():
         for name in element.attrib:
-            if etree.QName(name).localname in {"Id", "ID", "id"}:
+            if etree.QName(name).localname in {"Id", "ID", "id", "iD"}:
                 _register(context, element, etree.QName(name))
     context.sign(tree.find(f".//{{{DS}}}Signature"))
     return etree.tostring(tree)

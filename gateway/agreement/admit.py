@@ -6,6 +6,7 @@ it names its signer as customer. Whether it may be asked is for `policy`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.agreement import identifiers
@@ -13,26 +14,33 @@ from gateway.agreement.load import Agreement
 from gateway.agreement.messages import Question, read_question
 from gateway.model import SERVICE, Addressing, Caller, Criteria, OperationName, Request
 from gateway.refusal import Code, Refusal
+from gateway.soap import names
 from gateway.soap.xml import Element, parse_verified
 from gateway.wss.profile import Window
 
 
-def admit(  # noqa: PLR0913 - a pure rule is given everything it depends on
-    caller: Caller,
-    soap_action: str | None,
-    agreement: Agreement,
-    window: Window,
-    now: datetime,
-    *,
-    test_numbers: bool,
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a deployment fixes about requests."""
+
+    url: str  # where the service is, as its WSDL says; the only address that wsa:To may name
+    window: Window
+    test_numbers: bool  # accept identifiers that can be no person's
+
+
+def admit(
+    caller: Caller, soap_action: str | None, agreement: Agreement, terms: Terms, now: datetime
 ) -> Request:
     """`soap_action`: the unsigned HTTP header, None when absent or empty; it decides nothing.
 
-    Raises Refusal: OPERATION, ACTION, NOT_SIGNED, SCHEMA, RESERVED, CUSTOMER, TIMESTAMP_SENT, IDENTIFIER.
+    Raises Refusal: OPERATION, ACTION, ADDRESSING, NOT_SIGNED, SCHEMA, RESERVED, CUSTOMER, TIMESTAMP_SENT,
+    IDENTIFIER.
     """
+    window = terms.window
     element = parse_verified(caller.verified.body)[0]
     operation = _operation(element, agreement)
     _require_same_action(operation, soap_action, caller.verified.addressing)
+    _require_this_service(terms.url, caller.verified.addressing)
     if caller.authority.signed_addressing and not _addressed(caller):
         raise Refusal(Code.NOT_SIGNED, "WS-Addressing")
     question = _question(element, agreement)
@@ -42,7 +50,7 @@ def admit(  # noqa: PLR0913 - a pure rule is given everything it depends on
         raise Refusal(Code.CUSTOMER)
     if not now - window.past <= question.customer.sent <= now + window.future:
         raise Refusal(Code.TIMESTAMP_SENT)
-    check_criteria(question.criteria, test_numbers=test_numbers)
+    check_criteria(question.criteria, test_numbers=terms.test_numbers)
     return Request(
         caller=caller,
         operation=operation,
@@ -74,6 +82,12 @@ def _require_same_action(operation: OperationName, soap_action: str | None, addr
     stated = {soap_action, addressing.action if addressing else None} - {None}
     if stated - {expected}:
         raise Refusal(Code.ACTION)
+
+
+def _require_this_service(url: str, addressing: Addressing | None) -> None:
+    """A message meant for another gateway, such as the test environment's, is not for us (attacks W20, G04)."""
+    if addressing is not None and addressing.to not in {None, url, names.WSA_ANONYMOUS}:
+        raise Refusal(Code.ADDRESSING, "To")
 
 
 def _addressed(caller: Caller) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from gateway.agreement.admit import admit
+from gateway.agreement.admit import Terms, admit
 from gateway.agreement.answer import accept, own
 from gateway.agreement.load import Agreement
 from gateway.agreement.messages import Customer, OnBehalf, Question, write_question
@@ -58,8 +58,7 @@ class Rules:
     register: Register
     certificates: Certificates
     limits: Limits
-    window: Window
-    test_numbers: bool
+    terms: Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +102,14 @@ class Broker:
             if envelope.version is not message.version:
                 raise Refusal(Code.MEDIA_TYPE)
         with event.stage("verify"):  # §4 → Verified
-            verified = verify(envelope, rules.window, message.received)
+            verified = verify(envelope, rules.terms.window, message.received)
         with event.stage("identify"):  # §5 → Caller
             event.caller = caller = identify(
                 verified, event.peer, rules.certificates, rules.register, message.received
             )
         with event.stage("admit"):  # §6 → Request
             event.request = request = admit(
-                caller,
-                message.soap_action,
-                rules.agreement,
-                rules.window,
-                message.received,
-                test_numbers=rules.test_numbers,
+                caller, message.soap_action, rules.agreement, rules.terms, message.received
             )
         with event.stage("decide"):  # §7 → Permitted
             dossier = request.criteria.dossier
@@ -218,7 +212,7 @@ class Broker:
         raw = await self._spokes.ask(provider, message, f"{SERVICE}/{request.operation}")
         now = self._clock()
         try:
-            verified = verify(read(raw, rules.limits), rules.window, now)
+            verified = verify(read(raw, rules.limits), rules.terms.window, now)
         except Refusal as refusal:
             if refusal.code.row.category not in _UNTRUSTED_ANSWER:
                 raise

@@ -92,7 +92,7 @@ def _addressing(header: Element) -> Addressing | None:
     for name in ("ReplyTo", "FaultTo"):  # a reply elsewhere is server-side request forgery (attack W22)
         if name in blocks and _reply_address(blocks[name]) != names.WSA_ANONYMOUS:
             raise Refusal(Code.ADDRESSING, name)
-    return Addressing(_identifier(blocks, "MessageID"), _identifier(blocks, "Action"))
+    return Addressing(*(_identifier(blocks, name) for name in ("MessageID", "Action", "To")))
 
 
 def _reply_address(endpoint: Element) -> str | None:

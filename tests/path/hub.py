@@ -21,6 +21,7 @@ from lxml import etree
 from gateway.adapters.store import LogReader, Store
 from gateway.agreement import messages
 from gateway.agreement.identifiers import dossier_number
+from gateway.agreement.admit import Terms
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.agreement.register import Register, load_register
 from gateway.app import contract_files
@@ -59,6 +60,7 @@ DOSSIER = dossier_number(2026, 1)
 OTHER_DOSSIER = dossier_number(2026, 2)
 SSIN = "90612400144"
 HUB = AuthorityId("HUB")
+URL = "https://gateway.example.be/soap/v1"
 Answering = Callable[["Hub", Authority, messages.Question], bytes]
 
 
@@ -139,7 +141,7 @@ class Hub:
         await self.store.put_scope(replace(scope, **change))
 
     def broker(self) -> Broker:
-        rules = Rules(agreement(), register(), certificates(), Limits(), Window(), test_numbers=True)
+        rules = Rules(agreement(), register(), certificates(), Limits(), Terms(URL, Window(), test_numbers=True))
         keys = {"rsa-sha256": signing_key(HUB, "sign-rsa"), "ecdsa-sha256": signing_key(HUB, "sign-ec")}
         return Broker(
             rules=self.rules_change(rules),

@@ -101,7 +101,7 @@ async def test_what_is_no_valid_request_is_refused(hub: Hub, flaw):
 
 
 async def test_a_test_number_is_refused_where_they_are_off(hub: Hub):
-    hub.rules_change = lambda rules: replace(rules, test_numbers=False)
+    hub.rules_change = lambda rules: replace(rules, terms=replace(rules.terms, test_numbers=False))
     criteria = Criteria(DOSSIER, ssin="90612400144")
     data = signed_question(
         "BRUSSELS", "consultPriorApplications", "WIB:PRIOR_APPLICATION_CHECK", criteria, NOW

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from gateway.agreement.admit import admit
+from gateway.agreement.admit import Terms, admit
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.agreement.register import load_register
 from gateway.app import contract_files
 from gateway.model import Authority, AuthorityId, Caller, Request
 from gateway.refusal import Code, Refusal
 from tests.world import ACTION, NOW, SERVICE, WINDOW, accept, build, once, wsa
+
+URL, WSA = "https://gateway.example.be/soap/v1", "http://www.w3.org/2005/08/addressing"
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 COMMON = "http://workinginbelgium.be/types/Common/v1"
@@ -47,13 +49,25 @@ def admitted(
     signed = ("body", "time", "action") if 'wsu:Id="action"' in blocks else ("body", "time")
     verified = accept(build(content=body or content(), blocks=blocks, signed=signed))
     caller = Caller(replace(brussels(), signed_addressing=signed_addressing), verified)
-    return admit(caller, soap_action, agreement(), WINDOW, NOW, test_numbers=True)
+    return admit(caller, soap_action, agreement(), Terms(URL, WINDOW, test_numbers=True), NOW)
 
 
 def code(*arguments, **changes) -> Code:
     with pytest.raises(Refusal) as caught:
         admitted(*arguments, **changes)
     return caught.value.code
+
+
+ADDRESSED = {"the service": URL, "nobody in particular": f"{WSA}/anonymous"}
+
+
+@pytest.mark.parametrize("to", ADDRESSED.values(), ids=ADDRESSED)
+def test_a_message_for_this_service_is_admitted(to):
+    assert admitted(blocks=wsa("To", to))
+
+
+def test_a_message_for_another_service_is_refused():
+    assert code(blocks=wsa("To", "https://gateway-test.example.be/soap/v1")) is Code.ADDRESSING
 
 
 AGREEING = {

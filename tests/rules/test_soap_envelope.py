@@ -224,14 +224,17 @@ def test_addressing_that_is_repeated_malformed_or_leads_elsewhere_is_refused(bro
 READ = {
     "nothing": ("", None),
     "addressing of 2004 only": (ADDRESSING_2004.format(""), None),
-    "an action": (wsa("Action", ACTION), Addressing(None, ACTION)),
-    "an id and an action": (wsa("MessageID", UUID) + wsa("Action", ACTION), Addressing(UUID, ACTION)),
+    "an action": (wsa("Action", ACTION), Addressing(None, ACTION, None)),
+    "an id and an action": (wsa("MessageID", UUID) + wsa("Action", ACTION), Addressing(UUID, ACTION, None)),
     "both versions of addressing": (
         ADDRESSING_2004.format("") + wsa("MessageID", UUID),
-        Addressing(UUID, None),
+        Addressing(UUID, None, None),
     ),
-    "the other form of a UUID": (wsa("MessageID", UUID.removeprefix("urn:")), Addressing(UUID[4:], None)),
-    "To alone": (wsa("To", "https://hub.example/soap"), Addressing(None, None)),
+    "the other form of a UUID": (
+        wsa("MessageID", UUID.removeprefix("urn:")),
+        Addressing(UUID[4:], None, None),
+    ),
+    "To alone": (wsa("To", "https://hub.example/soap"), Addressing(None, None, "https://hub.example/soap")),
 }
 
 

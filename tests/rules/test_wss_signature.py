@@ -42,6 +42,16 @@ EC_SIGNATURE = base64.b64decode(value_of("ds:SignatureValue", EC))
 R, S = int.from_bytes(EC_SIGNATURE[:32]), int.from_bytes(EC_SIGNATURE[32:])
 DIGEST = base64.b64decode(value_of("ds:DigestValue"))
 
+
+def with_spare_bit(padded: str) -> str:
+    """Base64 that stands for the same octets if the bits behind their end are ignored."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    text = padded.rstrip("=")
+    spare = text[:-1] + alphabet[alphabet.index(text[-1]) + 1] + "=" * (len(padded) - len(text))
+    assert base64.b64decode(spare) == base64.b64decode(padded) != b""
+    return spare
+
+
 NOT_MATCHING = {
     "another word in the Body": changed(">good<", ">evil<"),
     "white space in the Body": changed(CONTENT, f" {CONTENT}"),
@@ -60,6 +70,7 @@ NOT_MATCHING = {
     "a signature value with junk in it": with_value("ds:SignatureValue", "!" + value_of("ds:SignatureValue")),
     "a signature value in the URL alphabet": with_value("ds:SignatureValue", "-_-_" * 64),
     "a signature value without its padding": with_value("ds:SignatureValue", value_of("ds:SignatureValue").rstrip("=")),
+    "a signature value with other bits behind its end": with_value("ds:SignatureValue", with_spare_bit(value_of("ds:SignatureValue"))),
     "a signature value with a child": changed("</ds:SignatureValue>", "<x/></ds:SignatureValue>"),
     "a digest of zeros": with_value("ds:DigestValue", bytes(32)),
     "no digest": with_value("ds:DigestValue", ""),
@@ -73,6 +84,7 @@ NOT_MATCHING = {
     "the certificate of a stranger": with_value("wsse:BinarySecurityToken", holder("rsa-2048 of a stranger").der),
     "ECDSA in DER": with_value("ds:SignatureValue", encode_dss_signature(R, S), EC),
     "ECDSA with padding": with_value("ds:SignatureValue", b"\0" + EC_SIGNATURE[:32] + b"\0" + EC_SIGNATURE[32:], EC),
+    "ECDSA with a zero before s": with_value("ds:SignatureValue", EC_SIGNATURE[:32] + b"\0" + EC_SIGNATURE[32:], EC),
     "ECDSA of half the length": with_value("ds:SignatureValue", EC_SIGNATURE[:32], EC),
     "ECDSA of zeros": with_value("ds:SignatureValue", bytes(64), EC),
     "ECDSA with r and s exchanged": with_value("ds:SignatureValue", EC_SIGNATURE[32:] + EC_SIGNATURE[:32], EC),

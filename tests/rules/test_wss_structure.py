@@ -186,6 +186,7 @@ IDS = {
     "Id without namespace on the Body": identified("Id"),
     "ID": identified("ID"),
     "id": identified("id"),
+    "iD": identified("iD"),
     "xml:id": identified("xml:id"),
     "Id of another namespace": identified('xmlns:e="urn:evil" e:Id'),
     "Id without namespace on the Timestamp": before((' wsu:Id="time"', ' Id="time"')),
@@ -209,6 +210,7 @@ IDS = {
     "an id twice, on Timestamp and token": before((' wsu:Id="token"', ' wsu:Id="time"'), ("#token", "#time")),
     "an id twice, in two styles": before(("<ds:KeyInfo>", '<ds:KeyInfo Id="body">')),
     "an id twice that nothing refers to": before(blocks='<x:x xmlns:x="urn:x" wsu:Id="i"/><x:y xmlns:x="urn:x" wsu:Id="i"/>'),
+    "Id on a ds element that is in no signature": before(blocks=f'<d:KeyInfo xmlns:d="{DS}" Id="o"/>'),
     "Id on a block named like a ds element": before(blocks='<x:Signature xmlns:x="urn:x" Id="o"/>'),
     "33 ids": with_ids(33),
 }  # fmt: skip
@@ -279,6 +281,7 @@ ALGORITHM = {
     "the attachment transform": unsigned((FIRST, FIRST.replace(TRANSFORM, transform("http://docs.oasis-open.org/wss/oasis-wss-SwAProfile-1.1#Attachment-Content-Signature-Transform")))),
     "a foreign element for a transform": unsigned((FIRST, FIRST.replace("ds:Transform ", "wsse:Transform ").replace("/ds:Transform>", "/wsse:Transform>"))),
     "two PrefixLists": unsigned((FIRST, FIRST.replace("></ds:Transform>", f'>{f"""<i:InclusiveNamespaces xmlns:i="{EXCLUSIVE}" PrefixList="soap"/>""" * 2}</ds:Transform>'))),
+    "a child in a PrefixList": lambda: build(prefixes="soap").replace(b'PrefixList="soap"/>', b'PrefixList="soap"><x/></ec:InclusiveNamespaces>', 1),
     "a PrefixList of another namespace": unsigned((FIRST, FIRST.replace("></ds:Transform>", '><i:InclusiveNamespaces xmlns:i="urn:x" PrefixList="soap"/></ds:Transform>'))),
 }  # fmt: skip
 
