@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -156,6 +157,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with hub(settings, loaded, sys.stderr):
+        gc.freeze()  # the agreement and its views live as long as the process: no collection need look at them
         await stop.wait()
 
 

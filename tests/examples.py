@@ -36,7 +36,7 @@ from gateway.broker.reply import Signer
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import sign_checkpoint
 from gateway.exchangelog.entry import Entry
-from gateway.exchangelog.fields import FieldPlan, Salts, disclosure
+from gateway.exchangelog.fields import FieldPlan, disclosure, salts
 from gateway.exchangelog.note import Signer as LogSigner
 from gateway.exchangelog.proof import TlogProof
 from gateway.identity.certify import Issuer, Purpose, issue_crl, issue_issuing, issue_leaf, issue_root
@@ -321,7 +321,9 @@ def _log_files(entries: list[Entry]) -> dict[str, bytes]:
     assert response.fields is not None
     plan = FieldPlan.parse(response.fields.vector)
     records = [json.loads(record.canonical) for record in plan.records(response.fields.digests)]
-    text = disclosure(Salts(response.fields.seed).of(VALUE.encode()), VALUE, [_FILE["worker"]["familyName"]])
+    released = [path for kind, path, _ in records if kind == "r"]
+    salt = salts(response.fields.seed, len(released))[released.index(VALUE)]
+    text = disclosure(salt, VALUE, [_FILE["worker"]["familyName"]])
     return {
         "leaf-request.json": entries[0].leaf,
         "leaf-response.json": response.leaf,

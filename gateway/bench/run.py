@@ -6,6 +6,8 @@ the machine drifted meanwhile.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
@@ -23,7 +25,7 @@ from gateway.bench.trouble import BenchError
 WORKERS: Final = 1  # processes of the hub
 _SOAK_CLIENTS: Final = 8
 _SOAK_ROUND: Final = 500
-_PROFILED: Final = 600  # exchanges under the profiler
+_PROFILED: Final = 1500  # exchanges that are sampled
 
 Json = dict[str, object]
 Tell = Callable[[str], None]
@@ -117,6 +119,7 @@ class Soak:
     suite: str
     size: int
     errors: int
+    trouble: str  # the first error
     samples: tuple[tuple[int, float], ...]  # exchanges so far, MB
 
     def slope(self, samples: Sequence[tuple[int, float]]) -> float:
@@ -177,24 +180,27 @@ def soak(plan: Plan, exchanges: int, directory: Path, contracts: Path, tell: Tel
     with world(directory / f"soak-{suite}", suite, contracts, [size]) as here:
         first = here.load(size, _SOAK_CLIENTS, _SOAK_CLIENTS * 8, _SOAK_CLIENTS)
         here.sample(size, first)  # refuses to soak a hub that refuses
-        samples, errors, done = [(0, here.hub.rss_mb)], first.errors, 0
+        samples, errors, trouble, done = [(0, here.hub.rss_mb)], first.errors, first.trouble, 0
         while done < exchanges:
             tell(f"soak, {suite}, {size} KB: {done} of {exchanges}, {samples[-1][1]:.0f} MB")
             count = min(_SOAK_ROUND, exchanges - done)
             measured = here.load(size, _SOAK_CLIENTS, count, warmup=0)
-            done, errors = done + count, errors + measured.errors
+            done, errors, trouble = done + count, errors + measured.errors, trouble or measured.trouble
             samples.append((done, measured.rss_mb))
-    return Soak(suite, size, errors, tuple(samples))
+    return Soak(suite, size, errors, trouble, tuple(samples))
 
 
 def profile(plan: Plan, directory: Path, contracts: Path, tell: Tell) -> str:
-    """The hub's hottest functions at the plan's first suite and size, as a table. Raises BenchError."""
-    suite, size = plan.suites[0], plan.sizes[0]
-    tell(f"profile, {suite}, {size} KB")
+    """The hub's hottest functions at the plan's first suite, size and clients. Raises BenchError."""
+    suite, size, clients = plan.suites[0], plan.sizes[0], plan.clients[0]
+    tell(f"profile, {suite}, {size} KB, {clients} clients")
     place = directory / f"profile-{suite}"
     with world(place, suite, contracts, [size], profiled.SERVE) as here:
-        here.sample(size, here.load(size, _SOAK_CLIENTS, _PROFILED, warmup=100))
-    return profiled.hottest(place, lines=40, order="tottime") + profiled.hottest(place, lines=40, order="cumtime")
+        here.sample(size, here.load(size, clients, 10 * clients, warmup=clients))
+        os.kill(here.hub.pid, signal.SIGUSR1)
+        exchanges = plan.exchanges or _PROFILED
+        here.load(size, clients, exchanges, warmup=0)
+    return profiled.hottest(place, exchanges, lines=60)
 
 
 def checked(plan: Plan) -> Plan:

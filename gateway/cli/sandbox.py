@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import signal
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,18 +46,15 @@ def sandbox(
     """Run hub and back offices until Ctrl-C; print URLs, certificates and an example call for each authority."""
     from gateway.sandbox.world import World  # here: it loads zeep and xmlsec
 
-    with stopped_by_sigterm(), World(directory, contracts) as world:
+    with suppress(KeyboardInterrupt), stopped_by_sigterm(), World(directory, contracts) as world:
         _fill(world)
         facts = _facts(world, directory)
         if as_json:
             typer.echo(json.dumps(facts))
         else:
             _print(facts)
-        try:
-            while True:
-                signal.pause()
-        except KeyboardInterrupt:
-            typer.echo("Stopping.", err=True)
+        while True:
+            signal.pause()
 
 
 def _fill(world: World) -> None:

@@ -12,7 +12,7 @@ from datetime import UTC
 from hashlib import sha256
 from typing import TYPE_CHECKING, TypeAlias
 
-from gateway.exchangelog.fields import SEED_SIZE, FieldPlan, Salts, base64url, disclosure
+from gateway.exchangelog.fields import SEED_SIZE, FieldPlan, base64url, disclosure, salts
 from gateway.exchangelog.leaf import INCOMPLETE, PERMITTED, RELEASED, Kind, Leaf
 
 if TYPE_CHECKING:
@@ -131,16 +131,16 @@ def refused(refused: Refused, exchange: ExchangeId, now: datetime, random: Rando
 
 def subject_commitment(dossier: DossierNumber | None, seed: bytes) -> str:
     """Salted commitment to the dossier number; of the same form when there is none."""
-    return _commitment("subj", dossier, seed)
+    return _commitment(0, "subj", dossier, seed)
 
 
 def body_commitment(body: bytes, seed: bytes) -> str:
     """Salted commitment to the SHA-256 of the canonical body: bounded work for a document of any size."""
-    return _commitment("body", _digest(body), seed)
+    return _commitment(1, "body", _digest(body), seed)
 
 
-def _commitment(name: str, value: str | None, seed: bytes) -> str:
-    return _digest(disclosure(Salts(seed).of(name.encode()), name, value))
+def _commitment(position: int, name: str, value: str | None, seed: bytes) -> str:
+    return _digest(disclosure(salts(seed, position + 1)[position], name, value))
 
 
 def _providers(signatures: Sequence[bytes]) -> str | None:

@@ -13,22 +13,20 @@ from base64 import urlsafe_b64decode
 from binascii import b2a_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import sha256, shake_256
 from typing import TYPE_CHECKING
 
 import rfc8785
 
 from gateway.exchangelog import merkle
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.merkle import HASH_SIZE
+from gateway.exchangelog.merkle import HASH_SIZE, PartialTree
 
 if TYPE_CHECKING:
     from gateway.model import View
 
-SALT_SIZE = 16  # bytes; RFC 9901 §4.2.1 recommends 128 bits
+SALT_SIZE = 18  # bytes, 24 characters; RFC 9901 §4.2.1 recommends at least 128 bits
 SEED_SIZE = 32  # bytes
-BLOCK = 64  # bytes; SHA-256's block, for HMAC (RFC 2104)
-_INNER_PAD, _OUTER_PAD = bytes(byte ^ 0x36 for byte in range(256)), bytes(byte ^ 0x5C for byte in range(256))
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _quote = json.encoder.encode_basestring  # JSON string as RFC 8785 writes it; a test compares the two
 
@@ -61,23 +59,15 @@ class Commitment:
     digests: bytes
 
 
-class Salts:
-    """salt(name) = HMAC-SHA256(seed, name)[:16], with the key schedule done once."""
+def salts(seed: bytes, count: int) -> list[bytes]:
+    """`count` salts of `SALT_SIZE` bytes, in order: successive output of SHAKE256(seed) (FIPS 202).
 
-    __slots__ = ("_inner", "_outer")
-
-    def __init__(self, seed: bytes) -> None:
-        if len(seed) != SEED_SIZE:
-            raise ValueError("a seed has 32 bytes")
-        key = seed.ljust(BLOCK, b"\0")
-        self._inner = sha256(key.translate(_INNER_PAD))
-        self._outer = sha256(key.translate(_OUTER_PAD))
-
-    def of(self, name: bytes) -> bytes:
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(name)
-        outer.update(inner.digest())
-        return outer.digest()[:SALT_SIZE]
+    One salt tells nothing of the seed or of the others, so that one value can be disclosed alone.
+    """
+    if len(seed) != SEED_SIZE:
+        raise ValueError("a seed has 32 bytes")
+    stream = shake_256(seed).digest(SALT_SIZE * count)
+    return [stream[at : at + SALT_SIZE] for at in range(0, len(stream), SALT_SIZE)]
 
 
 def disclosure(salt: bytes, name: str, value: object) -> bytes:
@@ -110,7 +100,6 @@ class _Released:
 
     position: int  # among all paths
     path: str
-    name: bytes
     disclosed: bytes
     record: bytes
 
@@ -122,7 +111,7 @@ class FieldPlan:
     a store keeps it once per `vector_hash`, and with an entry only the digests.
     """
 
-    __slots__ = ("_hashes", "_reasons", "_released", "vector", "vector_hash")
+    __slots__ = ("_hashes", "_reasons", "_released", "_tree", "vector", "vector_hash")
 
     def __init__(self, verdicts: Mapping[str, str | None]) -> None:
         paths = sorted(verdicts)
@@ -141,6 +130,7 @@ class FieldPlan:
             b"" if reason is None else merkle.leaf_hash(FieldRecord(path, None, reason).canonical)
             for path, reason in self._reasons
         ]
+        self._tree = PartialTree(self._hashes)
 
     @classmethod
     def parse(cls, vector: bytes) -> FieldPlan:
@@ -161,12 +151,11 @@ class FieldPlan:
         """Digests and root for the values of one exchange: every released path, () when absent."""
         if len(values) != len(self._released):
             raise ValueError("values of other paths than the view releases")
-        salts = Salts(seed)
         digests: list[bytes] = []
-        for one in self._released:
+        for one, salt in zip(self._released, salts(seed, len(self._released)), strict=True):
             texts = values[one.path]
             value = ("[" + ",".join(map(_quote, texts)) + "]").encode() if texts else b"null"
-            text = b'["' + base64url(salts.of(one.name)) + one.disclosed + value + b"]"
+            text = b'["' + base64url(salt) + one.disclosed + value + b"]"
             digests.append(sha256(base64url(text)).digest())
         return Commitment(self._root(digests), b"".join(digests))
 
@@ -193,7 +182,7 @@ class FieldPlan:
         hashes = self._hashes.copy()
         for one, digest in zip(self._released, digests, strict=True):
             hashes[one.position] = sha256(one.record + base64url(digest) + b'"]').digest()
-        return merkle.root(hashes)
+        return self._tree.root(hashes)
 
 
 class FieldPlans:
@@ -218,7 +207,7 @@ class FieldPlans:
 def _released(position: int, path: str) -> _Released:
     quoted = rfc8785.dumps(path)
     # merkle.leaf_hash's prefix stands before the record, to hash both in one call.
-    return _Released(position, path, path.encode(), b'",' + quoted + b",", b'\x00["r",' + quoted + b',"')
+    return _Released(position, path, b'",' + quoted + b",", b'\x00["r",' + quoted + b',"')
 
 
 def _verdict(item: object) -> tuple[str, str | None]:

@@ -49,6 +49,40 @@ def root(leaves: Sequence[bytes]) -> bytes:
     return level[0]
 
 
+class PartialTree:
+    """A tree of which some leaves never change: their subtrees are hashed once, when it is made."""
+
+    __slots__ = ("_levels",)
+
+    def __init__(self, template: Sequence[bytes]) -> None:
+        """`template`: the leaf hashes that stay, and b"" for each that differs every time."""
+        # Level by level above the leaves: the nodes that stay, and which ones to compute.
+        self._levels: list[tuple[list[bytes], list[int]]] = []
+        level = list(template)
+        while len(level) > 1:
+            pairs = list(zip(level[::2], level[1::2], strict=False))
+            above = [node_hash(left, right) if left and right else b"" for left, right in pairs]
+            changing = [at for at, node in enumerate(above) if not node]
+            if len(level) % 2:
+                above.append(level[-1])
+            self._levels.append((above, changing))
+            level = above
+
+    def root(self, leaves: Sequence[bytes]) -> bytes:
+        """As the function of this name, for leaves that agree with the template."""
+        if not leaves:
+            return EMPTY_ROOT
+        level = leaves
+        for template, changing in self._levels:
+            above = template.copy()
+            for at in changing:
+                above[at] = sha256(b"\x01" + level[2 * at] + level[2 * at + 1]).digest()
+            if len(level) % 2:
+                above[-1] = level[-1]
+            level = above
+        return level[0]
+
+
 def nodes_of(leaves: Sequence[bytes]) -> Nodes:
     """`Nodes` over leaf hashes held in memory."""
     return lambda height, n: root(leaves[n << height : (n + 1) << height])

@@ -128,6 +128,10 @@ class Requester:
             port = sorted(client.wsdl.services["ExchangeService"].ports)[1 if soap12 else 0]
             self._service = client.bind("ExchangeService", port)
 
+    def close(self) -> None:
+        """Close its connections."""
+        self.transport.session.close()
+
     @property
     def operations(self) -> list[str]:
         """Operations in the contract that this authority is served."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Coroutine, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -44,6 +45,7 @@ from gateway.wss.sign import SigningKey
 T = TypeVar("T")
 _START_SECONDS: Final = 60.0  # for the hub to serve; a busy machine may need several
 _STOP_SECONDS: Final = 15.0  # for the hub to finish what is under way
+_HUB_PORTS: Final = range(20_000, 32_000)
 _LONG_AGO: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -69,7 +71,8 @@ class World:
             names = [one.id for one in authorities(self._contracts).authorities]
             sockets = {name: stack.enter_context(socket.create_server(("127.0.0.1", 0))) for name in names}
             offices = {name: int(one.getsockname()[1]) for name, one in sockets.items()}
-            ports = Ports(*_free_ports(), offices)
+            hub_port, operations_port = _free_ports()
+            ports = Ports(hub_port, operations_port, offices)
             self.place = prepare(
                 self._directory, self._contracts, ports, datetime.now(UTC), provider_seconds=self._provider_seconds
             )
@@ -98,12 +101,14 @@ class World:
     def requester(self, name: str, guise: Guise | None = None, *, soap12: bool = False) -> Requester:
         """The client of an authority, kept when it is an honest one."""
         authority = self.place.authority(name)
-        if guise is not None:
-            return Requester(self.place, authority, guise, soap12=soap12)
         key = (authority.id, soap12)
-        if key not in self._requesters:
-            self._requesters[key] = Requester(self.place, authority, soap12=soap12)
-        return self._requesters[key]
+        if guise is None and key in self._requesters:
+            return self._requesters[key]
+        requester = Requester(self.place, authority, guise, soap12=soap12)
+        self._stack.callback(requester.close)
+        if guise is None:
+            self._requesters[key] = requester
+        return requester
 
     def open_dossier(self, number: DossierNumber, procedure: str, inscribed: list[str]) -> None:
         """Enter a dossier in the directory, as the administrative command would."""
@@ -193,10 +198,19 @@ def _clean_up(loop: _LoopThread, runner: web.AppRunner) -> None:
     loop.run(runner.cleanup())
 
 
-def _free_ports() -> tuple[int, int]:
-    """Two that were free a moment ago: the hub opens them itself, since it tells its URL in what it serves."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        return int(one.getsockname()[1]), int(other.getsockname()[1])
+def _free_ports() -> list[int]:
+    """Two that the hub will open itself, since what it serves tells its URL.
+
+    Not from the range that the kernel gives to outgoing connections: one of those could take a port between
+    this look and the hub's start.
+    """
+    found: list[int] = []
+    for port in random.sample(_HUB_PORTS, 100):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            found.append(port)
+        if len(found) == 2:
+            return found
+    raise ConfigError("SBX012", "No free port between 20000 and 32000.", "End what listens there.")
 
 
 def _wait_until_serving(hub: subprocess.Popen[bytes], place: Place) -> Mapping[str, str]:
@@ -204,7 +218,7 @@ def _wait_until_serving(hub: subprocess.Popen[bytes], place: Place) -> Mapping[s
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end:
         said = place.hub_log.read_text("utf-8", "replace")
-        for line in said.splitlines():
+        for line in said.rpartition("\n")[0].splitlines():  # the last one may be half written
             if line.startswith("{") and json.loads(line).get("event") == "serving":
                 facts = json.loads(line)
                 return {"soap": facts["url"], "operations": facts["operations"]}

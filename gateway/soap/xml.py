@@ -36,7 +36,7 @@ class Limits:
     elements: int = 50_000
     attributes: int = 64  # per element: exclusive C14N is quadratic in them
     all_attributes: int = 16_384  # in the whole message, counted as equals signs before parsing
-    namespaces: int = 256  # declarations in the whole message: inclusive C14N is cubic in them
+    namespaces: int = 1_024  # declarations in the whole message; stacks that repeat them need 650 for a full dossier
     attribute_value: int = 65_536  # characters
 
 

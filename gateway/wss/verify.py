@@ -30,6 +30,7 @@ from gateway.wss import profile, signed_info, times
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 _IDS: Final = etree.XPath("//@*[local-name()='Id' or local-name()='ID' or local-name()='id' or local-name()='iD']")
+_ELEMENTS: Final = etree.XPath("count(descendant-or-self::*)")
 _MAX_IDS: Final = 32
 _BARE_ID_ALLOWED: Final = frozenset(  # ds elements declare an unqualified Id; none of them may be referenced
     {names.SIGNATURE, names.SIGNED_INFO, names.SIGNATURE_VALUE, names.KEY_INFO, names.REFERENCE}
@@ -184,6 +185,8 @@ def _der(value: bytes, octets: int) -> bytes:
 def _verify_digests(parts: Mapping[Element, signed_info.Reference], body: Element) -> bytes:
     signed = b""
     for element, reference in parts.items():
+        if reference.prefixes and len(reference.prefixes) * _ELEMENTS(element) > profile.MAX_LOOKUPS:
+            raise Refusal(Code.REFERENCE, "PrefixList")
         data = canonical(element, list(reference.prefixes))
         if not hmac.compare_digest(hashlib.new(reference.digest_name, data).digest(), reference.digest):
             raise Refusal(Code.SIGNATURE, "digest")

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 from gateway.agreement.answer import leaves
 from gateway.agreement.load import load_agreement
@@ -17,6 +19,7 @@ from gateway.app import contract_files
 from gateway.bench.dossiers import dossier_number, kilobytes_of, payload
 from gateway.bench.messages import CONTEXT, OPERATION, compact
 from gateway.bench.run import Soak
+from gateway.cli.bench import bench as bench_command
 from gateway.model import SERVICE, Criteria, Enterprise, Outcome, Role, Ticket
 from gateway.refusal import Code
 from gateway.soap.xml import canonical, parse_verified
@@ -76,25 +79,39 @@ def test_memory_is_watched_over_a_soak():
     assert soak["end_mb"] > 0
 
 
+def test_the_hottest_functions_are_named():
+    done = bench("--quick", "--profile", "--suites", "ecdsa", "--exchanges", "40")
+    assert done.returncode == 0, done.stderr
+    assert "Broker.consult  gateway/broker/consult.py" in done.stdout
+
+
 def test_the_slope_is_that_of_the_samples():
-    rising = Soak("rsa", 1, 0, ((0, 80.0), (1000, 81.0), (2000, 82.0)))
+    rising = Soak("rsa", 1, 0, "", ((0, 80.0), (1000, 81.0), (2000, 82.0)))
     assert rising.json()["slope_mb_per_1000"] == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
-    ("options", "code"),
+    "options",
     {
-        "a size that is no number": (("--sizes", "1,x"), "BEN004"),
-        "a size that the schema cannot hold": (("--sizes", "1000"), "BEN004"),
-        "an unknown suite": (("--suites", "dsa"), "BEN004"),
-        "fewer exchanges than clients": (("--exchanges", "4", "--clients", "8"), "BEN004"),
-        "contracts that are elsewhere": (("--contracts", "/nowhere"), "BEN005"),
+        "a size that is no number": ("--sizes", "1,x"),
+        "a size that the schema cannot hold": ("--sizes", "1000"),
+        "an unknown suite": ("--suites", "dsa"),
+        "fewer exchanges than clients": ("--exchanges", "4", "--clients", "8"),
+        "a directory that holds something": ("--directory", str(ROOT)),
     }.values(),
 )
-def test_what_cannot_be_run_is_said_in_a_sentence(options, code):
-    done = bench(*options)
+def test_options_that_make_no_sense_are_refused_in_a_sentence(options):
+    command = typer.Typer()
+    command.command()(bench_command)
+    done = CliRunner().invoke(command, options)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("BEN004")
+
+
+def test_contracts_that_are_elsewhere_are_missed_in_a_sentence():
+    done = bench("--contracts", "/nowhere")
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(code)
+    assert done.stderr.splitlines()[-1].startswith("BEN005")
     assert "Traceback" not in done.stderr
 
 

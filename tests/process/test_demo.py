@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
+import signal
+import socket
 import subprocess
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import pytest
+from typer.testing import CliRunner
 
+from gateway.cli.commands import app
 from tests.process.sandboxes import ROOT, gateway, running_sandbox
 
 FIRST = "WIB-2026-0000001-59"
@@ -168,9 +174,20 @@ def test_directory_that_holds_something_else_is_left_alone(tmp_path):
 
 
 def test_printed_examples_work(sandbox):
-    """One for each authority, as printed."""
+    """One for each authority, as printed; in this process, since a new one takes a second to start."""
     _, facts = sandbox
-    commands = [one["call"].split()[1:] for one in facts["authorities"]]
-    with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda command: run(*command), commands))
-    assert [(one.returncode, one.stderr) for one in done] == [(0, "")] * len(facts["authorities"])
+    commands = [shlex.split(one["call"])[1:] for one in facts["authorities"]]
+    done = [CliRunner().invoke(app, command) for command in commands]
+    assert [(one.exit_code, one.output.split()[0]) for one in done] == [(0, "DATA_FOUND")] * len(commands)
+
+
+def test_interrupt_stops_the_sandbox_and_its_hub(tmp_path):
+    process = subprocess.Popen(
+        gateway("sandbox", "--world", str(tmp_path / "world"), "--json"), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    url = urlsplit(json.loads(process.stdout.readline())["soap"])
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    with pytest.raises(ConnectionRefusedError), socket.create_connection((url.hostname, url.port)):
+        pass

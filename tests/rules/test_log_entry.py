@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import os
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -21,10 +20,10 @@ from gateway.exchangelog.fields import (
     FieldPlan,
     FieldPlans,
     FieldRecord,
-    Salts,
     base64url,
     disclosure,
     fields_root,
+    salts,
     verify_disclosure,
 )
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -191,11 +190,11 @@ def test_commitments_of_two_entries_differ_for_the_same_dossier():
 def test_subject_and_body_can_be_opened_with_the_seed():
     made = entries()["request"]
     record = json.loads(made.leaf)
-    salt = hmac.digest(made.seed, b"subj", "sha256")[:16]
-    opened = disclosure(salt, "subj", "WIB-2026-0000001-59")
+    first, second = salts(made.seed, 2)
+    opened = disclosure(first, "subj", "WIB-2026-0000001-59")
     assert base64url(hashlib.sha256(opened).digest()).decode() == record["subj"]
     body = base64url(hashlib.sha256(b"<soap:Body/>").digest()).decode()
-    opened = disclosure(hmac.digest(made.seed, b"body", "sha256")[:16], "body", body)
+    opened = disclosure(second, "body", body)
     assert base64url(hashlib.sha256(opened).digest()).decode() == record["body"]
 
 
@@ -340,21 +339,21 @@ def test_disclosure_of_the_rfc_9901_example():
 
 
 @settings(deadline=None)
-@given(st.binary(min_size=32, max_size=32), st.binary(max_size=200))
-def test_salts_are_hmac_sha256(seed, name):
-    assert Salts(seed).of(name) == hmac.digest(seed, name, "sha256")[:16]
+@given(st.binary(min_size=32, max_size=32), st.integers(0, 200))
+def test_salts_are_the_stream_of_shake256(seed, count):
+    assert b"".join(salts(seed, count)) == hashlib.shake_256(seed).digest(18 * count)
 
 
 def plain_records(verdicts, values, seed) -> list[FieldRecord]:
     """Field records by their definition."""
     records = []
+    released = sorted(path for path, reason in verdicts.items() if reason is None)
     for path, reason in verdicts.items():
         if reason is not None:
             records.append(FieldRecord(path, None, reason))
             continue
-        disclosed = disclosure(
-            hmac.digest(seed, path.encode(), "sha256")[:16], path, list(values[path]) or None
-        )
+        salt = salts(seed, len(released))[released.index(path)]
+        disclosed = disclosure(salt, path, list(values[path]) or None)
         records.append(FieldRecord(path, base64url(hashlib.sha256(disclosed).digest()).decode(), None))
     return records
 
@@ -384,11 +383,16 @@ def test_record_of_the_withheld_has_no_digest_and_of_the_released_no_value():
     assert records["dossier/worker/ssin"].canonical == f'["r","dossier/worker/ssin","{digest}"]'.encode()
 
 
+def salt_of(path: str, records, made) -> bytes:
+    released = [record.path for record in records if record.digest is not None]
+    return salts(made.fields.seed, len(released))[released.index(path)]
+
+
 def test_one_released_value_can_be_proved_without_the_others():
     made = entries()["response"]
     records = FieldPlan.parse(made.fields.vector).records(made.fields.digests)
     position = [record.path for record in records].index("dossier/worker/ssin")
-    salt = Salts(made.fields.seed).of(b"dossier/worker/ssin")
+    salt = salt_of("dossier/worker/ssin", records, made)
     disclosed = disclosure(salt, "dossier/worker/ssin", ["85073003328"])
     assert verify_disclosure(disclosed, records[position]) == ["85073003328"]
     leaves = [merkle.leaf_hash(record.canonical) for record in records]
@@ -399,10 +403,9 @@ def test_one_released_value_can_be_proved_without_the_others():
 
 def test_absent_value_is_disclosed_as_null():
     made = entries()["response"]
-    record = next(
-        one for one in FieldPlan(VERDICTS).records(made.fields.digests) if one.path.endswith("familyName")
-    )
-    salt = Salts(made.fields.seed).of(record.path.encode())
+    records = FieldPlan(VERDICTS).records(made.fields.digests)
+    record = next(one for one in records if one.path.endswith("familyName"))
+    salt = salt_of(record.path, records, made)
     assert verify_disclosure(disclosure(salt, record.path, None), record) is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -214,8 +215,8 @@ LIMITED = {
         SMALL,
     ),
     "namespace declarations": (
-        lambda: build(envelope="".join(f' xmlns:n{i}="urn:{i}"' for i in range(300))),
-        lambda: build(envelope="".join(f' xmlns:n{i}="urn:{i}"' for i in range(240))),
+        lambda: build(envelope="".join(f' xmlns:n{i}="urn:{i}"' for i in range(1_100))),
+        lambda: build(envelope="".join(f' xmlns:n{i}="urn:{i}"' for i in range(1_000))),
         LIMITS,
     ),
     "elements, seen in the tree": (
@@ -250,8 +251,8 @@ FLOODS = {
     "100,000 elements deep": lambda: b"<a>" * 100_000,
     "60,000 attributes": lambda: b"<a" + b"".join(b' a%d=""' % i for i in range(60_000)) + b"/>",
     "20,000 namespaces": lambda: b"<a" + b"".join(b' xmlns:a%d="urn:x"' % i for i in range(20_000)) + b"/>",
-    "1,000 namespaces on 1,000 elements": lambda: (
-        b"<a" + b"".join(b' xmlns:a%d="urn:x"' % i for i in range(1_000)) + b">" + b"<b/>" * 1_000 + b"</a>"
+    "2,000 namespaces on 1,000 elements": lambda: (
+        b"<a" + b"".join(b' xmlns:a%d="urn:x"' % i for i in range(2_000)) + b">" + b"<b/>" * 1_000 + b"</a>"
     ),
     "a million elements": lambda: b"<a>" + b"<b/>" * 1_000_000 + b"</a>",
     "50,001 elements": lambda: b"<a>" + b"<b/>" * 50_000 + b"</a>",
@@ -268,6 +269,23 @@ def test_a_flood_is_refused_by_the_parser(flood: Callable[[], bytes]):
     with pytest.raises(Refusal) as caught:
         parse(flood(), LIMITS)
     assert caught.value.code is Code.XML_LIMIT
+
+
+def test_a_full_dossier_may_declare_its_namespaces_at_every_step():
+    """50 workplaces with their addresses, as zeep writes them; inclusive prefixes included."""
+    place = (
+        '<d:workPlace xmlns:d="urn:d"><d:address>'
+        + '<c:x xmlns:c="urn:c"/>' * 12
+        + "</d:address></d:workPlace>"
+    )
+    assert accept(
+        build(content=f'<s:x xmlns:s="urn:x">{place * 50}</s:x>', prefixes="soap wsse wsu s d c xs xsi")
+    )
+
+
+def test_a_document_of_7_mib_fits_with_its_line_breaks():
+    encoded = base64.encodebytes(bytes(7 * 1024 * 1024)).decode()
+    assert accept(signed_echo(encoded))
 
 
 def test_one_byte_more_than_the_limit_is_too_large():

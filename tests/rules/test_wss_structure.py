@@ -45,6 +45,13 @@ LAST_DIGEST = DIGEST + "</ds:SignedInfo>"
 INCLUSIVE = "http://www.w3.org/TR/2001/REC-xml-c14n-20010315"
 
 
+P16 = " ".join(f"p{i}" for i in range(16))
+
+
+def many(elements: int) -> str:
+    return f'<s:x xmlns:s="urn:x">{"<s:y/>" * elements}</s:x>'
+
+
 def before(*edit: tuple[str, str], **changes) -> Made:
     return lambda: build(edit=edit, **changes)
 
@@ -159,6 +166,7 @@ REFERENCE = {
     "a foreign element among the references": unsigned((LAST_DIGEST, LAST_DIGEST.replace("</ds:SignedInfo>", '<x:x xmlns:x="urn:x" URI="#token"/></ds:SignedInfo>'))),
     "a reference of another namespace": unsigned((FIRST, FIRST.replace("<ds:Reference", "<wsse:Reference")), (DIGEST + "<ds:Ref", DIGEST.replace("/ds:Reference", "/wsse:Reference") + "<ds:Ref")),
     "seventeen prefixes": lambda: build(prefixes=" ".join(f"p{i}" for i in range(17))),
+    "sixteen prefixes over many elements": lambda: build(content=many(2_500), prefixes=P16),
     "ten thousand prefixes": unsigned(c14n_prefixes=" ".join(f"p{i}" for i in range(10_000))),
 }  # fmt: skip
 
@@ -353,7 +361,9 @@ TWINS = {
         blocks="".join(f'<x:b{i} xmlns:x="urn:x" wsu:Id="b{i}"/>' for i in range(8)),
         signed=("body", "time", *(f"b{i}" for i in range(8))),
     ),
-    "sixteen prefixes": lambda: build(prefixes=" ".join(f"p{i}" for i in range(16))),
+    "sixteen prefixes": lambda: build(prefixes=P16),
+    "sixteen prefixes over fewer elements": lambda: build(content=many(2_400), prefixes=P16),
+    "no prefix over many elements": lambda: build(content=many(40_000)),
     "an Id on Signature, SignedInfo, Reference, value and KeyInfo": before(
         ("<ds:Signature ", '<ds:Signature Id="i1" '),
         ("<ds:SignedInfo>", '<ds:SignedInfo Id="i2">'),
