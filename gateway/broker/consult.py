@@ -44,7 +44,6 @@ from gateway.policy.view import apply_view
 from gateway.refusal import Category, Code, Refusal
 from gateway.soap.envelope import read
 from gateway.soap.xml import Limits
-from gateway.wss.profile import Window
 from gateway.wss.verify import verify
 
 _UNTRUSTED_ANSWER: Final = frozenset({Category.TRANSPORT, Category.XML, Category.SOAP, Category.SECURITY})
@@ -190,7 +189,7 @@ class Broker:
         troubles = [result for result in results if isinstance(result, BaseException)]
         for trouble in troubles:
             if isinstance(trouble, asyncio.CancelledError):  # not ours, which gather would have raised: a bug below
-                raise RuntimeError("a question was cut off") from trouble
+                raise RuntimeError("a question was cut off") from trouble  # noqa: TRY004 - no wrong type, a wrong event
             if not answers or not isinstance(trouble, Refusal):
                 raise trouble
         found = {answer.provider.id for answer in answers}

@@ -26,7 +26,6 @@ from gateway.soap import fault, names
 from gateway.wss.profile import Window
 from gateway.wss.sign import Header, SigningKey, sign
 
-
 # Without `about`: what is wrong with a certificate would be an oracle (§5.1), and what is wrong with an answer could
 # name a field that the requester may not know to be there (§9.2).
 _UNEXPLAINED: Final = frozenset({Category.IDENTITY, Category.PROVIDER})
