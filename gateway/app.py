@@ -39,6 +39,7 @@ from gateway.edge.soap import PATH, HttpLimits, SoapEdge
 from gateway.identity.authority import recognise
 from gateway.identity.chain import Certificates, Trust, Usage
 from gateway.model import Authority, Role
+from gateway.policy.person import parse_key
 from gateway.refusal import Code, Refusal
 from gateway.soap.xml import Limits
 from gateway.wss.profile import Window
@@ -87,9 +88,18 @@ def load(settings: Settings) -> Loaded:
         certificates=certificates,
         limits=Limits(bytes=settings.limits.message_bytes),
         terms=Terms(settings.listen.public_url, Window(), settings.test_numbers),
+        directory_key=directory_key(settings.keys.directory_key),
     )
     expiry = {name: x509.load_der_x509_certificate(der).not_valid_after_utc for name, der in own.items()}
     return Loaded(rules, signing, log_key, expiry)
+
+
+def directory_key(path: Path) -> bytes:
+    """The key of the dossier directory's digests. Raises ConfigError."""
+    try:
+        return parse_key(_private(path))
+    except ValueError as error:
+        raise ConfigError("CFG011", f"{path}: {error}.", "Make one with gateway pki init, or: openssl rand -hex 32") from error
 
 
 def contract_files(directory: Path) -> Mapping[str, bytes]:

@@ -47,7 +47,7 @@ class Contracts(_Section, frozen=True, kw_only=True):
 
 
 class Keys(_Section, frozen=True, kw_only=True):
-    """[keys]: private keys and certificates of the hub, PEM files."""
+    """[keys]: keys and certificates of the hub; PEM files but for the last."""
 
     tls_certificate: Path  # with the issuing chain behind it
     tls_key: Path
@@ -56,6 +56,7 @@ class Keys(_Section, frozen=True, kw_only=True):
     sign_ec_certificate: Path
     sign_ec_key: Path
     log_key: Path  # Ed25519: signs checkpoints of the exchange log
+    directory_key: Path  # 32 bytes, or in hexadecimal: under it the directory keeps a digest of each worker's INSZ
 
 
 class TrustFiles(_Section, frozen=True, kw_only=True):

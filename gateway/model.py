@@ -128,6 +128,7 @@ class Verified:
 
     version: SoapVersion
     body: bytes  # exclusive C14N of soap:Body, exactly the bytes that were digested
+    element: Element  # the very element that those bytes are of; its tree is not to be searched
     certificate: bytes  # DER of the token that verified
     signature: bytes  # SignatureValue
     created: datetime
@@ -191,6 +192,7 @@ class DossierScope:
     status: str
     status_since: datetime
     inscriptions: tuple[Inscription, ...]
+    person: bytes | None = None  # keyed digest of the worker's INSZ; None: bound to nobody
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # compared by identity: one object per compiled view

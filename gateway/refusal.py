@@ -141,7 +141,7 @@ class Code(Enum):
     OPERATION_DENIED = _row("WIB07004", "operation-denied", _P, "Your role may not call this operation.", "Ask checkAccessControl which operations are yours.")
     DOSSIER_DENIED = _row("WIB07005", "dossier-denied", _P, "The dossier is not in your scope, or does not exist.", "The dossier must be routed to you first (KSZ MSG00012).")
     STATUS_DENIED = _row("WIB07006", "status-denied", _P, "At its present status the dossier is not open to your role.", "Wait for the status that the agreement names.", severity=_TRANSIENT)
-    CRITERIA_DENIED = _row("WIB07007", "criteria-denied", _P, "A search criterion is a field that you or the provider may not hold.", "Leave the criterion out.")
+    CRITERIA_DENIED = _row("WIB07007", "criteria-denied", _P, "A search criterion is not that of the dossier, or is a field that you or the provider may not hold.", "Name the dossier's own worker; if you did, the platform operator sees whether the dossier is bound to one.")
     DOCUMENT_DENIED = _row("WIB07008", "document-denied", _P, "Your view does not include this type of document.", "Ask checkAccessControl which documents are yours.")
     VIEW_EMPTY = _row("WIB07009", "view-empty", _P, "Nothing that this source holds may be released to you in this legal context.", "Ask checkAccessControl which fields are yours.")
     SOURCE_DENIED = _row("WIB07010", "source-denied", _P, "The source is no provider of this operation, or plays no part in this dossier.", "Name a source that the agreement lists for the operation.")

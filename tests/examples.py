@@ -59,6 +59,7 @@ from gateway.model import (
     SoapVersion,
     Ticket,
 )
+from gateway.policy.person import person_digest
 from gateway.refusal import Code, Refusal
 from gateway.soap.envelope import read
 from gateway.soap.xml import Limits, parse_verified
@@ -206,7 +207,8 @@ class World:
             Inscription(AuthorityId("PLATFORM"), Role.PLAT, since, None),
             Inscription(AuthorityId(region), Role.REG, since, None),
         )
-        return DossierScope(dossier, "SINGLE_PERMIT", "FIRST", "SUBMITTED", since, lines)
+        person = person_digest(_bytes("directory", 32), SSIN)
+        return DossierScope(dossier, "SINGLE_PERMIT", "FIRST", "SUBMITTED", since, lines, person)
 
     async def ask(self, provider: Authority, message: bytes, action: str) -> bytes:
         assert action.startswith(SERVICE)
@@ -225,7 +227,7 @@ class World:
         return answer
 
     async def exchange(self, name: str, request: bytes, version: SoapVersion = SoapVersion.V11) -> bytes:
-        rules = Rules(agreement(), register(), certificates(), Limits(), Terms("https://gateway.example.be/soap/v1", Window(), test_numbers=True))
+        rules = Rules(agreement(), register(), certificates(), Limits(), Terms("https://gateway.example.be/soap/v1", Window(), test_numbers=True), _bytes("directory", 32))
         keys = {"rsa-sha256": signing_key("HUB"), "ecdsa-sha256": signing_key("HUB", elliptic=True)}
         broker = Broker(
             rules=rules,

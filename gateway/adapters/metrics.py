@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -47,6 +48,7 @@ class Metrics:
         self._stages = Counter(
             "gateway_stage_seconds", "Time by stage of the path.", ["stage"], registry=registry
         )
+        self._stage = cache(self._stages.labels)  # a closed list: one look-up saved, nine times an exchange
         self._withheld = Counter(
             "gateway_fields_withheld", "Fields that a permitted view withheld.", ["operation"], registry=registry
         )
@@ -81,7 +83,7 @@ class Metrics:
         self._provider.labels(operation).observe(provider)
         self._own.labels(operation).observe(sum(event.seconds.values()) - provider)
         for stage, seconds in event.seconds.items():
-            self._stages.labels(stage).inc(seconds)
+            self._stage(stage).inc(seconds)
         if event.log_index is not None:
             self._checkpoint.set_to_current_time()
         if event.withheld:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.identity.issue import PkiFiles
 
-PRIVATE = ".key.pem"  # every file that ends so is readable by its owner alone
+PRIVATE = (".key.pem", ".key")  # every file that ends so is readable by its owner alone
 
 
 class ExistsError(Exception):

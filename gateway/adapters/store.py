@@ -32,7 +32,7 @@ from gateway.refusal import Code, Refusal
 
 __all__ = ["LogReader", "Store"]
 
-MAX_BATCH: Final = 256  # entries in one transaction: a batch stays within a few milliseconds
+MAX_BATCH: Final = 256  # entries handed over at once; a transaction has less than twice as many
 MAX_QUEUE: Final = 4_096  # entries waiting; beyond that the hub is at its capacity
 
 _Waiting: TypeAlias = tuple[Entry, "asyncio.Future[Receipt]"]
@@ -48,8 +48,10 @@ class Store:
         self._origin = origin
         self._limit = queue_limit
         self._directory = Directory.open(path, writes=False)
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
-        self._gate = threading.Lock()  # guards `_accepting` together with the order of the queue
+        self._gathered: list[_Waiting] = []  # since the event loop last turned
+        self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
+        self._count = 0  # entries that wait: gathered, queued or in the transaction
+        self._gate = threading.Lock()  # guards the four of `_accepting`, `_gathered`, `_count` and the queue's order
         self._accepting = True
         self._broken = False
         self._thread = threading.Thread(target=self._run, name="exchange-log", daemon=True)
@@ -89,8 +91,8 @@ class Store:
 
     @property
     def waiting(self) -> int:
-        """Entries that wait for their batch."""
-        return self._queue.qsize()
+        """Entries that are not durable yet."""
+        return self._count
 
     async def append(self, entry: Entry) -> Receipt:
         """Returns when the entry is durable, in the tree and under a signed checkpoint.
@@ -98,13 +100,18 @@ class Store:
         Raises `Refusal`: TICKET when the ticket was used before, BUSY when too many entries wait,
         LOG_UNAVAILABLE when the log has failed. After LOG_UNAVAILABLE the entry may or may not exist.
         """
-        future: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Receipt] = loop.create_future()
         with self._gate:
             if not self._accepting:
                 raise Refusal(Code.LOG_UNAVAILABLE)
-            if self._queue.qsize() >= self._limit:
+            if self._count >= self._limit:
                 raise Refusal(Code.BUSY, "exchange log")
-            self._queue.put((entry, future))
+            self._count += 1
+            self._gathered.append((entry, future))
+            first = len(self._gathered) == 1
+        if first:  # whatever else this turn of the loop appends is handed over with it, at one wake-up
+            loop.call_soon(self._hand_over)
         return await future
 
     async def scope(self, dossier: DossierNumber) -> DossierScope | None:
@@ -123,7 +130,8 @@ class Store:
         """Commits what is waiting, then closes the file."""
         with self._gate:
             self._accepting = False
-            self._queue.put(None)
+        self._hand_over()
+        self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._directory.close()
         self._log.close()  # the last to close moves the write-ahead log into the file
@@ -150,15 +158,25 @@ class Store:
         while going:
             batch, going = self._take()
             if batch:
-                _settle(self._commit(batch))
+                outcomes = self._commit(batch)
+                with self._gate:
+                    self._count -= len(batch)
+                _settle(outcomes)
+
+    def _hand_over(self) -> None:
+        """Pass what was gathered to the appender thread, at most a batch at a time."""
+        with self._gate:
+            gathered, self._gathered = self._gathered, []
+            for start in range(0, len(gathered), MAX_BATCH):
+                self._queue.put(gathered[start : start + MAX_BATCH])
 
     def _take(self) -> tuple[list[_Waiting], bool]:
-        """Waits for one entry and takes along what else is there; False after the last."""
+        """Waits for entries and takes along what else is there; False after the last."""
         batch = list[_Waiting]()
         item = self._queue.get()
         while item is not None:
-            batch.append(item)
-            if len(batch) == MAX_BATCH:
+            batch += item
+            if len(batch) >= MAX_BATCH:
                 return batch, True
             try:
                 item = self._queue.get_nowait()

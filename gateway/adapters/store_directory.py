@@ -1,4 +1,4 @@
-"""The dossier directory: which authority plays which role in which dossier, and since when. No content."""
+"""The dossier directory: which authority plays which role in which dossier, since when, and of whom. No content."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gateway.adapters.store_file import Use, connect
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, Role
 
-_DOSSIER = "SELECT number, permit_type, procedure, status, status_since FROM dossiers"
+_DOSSIER = "SELECT number, permit_type, procedure, status, status_since, person FROM dossiers"
 _INSCRIPTIONS = "SELECT authority, role, since, until FROM inscriptions WHERE dossier = ? ORDER BY position"
 
 
@@ -44,7 +44,10 @@ class Directory:
 
     def put(self, scope: DossierScope) -> None:
         """Replaces what is known of the dossier; durable on return. Raises `ProofError`."""
-        dossier = (scope.dossier, scope.permit_type, scope.procedure, scope.status, _text(scope.status_since))
+        dossier = (
+            *(scope.dossier, scope.permit_type, scope.procedure, scope.status),
+            *(_text(scope.status_since), scope.person),
+        )
         inscriptions = [
             (scope.dossier, position, one.authority, one.role.value, _text(one.since), _text(one.until))
             for position, one in enumerate(scope.inscriptions)
@@ -53,7 +56,7 @@ class Directory:
             self._connection.execute("BEGIN IMMEDIATE")
             with self._connection:
                 self._connection.execute("DELETE FROM dossiers WHERE number = ?", (scope.dossier,))
-                self._connection.execute("INSERT INTO dossiers VALUES (?,?,?,?,?)", dossier)
+                self._connection.execute("INSERT INTO dossiers VALUES (?,?,?,?,?,?)", dossier)
                 self._connection.executemany("INSERT INTO inscriptions VALUES (?,?,?,?,?,?)", inscriptions)
             self._connection.execute("COMMIT")
         except apsw.Error as error:
@@ -65,14 +68,17 @@ class Directory:
         self._connection.close()
 
     def _scope(self, row: tuple[apsw.SQLiteValue, ...]) -> DossierScope:
-        number, permit_type, procedure, status, since = map(str, row)
+        number, permit_type, procedure, status, since = map(str, row[:5])
+        person = row[5] if isinstance(row[5], bytes) else None
         inscriptions = tuple(
             Inscription(
                 AuthorityId(str(authority)), Role(role), _time(start), None if end is None else _time(end)
             )
             for authority, role, start, end in self._connection.execute(_INSCRIPTIONS, (number,))
         )
-        return DossierScope(DossierNumber(number), permit_type, procedure, status, _time(since), inscriptions)
+        return DossierScope(
+            DossierNumber(number), permit_type, procedure, status, _time(since), inscriptions, person
+        )
 
 
 def _text(time: datetime | None) -> str | None:

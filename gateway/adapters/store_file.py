@@ -18,7 +18,7 @@ import apsw
 from gateway.exchangelog.flaw import Flaw, ProofError
 
 APPLICATION_ID: Final = 0x57494247  # "WIBG" in SQLite's header
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 # Before 3.51.3 two connections that write and checkpoint in WAL mode can corrupt the file (WAL-reset race).
 MIN_SQLITE: Final = (3, 51, 3)
 BUSY_MS: Final = 5_000  # milliseconds a writer waits for another process, such as `gateway dossier put`
@@ -55,7 +55,8 @@ CREATE TRIGGER entries_remain BEFORE DELETE ON entries BEGIN SELECT raise(ABORT,
 
 CREATE TABLE dossiers (
   number TEXT PRIMARY KEY, permit_type TEXT NOT NULL, procedure TEXT NOT NULL,
-  status TEXT NOT NULL, status_since TEXT NOT NULL
+  status TEXT NOT NULL, status_since TEXT NOT NULL,
+  person BLOB CHECK (length(person) = 32)  -- keyed digest of the worker's INSZ; the key is not in this file
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE inscriptions (
   dossier TEXT NOT NULL REFERENCES dossiers (number) ON DELETE CASCADE,

@@ -15,7 +15,7 @@ from gateway.agreement.messages import Question, read_question
 from gateway.model import SERVICE, Addressing, Caller, Criteria, OperationName, Request
 from gateway.refusal import Code, Refusal
 from gateway.soap import names
-from gateway.soap.xml import Element, parse_verified
+from gateway.soap.xml import Element
 from gateway.wss.profile import Window
 
 
@@ -37,7 +37,7 @@ def admit(
     IDENTIFIER.
     """
     window = terms.window
-    element = parse_verified(caller.verified.body)[0]
+    element = caller.verified.element[0]
     operation = _operation(element, agreement)
     _require_same_action(operation, soap_action, caller.verified.addressing)
     _require_this_service(terms.url, caller.verified.addressing)

@@ -25,7 +25,7 @@ def accept(provider: Caller, asked: Ticket, permitted: Permitted, agreement: Agr
 
     Raises Refusal: PROVIDER_FAULT, PROVIDER_MISMATCH, PROVIDER_SCHEMA, PROVIDER_RIGHT, DOCUMENT_DIGEST.
     """
-    element = parse_verified(provider.verified.body)[0]
+    element = provider.verified.element[0]
     if element.tag == f"{{{provider.verified.version.value}}}Fault":
         raise Refusal(Code.PROVIDER_FAULT)
     if element.tag != f"{{{SERVICE}}}{permitted.request.operation}Response":

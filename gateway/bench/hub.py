@@ -15,12 +15,15 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.adapters.store_directory import Directory
+from gateway.app import directory_key
 from gateway.bench.dossiers import dossier_number
 from gateway.bench.place import PROVIDER, REQUESTER, Place
 from gateway.bench.process import cpu_seconds, resident_mb
 from gateway.bench.trouble import BenchError
 from gateway.model import DossierScope, Inscription, Role
+from gateway.policy.person import person_digest
 
+_WORKER: Final = "90612400144"  # of the test range: nobody's
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 15.0
 _SERVE: Final = ("-m", "gateway", "serve", "--config")
@@ -100,7 +103,8 @@ def _inscribe(place: Place, sizes: Sequence[int]) -> None:
         Inscription(PROVIDER, Role.PLAT, since, None),
         Inscription(REQUESTER, Role.REG, since, None),
     )
+    person = person_digest(directory_key(place.directory_key), _WORKER)
     with closing(Directory.open(place.store, writes=True)) as directory:
         for size in sizes:
             number = dossier_number(size)
-            directory.put(DossierScope(number, "SINGLE_PERMIT", "FIRST", "UNDER_REVIEW", since, lines))
+            directory.put(DossierScope(number, "SINGLE_PERMIT", "FIRST", "UNDER_REVIEW", since, lines, person))

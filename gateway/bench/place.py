@@ -80,6 +80,10 @@ class Place:
         return self.directory / "store.db"
 
     @property
+    def directory_key(self) -> Path:
+        return self.directory / "pki" / "HUB" / "directory.key"
+
+    @property
     def hub(self) -> Party:
         return Party(self.register.hub, self.directory / "pki")
 
@@ -139,6 +143,7 @@ sign_rsa_key = "pki/HUB/sign-rsa.key.pem"
 sign_ec_certificate = "pki/HUB/sign-ec.crt.pem"
 sign_ec_key = "pki/HUB/sign-ec.key.pem"
 log_key = "pki/HUB/log.key.pem"
+directory_key = "pki/HUB/directory.key"
 
 [trust]
 anchors = ["pki/root.crt.pem"]

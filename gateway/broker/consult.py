@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -58,6 +58,7 @@ class Rules:
     certificates: Certificates
     limits: Limits
     terms: Terms
+    directory_key: bytes = field(repr=False)  # of the digests in the dossier directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class Broker:
         with event.stage("decide"):  # §7 → Permitted
             dossier = request.criteria.dossier
             scope = await self._directory.scope(dossier) if dossier is not None else None
-            facts = Facts(rules.agreement, rules.register, scope, message.received)
+            facts = Facts(rules.agreement, rules.register, scope, message.received, rules.directory_key)
             permitted = decide(request, facts)
         with event.stage("record"):  # §8 commit 1, with the replay claim: the question may be forwarded
             await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -19,6 +20,7 @@ from rich.table import Table
 
 from gateway.adapters.store_directory import Directory
 from gateway.agreement.identifiers import check_dossier
+from gateway.cli.dossier_person import DirectoryKey, Ssin, bind, settings_of
 from gateway.cli.log_place import AsJson, Config, StoreFile, explained, find
 from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, Role
 from gateway.refusal import Refusal
@@ -46,6 +48,8 @@ class _Dossier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: str
     status_since: datetime | None = None  # now when left out
     inscriptions: list[_Line] = []
+    ssin: str | None = None  # never printed: the directory has no number, only a digest of it
+    person: bool | None = None  # with no number: true or left out keeps whom it is bound to, false frees it
 
 
 @app.command()
@@ -58,25 +62,28 @@ def put(
     inscribe: Annotated[
         list[str] | None, typer.Option("--inscribe", help="AUTHORITY:ROLE; may be repeated.")
     ] = None,
+    ssin: Ssin = None,
+    directory_key: DirectoryKey = None,
     file: Annotated[Path | None, typer.Option("--file", help="JSON file: one dossier, or a list.")] = None,
     store: StoreFile = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Enter dossiers into the directory, replacing what it knew of them."""
-    now = datetime.now(UTC)
-    if file is not None:
-        scopes = [_scope(one, now) for one in _parse(file)]
+    """Enter dossiers into the directory, replacing what it knew of them, but for the person without a new --ssin."""
+    if file is not None and ssin is None:
+        described = _parse(file)
     elif number and permit_type and procedure and status:
         lines = [_inscription(one) for one in inscribe or []]
-        scopes = [_scope(_Dossier(number, permit_type, procedure, status, None, lines), now)]
+        described = [_Dossier(number, permit_type, procedure, status, None, lines, ssin)]
     else:
         _stop(
             "DOS002",
             "The dossier is not described.",
-            "Give its number, --permit-type, --procedure and --status.",
+            "Give its number, --permit-type, --procedure and --status, or --file alone.",
         )
+    now = datetime.now(UTC)
     with _directory(store, config, writes=True) as directory:
+        scopes = [_person(one, _scope(one, now), directory, binder) for one in described]
         for scope in scopes:
             directory.put(scope)
     if as_json:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from gateway.cli.demo import Contracts, stopped_by_sigterm
 from gateway.model import Authority
-from gateway.sandbox.files import FIRST, RENEWAL
+from gateway.sandbox.files import FIRST, OTHER_WORKER, RENEWAL, WORKER
 
 if TYPE_CHECKING:
     from gateway.sandbox.world import World
@@ -60,9 +60,10 @@ def sandbox(
 def _fill(world: World) -> None:
     """Both dossiers at the end of their way, so that every authority can see its part."""
     first = ["PLATFORM", "BRUSSELS", "IMMIGRATION_OFFICE", "POST_RABAT", "MUN_BRUSSELS", "NSSO"]
-    world.open_dossier(FIRST, "FIRST", first)
+    world.open_dossier(FIRST, "FIRST", WORKER, first)
     world.move(FIRST, "CARD_ISSUED", [])
-    world.open_dossier(RENEWAL, "RENEWAL", ["PLATFORM", "WALLONIA", "IMMIGRATION_OFFICE", "MUN_LIEGE", "NSSO"])
+    second = ["PLATFORM", "WALLONIA", "IMMIGRATION_OFFICE", "MUN_LIEGE", "NSSO"]
+    world.open_dossier(RENEWAL, "RENEWAL", OTHER_WORKER, second)
     world.move(RENEWAL, "CARD_ISSUED", [])
 
 

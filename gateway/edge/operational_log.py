@@ -6,11 +6,13 @@ peer wrote.
 
 from __future__ import annotations
 
+import logging
 from typing import TextIO
 
 import structlog
 
 from gateway.broker.event import Event
+from gateway.model import Authority
 from gateway.refusal import Refusal
 
 
@@ -48,6 +50,35 @@ class OperationalLog:
             **({"trace": event.trace} if event.trace else {}),
         )
 
-    def refused_on_the_wire(self, refusal: Refusal) -> None:
-        """A bare HTTP refusal."""
-        self._logger.info("refused", code=refusal.code.row.code, label=refusal.code.row.label)
+    def refused_on_the_wire(
+        self, refusal: Refusal, peer: Authority | None = None, error: BaseException | None = None
+    ) -> None:
+        """A bare HTTP refusal; `error` is what a parser raised: its type is told, its message quotes the peer."""
+        self._logger.info(
+            "refused",
+            peer=peer.id if peer else None,
+            code=refusal.code.row.code,
+            label=refusal.code.row.label,
+            **({"error": type(error).__name__} if error else {}),
+        )
+
+
+class LibraryLines(logging.Handler):
+    """What a library would print, as one line of closed words: who, where in its code, what kind of error.
+
+    Its own text is left out. Libraries quote what a peer sent, over several lines (attacks L01, L02).
+    """
+
+    def __init__(self, log: OperationalLog) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[0] if record.exc_info else None
+        self._log.note(
+            "library",
+            logger=record.name,
+            level=record.levelname,
+            place=f"{record.module}:{record.lineno}",
+            **({"error": error.__name__} if error else {}),
+        )

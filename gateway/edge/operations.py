@@ -7,25 +7,28 @@ from collections.abc import Callable
 from aiohttp import web
 
 from gateway.adapters.metrics import CONTENT_TYPE, Metrics
+from gateway.edge.listener import SERVER, Handler, not_found
 
 Readiness = Callable[[], str | None]  # why the hub is not ready; None when it is
 
 
-def operations(metrics: Metrics, readiness: Readiness) -> web.Application:
+def operations(metrics: Metrics, readiness: Readiness) -> Handler:
     """`/metrics`, `/healthz` (the process answers), `/readyz` (an exchange would be recorded)."""
 
-    async def serve_metrics(_: web.Request) -> web.Response:
-        return web.Response(body=metrics.exposition(), headers={"Content-Type": CONTENT_TYPE})
+    def exposition() -> web.Response:
+        return web.Response(body=metrics.exposition(), headers={**SERVER, "Content-Type": CONTENT_TYPE})
 
-    async def serve_health(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+    def health() -> web.Response:
+        return web.Response(text="ok\n", headers=SERVER)
 
-    async def serve_readiness(_: web.Request) -> web.Response:
+    def ready() -> web.Response:
         reason = readiness()
-        return web.Response(text=f"{reason or 'ready'}\n", status=503 if reason else 200)
+        return web.Response(text=f"{reason or 'ready'}\n", status=503 if reason else 200, headers=SERVER)
 
-    application = web.Application()
-    application.router.add_get("/metrics", serve_metrics)
-    application.router.add_get("/healthz", serve_health)
-    application.router.add_get("/readyz", serve_readiness)
-    return application
+    pages = {"/metrics": exposition, "/healthz": health, "/readyz": ready}
+
+    async def serve(http: web.BaseRequest) -> web.Response:
+        page = pages.get(http.rel_url.raw_path) if http.method in {"GET", "HEAD"} else None
+        return page() if page else not_found()
+
+    return serve

@@ -8,24 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, StreamReader, web
 from multidict import CIMultiDictProxy
 
 from gateway.adapters.metrics import Metrics
 from gateway.broker.consult import Broker, Received
 from gateway.broker.event import Event, trace
+from gateway.edge.listener import SERVER, bare, not_found
 from gateway.edge.operational_log import OperationalLog
-from gateway.model import Authority, ExchangeId, SoapVersion
+from gateway.model import Authority, AuthorityId, ExchangeId, SoapVersion
 from gateway.refusal import Code, Refusal
 
 PATH: Final = "/soap/v1"
 _MEDIA: Final = {"text/xml": SoapVersion.V11, "application/soap+xml": SoapVersion.V12}
-_RETRY_AFTER: Final = "1"  # seconds
+_HEADERS: Final = {
+    version: {**SERVER, "Content-Type": f"{media}; charset=utf-8"} for media, version in _MEDIA.items()
+}
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 ServedContract = Callable[[Authority], Mapping[str, bytes]]  # query string → document
 Recognise = Callable[[bytes, datetime], Authority]  # DER of the TLS certificate; raises Refusal
@@ -33,15 +39,16 @@ Recognise = Callable[[bytes, datetime], Authority]  # DER of the TLS certificate
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """What one request, and all of them together, may use."""
+    """What one request, all of one authority, and all together may use."""
 
     body_bytes: int
     body_seconds: float
     in_flight: int
+    in_flight_per_authority: int
 
 
 class SoapEdge:
-    """The handlers of the SOAP listener."""
+    """What the SOAP listener does with each request. Owns the count of exchanges under way."""
 
     def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
         self,
@@ -62,81 +69,98 @@ class SoapEdge:
         self._limits = limits
         self._clock = clock
         self._in_flight = 0
+        self._in_flight_of: defaultdict[AuthorityId, int] = defaultdict(int)
 
-    def application(self) -> web.Application:
-        """Exact routes only; anything else is 404 (attack H21)."""
-        application = web.Application(client_max_size=self._limits.body_bytes)
-        application.router.add_route("*", PATH, self.handle)
-        return application
-
-    async def handle(self, http: web.Request) -> web.Response:
-        """Serve one HTTP request."""
+    async def handle(self, http: web.BaseRequest) -> web.Response:
+        """Serve one HTTP request. One path, compared undecoded; anything else is 404 (attack H21)."""
+        if http.rel_url.raw_path != PATH:
+            return not_found()
+        peer = None
         try:
             peer = self._recognise(_tls_certificate(http), self._clock())
             if http.method == "GET" and http.query_string:
                 return self._contract(http, peer)
             return await self._exchange(http, peer)
         except Refusal as refusal:
-            self._metrics.refused_on_the_wire(refusal.code.row.label)
-            self._log.refused_on_the_wire(refusal)
-            return _bare(refusal)
-        except web.HTTPException:
-            raise
+            self.refused(refusal, peer=peer)
+            return bare(refusal)
         except Exception as error:  # noqa: BLE001 - a bug outside the path; aiohttp would log the peer's own text
             self._metrics.refused_on_the_wire(Code.INTERNAL.row.label)
             self._log.note("failed", trace=trace(error))
-            return _bare(Refusal(Code.INTERNAL))
+            return bare(Refusal(Code.INTERNAL))
 
-    async def _exchange(self, http: web.Request, peer: Authority) -> web.Response:
+    def refused(
+        self, refusal: Refusal, error: BaseException | None = None, *, peer: Authority | None = None
+    ) -> None:
+        """Count and tell a bare refusal: ours, or the HTTP parser's with its `error`."""
+        self._metrics.refused_on_the_wire(refusal.code.row.label)
+        self._log.refused_on_the_wire(refusal, peer, error)
+
+    async def _exchange(self, http: web.BaseRequest, peer: Authority) -> web.Response:
         version = _version(http)
         action = _soap_action(http.headers, version)
-        if self._in_flight >= self._limits.in_flight:
-            raise Refusal(Code.BUSY)
-        self._in_flight += 1
-        self._metrics.in_flight(self._in_flight)
-        try:
+        with self._slot(peer.id):
             data = await self._body(http)
             received = Received(data, version, action, self._clock())
             event = Event(ExchangeId(str(uuid.uuid4())), peer, len(data))
             return await self._answer(received, event)
+
+    @contextmanager
+    def _slot(self, peer: AuthorityId) -> Iterator[None]:
+        """One of the exchanges that may be under way, and one of this authority's share. Raises Refusal."""
+        of = self._in_flight_of
+        if self._in_flight >= self._limits.in_flight or of[peer] >= self._limits.in_flight_per_authority:
+            raise Refusal(Code.BUSY)
+        self._in_flight += 1
+        of[peer] += 1
+        self._metrics.in_flight(self._in_flight)
+        try:
+            yield
         finally:
             self._in_flight -= 1
+            of[peer] -= 1
             self._metrics.in_flight(self._in_flight)
 
     async def _answer(self, received: Received, event: Event) -> web.Response:
         try:
             reply = await self._broker.answer(received, event)
         except Refusal as refusal:  # one that HTTP alone expresses; it is counted with its event, once
-            return _bare(refusal)
+            return bare(refusal)
         finally:
             self._metrics.emit(event)
             self._log.emit(event)
         version = event.envelope.version if event.envelope else SoapVersion.V11
-        content_type = "text/xml" if version is SoapVersion.V11 else "application/soap+xml"
-        return web.Response(
-            body=reply, status=500 if event.code else 200, content_type=content_type, charset="utf-8"
-        )
+        return web.Response(body=reply, status=500 if event.code else 200, headers=_HEADERS[version])
 
-    async def _body(self, http: web.Request) -> bytes:
+    async def _body(self, http: web.BaseRequest) -> bytes:
         if (http.content_length or 0) > self._limits.body_bytes:
             raise Refusal(Code.TOO_LARGE)
+        expected = _expects_continue(http)
         try:
             async with asyncio.timeout(self._limits.body_seconds):  # attack H17
-                return await http.read()
+                if expected:
+                    await http.writer.write(_CONTINUE)
+                return await self._read(http.content)
         except (TimeoutError, ConnectionError) as error:  # it took too long, or the peer went away
             raise Refusal(Code.TOO_SLOW) from error
-        except web.HTTPRequestEntityTooLarge as error:
-            raise Refusal(Code.TOO_LARGE) from error
+        except web.RequestPayloadError as error:  # chunks that are none (attack H14)
+            raise Refusal(Code.HTTP) from error
 
-    def _contract(self, http: web.Request, peer: Authority) -> web.Response:
+    async def _read(self, content: StreamReader) -> bytes:
+        data = bytearray()
+        while chunk := await content.readany():  # a chunked body has no length to check before (attack H07)
+            data += chunk
+            if len(data) > self._limits.body_bytes:
+                raise Refusal(Code.TOO_LARGE)
+        return bytes(data)
+
+    def _contract(self, http: web.BaseRequest, peer: Authority) -> web.Response:
         """`?wsdl`, `?singleWsdl`, `?xsd=NAME`: the contract as this authority may see it."""
         document = self._served(peer).get(http.query_string)
-        if document is None:
-            raise web.HTTPNotFound
-        return web.Response(body=document, content_type="text/xml", charset="utf-8")
+        return web.Response(body=document, headers=_HEADERS[SoapVersion.V11]) if document else not_found()
 
 
-def _tls_certificate(http: web.Request) -> bytes:
+def _tls_certificate(http: web.BaseRequest) -> bytes:
     ssl_object = http.transport.get_extra_info("ssl_object") if http.transport else None
     der = ssl_object.getpeercert(binary_form=True) if ssl_object else None
     if not isinstance(der, bytes):
@@ -144,7 +168,7 @@ def _tls_certificate(http: web.Request) -> bytes:
     return der
 
 
-def _version(http: web.Request) -> SoapVersion:
+def _version(http: web.BaseRequest) -> SoapVersion:
     """The SOAP version that method, media type, charset and encoding promise. Raises Refusal."""
     if http.method != "POST":
         raise Refusal(Code.METHOD)
@@ -156,6 +180,16 @@ def _version(http: web.Request) -> SoapVersion:
     if (http.charset or "utf-8").lower() != "utf-8":
         raise Refusal(Code.MEDIA_TYPE, "charset")
     return version
+
+
+def _expects_continue(http: web.BaseRequest) -> bool:
+    """RFC 9110 §10.1.1: 100-continue is the only expectation there is; HTTP/1.0 cannot have it."""
+    expectation = http.headers.get("Expect")
+    if expectation is None or http.version < HttpVersion11:
+        return False
+    if expectation.lower() != "100-continue":
+        raise Refusal(Code.HTTP)
+    return True
 
 
 def _soap_action(headers: CIMultiDictProxy[str], version: SoapVersion) -> str | None:
@@ -174,17 +208,3 @@ def _action_parameter(content_type: str) -> str | None:
         if name.strip().lower() == "action":
             return value.strip().strip('"') or None
     return None
-
-
-def _bare(refusal: Refusal) -> web.Response:
-    """A refusal before any message was understood: HTTP alone, code and remedy in plain text."""
-    row = refusal.code.row
-    headers = {"Connection": "close"}
-    if refusal.code is Code.METHOD:
-        headers["Allow"] = "POST"
-    if refusal.code is Code.BUSY:
-        headers["Retry-After"] = _RETRY_AFTER
-    status = row.http if row.http != 500 or refusal.code is Code.INTERNAL else 400
-    return web.Response(
-        text=f"{row.code} {row.label}: {row.sentence} {row.remedy}\n", status=status, headers=headers
-    )

@@ -6,6 +6,7 @@ is for `adapters.pki`.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
@@ -26,7 +27,7 @@ from gateway.identity.certify import (
 )
 from gateway.model import Authority, AuthorityId
 
-PkiFiles = Mapping[str, bytes]  # path below the PKI's directory → content; private keys end in ".key.pem"
+PkiFiles = Mapping[str, bytes]  # path below the PKI's directory → content; private keys end in ".key.pem" or ".key"
 
 
 class KeyKind(StrEnum):
@@ -80,6 +81,7 @@ def issue_pki(
     root = issue_root(new_key(KeyKind.P384), now)
     issuing = issue_issuing(new_key(KeyKind.P256), root, now)
     files = _log_key(hub, origin or f"{hub.tls_name}/log")
+    files[f"{hub.id}/directory.key"] = f"{secrets.token_hex(32)}\n".encode()
     for name, issuer in (("root", root), ("issuing", issuing)):
         files |= pair(name, [issuer.certificate], issuer.key)
         files[f"{name}.crl.pem"] = issue_crl(issuer, now).public_bytes(Encoding.PEM)

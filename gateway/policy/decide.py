@@ -6,7 +6,7 @@ learns nothing about a dossier.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -24,6 +24,7 @@ from gateway.model import (
     Role,
     View,
 )
+from gateway.policy.person import require_person
 from gateway.refusal import Code, Refusal
 
 _CLOSED: Final = "CLOSED"
@@ -37,6 +38,7 @@ class Facts:
     register: Register
     scope: DossierScope | None  # of the dossier asked about; None when the directory knows none
     now: datetime
+    directory_key: bytes = field(repr=False)  # of the digests by which dossiers are bound to persons
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,9 @@ def grant(
     view = agreement.view(name, role, legal_context, source, criteria.document_type)
     if view.verdicts and all(reason is not None for reason in view.verdicts.values()):
         raise Refusal(_nothing_released(criteria, own=source is role))
+    # §7.2 whom the dossier concerns; before who answers, which is told only to whom may name its worker
+    if criteria.ssin is not None:
+        require_person(facts.scope, facts.directory_key, criteria.ssin)
     # §7.3 who answers; last, for whether a source takes part in the dossier is told only to whom it may tell more
     return Grant(_providers(authority, operation, source, criteria, facts), view)
 

@@ -22,6 +22,7 @@ from gateway.soap.xml import Element
 
 FOLDER: Final = Path(__file__).with_name("dossiers")
 FIRST, RENEWAL = DossierNumber("WIB-2026-0000001-59"), DossierNumber("WIB-2026-0000002-58")
+WORKER, OTHER_WORKER = "90612400144", "85650304271"  # theirs; numbers of the test range: nobody's
 _FOLDERS: Final = {FIRST: "first", RENEWAL: "renewal"}
 # The states of a dossier that goes well, in their order.
 STATES: Final = (

@@ -50,6 +50,7 @@ sign_rsa_key = "pki/HUB/sign-rsa.key.pem"
 sign_ec_certificate = "pki/HUB/sign-ec.crt.pem"
 sign_ec_key = "pki/HUB/sign-ec.key.pem"
 log_key = "pki/HUB/log.key.pem"
+directory_key = "pki/HUB/directory.key"
 
 [trust]
 anchors = ["pki/root.crt.pem"]

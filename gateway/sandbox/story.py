@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.model import DossierNumber
-from gateway.sandbox.files import FIRST, RENEWAL
+from gateway.sandbox.files import FIRST, OTHER_WORKER, RENEWAL, WORKER
 from gateway.sandbox.mischief import Mischief
 from gateway.sandbox.tricks import Trick
 
@@ -26,6 +26,7 @@ class Move:
     status: str
     inscribe: tuple[str, ...] = ()
     procedure: str | None = None  # given when the dossier is opened
+    worker: str = ""  # whose INSZ it is bound to when it is opened
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,6 @@ class Chapter:
     steps: tuple[Move | Ask, ...]
 
 
-WORKER, OTHER_WORKER = "90612400144", "85650304271"  # numbers of the test range: nobody's
 # Documents of the first dossier: type → reference and digest, which a requester learns from the dossier.
 DOCUMENTS: Final = {
     "CONTRACT": ("contract-0001", "2cb300236286d9fe9b866b172e8e725a5234a4fd9b5bb4ea0ebbaa0366dc03f6"),
@@ -113,7 +113,7 @@ GREETING: Final = Chapter(
 SUBMITTED: Final = Chapter(
     "The employer applies; the region examines whether the application is complete",
     (
-        Move(FIRST, "SUBMITTED", (PLATFORM, BRUSSELS, OFFICE, RABAT), procedure="FIRST"),
+        Move(FIRST, "SUBMITTED", (PLATFORM, BRUSSELS, OFFICE, RABAT), procedure="FIRST", worker=WORKER),
         Ask(BRUSSELS, "consultStatus", "ADMISSIBILITY", dossier(), shows=("G01.status",)),
         Ask(
             BRUSSELS, "consultDossier", "ADMISSIBILITY", dossier(),
@@ -134,6 +134,10 @@ SUBMITTED: Final = Chapter(
         Ask(
             BRUSSELS, "consultPriorApplications", "PRIOR_APPLICATION_CHECK", worker(), INCOMPLETE,
             why="one region is down: the reply says so", shows=("G34.hit",), mischief={FLANDERS: Mischief.DOWN},
+        ),
+        Ask(
+            BRUSSELS, "consultPriorApplications", "PRIOR_APPLICATION_CHECK", worker(ssin=OTHER_WORKER), "WIB07007",
+            why="a person whom the dossier does not concern",
         ),
         Ask(FLANDERS, "consultDossier", "ADMISSIBILITY", dossier(), "WIB07005", why="another region's dossier"),
         Ask(BRUSSELS, "consultDossier", "VISA_ISSUE", dossier(), "WIB07002", why="a purpose of other authorities"),
@@ -250,7 +254,10 @@ ARRIVED: Final = Chapter(
 RENEWED: Final = Chapter(
     "Another worker's renewal, in another region",
     (
-        Move(RENEWAL, "UNDER_REVIEW", (PLATFORM, WALLONIA, OFFICE, NSSO, LIEGE), procedure="RENEWAL"),
+        Move(
+            RENEWAL, "UNDER_REVIEW", (PLATFORM, WALLONIA, OFFICE, NSSO, LIEGE), procedure="RENEWAL",
+            worker=OTHER_WORKER,
+        ),
         Ask(
             WALLONIA, "consultDossier", "RENEWAL", dossier(number=RENEWAL),
             shows=("G15.endDate", "G16.amount"), hides=("G07.street",),

@@ -120,7 +120,7 @@ class _Teller:
 
     def move(self, step: Move) -> None:
         if step.procedure is not None:
-            self._world.open_dossier(step.dossier, step.procedure, list(step.inscribe))
+            self._world.open_dossier(step.dossier, step.procedure, step.worker, list(step.inscribe))
             self._world.move(step.dossier, step.status, [])
         else:
             self._world.move(step.dossier, step.status, list(step.inscribe))

@@ -32,10 +32,11 @@ from gateway.adapters.store_directory import Directory
 from gateway.adapters.tls import server_context
 from gateway.agreement.load import load_agreement
 from gateway.agreement.terms import Agreement
-from gateway.app import contract_files
+from gateway.app import contract_files, directory_key
 from gateway.config import ConfigError
 from gateway.identity.chain import Certificates, Trust
 from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, Role
+from gateway.policy.person import person_digest
 from gateway.sandbox.back_office import BackOffice, Surroundings
 from gateway.sandbox.client import Guise, Requester
 from gateway.sandbox.files import STATES, read_files
@@ -110,10 +111,11 @@ class World:
             self._requesters[key] = requester
         return requester
 
-    def open_dossier(self, number: DossierNumber, procedure: str, inscribed: list[str]) -> None:
-        """Enter a dossier in the directory, as the administrative command would."""
+    def open_dossier(self, number: DossierNumber, procedure: str, ssin: str, inscribed: list[str]) -> None:
+        """Enter a dossier in the directory, as the administrative command would; `ssin`: the worker's."""
+        person = person_digest(directory_key(self.place.settings.keys.directory_key), ssin)
         lines = [self._inscription(name, _LONG_AGO) for name in inscribed]
-        scope = DossierScope(number, "SINGLE_PERMIT", procedure, STATES[0], _LONG_AGO, tuple(lines))
+        scope = DossierScope(number, "SINGLE_PERMIT", procedure, STATES[0], _LONG_AGO, tuple(lines), person)
         self._put(scope)
 
     def move(self, number: DossierNumber, status: str, inscribed: list[str]) -> None:

@@ -28,7 +28,7 @@ def read(value: str) -> datetime:
 
 def write(moment: datetime) -> str:
     """UTC with milliseconds and Z: .NET and WSS4J read three digits, some stacks no more."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 def _offset(sign: str, hours: str, minutes: str) -> timedelta:

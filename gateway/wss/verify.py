@@ -63,6 +63,7 @@ def verify(envelope: Envelope, window: profile.Window, now: datetime) -> Verifie
     return Verified(
         version=envelope.version,
         body=body,
+        element=envelope.body,
         certificate=certificate,
         signature=info.value,
         created=created,

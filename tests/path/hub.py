@@ -46,6 +46,7 @@ from gateway.model import (
     SoapVersion,
     Ticket,
 )
+from gateway.policy.person import person_digest
 from gateway.refusal import Refusal
 from gateway.soap.envelope import read
 from gateway.soap.xml import Limits, parse_verified
@@ -60,6 +61,7 @@ DOSSIER = dossier_number(2026, 1)
 OTHER_DOSSIER = dossier_number(2026, 2)
 SSIN = "90612400144"
 HUB = AuthorityId("HUB")
+DIRECTORY_KEY = bytes(range(32))
 URL = "https://gateway.example.be/soap/v1"
 Answering = Callable[["Hub", Authority, messages.Question], bytes]
 
@@ -137,11 +139,12 @@ class Hub:
         ]  # fmt: skip
         lines = tuple(Inscription(AuthorityId(name), role, NOW - timedelta(days=30), None) for name, role in parts)
         since = NOW - timedelta(days=10)
-        scope = DossierScope(number, "SINGLE_PERMIT", "FIRST", status, since, lines)
+        person = person_digest(DIRECTORY_KEY, SSIN)
+        scope = DossierScope(number, "SINGLE_PERMIT", "FIRST", status, since, lines, person)
         await self.store.put_scope(replace(scope, **change))
 
     def broker(self) -> Broker:
-        rules = Rules(agreement(), register(), certificates(), Limits(), Terms(URL, Window(), test_numbers=True))
+        rules = Rules(agreement(), register(), certificates(), Limits(), Terms(URL, Window(), test_numbers=True), DIRECTORY_KEY)
         keys = {"rsa-sha256": signing_key(HUB, "sign-rsa"), "ecdsa-sha256": signing_key(HUB, "sign-ec")}
         return Broker(
             rules=self.rules_change(rules),

@@ -18,6 +18,7 @@ from gateway.adapters.pki import write_pki
 from gateway.adapters.store_directory import Directory
 from gateway.adapters.tls import client_context, server_context
 from gateway.model import DossierScope, Inscription
+from gateway.policy.person import person_digest
 from gateway.soap.envelope import read
 from gateway.soap.xml import Limits, parse_verified
 from gateway.wss.profile import Window
@@ -73,7 +74,7 @@ async def running_hub(directory: Path, answering=memory.answer_well, **limits: o
         settings = write_settings(directory, endpoint, limits)
         lines = io.StringIO()
         urls = await stack.enter_async_context(application.hub(settings, application.load(settings), lines))
-        inscribe(settings.log.store)
+        inscribe(settings.log.store, settings.keys.directory_key)
         yield Running(*urls, directory, lines)
 
 
@@ -122,10 +123,11 @@ def write_settings(directory: Path, endpoint: str, limits: dict[str, object]) ->
     return config.load(directory / "gateway.toml")
 
 
-def inscribe(store: Path) -> None:
+def inscribe(store: Path, key: Path) -> None:
     parts = [("PLATFORM", "PLAT"), ("BRUSSELS", "REG"), ("IMMIGRATION_OFFICE", "OE")]
     since = datetime.now(UTC) - timedelta(days=1)
     lines = tuple(Inscription(name, memory.Role(role), since, None) for name, role in parts)
+    person = person_digest(application.directory_key(key), memory.SSIN)
     directory = Directory.open(store, writes=True)
-    directory.put(DossierScope(DOSSIER, "SINGLE_PERMIT", "FIRST", "UNDER_REVIEW", since, lines))
+    directory.put(DossierScope(DOSSIER, "SINGLE_PERMIT", "FIRST", "UNDER_REVIEW", since, lines, person))
     directory.close()

@@ -89,7 +89,7 @@ def test_private_keys_and_directories_are_the_owners_alone(shared):
         if path.is_dir():
             assert mode == 0o700, path
         else:
-            assert mode == (0o600 if path.name.endswith(".key.pem") else 0o644), path
+            assert mode == (0o600 if path.name.endswith((".key.pem", ".key")) else 0o644), path
 
 
 def test_nothing_is_left_beside_the_pki(shared):

@@ -193,12 +193,12 @@ async def test_full_queue_is_busy(path, monkeypatch):
     hold = threading.Event()
     commit = store_log._commit
     monkeypatch.setattr(store_log, "_commit", lambda connection: (hold.wait(10), commit(connection)))
-    async with open_store(path, queue_limit=2) as store:
+    async with open_store(path, queue_limit=3) as store:
         held = asyncio.create_task(store.append(request_entry("held")))
         await asyncio.sleep(0.05)
         queued = [asyncio.create_task(store.append(request_entry(f"t{number}"))) for number in range(2)]
         await asyncio.sleep(0)
-        assert store.waiting == 2
+        assert store.waiting == 3
         assert await append_all(store, [request_entry("late")]) == [Code.BUSY]
         hold.set()
         await asyncio.gather(held, *queued)

@@ -518,6 +518,7 @@ sign_rsa_key = "x"
 sign_ec_certificate = "x"
 sign_ec_key = "x"
 log_key = "log.key.pem"
+directory_key = "x"
 [trust]
 anchors = []
 intermediates = []

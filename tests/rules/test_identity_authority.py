@@ -57,7 +57,7 @@ def der(name: str) -> bytes:
 
 
 def verified(certificate: bytes) -> Verified:
-    return Verified(SoapVersion.V11, b"<Body/>", certificate, b"", NOW, None, addressing_signed=False)
+    return Verified(SoapVersion.V11, b"<Body/>", None, certificate, b"", NOW, None, addressing_signed=False)
 
 
 def authority(name: str, known: Register | None = None):
