@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
 import socket
@@ -13,11 +14,10 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
-from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
@@ -32,8 +32,9 @@ from gateway.agreement.register import Register, load_register
 from gateway.agreement.served import served_documents
 from gateway.broker.consult import Broker, Rules
 from gateway.broker.reply import Signer
-from gateway.config import ConfigError, Settings
-from gateway.edge.operational_log import OperationalLog
+from gateway.config import ConfigError, LimitSettings, Settings
+from gateway.edge.listener import Listener
+from gateway.edge.operational_log import LibraryLines, OperationalLog
 from gateway.edge.operations import operations
 from gateway.edge.soap import PATH, HttpLimits, SoapEdge
 from gateway.identity.authority import recognise
@@ -44,6 +45,8 @@ from gateway.refusal import Code, Refusal
 from gateway.soap.xml import Limits
 from gateway.wss.profile import Window
 from gateway.wss.sign import SigningKey
+
+_FINISH_SECONDS: Final = 60.0  # for what is under way when the hub is stopped
 
 
 def clock() -> datetime:
@@ -86,7 +89,7 @@ def load(settings: Settings) -> Loaded:
         agreement=agreement,
         register=register,
         certificates=certificates,
-        limits=Limits(bytes=settings.limits.message_bytes),
+        limits=Limits(bytes=max(settings.limits.request_bytes, settings.limits.answer_bytes)),
         terms=Terms(settings.listen.public_url, Window(), settings.test_numbers),
         directory_key=directory_key(settings.keys.directory_key),
     )
@@ -122,7 +125,7 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
             _client_tls(settings, rules),
             seconds=settings.limits.provider_seconds,
             connections=settings.limits.provider_connections,
-            max_bytes=settings.limits.message_bytes,
+            max_bytes=settings.limits.answer_bytes,
         )
         stack.push_async_callback(spokes.close)
         broker = Broker(
@@ -140,19 +143,18 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
             served=served_for(rules.agreement, settings.listen.public_url),
             metrics=metrics,
             log=log,
-            limits=HttpLimits(
-                settings.limits.message_bytes, settings.limits.body_seconds, settings.limits.in_flight
-            ),
+            limits=_http_limits(settings.limits),
             clock=clock,
         )
         metrics.configured(
             loaded.certificates, revocation_ends(rules.certificates.trust), rules.agreement.number
         )
         tls = server_context(settings.keys.tls_certificate, settings.keys.tls_key, _flat_trust(settings))
-        soap = await _listen(stack, edge.application(), settings.listen.host, settings.listen.port, tls)
-        ops = await _listen(
-            stack, operations(metrics, lambda: None if store.ready else "the exchange log has failed: restart"), settings.listen.host, settings.listen.operations_port, None
-        )
+        inside = operations(metrics, lambda: None if store.ready else "the exchange log has failed: restart")
+        host, seconds = settings.listen.host, settings.limits.header_seconds
+        wire = partial(Listener, log=log, refused=edge.refused, header_seconds=seconds)
+        soap = await _listen(stack, wire(edge.handle), (host, settings.listen.port), tls)
+        ops = await _listen(stack, wire(inside), (host, settings.listen.operations_port), None)
         urls = f"https://{settings.listen.host}:{soap}{PATH}", f"http://{settings.listen.host}:{ops}"
         log.note("serving", url=urls[0], operations=urls[1], agreement=rules.agreement.revision)
         yield urls
@@ -166,13 +168,15 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    words = LibraryLines(OperationalLog(sys.stderr))  # nor do asyncio and the HTTP client quote a peer there
+    logging.basicConfig(handlers=[words], level=logging.WARNING, force=True)
     async with hub(settings, loaded, sys.stderr):
         gc.freeze()  # the agreement and its views live as long as the process: no collection need look at them
         await stop.wait()
 
 
 def revocation_ends(trust: Trust) -> Mapping[str, datetime]:
-    """nextUpdate of each revocation list, by the name of its issuer."""
+    """The nextUpdate of each revocation list, by the name of its issuer."""
     return {one.crl.issuer.rfc4514_string(): one.next_update for one in trust.revocations.values()}
 
 
@@ -187,15 +191,38 @@ def served_for(agreement: Agreement, public_url: str) -> Callable[[Authority], M
 
 
 async def _listen(
-    stack: AsyncExitStack, application: web.Application, host: str, port: int, tls: ssl.SSLContext | None
+    stack: AsyncExitStack, listener: Listener, address: tuple[str, int], tls: ssl.SSLContext | None
 ) -> int:
-    """Open a listener and return its port."""
-    runner = web.AppRunner(application, access_log=None, handle_signals=False, max_field_size=4096)
-    await runner.setup()
-    stack.push_async_callback(runner.cleanup)
-    bound = socket.create_server((host, port), backlog=512)
-    await web.SockSite(runner, bound, ssl_context=tls).start()
+    """Open a listener and return its port. Not through aiohttp's sites: they give a handshake a minute."""
+    bound = socket.create_server(address)
+    seconds = listener.header_seconds if tls else None
+    server = await asyncio.get_running_loop().create_server(
+        listener,
+        sock=bound,
+        backlog=512,
+        ssl=tls,
+        ssl_handshake_timeout=seconds,
+        ssl_shutdown_timeout=seconds,
+    )
+    stack.push_async_callback(_finish, server, listener)
     return int(bound.getsockname()[1])
+
+
+async def _finish(server: asyncio.Server, listener: Listener) -> None:
+    """Take no new connection, close the idle ones, let what is under way end."""
+    server.close()
+    await asyncio.sleep(0)  # what was accepted this moment gets its protocol
+    listener.pre_shutdown()
+    await listener.shutdown(_FINISH_SECONDS)
+
+
+def _http_limits(limits: LimitSettings) -> HttpLimits:
+    return HttpLimits(
+        body_bytes=limits.request_bytes,
+        body_seconds=limits.body_seconds,
+        in_flight=limits.in_flight,
+        in_flight_per_authority=limits.in_flight_per_authority,
+    )
 
 
 def _client_tls(settings: Settings, rules: Rules) -> ssl.SSLContext:

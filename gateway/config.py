@@ -77,11 +77,14 @@ class LogSettings(_Section, frozen=True, kw_only=True):
 class LimitSettings(_Section, frozen=True, kw_only=True):
     """[limits]: what one message or peer may use."""
 
-    message_bytes: Count = 16 * 1024 * 1024
+    request_bytes: Count = 256 * 1024  # a request carries no documents
+    answer_bytes: Count = 16 * 1024 * 1024  # a provider's answer may be a document
+    header_seconds: Seconds = 10.0  # to the end of the TLS handshake, then to the end of each request's headers
     body_seconds: Seconds = 20.0  # from headers to the last byte of a request
     provider_seconds: Seconds = 15.0  # from connecting to the last byte of an answer
     provider_connections: Count = 64  # at once, per provider
     in_flight: Count = 512  # exchanges at once; beyond that callers are told to come back
+    in_flight_per_authority: Count = 128  # of those, for one authority
 
 
 class Settings(_Section, frozen=True, kw_only=True):

@@ -91,6 +91,7 @@ class Code(Enum):
     TOO_SLOW = _row("WIB01005", "too-slow", _T, "The message did not arrive in time.", "Send the whole message within the published deadline.", http=408, severity=_TRANSIENT)
     STRANGER = _row("WIB01006", "stranger", _T, "The TLS certificate names no authority of the register.", "Enrol the certificate with the platform operator.", http=403)
     BUSY = _row("WIB01007", "busy", _T, "The gateway is at its capacity.", "Try again after the seconds named in Retry-After.", http=503, origin=_GATEWAY, severity=_TRANSIENT)
+    HTTP = _row("WIB01008", "http", _T, "The bytes received are no HTTP/1.1 request as accepted here.", "Check the request line, the header fields, the framing of the body, and Expect.", http=400)
 
     # PROTOCOL §3.1: XML.
     XML_MALFORMED = _row("WIB02001", "xml-malformed", _X, "The message is not well-formed XML in UTF-8.", "Check the message with an XML parser.")
@@ -172,9 +173,11 @@ class Refusal(Exception):  # noqa: N818 - the protocol's own word: a foreseen ou
 
     `about` narrows the sentence for officer and peer ("Timestamp", "rsa-sha1"). It is always one of the
     program's own constants, never text that a peer sent: a signed fault must not become a signing oracle.
+    `signer`: register id of who signed, where that is not the TLS peer; for the operational log, never for the peer.
     """
 
-    def __init__(self, code: Code, about: str = "") -> None:
+    def __init__(self, code: Code, about: str = "", *, signer: str = "") -> None:
         super().__init__(f"{code.row.code} {code.row.label}" + (f": {about}" if about else ""))
         self.code: Final = code
         self.about: Final = about
+        self.signer: Final = signer

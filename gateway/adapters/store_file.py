@@ -36,8 +36,11 @@ CREATE TABLE entries (
   idx INTEGER PRIMARY KEY,
   exchange TEXT NOT NULL, kind TEXT NOT NULL,   -- copies from the leaf, for look-ups
   leaf BLOB NOT NULL,
-  authority TEXT, ticket TEXT,            -- replay claim of a request
+  authority TEXT, ticket BLOB,            -- replay claim of a request: the ticket digested under the key of claims
   view BLOB REFERENCES views (hash), digests BLOB
+) STRICT;
+CREATE TABLE claim_key (                  -- random, made with the store
+  id INTEGER PRIMARY KEY CHECK (id = 1), key BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX exchanges ON entries (exchange, kind);
 CREATE UNIQUE INDEX claims ON entries (authority, ticket) WHERE ticket IS NOT NULL;
@@ -117,6 +120,7 @@ def _fill(path: Path, root: bytes, note: bytes) -> None:
     with connection:
         connection.execute(SCHEMA)
         connection.execute("INSERT INTO head VALUES (1, 0, ?, ?)", (root, note))
+        connection.execute("INSERT INTO claim_key VALUES (1, ?)", (os.urandom(32),))
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", SCHEMA_VERSION)
     connection.close()  # moves the write-ahead log into the file, with fsync

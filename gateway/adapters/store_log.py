@@ -6,6 +6,7 @@ the object; whether the batch was persisted is found out by opening the file aga
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,10 @@ _TILE = "INSERT INTO tiles VALUES (?,?,?) ON CONFLICT (level, n) DO UPDATE SET h
 class Log:
     """The appending end of one log. Owned by one thread."""
 
-    def __init__(self, connection: apsw.Connection, signer: Signer, edge: Edge) -> None:
+    def __init__(self, connection: apsw.Connection, signer: Signer, edge: Edge, claim_key: bytes) -> None:
         self._connection = connection
         self._signer = signer
+        self._claim_key = claim_key
         self._edge = edge
         self._views: set[bytes] = set()  # hashes known to be stored
 
@@ -51,6 +53,7 @@ class Log:
         try:
             with connection:  # one snapshot: another process may be appending
                 edge = load_edge(connection, signer.verifier)
+                claim_key = _claim_key(connection)
                 _check_last_entries(connection, edge)
                 if pinned is not None:
                     _check_extends(connection, edge, pinned.size, pinned.root)
@@ -60,7 +63,7 @@ class Log:
         except ProofError:
             connection.close()
             raise
-        return cls(connection, signer, edge)
+        return cls(connection, signer, edge, claim_key)
 
     @property
     def size(self) -> int:
@@ -97,7 +100,7 @@ class Log:
         self._connection.close()
 
     def _insert(self, index: int, entry: Entry) -> int | Refusal:
-        authority, ticket = entry.claim or (None, None)
+        authority, ticket = self._claim(entry)
         view, digests, seed = None, None, None
         if entry.fields is not None:
             view, digests, seed = entry.fields.vector_hash, entry.fields.digests, entry.fields.seed
@@ -114,6 +117,13 @@ class Log:
             return Refusal(Code.TICKET)
         self._connection.execute("INSERT INTO seeds VALUES (?,?,?)", (index, entry.seed, seed))
         return index
+
+    def _claim(self, entry: Entry) -> tuple[str | None, bytes | None]:
+        """A ticket is a peer's own text, which may hold what it must not: the store keeps what tells it apart."""
+        if entry.claim is None:
+            return None, None
+        authority, ticket = entry.claim
+        return authority, hmac.digest(self._claim_key, f"{authority} {ticket}".encode(), "sha256")
 
     def _store_head(self, edge: Edge, tiles: Sequence[Tile]) -> None:
         self._connection.executemany(_TILE, [(tile.level, tile.n, tile.hashes) for tile in tiles])
@@ -137,6 +147,14 @@ class Log:
         edge = load_edge(self._connection, self._signer.verifier)
         _check_extends(self._connection, edge, self._edge.size, root)
         self._edge = edge
+
+
+def _claim_key(connection: apsw.Connection) -> bytes:
+    """Under another key every ticket could be used again."""
+    row = connection.execute("SELECT key FROM claim_key").fetchone()
+    if row is None:
+        raise ProofError(Flaw.UNREADABLE, "key of the claims")
+    return bytes(row[0])
 
 
 def load_edge(connection: apsw.Connection, verifier: Verifier) -> Edge:

@@ -17,6 +17,8 @@ from gateway.model import SERVICE, Answer, Authority, Caller, Node, Outcome, Per
 from gateway.refusal import Code, Refusal
 from gateway.soap.xml import Element, parse_verified
 
+_SHARE: Final = 50  # elements of one provider in a gathered list, as in the lists of a dossier
+_GATHERED: Final = 500  # elements of the merged list: maxOccurs in the contract, which a reply must keep
 _WHITESPACE: Final = {ord(c): None for c in " \t\r\n"}  # of XML; others are characters like any
 
 
@@ -39,6 +41,7 @@ def accept(provider: Caller, asked: Ticket, permitted: Permitted, agreement: Agr
         _require_right(reply.payload, provider.authority, permitted)
         if agreement.operations[permitted.request.operation].scatter:
             _require_own_region(reply.payload, provider.authority, permitted)
+            _require_share(reply.payload, permitted)
         _require_digest(reply.payload, permitted)
     return Answer(provider.authority, reply.outcome, reply.payload, provider.verified.signature)
 
@@ -81,6 +84,12 @@ def _require_own_region(payload: Element, provider: Authority, permitted: Permit
     for leaf, value in leaves(permitted.view.payload, payload):
         if leaf.field == "G34.region" and value != provider.region:
             raise Refusal(Code.PROVIDER_MISMATCH, "region")
+
+
+def _require_share(payload: Element, permitted: Permitted) -> None:
+    """Merged answers are one list of the contract: nobody's may make the reply invalid, or crowd out the others."""
+    if len(payload) > min(_SHARE, _GATHERED // len(permitted.providers)):
+        raise Refusal(Code.PROVIDER_SCHEMA, "list")
 
 
 def _require_digest(payload: Element, permitted: Permitted) -> None:

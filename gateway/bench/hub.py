@@ -18,7 +18,7 @@ from gateway.adapters.store_directory import Directory
 from gateway.app import directory_key
 from gateway.bench.dossiers import dossier_number
 from gateway.bench.place import PROVIDER, REQUESTER, Place
-from gateway.bench.process import cpu_seconds, resident_mb
+from gateway.bench.process import Side, cpu_seconds, resident_mb
 from gateway.bench.trouble import BenchError
 from gateway.model import DossierScope, Inscription, Role
 from gateway.policy.person import person_digest
@@ -63,7 +63,7 @@ def running(place: Place, sizes: Sequence[int], serve: Sequence[str] = _SERVE) -
     `serve`: arguments of the interpreter that take the settings file as their last one.
     """
     log = place.directory / "hub.log"
-    with log.open("wb") as stream:
+    with log.open("wb") as stream, Side.MEASURED.started():
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
             [sys.executable, *serve, str(place.settings)],
             stdin=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ from gateway.bench.client import Order, Tally, Target
 from gateway.bench.floor import EchoOrder, Floor, FloorOrder
 from gateway.bench.hub import Hub, running
 from gateway.bench.place import PROVIDER, REQUESTER, Place, prepare, write_endpoint
-from gateway.bench.process import Helper
+from gateway.bench.process import Helper, Side
 from gateway.bench.raw import Sample
 from gateway.bench.trouble import BenchError
 from gateway.bench.wire import HOST
@@ -73,7 +73,7 @@ class World:
         signing = "sign-rsa" if place.suite == "rsa" else "sign-ec"
         peer = place.party(PROVIDER)
         self._floor = stack.enter_context(
-            Helper("floor", floor.measure, place.hub, signing, peer.authority.tls_name)
+            Helper("floor", floor.measure, place.hub, signing, peer.authority.tls_name, side=Side.MEASURED)
         )
         self._echo = stack.enter_context(
             Helper("echo", floor.echo, place.party(REQUESTER), peer, place.register.hub.tls_name)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from enum import Enum
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -22,14 +23,38 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
+class Side(Enum):
+    """Which CPUs a process runs on. What is measured has one to itself, hub and floor alike; the load has the others.
+
+    Otherwise the kernel would account to the hub what its neighbours cost it in caches and branch predictors.
+    """
+
+    MEASURED = "measured"
+    LOAD = "load"
+
+    @contextmanager
+    def started(self) -> Iterator[None]:
+        """Processes started in this block inherit the CPUs of this side."""
+        allowed = os.sched_getaffinity(0)
+        first = {min(allowed)}
+        os.sched_setaffinity(0, first if self is Side.MEASURED else (allowed - first) or allowed)
+        try:
+            yield
+        finally:
+            os.sched_setaffinity(0, allowed)
+
+
 class Helper:
     """A process that runs `work(pipe, *arguments)` until its pipe closes."""
 
-    def __init__(self, name: str, work: Callable[..., None], *arguments: object) -> None:
+    def __init__(
+        self, name: str, work: Callable[..., None], *arguments: object, side: Side = Side.LOAD
+    ) -> None:
         self.name = name
         self._pipe, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(target=_quietly, args=(work, theirs, *arguments), name=name, daemon=True)
-        self._process.start()
+        with side.started():
+            self._process.start()
         theirs.close()
 
     def send(self, order: object) -> None:

@@ -33,6 +33,7 @@ from gateway.model import (
     Authority,
     AuthorityId,
     ExchangeId,
+    Outcome,
     Permitted,
     Refused,
     SoapVersion,
@@ -186,13 +187,16 @@ class Broker:
             return [own(facts.register.hub, own_payload(permitted, facts))], []
         asked = (self._ask_one(provider, permitted, exchange, facts.now) for provider in permitted.providers)
         results = await asyncio.gather(*asked, return_exceptions=True)
-        answers = [result for result in results if isinstance(result, Answer)]
+        given = [result for result in results if isinstance(result, Answer)]
+        # NO_RESULT says that a provider could not look: beside others that could, it is a source that is missing.
+        answers = [answer for answer in given if answer.outcome is not Outcome.NO_RESULT]
         troubles = [result for result in results if isinstance(result, BaseException)]
         for trouble in troubles:
             if isinstance(trouble, asyncio.CancelledError):  # not ours, which gather would have raised: a bug below
                 raise RuntimeError("a question was cut off") from trouble  # noqa: TRY004 - no wrong type, a wrong event
             if not answers or not isinstance(trouble, Refusal):
                 raise trouble
+        answers = answers or given  # nobody could look, and the reply says so (§10.2)
         found = {answer.provider.id for answer in answers}
         return answers, [provider.id for provider in permitted.providers if provider.id not in found]
 

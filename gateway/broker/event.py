@@ -43,6 +43,7 @@ class Event:
     caller: Caller | None = None
     request: Request | None = None
     code: Code | None = None  # why it was refused
+    signer: str = ""  # register id of who signed, if refused for not being the peer
     outcome: str = "unfinished"  # "released", "incomplete", "refused" or "failed"
     withheld: int = 0  # fields of the payload that the view withholds
     log_index: int | None = None  # of the last entry that this exchange left
@@ -61,7 +62,7 @@ class Event:
 
     def refused(self, refusal: Refusal) -> None:
         """A foreseen refusal."""
-        self.outcome, self.code = "refused", refusal.code
+        self.outcome, self.code, self.signer = "refused", refusal.code, refusal.signer
 
     def failed(self, error: Exception) -> None:
         """A bug. Its message may hold a value that a peer sent; its type and its places cannot."""

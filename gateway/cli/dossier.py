@@ -6,12 +6,12 @@ In operation the directory follows status events; these commands are for setting
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import msgspec
 import typer
@@ -20,7 +20,7 @@ from rich.table import Table
 
 from gateway.adapters.store_directory import Directory
 from gateway.agreement.identifiers import check_dossier
-from gateway.cli.dossier_person import DirectoryKey, Ssin, bind, settings_of
+from gateway.cli.dossier_person import digest_under, stop, typed
 from gateway.cli.log_place import AsJson, Config, StoreFile, explained, find
 from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, Role
 from gateway.refusal import Refusal
@@ -62,28 +62,34 @@ def put(
     inscribe: Annotated[
         list[str] | None, typer.Option("--inscribe", help="AUTHORITY:ROLE; may be repeated.")
     ] = None,
-    ssin: Ssin = None,
-    directory_key: DirectoryKey = None,
+    ssin: Annotated[
+        str | None,
+        typer.Option("--ssin", help="INSZ of the worker, kept as a keyed digest only; - reads it from standard input."),
+    ] = None,
+    directory_key: Annotated[
+        Path | None, typer.Option("--directory-key", help="Key of that digest, unless --config names it.")
+    ] = None,
     file: Annotated[Path | None, typer.Option("--file", help="JSON file: one dossier, or a list.")] = None,
     store: StoreFile = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Enter dossiers into the directory, replacing what it knew of them, but for the person without a new --ssin."""
+    """Enter dossiers into the directory, replacing what it knew of them; without --ssin the person stays."""
     if file is not None and ssin is None:
         described = _parse(file)
     elif number and permit_type and procedure and status:
         lines = [_inscription(one) for one in inscribe or []]
-        described = [_Dossier(number, permit_type, procedure, status, None, lines, ssin)]
+        described = [_Dossier(number, permit_type, procedure, status, None, lines, typed(ssin))]
     else:
-        _stop(
+        stop(
             "DOS002",
             "The dossier is not described.",
             "Give its number, --permit-type, --procedure and --status, or --file alone.",
         )
     now = datetime.now(UTC)
+    digest = digest_under(config, directory_key) if any(one.ssin is not None for one in described) else None
     with _directory(store, config, writes=True) as directory:
-        scopes = [_person(one, _scope(one, now), directory, binder) for one in described]
+        scopes = [_bound(one, _scope(one, now), directory, digest) for one in described]
         for scope in scopes:
             directory.put(scope)
     if as_json:
@@ -107,10 +113,10 @@ def list_dossiers(
     if as_json:
         typer.echo(json.dumps([_described(scope) for scope in scopes], indent=2))
         return
-    table = Table("Dossier", "Permit type", "Procedure", "Status", "Inscribed")
+    table = Table("Dossier", "Permit type", "Procedure", "Status", "Person", "Inscribed")
     for scope in scopes:
         inscribed = ", ".join(f"{one.authority}:{one.role.value}" for one in scope.inscriptions)
-        table.add_row(scope.dossier, scope.permit_type, scope.procedure, scope.status, inscribed)
+        table.add_row(scope.dossier, scope.permit_type, scope.procedure, scope.status, _told(scope), inscribed)
     Console().print(table)
 
 
@@ -120,13 +126,14 @@ def show(number: Number, store: StoreFile = None, config: Config = None, as_json
     with _directory(store, config, writes=False) as directory:
         scope = directory.get(DossierNumber(number))
     if scope is None:
-        _stop("DOS001", f"{number} is not in the directory.", "Enter it with: gateway dossier put")
+        stop("DOS001", f"{number} is not in the directory.", "Enter it with: gateway dossier put")
     described = _described(scope)
     if as_json:
         typer.echo(json.dumps(described, indent=2))
         return
     for name in ("dossier", "permit_type", "procedure", "status", "status_since"):
         typer.echo(f"{name:<14}{described[name]}")
+    typer.echo(f"{'person':<14}{_told(scope)}")
     for one in scope.inscriptions:
         until = "" if one.until is None else f" until {one.until.isoformat()}"
         typer.echo(
@@ -144,16 +151,16 @@ def _parse(path: Path) -> list[_Dossier]:
     try:
         found = msgspec.json.decode(path.read_bytes(), type=_Dossier | list[_Dossier])
     except OSError as error:
-        _stop("DOS003", f"{path}: {error.strerror}.", "Name an existing file.")
+        stop("DOS003", f"{path}: {error.strerror}.", "Name an existing file.")
     except msgspec.DecodeError as error:
-        _stop("DOS004", f"{path}: {error}.", "Take the form from: gateway dossier show --json")
+        stop("DOS004", f"{path}: {error}.", "Take the form from: gateway dossier show --json")
     return found if isinstance(found, list) else [found]
 
 
 def _inscription(text: str) -> _Line:
     authority, _, role = text.partition(":")
     if role not in set(Role) or not authority:
-        _stop("DOS005", f"--inscribe {text} is not AUTHORITY:ROLE.", f"Roles are {', '.join(Role)}.")
+        stop("DOS005", f"--inscribe {text} is not AUTHORITY:ROLE.", f"Roles are {', '.join(Role)}.")
     return _Line(authority, Role(role))
 
 
@@ -161,7 +168,7 @@ def _scope(line: _Dossier, now: datetime) -> DossierScope:
     try:
         number = check_dossier(line.dossier)
     except Refusal:
-        _stop("DOS006", f"{line.dossier} is no dossier number.", "Check its form and its check digits.")
+        stop("DOS006", f"{line.dossier} is no dossier number.", "Check its form and its check digits.")
     inscriptions = tuple(
         Inscription(
             AuthorityId(one.authority), one.role, _aware(one.since or now), one.until and _aware(one.until)
@@ -172,9 +179,20 @@ def _scope(line: _Dossier, now: datetime) -> DossierScope:
     return DossierScope(number, line.permit_type, line.procedure, line.status, since, inscriptions)
 
 
-def _stop(code: str, sentence: str, remedy: str) -> NoReturn:
-    typer.echo(f"{code} {sentence} {remedy}", err=True)
-    raise typer.Exit(1)
+def _bound(
+    line: _Dossier, scope: DossierScope, directory: Directory, digest: Callable[[str], bytes] | None
+) -> DossierScope:
+    """The scope with its person: a new one, the one it has, or none."""
+    if line.ssin is not None and digest is not None:
+        return replace(scope, person=digest(line.ssin))
+    before = directory.get(scope.dossier) if line.person is not False else None
+    if line.person and (before is None or before.person is None):
+        stop("DOS009", f"{scope.dossier} is bound to no person here.", "Give its ssin instead of person.")
+    return replace(scope, person=None if before is None else before.person)
+
+
+def _told(scope: DossierScope) -> str:
+    return "not bound" if scope.person is None else "bound"
 
 
 def _aware(time: datetime) -> datetime:
@@ -189,6 +207,7 @@ def _described(scope: DossierScope) -> dict[str, object]:
         "procedure": scope.procedure,
         "status": scope.status,
         "status_since": scope.status_since.isoformat(),
+        "person": scope.person is not None,
         "inscriptions": [
             {
                 "authority": one.authority,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -38,7 +38,8 @@ class Listener(web.Server):
         super().__init__(handler)
         self.header_seconds: Final = header_seconds
         self.refused: Final = refused
-        self._words = logging.Logger("aiohttp.server", logging.WARNING)  # of no hierarchy: nobody else prints it
+        # In no hierarchy, so that no other handler prints it.
+        self._words = logging.Logger("aiohttp.server", logging.WARNING)  # noqa: LOG001 - see above
         self._words.addHandler(LibraryLines(log))
 
     def __call__(self) -> web.RequestHandler:
@@ -46,7 +47,7 @@ class Listener(web.Server):
             self,
             loop=asyncio.get_running_loop(),
             logger=self._words,
-            access_log=None,  # type: ignore[arg-type] - None is "no access log" to aiohttp
+            access_log=None,
             keepalive_timeout=self.header_seconds,
             max_field_size=_MAX_FIELD,
             auto_decompress=False,  # a compressed body is refused by its header (attacks H08–H10)
@@ -58,8 +59,8 @@ class _Connection(web.RequestHandler):
 
     __slots__ = ("_listener",)
 
-    def __init__(self, listener: Listener, **options: object) -> None:
-        super().__init__(listener, **options)  # type: ignore[arg-type] - passed through
+    def __init__(self, listener: Listener, **options: Any) -> None:
+        super().__init__(listener, **options)
         self._listener = listener
 
     def handle_error(

@@ -47,6 +47,7 @@ class OperationalLog:
             bytes=event.size,
             withheld=event.withheld,
             ms={stage: round(seconds * 1000, 3) for stage, seconds in event.seconds.items()},
+            **({"signer": event.signer} if event.signer else {}),
             **({"trace": event.trace} if event.trace else {}),
         )
 

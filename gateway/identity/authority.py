@@ -46,7 +46,7 @@ def identify(
     if not authority.active:  # attack I08
         raise Refusal(Code.SUSPENDED)
     if authority.id != peer.id:  # attacks I01, I02: another unit of one legal person is another authority
-        raise Refusal(Code.IDENTITIES_DIFFER)
+        raise Refusal(Code.IDENTITIES_DIFFER, signer=authority.id)
     return Caller(authority, verified)
 
 

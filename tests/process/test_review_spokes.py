@@ -21,7 +21,7 @@ from tests.path.hub import signed_question
 from tests.process import running
 from tests.process.running import TRUST, running_hub
 
-LIMIT = 100_000  # bytes of one message
+LIMIT = 100_000  # bytes of one answer
 Answering = Callable[["Wire", bytes], AsyncIterator[bytes]]
 
 
@@ -138,7 +138,7 @@ async def two_at_once(wire, body):
 @asynccontextmanager
 async def hub_before(monkeypatch, tmp_path, wire: Wire):
     monkeypatch.setattr(running, "provider", wire.provider)
-    async with running_hub(tmp_path, message_bytes=LIMIT, provider_seconds=1.5) as hub:
+    async with running_hub(tmp_path, answer_bytes=LIMIT, provider_seconds=1.5) as hub:
         yield hub
 
 

@@ -134,11 +134,11 @@ TAMPERING = {
         {(Flaw.CLAIM, 2)},
     ),
     "ticket given to a refusal": (
-        ("UPDATE entries SET authority = 'BRUSSELS', ticket = 'x' WHERE idx = 528",),
+        ("UPDATE entries SET authority = 'BRUSSELS', ticket = x'00' WHERE idx = 528",),
         {(Flaw.CLAIM, 528)},
     ),
     "ticket used twice": (
-        ("DROP INDEX claims", "UPDATE entries SET ticket = 't0' WHERE idx = 2"),
+        ("DROP INDEX claims", "UPDATE entries SET ticket = (SELECT ticket FROM entries WHERE idx = 0) WHERE idx = 2"),
         {(Flaw.CLAIM, 2)},
     ),
     "digest changed": (
