@@ -79,9 +79,8 @@ class Metrics:
         self._exchanges.labels(operation, event.peer.id, event.outcome).inc()
         if event.code is not None:
             self._refusals.labels(event.code.row.label).inc()
-        provider = event.seconds.get("ask", 0.0)
-        self._provider.labels(operation).observe(provider)
-        self._own.labels(operation).observe(sum(event.seconds.values()) - provider)
+        self._provider.labels(operation).observe(event.provider_seconds)
+        self._own.labels(operation).observe(sum(event.seconds.values()) - event.provider_seconds)
         for stage, seconds in event.seconds.items():
             self._stage(stage).inc(seconds)
         if event.log_index is not None:

@@ -82,13 +82,36 @@ def xml(sample: Sample) -> Callable[[], None]:
     return once
 
 
-def fsync(directory: Path) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Two appends, each made durable, as the two commits of an exchange; and what closes the file."""
+def legs(sample: Sample, key: SigningKey) -> tuple[Callable[[], None], Callable[[], None]]:
+    """The work between receiving the request and sending the question, and between answer and reply."""
+    return (
+        _leg(sample.request, sample.question, _signer(key)),
+        _leg(sample.answer, sample.reply, _signer(key)),
+    )
+
+
+def _leg(incoming: bytes, outgoing: bytes, sign: Callable[[bytes], bytes]) -> Callable[[], None]:
+    """Parse, canonicalise and digest the parts, verify; digest the parts of the next message, sign."""
+    received, sent, digest = _signed(incoming), _signed(outgoing), hashlib.sha256
+
+    def once() -> None:
+        for element in _signed_elements(parse_verified(incoming)):
+            digest(canonical(element)).digest()
+        received.verify()
+        for part in sent.parts:
+            digest(part).digest()
+        sign(sent.info)
+
+    return once
+
+
+def fsync(directory: Path, writes: int = 2) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Appends, each made durable, as the two commits of an exchange; and what closes the file."""
     path = directory / "floor.log"
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def once() -> None:
-        for _ in range(2):
+        for _ in range(writes):
             os.write(file, _ENTRY)
             os.fdatasync(file)
 

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import perf_counter
 from typing import Final
 
 from gateway.agreement.admit import Terms, admit
@@ -120,7 +121,7 @@ class Broker:
         with event.stage("record"):  # §8 commit 1, with the replay claim: the question may be forwarded
             await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))
         with event.stage("ask"):  # §9 the same checks in the other direction
-            answers, unanswered = await self._ask(permitted, exchange, facts)
+            answers, unanswered = await self._ask(permitted, event, facts)
         with event.stage("release"):  # §10 → Released
             released = apply_view(permitted, answers, unanswered)
         with event.stage("record"):  # §8 commit 2: the reply may be returned (it says may, not did)
@@ -180,12 +181,12 @@ class Broker:
         return context in self._rules.agreement.contexts
 
     async def _ask(
-        self, permitted: Permitted, exchange: ExchangeId, facts: Facts
+        self, permitted: Permitted, event: Event, facts: Facts
     ) -> tuple[Sequence[Answer], Sequence[AuthorityId]]:
         """All providers at once. One provider's trouble refuses; of several, it makes the reply incomplete."""
         if not permitted.providers:
             return [own(facts.register.hub, own_payload(permitted, facts))], []
-        asked = (self._ask_one(provider, permitted, exchange, facts.now) for provider in permitted.providers)
+        asked = (self._ask_one(provider, permitted, event, facts.now) for provider in permitted.providers)
         results = await asyncio.gather(*asked, return_exceptions=True)
         given = [result for result in results if isinstance(result, Answer)]
         # NO_RESULT says that a provider could not look: beside others that could, it is a source that is missing.
@@ -201,19 +202,21 @@ class Broker:
         return answers, [provider.id for provider in permitted.providers if provider.id not in found]
 
     async def _ask_one(
-        self, provider: Authority, permitted: Permitted, exchange: ExchangeId, received: datetime
+        self, provider: Authority, permitted: Permitted, event: Event, received: datetime
     ) -> Answer:
         rules, request = self._rules, permitted.request
         ticket = Ticket(str(uuid.UUID(bytes=self._random(16), version=4)))  # a new one for each question
         question = Question(
             operation=request.operation,
             customer=Customer(ticket, self._clock(), rules.register.hub.enterprise),
-            on_behalf=_on_behalf(permitted, exchange, received),
+            on_behalf=_on_behalf(permitted, event.exchange, received),
             legal_context=request.legal_context,
             criteria=request.criteria,
         )
         message = self._signer.question(write_question(question), provider, ticket, self._clock())
+        asked = perf_counter()
         raw = await self._spokes.ask(provider, message, f"{SERVICE}/{request.operation}")
+        event.waited(asked)
         now = self._clock()
         try:
             verified = verify(read(raw, rules.limits), rules.terms.window, now)

@@ -48,11 +48,16 @@ class Event:
     withheld: int = 0  # fields of the payload that the view withholds
     log_index: int | None = None  # of the last entry that this exchange left
     seconds: dict[Stage, float] = field(default_factory=dict)
+    provider_seconds: float = 0.0  # of those in "ask": waiting for the slowest provider
     trace: str = ""  # for a bug: exception type and code positions, never its message
 
     def stage(self, name: Stage) -> Timed:
         """Time a stage; a stage entered twice adds up."""
         return Timed(self.seconds, name)
+
+    def waited(self, since: float) -> None:
+        """A provider's bytes are here; `since` is what `perf_counter` said when it was asked."""
+        self.provider_seconds = max(self.provider_seconds, perf_counter() - since)
 
     def finished(self, released: Released, receipt: Receipt) -> None:
         """Both commits are made; only signing is left."""

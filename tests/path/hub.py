@@ -20,8 +20,8 @@ from lxml import etree
 
 from gateway.adapters.store import LogReader, Store
 from gateway.agreement import messages
-from gateway.agreement.identifiers import dossier_number
 from gateway.agreement.admit import Terms
+from gateway.agreement.identifiers import dossier_number
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.agreement.register import Register, load_register
 from gateway.app import contract_files

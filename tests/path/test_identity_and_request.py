@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import json
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from gateway.agreement import messages
+from gateway.edge.operational_log import OperationalLog
 from gateway.model import SERVICE, Criteria, Enterprise, OperationName, Role, SoapVersion
 from gateway.wss import times
 from tests.path.hub import DOSSIER, NOW, Hub, authority, question, sign_as, signed_question
@@ -30,7 +33,17 @@ def body_of(**change: object) -> str:
 
 async def test_tls_of_one_authority_and_signature_of_another_is_refused(hub: Hub):
     data = signed_question("BRUSSELS", "consultDossier", CONTEXT, None, NOW)
-    await refused(hub, "WIB05003", "FLANDERS", data, recorded=False)
+    answered = await refused(hub, "WIB05003", "FLANDERS", data, recorded=False)
+    lines = io.StringIO()
+    OperationalLog(lines).emit(answered.event)
+    assert (json.loads(lines.getvalue())["peer"], json.loads(lines.getvalue())["signer"]) == ("FLANDERS", "BRUSSELS")
+    assert "BRUSSELS" not in "".join(answered.body.itertext())  # whom the signature names is not for the peer
+
+
+async def test_a_signer_who_is_the_peer_is_not_named_twice(hub: Hub):
+    lines = io.StringIO()
+    OperationalLog(lines).emit((await hub.consult("BRUSSELS", "consultDossier", CONTEXT)).event)
+    assert "signer" not in json.loads(lines.getvalue())
 
 
 async def test_the_other_unit_of_one_legal_person_is_another_authority(hub: Hub):

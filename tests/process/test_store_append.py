@@ -176,6 +176,31 @@ async def test_same_ticket_of_another_authority_is_another_claim(path):
         assert await append_all(store, [mine, other]) == [Receipt(ORIGIN, 0), Receipt(ORIGIN, 1)]
 
 
+async def test_a_ticket_stands_in_no_store_and_tells_no_other_store_anything(path, tmp_path):
+    other = tmp_path / "other.sqlite"
+    for file in (path, other):
+        async with open_store(file) as store:
+            await append_all(store, [request_entry("INSZ-90612400144")])
+            assert await append_all(store, [request_entry("INSZ-90612400144")]) == [Code.TICKET]
+            stored = b"".join(one.read_bytes() for one in file.parent.iterdir() if one.is_file())
+            assert b"90612400144" not in stored
+    claims = [query(file, "SELECT ticket FROM entries") for file in (path, other)]
+    assert claims[0] != claims[1]
+    assert all(len(claim) == 32 for ((claim,),) in claims)
+
+
+async def test_a_store_without_the_key_of_its_claims_is_not_opened(path):
+    await fill(path, [request_entry("same")])
+    (key,) = query(path, "SELECT key FROM claim_key")
+    alter(path, "DELETE FROM claim_key")
+    with pytest.raises(ProofError) as caught:
+        open_store(path)
+    assert caught.value.flaw is Flaw.UNREADABLE
+    alter(path, "INSERT INTO claim_key VALUES (1, ?)", bindings=key)
+    async with open_store(path) as store:
+        assert await append_all(store, [request_entry("same")]) == [Code.TICKET]
+
+
 async def test_exchange_recorded_twice_is_our_own_mistake_and_harms_nobody_else(path):
     exchange = exchange_id()
     async with open_store(path) as store:

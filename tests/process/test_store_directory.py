@@ -15,6 +15,7 @@ from gateway.agreement.identifiers import dossier_number
 from gateway.cli.dossier import app
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.model import AuthorityId, DossierScope, Inscription, Role
+from gateway.policy.person import person_digest
 from gateway.refusal import Code, Refusal
 from tests.exchanges import request_entry
 from tests.process.store_world import findings, open_store
@@ -161,6 +162,91 @@ async def test_list_shows_dossiers_of_one_authority_or_all(path):
     assert "BRUSSELS as REG" in run("show", NUMBER, "--store", path).stdout
 
 
+SSIN, OTHER_SSIN = "90612400144", "85073003328"
+WHOLE = ("--permit-type", "SINGLE_PERMIT", "--procedure", "FIRST", "--status", "SUBMITTED")
+
+
+@pytest.fixture
+def key(tmp_path):
+    file = tmp_path / "directory.key"
+    file.write_text(bytes(range(32)).hex() + "\n")
+    file.chmod(0o600)
+    return file
+
+
+def person(path, number=NUMBER):
+    with closing(Directory.open(path, writes=False)) as directory:
+        return directory.get(number).person
+
+
+async def test_put_keeps_a_digest_of_the_person_and_no_number(path, key):
+    await open_store(path).close()
+    result = run("put", NUMBER, *WHOLE, "--ssin", SSIN, "--directory-key", key, "--store", path, "--json")
+    assert json.loads(result.stdout)[0]["person"] is True
+    assert person(path) == person_digest(bytes(range(32)), SSIN)
+    shown = run("show", NUMBER, "--store", path, "--json").stdout + run("list", "--store", path, "--json").stdout
+    assert SSIN not in result.stdout + shown
+    assert person(path).hex() not in result.stdout + shown
+    assert SSIN.encode() not in b"".join(one.read_bytes() for one in path.parent.glob("store*"))
+
+
+async def test_number_is_read_from_standard_input(path, key):
+    await open_store(path).close()
+    arguments = ["put", NUMBER, *WHOLE, "--ssin", "-", "--directory-key", key, "--store", path]
+    result = CliRunner().invoke(app, [str(one) for one in arguments], input=f"{SSIN}\n")
+    assert result.exit_code == 0
+    assert person(path) == person_digest(bytes(range(32)), SSIN)
+
+
+async def test_person_stays_until_another_is_given_or_it_is_freed(path, key, tmp_path):
+    await open_store(path).close()
+    run("put", NUMBER, *WHOLE, "--ssin", SSIN, "--directory-key", key, "--store", path)
+    bound = person(path)
+    assert run("put", NUMBER, *WHOLE, "--store", path).exit_code == 0
+    assert person(path) == bound
+    shown = json.loads(run("show", NUMBER, "--store", path, "--json").stdout)
+    file = tmp_path / "dossier.json"
+    for change, expected in (
+        ({}, bound),
+        ({"ssin": OTHER_SSIN}, person_digest(bytes(range(32)), OTHER_SSIN)),
+        ({"person": False}, None),
+    ):
+        file.write_text(json.dumps(shown | change))
+        assert run("put", "--file", file, "--directory-key", key, "--store", path).exit_code == 0
+        assert person(path) == expected
+    assert "not bound" in run("show", NUMBER, "--store", path).stdout
+    file.write_text(json.dumps([shown | {"dossier": OTHER, "person": False}, shown]))
+    assert run("put", "--file", file, "--store", path).stderr[:6] == "DOS009"
+    assert json.loads(run("list", "--store", path, "--json").stdout)[0]["dossier"] == NUMBER  # and nothing else
+
+
+async def test_scope_is_given_back_with_its_person(path):
+    async with open_store(path) as store:
+        await store.put_scope(replace(SCOPE, person=bytes(32)))
+        assert await store.scope(NUMBER) == replace(SCOPE, person=bytes(32))
+        with pytest.raises(Refusal):
+            await store.put_scope(replace(SCOPE, person=bytes(31)))
+        assert await store.scope(NUMBER) == replace(SCOPE, person=bytes(32))
+
+
+def test_key_that_others_may_read_or_that_is_none_is_refused(path, key, tmp_path):
+    bind = ("put", NUMBER, *WHOLE, "--store", path, "--ssin", SSIN)
+    assert run(*bind).stderr[:6] == "DOS007"
+    key.chmod(0o644)
+    assert run(*bind, "--directory-key", key).stderr[:6] == "CFG009"
+    key.chmod(0o600)
+    key.write_text("short")
+    assert run(*bind, "--directory-key", key).stderr[:6] == "CFG011"
+    assert run(*bind, "--directory-key", tmp_path / "none").stderr[:6] == "CFG003"
+
+
+async def test_number_that_is_no_insz_is_refused_and_not_repeated(path, key):
+    await open_store(path).close()
+    result = run("put", NUMBER, *WHOLE, "--ssin", "90612400145", "--directory-key", key, "--store", path)
+    assert result.stderr[:6] == "DOS008"
+    assert "90612400145" not in result.output
+
+
 FULL = ("--permit-type", "X", "--procedure", "Y", "--status", "Z")
 
 
@@ -171,6 +257,7 @@ FULL = ("--permit-type", "X", "--procedure", "Y", "--status", "Z")
         (("put", NUMBER), "DOS002"),
         (("put", *FULL), "DOS002"),
         (("put", "--file", "none.json"), "DOS003"),
+        (("put", "--file", "none.json", "--ssin", "90612400144"), "DOS002"),
         (("put", "--file", __file__), "DOS004"),
         (("put", NUMBER, *FULL, "--inscribe", "BRUSSELS"), "DOS005"),
         (("put", NUMBER, *FULL, "--inscribe", "BRUSSELS:KING"), "DOS005"),

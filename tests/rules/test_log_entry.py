@@ -344,6 +344,14 @@ def test_salts_are_the_stream_of_shake256(seed, count):
     assert b"".join(salts(seed, count)) == hashlib.shake_256(seed).digest(18 * count)
 
 
+@settings(deadline=None)
+@given(st.text(st.characters(codec="utf-8")), st.none() | st.lists(st.text(st.characters(codec="utf-8"))))
+def test_a_disclosure_is_canonical_json(name, value):
+    salt = bytes(range(18))
+    plain = rfc8785.dumps([base64url(salt).decode(), name, value])
+    assert disclosure(salt, name, value) == base64url(plain)
+
+
 def plain_records(verdicts, values, seed) -> list[FieldRecord]:
     """Field records by their definition."""
     records = []
