@@ -31,6 +31,7 @@ demo: install
 
 lint: install-test
 	$(BIN)/ruff check gateway tests
+	$(BIN)/ruff format --check --quiet gateway tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 

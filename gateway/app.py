@@ -84,7 +84,9 @@ def load(settings: Settings) -> Loaded:
     _require_hub(own, certificates, register)
     log_key = load_pem_private_key(_private(settings.keys.log_key), None)
     if not isinstance(log_key, ed25519.Ed25519PrivateKey):
-        raise ConfigError("CFG004", f"{settings.keys.log_key}: not an Ed25519 key.", "Make one with gateway pki init.")
+        raise ConfigError(
+            "CFG004", f"{settings.keys.log_key}: not an Ed25519 key.", "Make one with gateway pki init."
+        )
     rules = Rules(
         agreement=agreement,
         register=register,
@@ -102,7 +104,9 @@ def directory_key(path: Path) -> bytes:
     try:
         return parse_key(_private(path))
     except ValueError as error:
-        raise ConfigError("CFG011", f"{path}: {error}.", "Make one with gateway pki init, or: openssl rand -hex 32") from error
+        raise ConfigError(
+            "CFG011", f"{path}: {error}.", "Make one with gateway pki init, or: openssl rand -hex 32"
+        ) from error
 
 
 def contract_files(directory: Path) -> Mapping[str, bytes]:
@@ -139,7 +143,9 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
         )
         edge = SoapEdge(
             broker=broker,
-            recognise=lambda der, now: recognise(der, Usage.TLS_CLIENT, rules.certificates, rules.register, now),
+            recognise=lambda der, now: recognise(
+                der, Usage.TLS_CLIENT, rules.certificates, rules.register, now
+            ),
             served=served_for(rules.agreement, settings.listen.public_url),
             metrics=metrics,
             log=log,
@@ -242,9 +248,17 @@ def _require_hub(own: Mapping[str, bytes], certificates: Certificates, register:
             try:
                 enterprise = certificates.validate(der, usage, clock()).enterprise
             except Refusal as refusal:
-                raise ConfigError("CFG005", f"keys: the {name} certificate of the hub is not accepted: {refusal}.", "Renew it with gateway pki.") from refusal
+                raise ConfigError(
+                    "CFG005",
+                    f"keys: the {name} certificate of the hub is not accepted: {refusal}.",
+                    "Renew it with gateway pki.",
+                ) from refusal
             if enterprise != register.hub.enterprise:
-                raise ConfigError("CFG006", f"keys: the {name} certificate names {enterprise}, the register's hub is {register.hub.enterprise}.", "Use the hub's certificate.")
+                raise ConfigError(
+                    "CFG006",
+                    f"keys: the {name} certificate names {enterprise}, the register's hub is {register.hub.enterprise}.",
+                    "Use the hub's certificate.",
+                )
 
 
 def _trust_paths(settings: Settings) -> tuple[list[Path], list[Path], list[Path]]:
@@ -261,7 +275,9 @@ def _signing_key(certificate: Path, key: Path) -> SigningKey:
         raise ConfigError("CFG004", f"{key}: neither RSA nor ECDSA.", "Make one with gateway pki.")
     der = _certificate(certificate)
     if x509.load_der_x509_certificate(der).public_key() != private.public_key():
-        raise ConfigError("CFG007", f"{certificate}: does not belong to {key}.", "Name the two files of one pair.")
+        raise ConfigError(
+            "CFG007", f"{certificate}: does not belong to {key}.", "Name the two files of one pair."
+        )
     return SigningKey(private, der)
 
 
@@ -283,4 +299,6 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ConfigError("CFG003", f"{path}: {error.strerror}.", "Correct the path in the settings.") from error
+        raise ConfigError(
+            "CFG003", f"{path}: {error.strerror}.", "Correct the path in the settings."
+        ) from error

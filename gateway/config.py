@@ -56,7 +56,9 @@ class Keys(_Section, frozen=True, kw_only=True):
     sign_ec_certificate: Path
     sign_ec_key: Path
     log_key: Path  # Ed25519: signs checkpoints of the exchange log
-    directory_key: Path  # 32 bytes, or in hexadecimal: under it the directory keeps a digest of each worker's INSZ
+    directory_key: (
+        Path  # 32 bytes, or in hexadecimal: under it the directory keeps a digest of each worker's INSZ
+    )
 
 
 class TrustFiles(_Section, frozen=True, kw_only=True):
@@ -79,7 +81,9 @@ class LimitSettings(_Section, frozen=True, kw_only=True):
 
     request_bytes: Count = 256 * 1024  # a request carries no documents
     answer_bytes: Count = 16 * 1024 * 1024  # a provider's answer may be a document
-    header_seconds: Seconds = 10.0  # to the end of the TLS handshake, then to the end of each request's headers
+    header_seconds: Seconds = (
+        10.0  # to the end of the TLS handshake, then to the end of each request's headers
+    )
     body_seconds: Seconds = 20.0  # from headers to the last byte of a request
     provider_seconds: Seconds = 15.0  # from connecting to the last byte of an answer
     provider_connections: Count = 64  # at once, per provider
@@ -104,9 +108,13 @@ def load(path: Path) -> Settings:
     try:
         settings = msgspec.toml.decode(path.read_bytes(), type=Settings, dec_hook=_decode)
     except OSError as error:
-        raise ConfigError("CFG001", f"{path}: {error.strerror}.", "Name an existing settings file.") from error
+        raise ConfigError(
+            "CFG001", f"{path}: {error.strerror}.", "Name an existing settings file."
+        ) from error
     except msgspec.DecodeError as error:  # ValidationError, with its path, is one of these
-        raise ConfigError("CFG002", f"{path}: {error}.", "See deploy/gateway.toml for every setting.") from error
+        raise ConfigError(
+            "CFG002", f"{path}: {error}.", "See deploy/gateway.toml for every setting."
+        ) from error
     return _absolute(settings, path.resolve().parent)
 
 

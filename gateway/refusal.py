@@ -83,6 +83,7 @@ _SERVER = "soap:Server"
 class Code(Enum):
     """Every way an exchange can be refused, in the order of the path."""
 
+    # fmt: off
     # PROTOCOL §2: the wire. Bare HTTP, because nothing was parsed.
     METHOD = _row("WIB01001", "method-not-allowed", _T, "Only POST is served here.", "Send the message with POST.", http=405)
     MEDIA_TYPE = _row("WIB01002", "media-type", _T, "The media type or charset is not one of the profile.", "Send text/xml (SOAP 1.1) or application/soap+xml (SOAP 1.2) in UTF-8.", http=415)
@@ -162,6 +163,7 @@ class Code(Enum):
     # PROTOCOL §8 and §11: the gateway itself.
     LOG_UNAVAILABLE = _row("WIB10001", "log-unavailable", _G, "The exchange could not be recorded, so it did not take place.", "Ask again later with a new ticket.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
     INTERNAL = _row("WIB10002", "internal", _G, "The gateway failed; the incident is recorded.", "Give the incident number to the platform operator.", fault=_SERVER, origin=_GATEWAY)
+    # fmt: on
 
     @property
     def row(self) -> Explanation:

@@ -97,7 +97,9 @@ def body(name: str) -> str:
     if len(filtered) > 3:
         filtered[1].addnext(etree.Comment(f" {len(filtered) - 3} more "))
     etree.indent(element)
-    return fenced("xml", re.sub(r' xmlns:\w+="[^"]*"', "", etree.tostring(element, encoding="unicode")).rstrip())
+    return fenced(
+        "xml", re.sub(r' xmlns:\w+="[^"]*"', "", etree.tostring(element, encoding="unicode")).rstrip()
+    )
 
 
 def text(name: str) -> str:
@@ -137,7 +139,11 @@ def regenerate() -> None:
 
 def section(number: str) -> str:
     """The text under a heading, to the next heading of the same or a higher level."""
-    found = re.search(rf"^(#+) {re.escape(number)}.*?$(.*?)(?=^#{{1,3}} |\Z)", PROTOCOL.read_text(), re.MULTILINE | re.DOTALL)
+    found = re.search(
+        rf"^(#+) {re.escape(number)}.*?$(.*?)(?=^#{{1,3}} |\Z)",
+        PROTOCOL.read_text(),
+        re.MULTILINE | re.DOTALL,
+    )
     assert found, number
     return found[2]
 
@@ -148,7 +154,9 @@ def rows(text: str) -> list[list[str]]:
 
 
 def annex(letter: str) -> str:
-    found = re.search(rf"^## Annex {letter}:.*?$(.*?)(?=^## |\Z)", PROTOCOL.read_text(), re.MULTILINE | re.DOTALL)
+    found = re.search(
+        rf"^## Annex {letter}:.*?$(.*?)(?=^## |\Z)", PROTOCOL.read_text(), re.MULTILINE | re.DOTALL
+    )
     assert found, letter
     return found[1]
 

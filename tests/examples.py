@@ -99,7 +99,12 @@ _FILE: Mapping[str, Mapping[str, str]] = {
         "nationality": "MA",
     },
     "workerCivil": {"birthPlace": "Rabat", "birthCountry": "MA", "civilStatus": "SINGLE"},
-    "travelDocument": {"type": "PASSPORT", "number": "EX1234567", "country": "MA", "expiryDate": "2031-05-01"},
+    "travelDocument": {
+        "type": "PASSPORT",
+        "number": "EX1234567",
+        "country": "MA",
+        "expiryDate": "2031-05-01",
+    },
     "employer": {"cbeNumber": "0999088808", "name": "Fictive SA", "legalForm": "SA"},
     "salary": {"amount": "4120.50", "period": "MONTH", "currency": "EUR"},
 }
@@ -166,15 +171,21 @@ def signing_key(name: str, *, elliptic: bool = False) -> SigningKey:
     key = _elliptic() if elliptic else rsa_key(name if name in {"HUB", "BRUSSELS"} else "providers")
     serial = int.from_bytes(_bytes(f"serial of {name}", 19))
     with patch("cryptography.x509.random_serial_number", lambda: serial):
-        certificate = issue_leaf(key.public_key(), authority(name), Purpose.SIGN, _issuers()[1], NOW - timedelta(days=30))
+        certificate = issue_leaf(
+            key.public_key(), authority(name), Purpose.SIGN, _issuers()[1], NOW - timedelta(days=30)
+        )
     return SigningKey(key, certificate.public_bytes(Encoding.DER))
 
 
 @cache
 def certificates() -> Certificates:
     root, issuing = _issuers()
-    lists = [issue_crl(issuer, NOW - timedelta(days=1)).public_bytes(Encoding.PEM) for issuer in (root, issuing)]
-    return Certificates(Trust.load(*([one.certificate.public_bytes(Encoding.PEM)] for one in (root, issuing)), lists))
+    lists = [
+        issue_crl(issuer, NOW - timedelta(days=1)).public_bytes(Encoding.PEM) for issuer in (root, issuing)
+    ]
+    return Certificates(
+        Trust.load(*([one.certificate.public_bytes(Encoding.PEM)] for one in (root, issuing)), lists)
+    )
 
 
 def log_signer() -> LogSigner:
@@ -214,7 +225,9 @@ class World:
         assert action.startswith(SERVICE)
         if provider.id == SILENT:
             raise Refusal(Code.PROVIDER_TIMEOUT)
-        question = messages.read_question(parse_verified(verify(read(message, Limits()), Window(), NOW).body)[0])
+        question = messages.read_question(
+            parse_verified(verify(read(message, Limits()), Window(), NOW).body)[0]
+        )
         payload = _dossier() if question.operation == "consultDossier" else _earlier(provider)
         outcome = Outcome.DATA_FOUND
         asked = messages.Question(
@@ -227,7 +240,14 @@ class World:
         return answer
 
     async def exchange(self, name: str, request: bytes, version: SoapVersion = SoapVersion.V11) -> bytes:
-        rules = Rules(agreement(), register(), certificates(), Limits(), Terms("https://gateway.example.be/soap/v1", Window(), test_numbers=True), _bytes("directory", 32))
+        rules = Rules(
+            agreement(),
+            register(),
+            certificates(),
+            Limits(),
+            Terms("https://gateway.example.be/soap/v1", Window(), test_numbers=True),
+            _bytes("directory", 32),
+        )
         keys = {"rsa-sha256": signing_key("HUB"), "ecdsa-sha256": signing_key("HUB", elliptic=True)}
         broker = Broker(
             rules=rules,
@@ -247,7 +267,11 @@ def _uuid(name: str) -> str:
 
 
 def _signed(
-    name: str, body: str, unique: str, version: SoapVersion = SoapVersion.V11, addressing: tuple[Header, ...] = ()
+    name: str,
+    body: str,
+    unique: str,
+    version: SoapVersion = SoapVersion.V11,
+    addressing: tuple[Header, ...] = (),
 ) -> bytes:
     return sign(
         body,
@@ -292,7 +316,10 @@ def _earlier(provider: Authority) -> str:
 async def _play(world: World) -> None:
     request = _request("BXL-2026-000417", "consultDossier", "WIB:WORK_DECISION", Criteria(NUMBER))
     foreign = _request("BXL-2026-000418", "consultDossier", "WIB:WORK_DECISION", Criteria(FOREIGN))
-    headers = (Header("Action", f"{SERVICE}/sendTestMessage"), Header("MessageID", f"urn:uuid:{_uuid('message')}"))
+    headers = (
+        Header("Action", f"{SERVICE}/sendTestMessage"),
+        Header("MessageID", f"urn:uuid:{_uuid('message')}"),
+    )
     weak = _request(
         "BXL-2026-000419",
         "sendTestMessage",

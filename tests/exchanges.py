@@ -79,7 +79,9 @@ def exchange_id() -> ExchangeId:
 
 
 def permitted(ticket: str = "t1", **change: object) -> Permitted:
-    verified = Verified(SoapVersion.V11, b"<soap:Body/>", None, b"DER", b"signature of Brussels", NOW, None, False)
+    verified = Verified(
+        SoapVersion.V11, b"<soap:Body/>", None, b"DER", b"signature of Brussels", NOW, None, False
+    )
     request = Request(
         Caller(BRUSSELS, verified),
         OperationName("consultDossier"),

@@ -35,7 +35,11 @@ from tests.examples import ROOT
 
 _IGNORED = {".venv", "var", ".git", "node_modules"}
 DOCUMENTS = sorted(path for path in ROOT.rglob("*.md") if not _IGNORED & set(path.parts))
-SOURCES = [path for folder in ("gateway", "tests", "contracts", "deploy") for path in sorted((ROOT / folder).rglob("*"))]
+SOURCES = [
+    path
+    for folder in ("gateway", "tests", "contracts", "deploy")
+    for path in sorted((ROOT / folder).rglob("*"))
+]
 PARTS = {part["what"]: part["text"] for part in GENERATED.finditer(PROTOCOL.read_text())}
 
 
@@ -78,7 +82,9 @@ def test_every_code_that_a_document_names_exists():
 
 def test_the_statuses_of_a_reply_are_those_of_the_protocol():
     table_ = {names(row[0])[0]: row for row in rows(section("10.2")) if names(row[0])}
-    given = [answered(outcome, ()) for outcome in Outcome] + [answered(Outcome.NO_RESULT, (AuthorityId("X"),))]
+    given = [answered(outcome, ()) for outcome in Outcome] + [
+        answered(Outcome.NO_RESULT, (AuthorityId("X"),))
+    ]
     assert {status.code for status in given} == set(table_)
     for status in given[:-1]:
         assert status.value in names(table_[status.code][1])
@@ -108,7 +114,9 @@ def test_every_setting_stands_in_the_annex_with_its_default():
 def test_the_settings_file_of_the_repository_shows_every_setting_and_loads():
     raw = tomllib.loads((ROOT / "deploy/gateway.toml").read_text())
     tables = {key: part if isinstance(part, dict) else {} for key, part in raw.items()}
-    shown = {f"{key}.{name}" for key, part in tables.items() for name in part} | {key for key in raw if not tables[key]}
+    shown = {f"{key}.{name}" for key, part in tables.items() for name in part} | {
+        key for key in raw if not tables[key]
+    }
     assert shown == {name for name, _ in settings()}
     loaded = load(ROOT / "deploy/gateway.toml")
     for name, default in settings():
@@ -189,7 +197,11 @@ def test_every_command_that_a_document_shows_exists():
     known = {tuple(name.split()) for name in commands()}
     groups = {name[:2] for name in known if len(name) == 3}
     for path in DOCUMENTS:
-        shown = re.findall(r"`gateway ([a-z]+(?: [a-z]+)?)|^(?:\S*bin/)?gateway ([a-z]+(?: [a-z]+)?)", path.read_text(), re.MULTILINE)
+        shown = re.findall(
+            r"`gateway ([a-z]+(?: [a-z]+)?)|^(?:\S*bin/)?gateway ([a-z]+(?: [a-z]+)?)",
+            path.read_text(),
+            re.MULTILINE,
+        )
         for inline, in_block in shown:
             words = ("gateway", *(inline or in_block).split())
             assert words[:2] in groups | {name[:2] for name in known}, (path, words)
@@ -333,3 +345,19 @@ def test_the_unit_starts_the_hub_by_its_command():
     unit = (ROOT / "deploy/gateway.service").read_text()
     assert re.search(r"^ExecStart=\S+/gateway serve --config \S+$", unit, re.MULTILINE)
     assert re.search(r"^ExecStartPre=\S+/gateway check --config \S+$", unit, re.MULTILINE)
+
+
+CITED = re.compile(r"attacks?\s+([A-Z]\d\d(?:(?:, | and |–)[A-Z]\d\d)*)")
+
+
+def test_every_attack_that_is_cited_is_listed():
+    listed = set(re.findall(r"^\| ([A-Z]\d\d) \|", (ROOT / "tests/ATTACKS.md").read_text(), re.MULTILINE))
+    sources = [*ROOT.glob("gateway/**/*.py"), *ROOT.glob("tests/**/*.py")]
+    cited = {
+        one
+        for path in sources
+        for found in CITED.findall(path.read_text())
+        for one in re.findall(r"[A-Z]\d\d", found)
+    }
+    assert cited
+    assert cited <= listed, sorted(cited - listed)

@@ -74,7 +74,10 @@ def test_the_example_proof_leads_from_the_entry_to_the_signed_checkpoint():
 def test_the_example_records_add_up_to_the_root_in_the_leaf_and_one_can_be_opened():
     leaf_ = Leaf.parse((DIRECTORY / "leaf-response.json").read_bytes())
     raw = json.loads((DIRECTORY / "field-records.json").read_text())
-    records = [FieldRecord(path, last if kind == "r" else None, last if kind == "w" else None) for kind, path, last in raw]
+    records = [
+        FieldRecord(path, last if kind == "r" else None, last if kind == "w" else None)
+        for kind, path, last in raw
+    ]
     assert base64url(fields_root(records)).decode() == leaf_.fields_root
     assert len(records) == leaf_.nfields
     shown = next(record for record in records if record.path == examples.VALUE)
@@ -101,7 +104,9 @@ def pem_files(tmp_path: Path) -> tuple[str, ...]:
     """The requester's key and certificate, and the hub's certificate."""
     own, hub = examples.signing_key("BRUSSELS"), examples.signing_key("HUB")
     contents = [own.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())]
-    contents += [x509.load_der_x509_certificate(one.certificate).public_bytes(Encoding.PEM) for one in (own, hub)]
+    contents += [
+        x509.load_der_x509_certificate(one.certificate).public_bytes(Encoding.PEM) for one in (own, hub)
+    ]
     files = [tmp_path / name for name in ("key.pem", "own.pem", "hub.pem")]
     for path, content in zip(files, contents, strict=True):
         path.write_bytes(content)
@@ -119,7 +124,11 @@ def signed(pem_files: tuple[str, ...]):
 
 def test_the_zeep_client_of_the_documents_signs_what_the_gateway_accepts(signed):
     client = zeep.Client(str(ROOT / "contracts/wsdl/exchange.wsdl"), wsse=signed)
-    customer = {"ticket": "BXL-1", "timestampSent": NOW, "customerIdentification": {"cbeNumber": "0999022202"}}
+    customer = {
+        "ticket": "BXL-1",
+        "timestampSent": NOW,
+        "customerIdentification": {"cbeNumber": "0999022202"},
+    }
     envelope = client.create_message(
         client.service,
         "sendTestMessage",

@@ -65,12 +65,18 @@ def test_no_module_of_the_path_copies_a_stage_with_changes(module: str):
 
 def test_the_docstring_of_each_stage_type_names_its_module():
     tree = ast.parse((GATEWAY / "model.py").read_text())
-    classes = {node.name: ast.get_docstring(node) or "" for node in tree.body if isinstance(node, ast.ClassDef)}
+    classes = {
+        node.name: ast.get_docstring(node) or "" for node in tree.body if isinstance(node, ast.ClassDef)
+    }
     for stage, path in MADE_IN.items():
         package, _, module = path.removesuffix(".py").partition("/")
-        assert f"Made by `{package}`" in classes[stage] or f"Made by `{package}.{module}`" in classes[stage], stage
+        assert (
+            f"Made by `{package}`" in classes[stage] or f"Made by `{package}.{module}`" in classes[stage]
+        ), stage
 
 
 def test_the_search_sees_through_an_alias():
-    tree = ast.parse("from gateway.model import Caller as C\nfrom gateway import model\nC(1)\nmodel.Verified(2)")
+    tree = ast.parse(
+        "from gateway.model import Caller as C\nfrom gateway import model\nC(1)\nmodel.Verified(2)"
+    )
     assert list(calls(tree)) == ["Caller", "Verified"]

@@ -26,7 +26,10 @@ class Metrics:
         registry = self.registry
         ProcessCollector(registry=registry)
         self._exchanges = Counter(
-            "gateway_exchanges", "Exchanges answered.", ["operation", "authority", "outcome"], registry=registry
+            "gateway_exchanges",
+            "Exchanges answered.",
+            ["operation", "authority", "outcome"],
+            registry=registry,
         )
         self._refusals = Counter(
             "gateway_refusals", "Refusals by label of the code table.", ["code"], registry=registry
@@ -50,7 +53,10 @@ class Metrics:
         )
         self._stage = cache(self._stages.labels)  # a closed list: one look-up saved, nine times an exchange
         self._withheld = Counter(
-            "gateway_fields_withheld", "Fields that a permitted view withheld.", ["operation"], registry=registry
+            "gateway_fields_withheld",
+            "Fields that a permitted view withheld.",
+            ["operation"],
+            registry=registry,
         )
         self._log_size = Gauge("gateway_log_entries", "Entries in the exchange log.", registry=registry)
         self._checkpoint = Gauge(

@@ -51,7 +51,9 @@ class Store:
         self._gathered: list[_Waiting] = []  # since the event loop last turned
         self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
         self._count = 0  # entries that wait: gathered, queued or in the transaction
-        self._gate = threading.Lock()  # guards the four of `_accepting`, `_gathered`, `_count` and the queue's order
+        self._gate = (
+            threading.Lock()
+        )  # guards the four of `_accepting`, `_gathered`, `_count` and the queue's order
         self._accepting = True
         self._broken = False
         self._thread = threading.Thread(target=self._run, name="exchange-log", daemon=True)

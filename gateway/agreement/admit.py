@@ -76,7 +76,9 @@ def _operation(element: Element, agreement: Agreement) -> OperationName:
     return OperationName(name)
 
 
-def _require_same_action(operation: OperationName, soap_action: str | None, addressing: Addressing | None) -> None:
+def _require_same_action(
+    operation: OperationName, soap_action: str | None, addressing: Addressing | None
+) -> None:
     """Dispatch is on the Body; an action that names something else is an attack or an error (H04, W21)."""
     expected = f"{SERVICE}/{operation}"
     stated = {soap_action, addressing.action if addressing else None} - {None}

@@ -179,7 +179,11 @@ def write_fault(refusal: Refusal, exchange: ExchangeId, author: Enterprise, cust
     row = refusal.code.row
     severity = "WARNING" if row.severity is Severity.TRANSIENT else "FATAL"
     about = f"{row.sentence} ({refusal.about})" if refusal.about else row.sentence
-    asked = "" if customer is None else f"<c:informationCustomer>{_customer_inner(customer)}</c:informationCustomer>"
+    asked = (
+        ""
+        if customer is None
+        else f"<c:informationCustomer>{_customer_inner(customer)}</c:informationCustomer>"
+    )
     return (
         f"<c:exchangeFault{_C}>{asked}<c:detail>{_in('severity', severity)}{_in('reasonCode', row.code)}"
         f"{_in('label', row.label)}{_in('diagnostic', about)}{_in('remedy', row.remedy)}"
@@ -211,7 +215,9 @@ def _enterprise(enterprise: Enterprise) -> str:
 
 def _customer(customer: Customer) -> str:
     inner = _c("ticket", customer.ticket) + _c("timestampSent", times.write(customer.sent))
-    identification = f"<c:customerIdentification{_C}>{_enterprise(customer.enterprise)}</c:customerIdentification>"
+    identification = (
+        f"<c:customerIdentification{_C}>{_enterprise(customer.enterprise)}</c:customerIdentification>"
+    )
     return f"<s:informationCustomer>{inner}{identification}</s:informationCustomer>"
 
 
@@ -225,7 +231,9 @@ def _customer_inner(customer: Customer) -> str:
 
 def _on_behalf(block: OnBehalf) -> str:
     requester = f"<c:requester{_C}>{_enterprise(block.requester)}{_in('role', block.role)}</c:requester>"
-    inner = _c("ticketGateway", block.exchange) + _c("timestampReceive", times.write(block.received)) + requester
+    inner = (
+        _c("ticketGateway", block.exchange) + _c("timestampReceive", times.write(block.received)) + requester
+    )
     return f"<s:informationGateway>{inner}</s:informationGateway>"
 
 
@@ -246,7 +254,9 @@ def _status(status: Status) -> str:
 
 def _read_customer(element: Element) -> Customer:
     values = _texts(element)
-    return Customer(Ticket(values["ticket"]), times.read(values["timestampSent"]), _read_enterprise(element[-1]))
+    return Customer(
+        Ticket(values["ticket"]), times.read(values["timestampSent"]), _read_enterprise(element[-1])
+    )
 
 
 def _read_on_behalf(element: Element) -> OnBehalf:

@@ -134,5 +134,3 @@ def _verify_sample(tally: Tally, target: Target) -> None:
         verified(tally.reply, target.hub_certificates)
     except (Refusal, ValueError) as error:
         tally.error(f"the sample reply does not verify ({error})")
-
-

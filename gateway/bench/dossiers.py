@@ -43,7 +43,9 @@ def payload(kilobytes: int) -> str:
         if size + length <= target:
             groups.setdefault(item[0], []).append(item)
             size += length
-    groups["workerCivil"] = [(name, [*content, *groups.get("alias", ())]) for name, content in groups.get("workerCivil", ())]
+    groups["workerCivil"] = [
+        (name, [*content, *groups.get("alias", ())]) for name, content in groups.get("workerCivil", ())
+    ]
     written = "".join(_write(item, "s", declared=False) for name in _ORDER for item in groups.get(name, ()))
     return f"<s:dossier>{written}</s:dossier>"
 
@@ -54,8 +56,10 @@ def _write(item: Item, parent: str, *, declared: bool) -> str:
     prefix, local = ("c", name[2:]) if name.startswith("c:") else ("d", name)
     namespace = COMMON if prefix == "c" else DOSSIER
     declaration = "" if declared or prefix == parent else f' xmlns:{prefix}="{namespace}"'
-    inner = text(content) if isinstance(content, str) else "".join(
-        _write(child, prefix, declared=declared) for child in content
+    inner = (
+        text(content)
+        if isinstance(content, str)
+        else "".join(_write(child, prefix, declared=declared) for child in content)
     )
     return f"<{prefix}:{local}{declaration}>{inner}</{prefix}:{local}>"
 

@@ -93,7 +93,11 @@ def _url(process: subprocess.Popen[bytes], log: Path) -> str:
                 return str(json.loads(line)["url"])
         time.sleep(0.05)
     lines = log.read_text().strip().splitlines() or ["it said nothing"]
-    raise BenchError("BEN001", f"the hub did not start: {lines[-1]}", f"The whole story is in {log}; keep it with --directory.")
+    raise BenchError(
+        "BEN001",
+        f"the hub did not start: {lines[-1]}",
+        f"The whole story is in {log}; keep it with --directory.",
+    )
 
 
 def _inscribe(place: Place, sizes: Sequence[int]) -> None:
@@ -107,4 +111,6 @@ def _inscribe(place: Place, sizes: Sequence[int]) -> None:
     with closing(Directory.open(place.store, writes=True)) as directory:
         for size in sizes:
             number = dossier_number(size)
-            directory.put(DossierScope(number, "SINGLE_PERMIT", "FIRST", "UNDER_REVIEW", since, lines, person))
+            directory.put(
+                DossierScope(number, "SINGLE_PERMIT", "FIRST", "UNDER_REVIEW", since, lines, person)
+            )

@@ -64,7 +64,11 @@ class World:
         self.hub = hub
         self._provider = answering
         target = Target(
-            hub.port, hub.path, place.register.hub.tls_name, frozenset({place.hub_key.certificate}), place.party(REQUESTER)
+            hub.port,
+            hub.path,
+            place.register.hub.tls_name,
+            frozenset({place.hub_key.certificate}),
+            place.party(REQUESTER),
         )
         self._clients = [
             stack.enter_context(Helper(f"client {number}", client.request, target))

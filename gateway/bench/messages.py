@@ -95,7 +95,8 @@ def answer(message: bytes, key: SigningKey) -> bytes:
 _FOUND: Final[Status] = answered(Outcome.DATA_FOUND, ())
 _payload = cache(payload)
 _DECLARED: Final[Mapping[bytes, bytes]] = {
-    prefix: f' xmlns:{prefix.decode()}="{namespace}"'.encode() for prefix, namespace in ((b"c", COMMON), (b"d", DOSSIER))
+    prefix: f' xmlns:{prefix.decode()}="{namespace}"'.encode()
+    for prefix, namespace in ((b"c", COMMON), (b"d", DOSSIER))
 }
 
 

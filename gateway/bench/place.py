@@ -24,7 +24,10 @@ from gateway.identity.issue import issue_pki
 from gateway.model import Authority, AuthorityId
 from gateway.wss.sign import SigningKey
 
-SUITES: Final[Mapping[str, str]] = {"rsa": "rsa-sha256", "ecdsa": "ecdsa-sha256"}  # option → the register's word
+SUITES: Final[Mapping[str, str]] = {
+    "rsa": "rsa-sha256",
+    "ecdsa": "ecdsa-sha256",
+}  # option → the register's word
 REQUESTER: Final = AuthorityId("BRUSSELS")
 PROVIDER: Final = AuthorityId("PLATFORM")
 ORIGIN: Final = "gateway.wib.example/bench"  # of the exchange log
@@ -102,7 +105,9 @@ def prepare(directory: Path, suite: str, contracts: Path) -> Place:
     """Fill `directory` but for the provider's endpoint (`write_endpoint`). Raises BenchError."""
     source = contracts / "register.toml"
     if not source.is_file():
-        raise BenchError("BEN005", f"{source} does not exist.", "Name the directory of the contracts with --contracts.")
+        raise BenchError(
+            "BEN005", f"{source} does not exist.", "Name the directory of the contracts with --contracts."
+        )
     register = _with_suite(source.read_text(), suite)
     place = Place(suite, directory, load_register(register.encode(), str(source)))
     parties = [place.party(name).authority for name in (REQUESTER, _BETWEEN, PROVIDER)]

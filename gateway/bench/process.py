@@ -52,7 +52,9 @@ class Helper:
     ) -> None:
         self.name = name
         self._pipe, theirs = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_quietly, args=(work, theirs, *arguments), name=name, daemon=True)
+        self._process = _SPAWN.Process(
+            target=_quietly, args=(work, theirs, *arguments), name=name, daemon=True
+        )
         with side.started():
             self._process.start()
         theirs.close()

@@ -108,7 +108,9 @@ class Run:
             "floor_before_ms": round(self.floors[0].total_ms, 3),
             "floor_after_ms": round(self.floors[1].total_ms, 3),
             "payload_bytes": payload_bytes(self.size),
-            "wire_bytes": dict(zip(("request", "question", "answer", "reply"), self.sample.sizes, strict=True)),
+            "wire_bytes": dict(
+                zip(("request", "question", "answer", "reply"), self.sample.sizes, strict=True)
+            ),
         }
 
 

@@ -125,7 +125,9 @@ class Broker:
         with event.stage("release"):  # §10 → Released
             released = apply_view(permitted, answers, unanswered)
         with event.stage("record"):  # §8 commit 2: the reply may be returned (it says may, not did)
-            receipt = await self._log.append(entry.returned(released, exchange, self._clock(), self._random, self._plans))
+            receipt = await self._log.append(
+                entry.returned(released, exchange, self._clock(), self._random, self._plans)
+            )
         event.finished(released, receipt)
         with event.stage("sign"):  # §11 time has passed: a new clock
             return self._signer.reply(released, receipt, exchange, message.received, self._clock())
@@ -165,7 +167,9 @@ class Broker:
             revision=self._rules.agreement.revision,
         )
         try:
-            receipt = await self._log.append(entry.refused(refused, event.exchange, self._clock(), self._random))
+            receipt = await self._log.append(
+                entry.refused(refused, event.exchange, self._clock(), self._random)
+            )
         except Refusal as unavailable:  # the fault then says so: no refusal goes unrecorded
             instead = unavailable if unavailable.code.row.http == 500 else Refusal(Code.LOG_UNAVAILABLE)
             event.refused(instead)
@@ -193,7 +197,9 @@ class Broker:
         answers = [answer for answer in given if answer.outcome is not Outcome.NO_RESULT]
         troubles = [result for result in results if isinstance(result, BaseException)]
         for trouble in troubles:
-            if isinstance(trouble, asyncio.CancelledError):  # not ours, which gather would have raised: a bug below
+            if isinstance(
+                trouble, asyncio.CancelledError
+            ):  # not ours, which gather would have raised: a bug below
                 raise RuntimeError("a question was cut off") from trouble  # noqa: TRY004 - no wrong type, a wrong event
             if not answers or not isinstance(trouble, Refusal):
                 raise trouble

@@ -77,5 +77,7 @@ class Event:
 
 def trace(error: Exception) -> str:
     """Type and code positions of an exception, innermost first."""
-    places = (f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in extract_tb(error.__traceback__))
+    places = (
+        f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in extract_tb(error.__traceback__)
+    )
     return f"{type(error).__name__} at {' < '.join(reversed(list(places)))}"

@@ -45,7 +45,9 @@ class Printer:
         outcome = f"refused {told.outcome} {told.label}: {told.sentence}" if told.refused else told.outcome
         if told.missing:
             outcome += f", without {', '.join(told.missing)}"
-        self._console.print(Text(f"         {outcome} · {entry} · {told.ms:.0f} ms", style="" if told.refused else "green"))
+        self._console.print(
+            Text(f"         {outcome} · {entry} · {told.ms:.0f} ms", style="" if told.refused else "green")
+        )
         if told.trouble:
             self._console.print(Text(f"         {told.trouble}", style="bold red"))
         for word, fields in (("released", told.released), ("withheld", told.withheld)):
@@ -70,7 +72,13 @@ def report(account: Account, world: World, seconds: float) -> dict[str, Any]:
     register = world.place.register
     return {
         "authorities": [
-            {"id": one.id, "name": one.name, "role": one.role, "enterprise": str(one.enterprise), "suite": one.suite}
+            {
+                "id": one.id,
+                "name": one.name,
+                "role": one.role,
+                "enterprise": str(one.enterprise),
+                "suite": one.suite,
+            }
             for one in register.authorities
         ],
         "procedures": [
@@ -127,9 +135,13 @@ def summary(console: Console, account: Account, facts: dict[str, Any], keep: Pat
         f"  {len(facts['exchanges'])} exchanges and {len(facts['refusals'])} refusals with {len(codes)} different"
         f" codes, in {facts['seconds']} s."
     )
-    state = "verified: every entry, field record, tile and signature holds" if log["verified"] else "NOT VERIFIED"
+    state = (
+        "verified: every entry, field record, tile and signature holds" if log["verified"] else "NOT VERIFIED"
+    )
     console.print(f"  Exchange log: {log['size']} entries, root {log['root']}, {state}.")
     for sentence in account.troubles:
         console.print(Text(f"  FAILED {sentence}", style="bold red"))
     if keep is not None:
-        console.print(f"  Everything is kept in {keep}; look at it with: gateway log list --config {keep}/gateway.toml")
+        console.print(
+            f"  Everything is kept in {keep}; look at it with: gateway log list --config {keep}/gateway.toml"
+        )

@@ -16,7 +16,9 @@ from gateway.model import Role
 
 app = typer.Typer(no_args_is_help=True)
 
-Contracts = Annotated[Path, typer.Option("--contracts", help="Directory with agreement.toml, xsd/ and wsdl/.")]
+Contracts = Annotated[
+    Path, typer.Option("--contracts", help="Directory with agreement.toml, xsd/ and wsdl/.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _DEFAULT = Path("contracts")
 
@@ -82,7 +84,9 @@ def _matrix(agreement: Agreement, roles: list[Role]) -> dict[str, dict[str, dict
 def _cell(group: Group, cell: Cell) -> str:
     """`P`, `R`, or `R(number,expiryDate)` where only a part is granted; `R*` adds that contexts grant more."""
     shown = [
-        f"{letter}{_part(group, fields)}" for letter, fields in (("P", cell.provide), ("R", cell.receive)) if fields
+        f"{letter}{_part(group, fields)}"
+        for letter, fields in (("P", cell.provide), ("R", cell.receive))
+        if fields
     ]
     if cell.receive_under:
         shown.append("R*")

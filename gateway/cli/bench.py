@@ -34,9 +34,13 @@ Suites = Annotated[str | None, typer.Option(help="Signature suites of everybody.
 Clients = Annotated[str | None, typer.Option(help="Connections that ask at once. [default: 1,8,32]")]
 Seconds = Annotated[float | None, typer.Option(min=0.2, max=60, help="Length of each load. [default: 2.5]")]
 Exchanges = Annotated[int | None, typer.Option(min=1, help="Exchanges of each load, instead of a length.")]
-SoakCount = Annotated[int | None, typer.Option("--soak", min=1, help="Watch memory over N exchanges instead.")]
+SoakCount = Annotated[
+    int | None, typer.Option("--soak", min=1, help="Watch memory over N exchanges instead.")
+]
 Quick = Annotated[bool, typer.Option("--quick", help="1 KB, both suites, 8 clients, 200 exchanges.")]
-Profile = Annotated[bool, typer.Option("--profile", help="For developers: the hub's hottest functions instead.")]
+Profile = Annotated[
+    bool, typer.Option("--profile", help="For developers: the hub's hottest functions instead.")
+]
 Directory = Annotated[
     Path | None, typer.Option(help="Work here and keep everything. [default: below /var/tmp, then removed]")
 ]
@@ -88,7 +92,9 @@ def _numbers(option: str, text: str | None, most: int) -> tuple[int, ...]:
     """Whole numbers between commas. Raises BenchError."""
     words = text.split(",") if text else []
     if not all(word.strip().isdecimal() and 1 <= int(word) <= most for word in words):
-        raise BenchError("BEN004", f"{option} {text}: not whole numbers from 1 to {most}.", f"E.g. {option} 1,10.")
+        raise BenchError(
+            "BEN004", f"{option} {text}: not whole numbers from 1 to {most}.", f"E.g. {option} 1,10."
+        )
     return tuple(map(int, words))
 
 
@@ -136,14 +142,27 @@ def _measured(results: list[Run], place: Path, *, as_json: bool) -> None:
             "C14N, TLS on both legs and two fsyncs, with nothing else, in the same run. /CPU s: exchanges per CPU second."
         )
     if machine.is_volatile(place):
-        typer.echo("Note: the store lies in memory, so fsync cost nothing. Name a --directory on a disk.", err=True)
+        typer.echo(
+            "Note: the store lies in memory, so fsync cost nothing. Name a --directory on a disk.", err=True
+        )
     _require_none_failed(sum(run.round.errors for run in results), [run.round.trouble for run in results])
 
 
 def _table(results: list[Run]) -> Table:
     table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("suite", no_wrap=True)
-    for heading in ("KB", "clients", "/s", "p50 ms", "p99 ms", "hub CPU", "floor", "ratio", "/CPU s", "RSS MB"):
+    for heading in (
+        "KB",
+        "clients",
+        "/s",
+        "p50 ms",
+        "p99 ms",
+        "hub CPU",
+        "floor",
+        "ratio",
+        "/CPU s",
+        "RSS MB",
+    ):
         table.add_column(heading, justify="right", no_wrap=True)
     for run in results:
         table.add_row(
@@ -170,4 +189,8 @@ def _soaked(result: Soak, place: Path, *, as_json: bool) -> None:
 def _require_none_failed(errors: int, troubles: list[str]) -> None:
     if errors:
         first = next(filter(None, troubles), "unknown")
-        raise BenchError("BEN002", f"{errors} exchanges failed; the first: {first}.", "Look into hub.log: --directory keeps it.")
+        raise BenchError(
+            "BEN002",
+            f"{errors} exchanges failed; the first: {first}.",
+            "Look into hub.log: --directory keeps it.",
+        )

@@ -20,20 +20,30 @@ if TYPE_CHECKING:
 
 
 def call(  # noqa: PLR0917 - one parameter for each option of the command
-    operation: Annotated[str, typer.Argument(help="Operation of the served contract, such as consultDossier.")],
+    operation: Annotated[
+        str, typer.Argument(help="Operation of the served contract, such as consultDossier.")
+    ],
     authority: Annotated[str, typer.Option("--as", help="Who asks: an id of the register.")],
     context: Annotated[str, typer.Option("--context", help="Legal context, such as WIB:WORK_DECISION.")],
     world: Annotated[Path, typer.Option("--world", help="Directory of a running sandbox.")] = DEFAULT,
     dossier: Annotated[str | None, typer.Option("--dossier", help="Dossier number.")] = None,
-    source: Annotated[str | None, typer.Option("--source", help="Role whose file is meant: PLAT REG OE CONS MUN NSSO.")] = None,
+    source: Annotated[
+        str | None, typer.Option("--source", help="Role whose file is meant: PLAT REG OE CONS MUN NSSO.")
+    ] = None,
     ssin: Annotated[str | None, typer.Option("--ssin", help="INSZ of the worker.")] = None,
     period_start: Annotated[str | None, typer.Option("--period-start", help="First day, 2026-01-31.")] = None,
     period_end: Annotated[str | None, typer.Option("--period-end", help="Last day.")] = None,
-    document_reference: Annotated[str | None, typer.Option("--document-reference", help="As the dossier names it.")] = None,
+    document_reference: Annotated[
+        str | None, typer.Option("--document-reference", help="As the dossier names it.")
+    ] = None,
     document_type: Annotated[str | None, typer.Option("--document-type", help="Such as CONTRACT.")] = None,
-    document_sha256: Annotated[str | None, typer.Option("--document-sha256", help="As the dossier names it.")] = None,
+    document_sha256: Annotated[
+        str | None, typer.Option("--document-sha256", help="As the dossier names it.")
+    ] = None,
     echo: Annotated[str | None, typer.Option("--echo", help="sendTestMessage: what is to come back.")] = None,
-    about: Annotated[str | None, typer.Option("--about", help="checkAccessControl: only this operation.")] = None,
+    about: Annotated[
+        str | None, typer.Option("--about", help="checkAccessControl: only this operation.")
+    ] = None,
     ticket: Annotated[str, typer.Option("--ticket", help="Your own reference; by default a new UUID.")] = "",
     soap12: Annotated[bool, typer.Option("--soap12", help="Use SOAP 1.2 instead of 1.1.")] = False,
     save: Annotated[Path | None, typer.Option("--save", help="Write the signed reply to this file.")] = None,
@@ -69,21 +79,31 @@ def call(  # noqa: PLR0917 - one parameter for each option of the command
     except ExchangeFault as fault:
         _refused(fault, as_json=as_json)
     except Unsendable as trouble:
-        raise ConfigError("SBX011", f"Not sent: {trouble}.", "gateway call --help names every option.") from trouble
+        raise ConfigError(
+            "SBX011", f"Not sent: {trouble}.", "gateway call --help names every option."
+        ) from trouble
     except NoReply as trouble:
         url = place.settings.listen.public_url
-        raise ConfigError("SBX007", f"No usable answer from {url}: {trouble}.", "Is the sandbox running?") from trouble
+        raise ConfigError(
+            "SBX007", f"No usable answer from {url}: {trouble}.", "Is the sandbox running?"
+        ) from trouble
     except UntrustedReply as trouble:
-        raise ConfigError("SBX008", f"The reply is not the hub's: {trouble}.", "Do not use it; check --world.") from trouble
+        raise ConfigError(
+            "SBX008", f"The reply is not the hub's: {trouble}.", "Do not use it; check --world."
+        ) from trouble
     if save is not None:
         save.write_bytes(answered.message)
-    typer.echo(json.dumps(_plain(answered), indent=2, default=_text) if as_json else "\n".join(_lines(answered)))
+    typer.echo(
+        json.dumps(_plain(answered), indent=2, default=_text) if as_json else "\n".join(_lines(answered))
+    )
 
 
 def _require_known(operation: str, authority: str, requester: Requester) -> None:
     if operation not in requester.operations:
         known = ", ".join(requester.operations)
-        raise ConfigError("SBX009", f"{operation} is not in the contract served to {authority}.", f"Use one of {known}.")
+        raise ConfigError(
+            "SBX009", f"{operation} is not in the contract served to {authority}.", f"Use one of {known}."
+        )
 
 
 def _refused(fault: ExchangeFault, *, as_json: bool) -> NoReturn:

@@ -17,9 +17,12 @@ from rich.console import Console
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the account as JSON, and nothing else.")]
 Contracts = Annotated[
-    Path | None, typer.Option("--contracts", help="Directory of the agreement, if not the one of this program.")
+    Path | None,
+    typer.Option("--contracts", help="Directory of the agreement, if not the one of this program."),
 ]
-Keep = Annotated[Path | None, typer.Option("--keep", help="New directory in which to leave certificates, store and log.")]
+Keep = Annotated[
+    Path | None, typer.Option("--keep", help="New directory in which to leave certificates, store and log.")
+]
 _PROVIDER_SECONDS = 4.0  # the story has one provider that is too slow
 
 

@@ -16,7 +16,7 @@ from typing import Annotated
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from gateway.adapters.store_directory import Directory
 from gateway.agreement.identifiers import check_dossier
@@ -64,7 +64,9 @@ def put(
     ] = None,
     ssin: Annotated[
         str | None,
-        typer.Option("--ssin", help="INSZ of the worker, kept as a keyed digest only; - reads it from standard input."),
+        typer.Option(
+            "--ssin", help="INSZ of the worker, kept as a keyed digest only; - reads it from standard input."
+        ),
     ] = None,
     directory_key: Annotated[
         Path | None, typer.Option("--directory-key", help="Key of that digest, unless --config names it.")
@@ -113,10 +115,19 @@ def list_dossiers(
     if as_json:
         typer.echo(json.dumps([_described(scope) for scope in scopes], indent=2))
         return
-    table = Table("Dossier", "Permit type", "Procedure", "Status", "Person", "Inscribed")
+    table = Table(
+        Column("Dossier", no_wrap=True, min_width=19),
+        "Permit type",
+        "Procedure",
+        "Status",
+        "Person",
+        "Inscribed",
+    )
     for scope in scopes:
         inscribed = ", ".join(f"{one.authority}:{one.role.value}" for one in scope.inscriptions)
-        table.add_row(scope.dossier, scope.permit_type, scope.procedure, scope.status, _told(scope), inscribed)
+        table.add_row(
+            scope.dossier, scope.permit_type, scope.procedure, scope.status, _told(scope), inscribed
+        )
     Console().print(table)
 
 

@@ -29,7 +29,11 @@ def digest_under(config: Path | None, file: Path | None) -> Callable[[str], byte
         try:
             return person_digest(key, check_ssin(ssin, test_numbers=test_numbers))
         except Refusal:  # the number is not repeated here: standard error may be kept
-            stop("DOS008", "This is no INSZ.", "Check its eleven digits; test numbers need test_numbers = true.")
+            stop(
+                "DOS008",
+                "This is no INSZ.",
+                "Check its eleven digits; test numbers need test_numbers = true.",
+            )
 
     return digest
 
@@ -40,7 +44,11 @@ def _key(config: Path | None, file: Path | None) -> tuple[bytes, bool]:
         settings = None if config is None else load(config)
         path = file or (None if settings is None else settings.keys.directory_key)
         if path is None:
-            stop("DOS007", "The key of the directory is not named.", "Name it with --config or --directory-key.")
+            stop(
+                "DOS007",
+                "The key of the directory is not named.",
+                "Name it with --config or --directory-key.",
+            )
         return directory_key(path), settings is None or settings.test_numbers
     except ConfigError as error:
         typer.echo(str(error), err=True)

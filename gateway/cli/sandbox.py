@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from gateway.sandbox.world import World
 
 DEFAULT = Path("var/sandbox")
-Directory = Annotated[Path, typer.Option("--world", help="Directory of the sandbox; made when it is not there.")]
+Directory = Annotated[
+    Path, typer.Option("--world", help="Directory of the sandbox; made when it is not there.")
+]
 # One question for each authority that plays a part in a dossier; the others say hello.
 _EXAMPLES = {
     "PLATFORM": ["consultDossier", "--context", "WIB:SUBJECT_ACCESS", "--dossier", FIRST, "--source", "OE"],
@@ -113,10 +115,16 @@ def _plain(facts: dict[str, Any], url: str, directory: Path) -> str:
 
 def _print(facts: dict[str, Any]) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"The hub serves signed SOAP at {facts['soap']}; metrics and health at {facts['operations']}.")
-    console.print(f"Settings {facts['config']}; trust anchor {facts['anchor']}; dossiers {', '.join(facts['dossiers'])}.")
+    console.print(
+        f"The hub serves signed SOAP at {facts['soap']}; metrics and health at {facts['operations']}."
+    )
+    console.print(
+        f"Settings {facts['config']}; trust anchor {facts['anchor']}; dossiers {', '.join(facts['dossiers'])}."
+    )
     for one in facts["authorities"]:
-        console.print(f"\n[bold]{one['id']}[/bold]  {one['name']}, role {one['role']}, {one['cbe']} {one['unit'] or ''}")
+        console.print(
+            f"\n[bold]{one['id']}[/bold]  {one['name']}, role {one['role']}, {one['cbe']} {one['unit'] or ''}"
+        )
         for line in (
             f"back office  {one['endpoint']}",
             f"certificates {one['tls_certificate']}, {one['sign_certificate']}; pin {one['hub_certificate']}",

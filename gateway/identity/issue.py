@@ -27,7 +27,9 @@ from gateway.identity.certify import (
 )
 from gateway.model import Authority, AuthorityId
 
-PkiFiles = Mapping[str, bytes]  # path below the PKI's directory → content; private keys end in ".key.pem" or ".key"
+PkiFiles = Mapping[
+    str, bytes
+]  # path below the PKI's directory → content; private keys end in ".key.pem" or ".key"
 
 
 class KeyKind(StrEnum):

@@ -150,13 +150,17 @@ def _providers(
         return ()
     others = [a for a in facts.register.active(source) if a.id != requester.id]
     scope = facts.scope
-    found = [a for a in others if operation.scatter or (scope is not None and _inscribed(scope, a, facts.now))]
+    found = [
+        a for a in others if operation.scatter or (scope is not None and _inscribed(scope, a, facts.now))
+    ]
     if not found or (len(found) > 1 and not operation.scatter):
         raise Refusal(Code.SOURCE_DENIED)
     return tuple(found)
 
 
-def _require_criteria(criteria: Criteria, requester: Role, provider: Role | None, agreement: Agreement) -> None:
+def _require_criteria(
+    criteria: Criteria, requester: Role, provider: Role | None, agreement: Agreement
+) -> None:
     """A criterion is a disclosure too: only what both ends may hold may be asked with."""
     if criteria.document_type is not None and criteria.document_type not in agreement.documents:
         raise Refusal(Code.DOCUMENT_DENIED)

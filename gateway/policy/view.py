@@ -76,7 +76,8 @@ def _compile(node: Node, view: View, inherited: str) -> _Template | None:
     prefix = PREFIX[node.namespace]
     declaration = "" if prefix in inherited else f' xmlns:{prefix}="{_NAMESPACES[prefix]}"'
     compiled = {
-        f"{{{child.namespace}}}{child.name}": _compile(child, view, inherited + prefix) for child in node.children
+        f"{{{child.namespace}}}{child.name}": _compile(child, view, inherited + prefix)
+        for child in node.children
     }
     children = {tag: child for tag, child in compiled.items() if child is not None}
     if node.children and not children:

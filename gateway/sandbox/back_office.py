@@ -43,7 +43,9 @@ class Surroundings:
     contract: Contract
     certificates: Certificates
     keys: Callable[[AuthorityId], SigningKey]  # `mischief` also signs with the keys of others
-    status_of: StatusOf  # the dossier's present status: work is done elsewhere, here only its outcome is known
+    status_of: (
+        StatusOf  # the dossier's present status: work is done elsewhere, here only its outcome is known
+    )
     clock: Callable[[], datetime]
 
 

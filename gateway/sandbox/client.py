@@ -104,7 +104,9 @@ class Answered:
 class Requester:
     """One authority's client."""
 
-    def __init__(self, place: Place, authority: Authority, guise: Guise | None = None, *, soap12: bool = False) -> None:
+    def __init__(
+        self, place: Place, authority: Authority, guise: Guise | None = None, *, soap12: bool = False
+    ) -> None:
         """Fetches the authority's own WSDL. Raises NoReply, ExchangeFault."""
         self._guise = guise or Guise()
         self._authority = authority
@@ -137,7 +139,9 @@ class Requester:
         """Operations in the contract that this authority is served."""
         return sorted(self._service._operations)  # noqa: SLF001 - zeep offers no other list
 
-    def ask(self, operation: str, legal_context: str, criteria: Mapping[str, str], ticket: str = "") -> Answered:
+    def ask(
+        self, operation: str, legal_context: str, criteria: Mapping[str, str], ticket: str = ""
+    ) -> Answered:
         """One exchange. Raises Unsendable, NoReply, ExchangeFault, UntrustedReply."""
         customer = self._guise.customer or self._authority.enterprise
         identification = {"cbeNumber": customer.cbe} | ({"unit": customer.unit} if customer.unit else {})
@@ -180,7 +184,10 @@ def _translated() -> Iterator[None]:
         raise _fault(str(error.message)) from error
     except zeep.exceptions.TransportError as error:  # no XML, or an HTTP status without it
         raise _fault(bytes(error.content or b"").decode("utf-8", "replace")) from error
-    except (zeep.exceptions.ValidationError, TypeError) as error:  # zeep's word for an element it does not know
+    except (
+        zeep.exceptions.ValidationError,
+        TypeError,
+    ) as error:  # zeep's word for an element it does not know
         raise Unsendable(str(error)) from error
     except (requests.RequestException, zeep.exceptions.Error) as error:
         raise NoReply(f"{type(error).__name__}: {error}") from error

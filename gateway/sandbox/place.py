@@ -119,7 +119,9 @@ class Place:
     def settings(self) -> Settings:
         """Raises ConfigError when there is no sandbox here."""
         if not self.config.is_file():
-            raise ConfigError("SBX006", f"{self.directory}: there is no sandbox here.", "Start one: gateway sandbox")
+            raise ConfigError(
+                "SBX006", f"{self.directory}: there is no sandbox here.", "Start one: gateway sandbox"
+            )
         return load(self.config)
 
     @cached_property
@@ -133,7 +135,9 @@ class Place:
         found = self.register.by_id.get(AuthorityId(name))
         if found is None:
             known = ", ".join(self.register.by_id)
-            raise ConfigError("SBX001", f"There is no authority {name} in the register.", f"Name one of {known}.")
+            raise ConfigError(
+                "SBX001", f"There is no authority {name} in the register.", f"Name one of {known}."
+            )
         return found
 
     def identity(self, name: AuthorityId) -> Identity:
@@ -150,7 +154,9 @@ def contracts_directory(given: Path | None) -> Path:
     """`given`, or the directory beside the package. Raises ConfigError when there is no agreement in it."""
     directory = _CONTRACTS if given is None else given.resolve()
     if not (directory / "agreement.toml").is_file():
-        raise ConfigError("SBX002", f"{directory}: no agreement.toml here.", "Name the directory with --contracts.")
+        raise ConfigError(
+            "SBX002", f"{directory}: no agreement.toml here.", "Name the directory with --contracts."
+        )
     return directory
 
 
@@ -167,18 +173,24 @@ def claim(directory: Path) -> BinaryIO:
     """
     held = {path.name for path in directory.iterdir()} - {"lock"} if directory.exists() else set()
     if held and "pki" not in held:
-        raise ConfigError("SBX003", f"{directory}: holds something that is no sandbox.", "Name a new directory.")
+        raise ConfigError(
+            "SBX003", f"{directory}: holds something that is no sandbox.", "Name a new directory."
+        )
     directory.mkdir(parents=True, exist_ok=True)
     lock = (directory / "lock").open("wb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         lock.close()
-        raise ConfigError("SBX010", f"{directory}: a sandbox runs here already.", "Use it, or name another directory.") from error
+        raise ConfigError(
+            "SBX010", f"{directory}: a sandbox runs here already.", "Use it, or name another directory."
+        ) from error
     return lock
 
 
-def prepare(directory: Path, contracts: Path, ports: Ports, now: datetime, *, provider_seconds: float) -> Place:
+def prepare(
+    directory: Path, contracts: Path, ports: Ports, now: datetime, *, provider_seconds: float
+) -> Place:
     """Write what a hub needs. Certificates and store of an earlier run are kept, ports are new."""
     register = authorities(contracts)
     origin = f"{register.hub.tls_name}/exchange-log"

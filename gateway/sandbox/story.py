@@ -65,7 +65,10 @@ DOCUMENTS: Final = {
         "criminal-record-0001",
         "717ff414ae3f56d530d457bb90ff246d09fb1ad1162a683978125d423650e12c",
     ),
-    "MEDICAL_CERTIFICATE": ("medical-0001", "0b3f2f7b83e8f7c13f767e7919eb78285bf1aa61bd06a41caaf122975a1ff055"),
+    "MEDICAL_CERTIFICATE": (
+        "medical-0001",
+        "0b3f2f7b83e8f7c13f767e7919eb78285bf1aa61bd06a41caaf122975a1ff055",
+    ),
 }
 PLATFORM, BRUSSELS, FLANDERS, WALLONIA = "PLATFORM", "BRUSSELS", "FLANDERS", "WALLONIA"
 OFFICE, RABAT, NEW_DELHI, NSSO = "IMMIGRATION_OFFICE", "POST_RABAT", "POST_NEW_DELHI", "NSSO"
@@ -107,7 +110,13 @@ GREETING: Final = Chapter(
         _hello(LIEGE, "MUNICIPAL_REGISTRATION"),
         _hello("MUN_EUPEN", "MUNICIPAL_REGISTRATION"),
         _hello(NSSO, "WORK_DECISION", soap12=True),
-        Ask(BRUSSELS, "checkAccessControl", "ADMISSIBILITY", {"operation": "consultDossier"}, why="what may I ask?"),
+        Ask(
+            BRUSSELS,
+            "checkAccessControl",
+            "ADMISSIBILITY",
+            {"operation": "consultDossier"},
+            why="what may I ask?",
+        ),
     ),
 )
 SUBMITTED: Final = Chapter(

@@ -103,7 +103,14 @@ def check_log(world: World) -> LogCheck:
     with LogReader.open(world.place.settings.log.store) as log:
         head = log.head()
         found = list(audit(log, head, verifier))
-    words = {fails: tuple(_finding(one.flaw.row.code, one.index, one.flaw.row.sentence) for one in found if one.fails is fails) for fails in (True, False)}
+    words = {
+        fails: tuple(
+            _finding(one.flaw.row.code, one.index, one.flaw.row.sentence)
+            for one in found
+            if one.fails is fails
+        )
+        for fails in (True, False)
+    }
     return LogCheck(head.size, head.root.hex(), words[True], words[False])
 
 
@@ -190,7 +197,9 @@ class _Teller:
         for index in log.exchange(exchange):
             leaf = Leaf.parse(log.entry(index))
             if leaf.kind is Kind.REQUEST:
-                return tuple(self._names[party] for party in leaf.to) or (str(self._world.place.register.hub.id),)
+                return tuple(self._names[party] for party in leaf.to) or (
+                    str(self._world.place.register.hub.id),
+                )
         return ()
 
 

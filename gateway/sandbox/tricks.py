@@ -53,7 +53,9 @@ _Make = Callable[[Authority, bytes], Guise]
 # Another, innocent authority and an earlier, honest message as it was sent → the guise.
 GUISES: Final[Mapping[Trick, _Make]] = {
     Trick.REPLAYED: lambda _, earlier: Guise(alter=lambda _: earlier),  # WIB06005
-    Trick.TAMPERED: lambda *_: Guise(alter=lambda message: message.replace(FIRST.encode(), RENEWAL.encode())),  # WIB04009
+    Trick.TAMPERED: lambda *_: Guise(
+        alter=lambda message: message.replace(FIRST.encode(), RENEWAL.encode())
+    ),  # WIB04009
     Trick.WRAPPED: lambda *_: Guise(alter=_wrapped),  # WIB04003
     Trick.UNSIGNED_TIME: lambda *_: Guise(sign_time=False),  # WIB04006
     Trick.SHA1: lambda *_: Guise(algorithms=SHA1),  # WIB04004

@@ -53,7 +53,9 @@ _LONG_AGO: Final = datetime(2026, 1, 1, tzinfo=UTC)
 class World:
     """The sandbox. `place` and `offices` may be used between entering and leaving."""
 
-    def __init__(self, directory: Path, contracts: Path | None = None, *, provider_seconds: float = 15.0) -> None:
+    def __init__(
+        self, directory: Path, contracts: Path | None = None, *, provider_seconds: float = 15.0
+    ) -> None:
         """`provider_seconds`: how long the hub waits for a back office."""
         self._directory = directory
         self._contracts = contracts_directory(contracts)
@@ -75,7 +77,11 @@ class World:
             hub_port, operations_port = _free_ports()
             ports = Ports(hub_port, operations_port, offices)
             self.place = prepare(
-                self._directory, self._contracts, ports, datetime.now(UTC), provider_seconds=self._provider_seconds
+                self._directory,
+                self._contracts,
+                ports,
+                datetime.now(UTC),
+                provider_seconds=self._provider_seconds,
             )
             self.agreement = load_agreement(contract_files(self._contracts))
             self.offices = self._back_offices()
@@ -145,7 +151,10 @@ class World:
 
     def _back_offices(self) -> Mapping[AuthorityId, BackOffice]:
         place, trust = self.place, self.place.settings.trust
-        pem = [[path.read_bytes() for path in paths] for paths in (trust.anchors, trust.intermediates, trust.crls)]
+        pem = [
+            [path.read_bytes() for path in paths]
+            for paths in (trust.anchors, trust.intermediates, trust.crls)
+        ]
         around = Surroundings(
             register=place.register,
             contract=self.agreement.contract,
@@ -161,7 +170,9 @@ class World:
         tls = server_context(
             identity.tls_certificate, identity.tls_key, [*trust.anchors, *trust.intermediates, *trust.crls]
         )
-        runner = web.AppRunner(office.application(), access_log=None, handle_signals=False, shutdown_timeout=0.1)
+        runner = web.AppRunner(
+            office.application(), access_log=None, handle_signals=False, shutdown_timeout=0.1
+        )
         await runner.setup()
         await web.SockSite(runner, bound, ssl_context=tls).start()
         return runner
@@ -225,9 +236,13 @@ def _wait_until_serving(hub: subprocess.Popen[bytes], place: Place) -> Mapping[s
                 facts = json.loads(line)
                 return {"soap": facts["url"], "operations": facts["operations"]}
         if hub.poll() is not None:
-            raise ConfigError("SBX004", f"The hub did not start: {said.strip()[-2000:]}", f"See {place.hub_log}.")
+            raise ConfigError(
+                "SBX004", f"The hub did not start: {said.strip()[-2000:]}", f"See {place.hub_log}."
+            )
         time.sleep(0.05)
-    raise ConfigError("SBX005", f"The hub did not serve within {_START_SECONDS:.0f} s.", f"See {place.hub_log}.")
+    raise ConfigError(
+        "SBX005", f"The hub did not serve within {_START_SECONDS:.0f} s.", f"See {place.hub_log}."
+    )
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -13,7 +13,9 @@ WSA_SOAP_FAULT: Final = "http://www.w3.org/2005/08/addressing/soap/fault"
 DS: Final = "http://www.w3.org/2000/09/xmldsig#"
 EXC_C14N: Final = "http://www.w3.org/2001/10/xml-exc-c14n#"
 _TOKEN_PROFILE: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-x509-token-profile-1.0#"  # noqa: S105 - a namespace
-_MESSAGE_SECURITY: Final = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0#"
+_MESSAGE_SECURITY: Final = (
+    "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-soap-message-security-1.0#"
+)
 X509V3: Final = _TOKEN_PROFILE + "X509v3"
 BASE64: Final = _MESSAGE_SECURITY + "Base64Binary"
 

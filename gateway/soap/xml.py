@@ -36,7 +36,9 @@ class Limits:
     elements: int = 50_000
     attributes: int = 64  # per element: exclusive C14N is quadratic in them
     all_attributes: int = 16_384  # in the whole message, counted as equals signs before parsing
-    namespaces: int = 1_024  # declarations in the whole message; stacks that repeat them need 650 for a full dossier
+    namespaces: int = (
+        1_024  # declarations in the whole message; stacks that repeat them need 650 for a full dossier
+    )
     attribute_value: int = 65_536  # characters
 
 
@@ -50,9 +52,7 @@ _TREE_CHECKS: Final = """
 @lru_cache(maxsize=8)
 def _exceeds(limits: Limits) -> etree.XPath:
     too_deep = "/*" * (limits.depth + 1)  # one linear walk; ancestor:: would be quadratic
-    return etree.XPath(
-        _TREE_CHECKS.format(limits=limits, too_deep=too_deep, too_many=limits.attributes + 1)
-    )
+    return etree.XPath(_TREE_CHECKS.format(limits=limits, too_deep=too_deep, too_many=limits.attributes + 1))
 
 
 @lru_cache(maxsize=8)

@@ -90,9 +90,7 @@ def sign(  # noqa: PLR0913 - everything that decides the bytes, named at the cal
 
 
 def _body(content: str, version: SoapVersion, id_: str) -> str:
-    return (
-        f'<soap:Body xmlns:soap="{version.value}" xmlns:wsu="{names.WSU}" wsu:Id="{id_}">{content}</soap:Body>'
-    )
+    return f'<soap:Body xmlns:soap="{version.value}" xmlns:wsu="{names.WSU}" wsu:Id="{id_}">{content}</soap:Body>'
 
 
 def _timestamp(now: datetime, lifetime: timedelta, id_: str) -> str:

@@ -70,7 +70,12 @@ def read(signature: Element) -> SignedInfo:
     if not 1 <= len(references) <= profile.MAX_REFERENCES:  # counted before anything is hashed (attack S32)
         raise Refusal(Code.REFERENCE, "number of references")
     return SignedInfo(
-        info, prefixes, algorithm, tuple(map(_reference, references)), decode(value, Code.SIGNATURE), _token_id(key_info)
+        info,
+        prefixes,
+        algorithm,
+        tuple(map(_reference, references)),
+        decode(value, Code.SIGNATURE),
+        _token_id(key_info),
     )
 
 

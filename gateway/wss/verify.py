@@ -29,7 +29,9 @@ from gateway.wss import profile, signed_info, times
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
-_IDS: Final = etree.XPath("//@*[local-name()='Id' or local-name()='ID' or local-name()='id' or local-name()='iD']")
+_IDS: Final = etree.XPath(
+    "//@*[local-name()='Id' or local-name()='ID' or local-name()='id' or local-name()='iD']"
+)
 _ELEMENTS: Final = etree.XPath("count(descendant-or-self::*)")
 _MAX_IDS: Final = 32
 _BARE_ID_ALLOWED: Final = frozenset(  # ds elements declare an unqualified Id; none of them may be referenced
@@ -84,7 +86,9 @@ def _children(envelope: Envelope) -> tuple[Element, Element, Element]:
     return found[names.TIMESTAMP], found[names.TOKEN], found[names.SIGNATURE]
 
 
-def _id_map(envelope: Envelope, timestamp: Element, token: Element, signature: Element) -> Mapping[str, Element]:
+def _id_map(
+    envelope: Envelope, timestamp: Element, token: Element, signature: Element
+) -> Mapping[str, Element]:
     """Every id of the message, with the element that carries it; None of them elsewhere than allowed."""
     referenceable = {envelope.body, timestamp, token, *envelope.header} - {envelope.security}
     found = _IDS(envelope.header.getroottree())
@@ -108,7 +112,9 @@ def _harmless(attribute: str, carrier: Element, signature: Element, security: El
     inside = carrier is signature or signature in carrier.iterancestors()
     if attribute == "Id":
         return inside and carrier.tag in _BARE_ID_ALLOWED
-    return attribute == names.WSU_ID and (carrier is security or (inside and carrier.tag == names.TOKEN_REFERENCE))
+    return attribute == names.WSU_ID and (
+        carrier is security or (inside and carrier.tag == names.TOKEN_REFERENCE)
+    )
 
 
 def _parts(info: signed_info.SignedInfo, ids: Mapping[str, Element]) -> dict[Element, signed_info.Reference]:
@@ -121,7 +127,9 @@ def _parts(info: signed_info.SignedInfo, ids: Mapping[str, Element]) -> dict[Ele
     return parts
 
 
-def _require_covered(parts: Mapping[Element, signed_info.Reference], body: Element, timestamp: Element) -> None:
+def _require_covered(
+    parts: Mapping[Element, signed_info.Reference], body: Element, timestamp: Element
+) -> None:
     if body not in parts:
         raise Refusal(Code.NOT_SIGNED, "Body")
     if timestamp not in parts:

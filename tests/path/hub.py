@@ -36,7 +36,6 @@ from gateway.model import (
     Criteria,
     DossierNumber,
     DossierScope,
-    Enterprise,
     ExchangeId,
     Inscription,
     LegalContext,
@@ -47,7 +46,6 @@ from gateway.model import (
     Ticket,
 )
 from gateway.policy.person import person_digest
-from gateway.refusal import Refusal
 from gateway.soap.envelope import read
 from gateway.soap.xml import Limits, parse_verified
 from gateway.wss.profile import Window
@@ -106,7 +104,9 @@ class Answered:
     def code(self) -> str | None:
         """The refusal code, from the fault string's fixed form; None for a response."""
         texts = self.body.itertext()
-        found = [text for text in texts if text.startswith("WIB") and text[3:8].isdigit() and "[incident" in text]
+        found = [
+            text for text in texts if text.startswith("WIB") and text[3:8].isdigit() and "[incident" in text
+        ]
         return found[0][:8] if found else None
 
     def texts(self, name: str) -> list[str]:
@@ -132,19 +132,30 @@ class Hub:
         await hub.dossier(DOSSIER, "UNDER_REVIEW")
         return hub
 
-    async def dossier(self, number: DossierNumber, status: str, region: str = "BRUSSELS", **change: str) -> None:
+    async def dossier(
+        self, number: DossierNumber, status: str, region: str = "BRUSSELS", **change: str
+    ) -> None:
         parts = [
             ("PLATFORM", Role.PLAT), (region, Role.REG), ("IMMIGRATION_OFFICE", Role.OE),
             ("POST_RABAT", Role.CONS), ("MUN_BRUSSELS", Role.MUN), ("NSSO", Role.NSSO),
         ]  # fmt: skip
-        lines = tuple(Inscription(AuthorityId(name), role, NOW - timedelta(days=30), None) for name, role in parts)
+        lines = tuple(
+            Inscription(AuthorityId(name), role, NOW - timedelta(days=30), None) for name, role in parts
+        )
         since = NOW - timedelta(days=10)
         person = person_digest(DIRECTORY_KEY, SSIN)
         scope = DossierScope(number, "SINGLE_PERMIT", "FIRST", status, since, lines, person)
         await self.store.put_scope(replace(scope, **change))
 
     def broker(self) -> Broker:
-        rules = Rules(agreement(), register(), certificates(), Limits(), Terms(URL, Window(), test_numbers=True), DIRECTORY_KEY)
+        rules = Rules(
+            agreement(),
+            register(),
+            certificates(),
+            Limits(),
+            Terms(URL, Window(), test_numbers=True),
+            DIRECTORY_KEY,
+        )
         keys = {"rsa-sha256": signing_key(HUB, "sign-rsa"), "ecdsa-sha256": signing_key(HUB, "sign-ec")}
         return Broker(
             rules=self.rules_change(rules),
@@ -189,7 +200,11 @@ class Hub:
 def certificates() -> Certificates:
     files = pki()
     return Certificates(
-        Trust.load([files["root.crt.pem"]], [files["issuing.crt.pem"]], [files["root.crl.pem"], files["issuing.crl.pem"]])
+        Trust.load(
+            [files["root.crt.pem"]],
+            [files["issuing.crt.pem"]],
+            [files["root.crl.pem"], files["issuing.crl.pem"]],
+        )
     )
 
 

@@ -23,7 +23,9 @@ async def test_the_reply_tells_where_it_was_recorded(hub: Hub):
 
 async def test_prior_applications_are_gathered_from_all_other_regions(hub: Hub):
     criteria = Criteria(DOSSIER, ssin=SSIN)
-    answered = await hub.consult("BRUSSELS", "consultPriorApplications", "WIB:PRIOR_APPLICATION_CHECK", criteria)
+    answered = await hub.consult(
+        "BRUSSELS", "consultPriorApplications", "WIB:PRIOR_APPLICATION_CHECK", criteria
+    )
     assert answered.texts("region") == ["FLANDERS", "WALLONIA", "GERMAN_COMMUNITY"]
 
 
@@ -37,9 +39,7 @@ async def test_social_security_is_asked_of_the_nsso(hub: Hub):
 
 
 async def test_a_document_arrives_with_the_digest_that_was_asked_for(hub: Hub):
-    criteria = Criteria(
-        DOSSIER, document_reference="DOC-1", document_type="CONTRACT", document_sha256=DIGEST
-    )
+    criteria = Criteria(DOSSIER, document_reference="DOC-1", document_type="CONTRACT", document_sha256=DIGEST)
     answered = await hub.consult("BRUSSELS", "retrieveDocument", "WIB:WORK_DECISION", criteria)
     assert answered.code is None
     assert answered.texts("sha256") == [DIGEST]

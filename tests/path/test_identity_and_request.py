@@ -36,7 +36,10 @@ async def test_tls_of_one_authority_and_signature_of_another_is_refused(hub: Hub
     answered = await refused(hub, "WIB05003", "FLANDERS", data, recorded=False)
     lines = io.StringIO()
     OperationalLog(lines).emit(answered.event)
-    assert (json.loads(lines.getvalue())["peer"], json.loads(lines.getvalue())["signer"]) == ("FLANDERS", "BRUSSELS")
+    assert (json.loads(lines.getvalue())["peer"], json.loads(lines.getvalue())["signer"]) == (
+        "FLANDERS",
+        "BRUSSELS",
+    )
     assert "BRUSSELS" not in "".join(answered.body.itertext())  # whom the signature names is not for the peer
 
 
@@ -52,11 +55,15 @@ async def test_the_other_unit_of_one_legal_person_is_another_authority(hub: Hub)
 
 
 async def test_a_message_of_the_hub_itself_is_refused_as_reflection(hub: Hub):
-    await refused(hub, "WIB05002", "BRUSSELS", sign_as("HUB", body_of(), NOW, kind="sign-rsa"), recorded=False)
+    await refused(
+        hub, "WIB05002", "BRUSSELS", sign_as("HUB", body_of(), NOW, kind="sign-rsa"), recorded=False
+    )
 
 
 async def test_a_tls_certificate_does_not_sign(hub: Hub):
-    await refused(hub, "WIB05001", "BRUSSELS", sign_as("BRUSSELS", body_of(), NOW, kind="tls"), recorded=False)
+    await refused(
+        hub, "WIB05001", "BRUSSELS", sign_as("BRUSSELS", body_of(), NOW, kind="tls"), recorded=False
+    )
 
 
 async def test_a_body_that_names_another_authority_is_refused(hub: Hub):
@@ -90,12 +97,21 @@ UNKNOWN = f'<s:consultEverything xmlns:s="{SERVICE}"></s:consultEverything>'
 BROKEN = {
     "an operation that does not exist": (UNKNOWN, "WIB03006"),
     "an operation in another namespace": (body_of().replace(SERVICE, "urn:evil"), "WIB03006"),
-    "a response sent as a request": (body_of().replace("consultDossier", "consultDossierResponse"), "WIB03006"),
-    "an element the contract does not know": (body_of().replace("</s:criteria>", "<s:x></s:x></s:criteria>"), "WIB06001"),
+    "a response sent as a request": (
+        body_of().replace("consultDossier", "consultDossierResponse"),
+        "WIB03006",
+    ),
+    "an element the contract does not know": (
+        body_of().replace("</s:criteria>", "<s:x></s:x></s:criteria>"),
+        "WIB06001",
+    ),
     "a missing ticket": (body_of(ticket="T1").replace(">T1<", "><"), "WIB06001"),
     "a dossier number of another form": (body_of().replace(DOSSIER, "WIB-26-1"), "WIB06001"),
     "an attribute in the payload": (
-        body_of().replace("<s:criteria>", '<s:criteria xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:nil="false">'),
+        body_of().replace(
+            "<s:criteria>",
+            '<s:criteria xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:nil="false">',
+        ),
         "WIB06001",
     ),
     "two dossier numbers": (

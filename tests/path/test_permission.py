@@ -56,7 +56,9 @@ async def test_the_agreement_decides(hub: Hub, case):
     assert answered.code == code
     assert bool(hub.asked) == (code is None)
     last = hub.entries()[-1]
-    assert (last["kind"], last["decision"]) == (("response", "released") if code is None else ("refusal", code))
+    assert (last["kind"], last["decision"]) == (
+        ("response", "released") if code is None else ("refusal", code)
+    )
 
 
 async def test_a_post_asks_once_the_permit_is_granted(hub: Hub):

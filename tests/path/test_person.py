@@ -59,7 +59,9 @@ async def test_a_number_that_fits_nowhere_and_a_dossier_bound_to_nobody_get_the_
     told = []
     for person in (person_digest(DIRECTORY_KEY, SSIN), None):
         await bind(hub, person)
-        answered = await hub.consult(*QUESTIONS["a region, earlier applications"], Criteria(DOSSIER, ssin=OTHER))
+        answered = await hub.consult(
+            *QUESTIONS["a region, earlier applications"], Criteria(DOSSIER, ssin=OTHER)
+        )
         told.append([answered.texts(name) for name in ("reasonCode", "diagnostic", "remedy")])
     assert told[0] == told[1]
 
@@ -74,7 +76,9 @@ async def test_who_has_no_part_in_the_dossier_learns_nothing_of_its_worker(hub: 
 async def test_who_takes_part_is_not_told_to_who_cannot_name_the_worker(hub: Hub):
     await hub.dossier(DOSSIER, "WORK_GRANTED")
     scope = await hub.store.scope(DOSSIER)
-    await hub.store.put_scope(replace(scope, inscriptions=tuple(i for i in scope.inscriptions if i.role is not Role.NSSO)))
+    await hub.store.put_scope(
+        replace(scope, inscriptions=tuple(i for i in scope.inscriptions if i.role is not Role.NSSO))
+    )
     question = QUESTIONS["the Immigration Office, social security"]
     assert (await hub.consult(*question, Criteria(DOSSIER, ssin=OTHER))).code == "WIB07007"
     assert (await hub.consult(*question, Criteria(DOSSIER, ssin=SSIN))).code == "WIB07010"
@@ -86,7 +90,9 @@ async def test_questions_without_a_person_need_no_binding(hub: Hub):
 
 
 async def test_the_store_holds_neither_number_nor_key(hub: Hub):
-    await hub.consult(*QUESTIONS["a region, earlier applications"], Criteria(DOSSIER, ssin=SSIN), ticket=f"for-{SSIN}")
+    await hub.consult(
+        *QUESTIONS["a region, earlier applications"], Criteria(DOSSIER, ssin=SSIN), ticket=f"for-{SSIN}"
+    )
     stored = b"".join(path.read_bytes() for path in hub.path.parent.iterdir())
     assert person_digest(DIRECTORY_KEY, SSIN) in stored
     assert SSIN.encode() not in stored
@@ -103,12 +109,16 @@ def test_a_digest_is_hmac_sha256_of_the_digits():
     assert person_digest(DIRECTORY_KEY, SSIN).hex() == expected
 
 
-@pytest.mark.parametrize("content", [bytes(range(32)), DIRECTORY_KEY.hex().encode(), DIRECTORY_KEY.hex().upper().encode() + b"\n"])
+@pytest.mark.parametrize(
+    "content", [bytes(range(32)), DIRECTORY_KEY.hex().encode(), DIRECTORY_KEY.hex().upper().encode() + b"\n"]
+)
 def test_a_key_is_read_raw_or_in_hexadecimal(content):
     assert parse_key(content) == DIRECTORY_KEY
 
 
-@pytest.mark.parametrize("content", [b"", bytes(31), bytes(33), b"0" * 63, b"0" * 65, b"g" * 64, b"0" * 63 + b"\n"])
+@pytest.mark.parametrize(
+    "content", [b"", bytes(31), bytes(33), b"0" * 63, b"0" * 65, b"g" * 64, b"0" * 63 + b"\n"]
+)
 def test_anything_else_is_no_key(content):
     with pytest.raises(ValueError, match="32 bytes"):
         parse_key(content)

@@ -43,7 +43,9 @@ def other_ticket(hub, provider, asked):
 
 
 def other_dossier_in_the_criteria(hub, provider, asked):
-    return sign_as(provider.id, body(asked, provider, criteria=replace(asked.criteria, dossier=OTHER_DOSSIER)), hub.now)
+    return sign_as(
+        provider.id, body(asked, provider, criteria=replace(asked.criteria, dossier=OTHER_DOSSIER)), hub.now
+    )
 
 
 def other_dossier_in_the_payload(hub, provider, asked):
@@ -159,7 +161,9 @@ async def test_an_answer_without_data_is_released_as_such(hub: Hub):
 PRIOR = Criteria(DOSSIER, ssin=SSIN)
 
 
-@pytest.mark.parametrize("flaw", [down, slow, unsigned, signed_with_tls_key, fault], ids=lambda flaw: flaw.__name__)
+@pytest.mark.parametrize(
+    "flaw", [down, slow, unsigned, signed_with_tls_key, fault], ids=lambda flaw: flaw.__name__
+)
 async def test_a_region_in_trouble_makes_the_gathered_answer_incomplete(hub: Hub, flaw):
     hub.answering["FLANDERS"] = flaw
     answered = await hub.consult("BRUSSELS", "consultPriorApplications", "WIB:PRIOR_APPLICATION_CHECK", PRIOR)

@@ -81,8 +81,15 @@ def forms(value: str) -> set[bytes]:
     """A value, its encodings and its plain hashes: none of them may be anywhere."""
     raw = value.encode()
     digests = [hashlib.new(name, raw).digest() for name in ("md5", "sha1", "sha256", "sha512")]
-    encoded = [raw, base64.b64encode(raw).rstrip(b"="), base64.urlsafe_b64encode(raw).rstrip(b"="), raw.hex().encode()]
-    hashed = [form for digest in digests for form in (digest, digest.hex().encode(), base64.b64encode(digest)[:-2])]
+    encoded = [
+        raw,
+        base64.b64encode(raw).rstrip(b"="),
+        base64.urlsafe_b64encode(raw).rstrip(b"="),
+        raw.hex().encode(),
+    ]
+    hashed = [
+        form for digest in digests for form in (digest, digest.hex().encode(), base64.b64encode(digest)[:-2])
+    ]
     return {*encoded, *hashed}
 
 

@@ -55,4 +55,6 @@ def test_every_view_declares_what_it_withholds_without_looking_at_an_answer():
         covered = {path for path in paths if any(f"{path}/".startswith(f"{one}/") for one in view.filtered)}
         assert covered == paths, key
         open_paths = [path for path, reason in view.verdicts.items() if reason is None]
-        assert not [path for path in open_paths if any(f"{path}/".startswith(f"{one}/") for one in view.filtered)]
+        assert not [
+            path for path in open_paths if any(f"{path}/".startswith(f"{one}/") for one in view.filtered)
+        ]

@@ -87,11 +87,15 @@ QUESTIONS = {
 }  # the last number: steps of the exchange
 
 
-@pytest.mark.parametrize(("case", "at"), [(case, at) for case in QUESTIONS for at in range(1, QUESTIONS[case][3] + 1)])
+@pytest.mark.parametrize(
+    ("case", "at"), [(case, at) for case in QUESTIONS for at in range(1, QUESTIONS[case][3] + 1)]
+)
 async def test_whenever_a_request_is_cut_off_nothing_was_forwarded_or_returned_unrecorded(hub: Hub, case, at):
     operation, context, criteria, _ = QUESTIONS[case]
     reply = await cancelled_at(hub, at, operation, context, criteria)
-    assert (await hub.consult("BRUSSELS", "consultStatus", WORK)).code is None  # and behind it all that waited
+    assert (
+        await hub.consult("BRUSSELS", "consultStatus", WORK)
+    ).code is None  # and behind it all that waited
     kinds = [entry["kind"] for entry in hub.entries()[:-2]]
     assert not hub.asked[:-1] or "request" in kinds
     assert reply is None or {"response", "refusal"} & set(kinds)
@@ -152,7 +156,9 @@ class Log:
         return await self.hub.store.append(entry)
 
 
-@pytest.mark.parametrize("trouble", [Refusal(Code.LOG_UNAVAILABLE), Refusal(Code.BUSY), ValueError(CANARY)], ids=repr)
+@pytest.mark.parametrize(
+    "trouble", [Refusal(Code.LOG_UNAVAILABLE), Refusal(Code.BUSY), ValueError(CANARY)], ids=repr
+)
 async def test_a_refusal_that_cannot_be_recorded_is_a_fault_that_says_so(hub: Hub, trouble):
     changed(hub, log=Log(hub, 1, trouble))
     answered = await hub.consult("BRUSSELS", "consultDossier", "WIB:RESIDENCE_DECISION")

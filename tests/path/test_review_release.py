@@ -30,18 +30,28 @@ FEE = f"<d:feePayment{D}><d:amount>358.00</d:amount></d:feePayment>"  # no regio
 NAME = f"<d:worker{D}><d:familyName>{CANARY}</d:familyName></d:worker>"
 
 
-def answering(hub: Hub, body: str | None, outcome: Outcome = Outcome.DATA_FOUND, provider: str = "PLATFORM") -> None:
+def answering(
+    hub: Hub, body: str | None, outcome: Outcome = Outcome.DATA_FOUND, provider: str = "PLATFORM"
+) -> None:
     """`body`: the payload that the provider answers with; None is the honest one."""
 
     def answer(hub, provider, asked):
-        return sign_as(provider.id, reply_body(asked, outcome, payload(asked, provider) if body is None else body), hub.now)
+        return sign_as(
+            provider.id,
+            reply_body(asked, outcome, payload(asked, provider) if body is None else body),
+            hub.now,
+        )
 
     hub.answering[provider] = answer
 
 
 def shape(answered) -> bytes:
     """A reply without what differs between any two exchanges: tickets, times, index."""
-    blocks = [block for block in answered.body if not str(block.tag).endswith(("informationCustomer", "informationGateway"))]
+    blocks = [
+        block
+        for block in answered.body
+        if not str(block.tag).endswith(("informationCustomer", "informationGateway"))
+    ]
     return b"".join(etree.tostring(block) for block in blocks)
 
 
@@ -120,7 +130,9 @@ async def test_a_fault_about_a_certificate_is_the_same_whatever_is_wrong_with_it
 
 async def test_a_fault_does_not_tell_what_is_wrong_with_a_providers_certificate(hub: Hub):
     def by_tls_key(hub, provider, asked):
-        return sign_as(provider.id, reply_body(asked, Outcome.DATA_FOUND, payload(asked, provider)), hub.now, kind="tls")
+        return sign_as(
+            provider.id, reply_body(asked, Outcome.DATA_FOUND, payload(asked, provider)), hub.now, kind="tls"
+        )
 
     hub.answering["PLATFORM"] = by_tls_key
     answered = await hub.consult("BRUSSELS", "consultDossier", WORK)
@@ -130,7 +142,9 @@ async def test_a_fault_does_not_tell_what_is_wrong_with_a_providers_certificate(
 async def without(hub: Hub, role: Role) -> None:
     """Take the line of one role out of the dossier."""
     scope = await hub.store.scope(DOSSIER)
-    await hub.store.put_scope(replace(scope, inscriptions=tuple(i for i in scope.inscriptions if i.role is not role)))
+    await hub.store.put_scope(
+        replace(scope, inscriptions=tuple(i for i in scope.inscriptions if i.role is not role))
+    )
 
 
 async def test_who_takes_part_in_a_dossier_is_not_told_where_nothing_may_be_released(hub: Hub):
@@ -160,7 +174,12 @@ async def test_rights_in_a_foreign_dossier_are_those_in_an_unknown_one(hub: Hub,
     told = []
     for dossier in (DOSSIER, OTHER_DOSSIER):
         answered = await hub.consult(name, "checkAccessControl", context, Criteria(dossier))
-        told.append([(row.findtext("{*}operation"), row.findtext("{*}code")) for row in answered.body.iter("{*}access")])
+        told.append(
+            [
+                (row.findtext("{*}operation"), row.findtext("{*}code"))
+                for row in answered.body.iter("{*}access")
+            ]
+        )
     assert told[0] == told[1]
     assert "WIB07005" in {code for _, code in told[0]}
 

@@ -42,7 +42,9 @@ class Running:
         """What an authority's client uses; None is a stranger without a certificate."""
         pki = self.directory / "pki"
         if name is not None:
-            return client_context(pki / name / "tls.crt.pem", pki / name / "tls.key.pem", [pki / t for t in TRUST])
+            return client_context(
+                pki / name / "tls.crt.pem", pki / name / "tls.key.pem", [pki / t for t in TRUST]
+            )
         context = ssl.create_default_context(cafile=pki / "root.crt.pem")
         context.load_verify_locations(pki / "issuing.crt.pem")
         return context
@@ -51,7 +53,9 @@ class Running:
     async def request(self, name: str | None, method: str = "POST", path: str = "", **request: object):
         async with (
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self.tls(name))) as session,
-            session.request(method, self.url + path, server_hostname="gateway.wib.example", **request) as response,
+            session.request(
+                method, self.url + path, server_hostname="gateway.wib.example", **request
+            ) as response,
         ):
             yield response
 
@@ -91,7 +95,9 @@ async def provider(stack: AsyncExitStack, pki: Path, answering) -> str:
         body = parse_verified(verify(read(raw, Limits()), Window(), datetime.now(UTC)).body)[0]
         asked = memory.messages.read_question(body)
         answer = answering(Now(), memory.authority("PLATFORM"), asked)
-        return answer if isinstance(answer, web.Response) else web.Response(body=answer, content_type="text/xml")
+        return (
+            answer if isinstance(answer, web.Response) else web.Response(body=answer, content_type="text/xml")
+        )
 
     application_ = web.Application(client_max_size=2**25)
     application_.router.add_post("/soap", serve)

@@ -21,7 +21,9 @@ FIRST = "WIB-2026-0000001-59"
 
 
 def run(*arguments):
-    return subprocess.run(gateway(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
+    return subprocess.run(
+        gateway(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
+    )
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,9 @@ def test_refusals_of_every_family_are_told(account):
 
 def test_log_is_verified_and_holds_what_was_told(account):
     assert account["log"]["verified"] is True
-    logged = [one["log_index"] for one in account["exchanges"] + account["refusals"] if one["log_index"] is not None]
+    logged = [
+        one["log_index"] for one in account["exchanges"] + account["refusals"] if one["log_index"] is not None
+    ]
     assert len(set(logged)) == len(logged)
     assert max(logged) == account["log"]["size"] - 1
 
@@ -98,7 +102,9 @@ def test_another_run_gives_the_same_account(runs, account):
 
 def _without_chance(account):
     """The account without times and hashes."""
-    steps = [{k: v for k, v in one.items() if k != "ms"} for one in account["exchanges"] + account["refusals"]]
+    steps = [
+        {k: v for k, v in one.items() if k != "ms"} for one in account["exchanges"] + account["refusals"]
+    ]
     facts = {name: account[name] for name in ("authorities", "procedures", "agreement", "expectations")}
     return {**facts, "steps": steps, "size": account["log"]["size"]}
 
@@ -183,7 +189,10 @@ def test_printed_examples_work(sandbox):
 
 def test_interrupt_stops_the_sandbox_and_its_hub(tmp_path):
     process = subprocess.Popen(
-        gateway("sandbox", "--world", str(tmp_path / "world"), "--json"), cwd=ROOT, stdout=subprocess.PIPE, text=True
+        gateway("sandbox", "--world", str(tmp_path / "world"), "--json"),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     url = urlsplit(json.loads(process.stdout.readline())["soap"])

@@ -57,10 +57,18 @@ BARE = {  # request → HTTP status and code
     "TRACE": ({"method": "TRACE"}, 405, "WIB01001"),
     "JSON": ({"data": b"{}", "headers": {"Content-Type": "application/json"}}, 415, "WIB01002"),
     "no media type": ({"data": b"x", "skip_auto_headers": ["Content-Type"]}, 415, "WIB01002"),
-    "another charset": ({"data": b"x", "headers": {"Content-Type": "text/xml; charset=utf-16"}}, 415, "WIB01002"),
+    "another charset": (
+        {"data": b"x", "headers": {"Content-Type": "text/xml; charset=utf-16"}},
+        415,
+        "WIB01002",
+    ),
     "MIME": ({"data": b"x", "headers": {"Content-Type": "multipart/related; boundary=b"}}, 415, "WIB01002"),
     "gzip": ({"data": b"x", "headers": {**XML, "Content-Encoding": "gzip"}}, 415, "WIB01003"),
-    "an unknown encoding": ({"data": b"x", "headers": {**XML, "Content-Encoding": "compress"}}, 415, "WIB01003"),
+    "an unknown encoding": (
+        {"data": b"x", "headers": {**XML, "Content-Encoding": "compress"}},
+        415,
+        "WIB01003",
+    ),
     "more bytes than the limit": ({"data": b"x" * 100_001, "headers": XML}, 413, "WIB01004"),
 }
 
@@ -138,7 +146,10 @@ async def test_the_operations_listener_tells_how_the_hub_is(hub):
                 assert response.status == 200
         async with session.get(hub.operations + "/metrics") as response:
             exposition = await response.text()
-    assert 'gateway_exchanges_total{authority="BRUSSELS",operation="consultDossier",outcome="released"} 1.0' in exposition
+    assert (
+        'gateway_exchanges_total{authority="BRUSSELS",operation="consultDossier",outcome="released"} 1.0'
+        in exposition
+    )
     assert 'gateway_refusals_total{code="context-unknown"} 1.0' in exposition
     assert "gateway_log_entries 3.0" in exposition
 
@@ -148,7 +159,10 @@ async def test_one_json_line_for_each_request(hub):
     await hub.soap("BRUSSELS", b"<not-xml")
     lines = [json.loads(line) for line in hub.lines.getvalue().splitlines()]
     exchanges = [line for line in lines if line["event"] == "exchange"]
-    assert [(line["outcome"], line["code"]) for line in exchanges] == [("released", None), ("refused", "WIB02001")]
+    assert [(line["outcome"], line["code"]) for line in exchanges] == [
+        ("released", None),
+        ("refused", "WIB02001"),
+    ]
 
 
 async def test_an_answer_never_crosses_to_another_requester(hub):

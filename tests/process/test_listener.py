@@ -60,7 +60,9 @@ async def reply(reader) -> bytes:
     """One reply with its body."""
     async with asyncio.timeout(30):
         head_ = await reader.readuntil(b"\r\n\r\n")
-        length = [line.split(b":")[1] for line in head_.splitlines() if line.lower().startswith(b"content-length:")]
+        length = [
+            line.split(b":")[1] for line in head_.splitlines() if line.lower().startswith(b"content-length:")
+        ]
         return head_ + await reader.readexactly(int(length[0]) if length else 0)
 
 
@@ -104,8 +106,15 @@ async def test_bytes_that_are_no_http_are_refused_and_quoted_nowhere(hub, flaw, 
     assert said.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 "))
     assert said.partition(b"\r\n\r\n")[2].startswith(b"WIB01008 http: ")
     assert SECRET not in said.decode() + hub.lines.getvalue() + caplog.text
-    assert not [record for record in caplog.records if record.name.startswith("aiohttp") and record.levelno > logging.DEBUG]
-    assert [(line["event"], line.get("code")) for line in lines(hub)] == [("serving", None), ("refused", "WIB01008")]
+    assert not [
+        record
+        for record in caplog.records
+        if record.name.startswith("aiohttp") and record.levelno > logging.DEBUG
+    ]
+    assert [(line["event"], line.get("code")) for line in lines(hub)] == [
+        ("serving", None),
+        ("refused", "WIB01008"),
+    ]
 
 
 async def test_what_http_refuses_is_counted_and_its_kind_told(hub):
@@ -128,7 +137,16 @@ async def test_the_hub_goes_on_after_bytes_that_are_no_http(hub):
 
 
 async def test_the_path_is_compared_as_it_was_sent(hub):
-    for path in ("/", "/soap/v1/", "//soap/v1", "/soap/%76%31", "/soap/../soap/v1", "/x/%2e%2e/soap/v1", "/soap/v1;x", "/metrics"):
+    for path in (
+        "/",
+        "/soap/v1/",
+        "//soap/v1",
+        "/soap/%76%31",
+        "/soap/../soap/v1",
+        "/x/%2e%2e/soap/v1",
+        "/soap/v1;x",
+        "/metrics",
+    ):
         said = await said_to(hub, head("Content-Length: 0", "Connection: close", path=path))
         assert said.startswith(b"HTTP/1.1 404 "), path
 
@@ -167,7 +185,9 @@ async def test_a_requester_that_waits_is_told_to_continue(hub):
         assert (await reply(reader)).startswith(b"HTTP/1.1 200 ")
 
 
-@pytest.mark.parametrize(("field", "status"), [("Content-Length: 999999999", 413), ("Content-Encoding: gzip", 415)])
+@pytest.mark.parametrize(
+    ("field", "status"), [("Content-Length: 999999999", 413), ("Content-Encoding: gzip", 415)]
+)
 async def test_a_requester_that_waits_is_refused_before_it_sends_its_body(hub, field, status):
     async with connected(hub) as (reader, writer):
         writer.write(head(field, "Expect: 100-continue"))
@@ -182,7 +202,11 @@ async def test_requests_in_one_write_are_answered_one_by_one(hub):
         writer.write(whole(message()) + whole(b"<not-xml") + whole(message()))
         statuses = [(await reply(reader)).split()[1] for _ in range(3)]
     assert statuses == [b"200", b"500", b"200"]
-    assert [line["outcome"] for line in lines(hub) if line["event"] == "exchange"] == ["released", "refused", "released"]
+    assert [line["outcome"] for line in lines(hub) if line["event"] == "exchange"] == [
+        "released",
+        "refused",
+        "released",
+    ]
 
 
 @pytest.mark.parametrize("protocol", ["h2c", "websocket"])
@@ -200,7 +224,9 @@ async def test_a_request_carries_no_documents_but_an_answer_may(tmp_path):
         return memory.answer_well(hub, provider, asked) + b" " * 300_000
 
     async with running_hub(tmp_path, large) as hub:
-        assert (await said_to(hub, head("Content-Length: 262145", "Connection: close"))).startswith(b"HTTP/1.1 413 ")
+        assert (await said_to(hub, head("Content-Length: 262145", "Connection: close"))).startswith(
+            b"HTTP/1.1 413 "
+        )
         status, answered = await hub.soap("BRUSSELS", message() + b" " * 200_000)
         assert (status, answered.code) == (200, None)
 
@@ -241,9 +267,15 @@ async def test_one_authority_cannot_take_the_slots_of_the_others(tmp_path):
 
 
 async def test_all_together_cannot_take_more_than_there_is(tmp_path):
-    async with running_hub(tmp_path, in_flight=2) as hub, under_way(hub), under_way(hub, "IMMIGRATION_OFFICE"):
+    async with (
+        running_hub(tmp_path, in_flight=2) as hub,
+        under_way(hub),
+        under_way(hub, "IMMIGRATION_OFFICE"),
+    ):
         for name in CONTEXTS:
-            async with hub.request(name, data=message(name), headers={"Content-Type": "text/xml"}) as response:
+            async with hub.request(
+                name, data=message(name), headers={"Content-Type": "text/xml"}
+            ) as response:
                 assert (response.status, response.headers["Retry-After"]) == (503, "1")
 
 
@@ -278,7 +310,9 @@ async def test_a_connection_that_brings_no_request_is_closed_and_others_are_serv
         assert (await hub.soap("BRUSSELS", message()))[0] == 200
         async with asyncio.timeout(30):
             assert await reader.read() == b""
-    assert [line["event"] for line in lines(hub) if line["event"] not in {"exchange", "serving"}] == ["stopping"]
+    assert [line["event"] for line in lines(hub) if line["event"] not in {"exchange", "serving"}] == [
+        "stopping"
+    ]
 
 
 async def test_bytes_that_drip_do_not_prolong_the_time_for_a_header(tmp_path):
@@ -334,7 +368,12 @@ def test_what_a_library_would_print_is_one_line_without_its_text():
         logger.exception("while reading %s", SECRET)
     logger.warning(SECRET)
     first, second = [json.loads(line) for line in stream.getvalue().splitlines()]
-    assert (first["event"], first["logger"], first["level"], first["error"]) == ("library", "aiohttp.internal", "ERROR", "ValueError")
+    assert (first["event"], first["logger"], first["level"], first["error"]) == (
+        "library",
+        "aiohttp.internal",
+        "ERROR",
+        "ValueError",
+    )
     assert first["place"].startswith("test_listener:")
     assert (second["level"], "error" in second) == ("WARNING", False)
     assert SECRET not in stream.getvalue()
@@ -345,7 +384,9 @@ def test_the_process_itself_prints_nothing_but_its_lines(tmp_path):
     write_pki(tmp_path / "pki", memory.pki())
     write_settings(tmp_path, "https://127.0.0.1:9/soap", {"header_seconds": 0.5})
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(tmp_path / "gateway.toml")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(memory.ROOT)}) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(memory.ROOT)}
+    ) as process:
         try:
             first = process.stderr.readline()
             asyncio.run(trouble(Running(json.loads(first)["url"], "", tmp_path, io.StringIO())))

@@ -87,10 +87,17 @@ def consult(exchange, own, context, number, **criteria):
     [
         ("WALLONIA", RSA, "WIB:RENEWAL", RENEWAL),
         ("BRUSSELS", ECDSA, "WIB:WORK_DECISION", FIRST),
-        ("NSSO", ECDSA, "WIB:CARD_ISSUE", FIRST),  # gets ECDSA replies, and shares its number with the platform
+        (
+            "NSSO",
+            ECDSA,
+            "WIB:CARD_ISSUE",
+            FIRST,
+        ),  # gets ECDSA replies, and shares its number with the platform
     ],
 )
-def test_plain_zeep_consults_a_dossier_and_verifies_the_reply(sandbox, name, algorithms, context, number, port):
+def test_plain_zeep_consults_a_dossier_and_verifies_the_reply(
+    sandbox, name, algorithms, context, number, port
+):
     exchange, own = service(sandbox, name, algorithms, port=port)
     reply = consult(exchange, own, context, number)
     assert reply.status.value == "DATA_FOUND"

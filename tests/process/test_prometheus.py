@@ -57,23 +57,31 @@ async def test_prometheus_scrapes_the_hub(tmp_path: Path):
             "prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'tsdb'}",
             f"--web.listen-address=127.0.0.1:{port}", "--log.level=error",
         ]  # fmt: skip
-        with subprocess.Popen(command) as prometheus:
-            try:
-                url = f"http://127.0.0.1:{port}"
-                counted = 'gateway_exchanges_total{operation="consultDossier",authority="BRUSSELS",outcome="released"}'
-                assert await eventually(session, url, counted) == [1.0]
-                assert await value(session, url, "gateway_log_entries") == [2.0]
-                assert await value(session, url, "up") == [1.0]
-            finally:
-                prometheus.terminate()
+        prometheus = await asyncio.create_subprocess_exec(*command)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            counted = (
+                'gateway_exchanges_total{operation="consultDossier",authority="BRUSSELS",outcome="released"}'
+            )
+            assert await eventually(session, url, counted) == [1.0]
+            assert await value(session, url, "gateway_log_entries") == [2.0]
+            assert await value(session, url, "up") == [1.0]
+        finally:
+            prometheus.terminate()
+            await prometheus.wait()
 
 
 async def test_the_exposition_is_clean_by_promtools_rules(tmp_path: Path):
-    async with running_hub(tmp_path) as hub, aiohttp.ClientSession() as session:
-        async with session.get(hub.operations + "/metrics") as response:
-            exposition = await response.read()
-    checked = subprocess.run(["promtool", "check", "metrics"], input=exposition, capture_output=True, check=False)
-    assert checked.returncode == 0, checked.stderr
+    async with (
+        running_hub(tmp_path) as hub,
+        aiohttp.ClientSession() as session,
+        session.get(hub.operations + "/metrics") as response,
+    ):
+        exposition = await response.read()
+    pipe = asyncio.subprocess.PIPE
+    promtool = await asyncio.create_subprocess_exec("promtool", "check", "metrics", stdin=pipe, stderr=pipe)
+    _, complaint = await promtool.communicate(exposition)
+    assert promtool.returncode == 0, complaint
 
 
 def test_the_shipped_configuration_and_rules_are_valid():

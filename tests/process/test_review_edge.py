@@ -66,7 +66,10 @@ async def test_an_exchange_whose_requester_left_is_carried_through_and_recorded(
     await send_and_leave(hub, HEAD % len(data) + data)
     assert (await until(hub, "exchange"))["outcome"] == "released"
     with LogReader.open(hub.directory / "store.db") as log:
-        assert [json.loads(log.entry(index))["kind"] for index in range(log.head().size)] == ["request", "response"]
+        assert [json.loads(log.entry(index))["kind"] for index in range(log.head().size)] == [
+            "request",
+            "response",
+        ]
 
 
 async def test_a_peer_that_leaves_in_the_middle_of_a_message_is_a_line_and_no_incident(hub, caplog):
@@ -104,8 +107,12 @@ async def test_a_bug_beside_the_path_shows_neither_itself_nor_the_peers_text(hub
 
 async def test_what_a_message_says_is_in_no_operational_line(hub):
     ticket = f"{CANARY}-1"
-    data = signed_question("BRUSSELS", "consultDossier", "SECRET:WORDS", None, datetime.now(UTC), ticket=ticket)
-    status, answered = await hub.soap("BRUSSELS", data, SOAPAction='""', **{"X-Request-ID": CANARY, "User-Agent": CANARY})
+    data = signed_question(
+        "BRUSSELS", "consultDossier", "SECRET:WORDS", None, datetime.now(UTC), ticket=ticket
+    )
+    status, answered = await hub.soap(
+        "BRUSSELS", data, SOAPAction='""', **{"X-Request-ID": CANARY, "User-Agent": CANARY}
+    )
     assert (status, answered.code) == (500, "WIB07001")
     watched = hub.lines.getvalue() + await metrics(hub)
     assert CANARY not in watched

@@ -38,7 +38,9 @@ class Wire:
         self.answering, self.identity, self.requests, self.url = answering, identity, [], ""
 
     async def provider(self, stack, pki, _answering) -> str:
-        tls = server_context(pki / self.identity / "tls.crt.pem", pki / self.identity / "tls.key.pem", [pki / t for t in TRUST])
+        tls = server_context(
+            pki / self.identity / "tls.crt.pem", pki / self.identity / "tls.key.pem", [pki / t for t in TRUST]
+        )
         server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=tls)
         stack.callback(server.close)
         self.url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/soap"
@@ -57,7 +59,9 @@ class Wire:
 
 
 def honest(body: bytes) -> bytes:
-    asked = memory.messages.read_question(parse_verified(verify(read(body, Limits()), Window(), Now().now).body)[0])
+    asked = memory.messages.read_question(
+        parse_verified(verify(read(body, Limits()), Window(), Now().now).body)[0]
+    )
     return memory.answer_well(Now(), memory.authority("PLATFORM"), asked)
 
 
@@ -144,7 +148,8 @@ async def hub_before(monkeypatch, tmp_path, wire: Wire):
 
 async def consult(hub):
     return await hub.soap(
-        "BRUSSELS", signed_question("BRUSSELS", "consultDossier", "WIB:WORK_DECISION", None, datetime.now(UTC))
+        "BRUSSELS",
+        signed_question("BRUSSELS", "consultDossier", "WIB:WORK_DECISION", None, datetime.now(UTC)),
     )
 
 
@@ -186,7 +191,9 @@ async def test_nothing_of_one_exchange_reaches_the_next(monkeypatch, tmp_path, a
     assert len({body for _, body in wire.requests}) == 3
 
 
-@pytest.mark.parametrize(("identity", "code"), [("PLATFORM", None), ("FLANDERS", "WIB09005"), ("HUB", "WIB09005")])
+@pytest.mark.parametrize(
+    ("identity", "code"), [("PLATFORM", None), ("FLANDERS", "WIB09005"), ("HUB", "WIB09005")]
+)
 async def test_a_question_is_sent_to_nobody_but_the_provider_asked(monkeypatch, tmp_path, identity, code):
     wire = Wire(well, identity)
     async with hub_before(monkeypatch, tmp_path, wire) as hub:

@@ -184,7 +184,9 @@ async def test_put_keeps_a_digest_of_the_person_and_no_number(path, key):
     result = run("put", NUMBER, *WHOLE, "--ssin", SSIN, "--directory-key", key, "--store", path, "--json")
     assert json.loads(result.stdout)[0]["person"] is True
     assert person(path) == person_digest(bytes(range(32)), SSIN)
-    shown = run("show", NUMBER, "--store", path, "--json").stdout + run("list", "--store", path, "--json").stdout
+    shown = (
+        run("show", NUMBER, "--store", path, "--json").stdout + run("list", "--store", path, "--json").stdout
+    )
     assert SSIN not in result.stdout + shown
     assert person(path).hex() not in result.stdout + shown
     assert SSIN.encode() not in b"".join(one.read_bytes() for one in path.parent.glob("store*"))
@@ -217,7 +219,9 @@ async def test_person_stays_until_another_is_given_or_it_is_freed(path, key, tmp
     assert "not bound" in run("show", NUMBER, "--store", path).stdout
     file.write_text(json.dumps([shown | {"dossier": OTHER, "person": False}, shown]))
     assert run("put", "--file", file, "--store", path).stderr[:6] == "DOS009"
-    assert json.loads(run("list", "--store", path, "--json").stdout)[0]["dossier"] == NUMBER  # and nothing else
+    assert (
+        json.loads(run("list", "--store", path, "--json").stdout)[0]["dossier"] == NUMBER
+    )  # and nothing else
 
 
 async def test_scope_is_given_back_with_its_person(path):

@@ -138,7 +138,10 @@ TAMPERING = {
         {(Flaw.CLAIM, 528)},
     ),
     "ticket used twice": (
-        ("DROP INDEX claims", "UPDATE entries SET ticket = (SELECT ticket FROM entries WHERE idx = 0) WHERE idx = 2"),
+        (
+            "DROP INDEX claims",
+            "UPDATE entries SET ticket = (SELECT ticket FROM entries WHERE idx = 0) WHERE idx = 2",
+        ),
         {(Flaw.CLAIM, 2)},
     ),
     "digest changed": (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,7 +79,13 @@ def test_test_numbers_are_accepted_only_where_the_deployment_says_so(number):
     assert _refused(check_ssin, number, test_numbers=False) == "ssin"
 
 
-@given(st.integers(0, 99), st.integers(1, 12), st.integers(1, 28), st.integers(1, 998), st.sampled_from([0, 20, 40]))
+@given(
+    st.integers(0, 99),
+    st.integers(1, 12),
+    st.integers(1, 28),
+    st.integers(1, 998),
+    st.sampled_from([0, 20, 40]),
+)
 def test_every_number_of_a_full_date_is_accepted_as_python_stdnum_does(year, month, day, sequence, bis):
     number = _with_check(f"{year:02d}{month + bis:02d}{day:02d}{sequence:03d}")
     assert check_ssin(number, test_numbers=False) == ssn.validate(number)
@@ -92,7 +100,12 @@ def test_what_python_stdnum_refuses_for_its_check_digits_is_refused(nine, check)
         _refused(check_ssin, number, test_numbers=True)
 
 
-@given(st.text(max_size=30))
+_FORMS = re.compile(
+    r"[0-9]{10,11}|WIB-[0-9]{4}-[0-9]{7}-[0-9]{2}", re.ASCII
+)  # may be right; the tests above are theirs
+
+
+@given(st.text(max_size=30).filter(lambda text: _FORMS.fullmatch(text) is None))
 def test_arbitrary_text_is_refused_and_nothing_worse(text):
     assert _refused(check_ssin, text, test_numbers=True)
     assert _refused(check_cbe, text)
@@ -105,7 +118,8 @@ def test_cbe_number_is_accepted(number):
 
 
 @pytest.mark.parametrize(
-    "number", ["0566988258", "0566.988.259", "566988259", "BE0566988259", "2566988258", "0000000000", " 0566988259"]
+    "number",
+    ["0566988258", "0566.988.259", "566988259", "BE0566988259", "2566988258", "0000000000", " 0566988259"],
 )
 def test_cbe_number_is_refused(number):
     assert _refused(check_cbe, number) == "cbeNumber"
@@ -125,7 +139,13 @@ def test_the_first_dossier_number_of_2026():
 
 @pytest.mark.parametrize(
     "number",
-    ["WIB-2026-0000001-58", "WIB-2026-0000002-59", "wib-2026-0000001-59", "WIB-2026-000001-59", "WIB-2026-0000001-059"],
+    [
+        "WIB-2026-0000001-58",
+        "WIB-2026-0000002-59",
+        "wib-2026-0000001-59",
+        "WIB-2026-000001-59",
+        "WIB-2026-0000001-059",
+    ],
 )
 def test_dossier_number_is_refused(number):
     assert _refused(check_dossier, number) == "dossierNumber"

@@ -59,7 +59,11 @@ def test_a_dossier_opens_to_a_role_at_its_status(role):
 
 @pytest.mark.parametrize("role", [Role.OE, Role.CONS, Role.MUN, Role.NSSO])
 def test_states_that_hide_how_far_a_dossier_came_open_nothing(role):
-    assert shipped().roles[role].statuses.isdisjoint({"SUBMITTED", "INFO_REQUESTED", "INADMISSIBLE", "WITHDRAWN"})
+    assert (
+        shipped()
+        .roles[role]
+        .statuses.isdisjoint({"SUBMITTED", "INFO_REQUESTED", "INADMISSIBLE", "WITHDRAWN"})
+    )
 
 
 def test_employment_control_is_off_by_default():
@@ -106,51 +110,231 @@ def test_a_context_applies_to_its_permits_and_procedures(context, permit_type, p
 
 # Sentence of the case → (old text, new text, path of the finding, part of its sentence)
 BROKEN = {
-    "an unknown field": (SCAN_REG, SCAN_REG.replace("issueDate", "numbr"), "groups.G08.REG.receive[1]", 'no field "numbr" in group G08'),
-    "a field of another group": (SCAN_REG, SCAN_REG.replace("issueDate", "G16.amount"), "groups.G08.REG.receive[1]", "no field"),
-    "a field twice": (SCAN_REG, SCAN_REG.replace("issueDate", "number"), "groups.G08.REG.receive[1]", "stands twice"),
-    "an empty list of fields": (SCAN_REG, 'receive = [], basis = ["G"]', "groups.G08.REG.receive", "empty list"),
+    "an unknown field": (
+        SCAN_REG,
+        SCAN_REG.replace("issueDate", "numbr"),
+        "groups.G08.REG.receive[1]",
+        'no field "numbr" in group G08',
+    ),
+    "a field of another group": (
+        SCAN_REG,
+        SCAN_REG.replace("issueDate", "G16.amount"),
+        "groups.G08.REG.receive[1]",
+        "no field",
+    ),
+    "a field twice": (
+        SCAN_REG,
+        SCAN_REG.replace("issueDate", "number"),
+        "groups.G08.REG.receive[1]",
+        "stands twice",
+    ),
+    "an empty list of fields": (
+        SCAN_REG,
+        'receive = [], basis = ["G"]',
+        "groups.G08.REG.receive",
+        "empty list",
+    ),
     "a missing cell": (CELL + "\n", "", "groups.G01.PLAT", "no cell"),
-    "a missing side of a cell": (CELL, CELL.replace('receive = "none", ', ""), "groups.G01.PLAT", "missing required field `receive`"),
+    "a missing side of a cell": (
+        CELL,
+        CELL.replace('receive = "none", ', ""),
+        "groups.G01.PLAT",
+        "missing required field `receive`",
+    ),
     "a cell without basis": (CELL, CELL.replace('["A", "F"]', "[]"), "groups.G01.PLAT.basis", "has a basis"),
     "an unknown basis": (CELL, CELL.replace('"F"', '"Z"'), "groups.G01.PLAT.basis[1]", 'no basis "Z"'),
-    "an unknown certainty": (CELL, CELL.replace('"C"', '"X"'), "groups.G01.PLAT.certainty", "invalid enum value"),
-    "an unknown key in a cell": (CELL, CELL.replace("certainty", "sure"), "groups.G01.PLAT", "unknown field `sure`"),
-    "a wildcard other than all": (CELL, CELL.replace('"all"', '"*"'), "groups.G01.PLAT.provide", "invalid enum value"),
-    "a misspelt role in a row": (CELL, CELL + "\n" + CELL.replace("PLAT", "PLATFORM"), "groups.G01", "unknown field `PLATFORM`"),
+    "an unknown certainty": (
+        CELL,
+        CELL.replace('"C"', '"X"'),
+        "groups.G01.PLAT.certainty",
+        "invalid enum value",
+    ),
+    "an unknown key in a cell": (
+        CELL,
+        CELL.replace("certainty", "sure"),
+        "groups.G01.PLAT",
+        "unknown field `sure`",
+    ),
+    "a wildcard other than all": (
+        CELL,
+        CELL.replace('"all"', '"*"'),
+        "groups.G01.PLAT.provide",
+        "invalid enum value",
+    ),
+    "a misspelt role in a row": (
+        CELL,
+        CELL + "\n" + CELL.replace("PLAT", "PLATFORM"),
+        "groups.G01",
+        "unknown field `PLATFORM`",
+    ),
     "a missing row": ("[groups.G34]", "[groups.G35]", "groups.G34", "which the schemas use"),
     "a row too many": ("[groups.G34]", "[groups.G35]", "groups.G35", 'no group "G35" in the schemas'),
-    "an unknown sensitivity": ('["GDPR 9"]', '["GDPR 99"]', "groups.G23.sensitivity[0]", "invalid enum value"),
-    "an unknown context in a cell": ('{ "WIB:INDEFINITE_PERMIT" = "all" }', '{ "WIB:INDEF" = "all" }', "groups.G24.REG.receive_under[0]", 'no context "WIB:INDEF"'),
-    "an unknown field under a context": ('{ "WIB:INDEFINITE_PERMIT" = ["present"] }', '{ "WIB:INDEFINITE_PERMIT" = ["presnt"] }', 'groups.G26.REG.receive_under."WIB:INDEFINITE_PERMIT"[0]', "no field"),
-    "a number under a context": ('{ "WIB:INDEFINITE_PERMIT" = ["present"] }', '{ "WIB:INDEFINITE_PERMIT" = 7 }', 'groups.G26.REG.receive_under."WIB:INDEFINITE_PERMIT"', "expected `array`"),
-    "an unknown status": ('statuses = [\n  "ADMISSIBLE"', 'statuses = [\n  "ADMITTED"', "roles.OE.statuses[0]", 'no status "ADMITTED"'),
+    "an unknown sensitivity": (
+        '["GDPR 9"]',
+        '["GDPR 99"]',
+        "groups.G23.sensitivity[0]",
+        "invalid enum value",
+    ),
+    "an unknown context in a cell": (
+        '{ "WIB:INDEFINITE_PERMIT" = "all" }',
+        '{ "WIB:INDEF" = "all" }',
+        "groups.G24.REG.receive_under[0]",
+        'no context "WIB:INDEF"',
+    ),
+    "an unknown field under a context": (
+        '{ "WIB:INDEFINITE_PERMIT" = ["present"] }',
+        '{ "WIB:INDEFINITE_PERMIT" = ["presnt"] }',
+        'groups.G26.REG.receive_under."WIB:INDEFINITE_PERMIT"[0]',
+        "no field",
+    ),
+    "a number under a context": (
+        '{ "WIB:INDEFINITE_PERMIT" = ["present"] }',
+        '{ "WIB:INDEFINITE_PERMIT" = 7 }',
+        'groups.G26.REG.receive_under."WIB:INDEFINITE_PERMIT"',
+        "expected `array`",
+    ),
+    "an unknown status": (
+        'statuses = [\n  "ADMISSIBLE"',
+        'statuses = [\n  "ADMITTED"',
+        "roles.OE.statuses[0]",
+        'no status "ADMITTED"',
+    ),
     "an unknown role": ("[roles.OE]", "[roles.DVZ]", "roles.DVZ", 'no role "DVZ"'),
     "a missing role": ("[roles.OE]", "[roles.DVZ]", "roles.OE", "no terms"),
-    "an unknown role in a context": ('roles = ["PLAT", "OE", "CONS"]', 'roles = ["PLAT", "DVZ", "CONS"]', 'contexts."WIB:VISA_ISSUE".roles[1]', 'no role "DVZ"'),
-    "an unknown group in a context": ('groups = ["G01", "G02", "G34"]', 'groups = ["G01", "G02", "G35"]', 'contexts."WIB:PRIOR_APPLICATION_CHECK".groups[2]', 'no group "G35"'),
-    "an unknown procedure": ('procedures = ["RENEWAL"]', 'procedures = ["RENEW"]', 'contexts."WIB:RENEWAL".procedures[0]', 'no procedure "RENEW"'),
-    "a malformed permit type": ('permit_types = ["WORK_PERMIT"]', 'permit_types = ["work permit"]', 'contexts."WIB:WORK_PERMIT".permit_types[0]', "no code"),
-    "a malformed context": ('[contexts."WIB:APPEAL"]', '[contexts."appeal"]', 'contexts."appeal"', "DOMAIN:PURPOSE"),
-    "an unknown operation": ("[operations.consultStatus]", "[operations.getStatus]", "operations.getStatus", 'no operation "getStatus"'),
-    "a missing operation": ("[operations.consultStatus]", "[operations.getStatus]", "operations.consultStatus", "the agreement does not"),
-    "an unknown context of a requester": (CONSULT_CONS, 'CONS = ["WIB:VISA"]', "operations.consultDossier.requesters.CONS[0]", 'no context "WIB:VISA"'),
-    "a context that the requester may not invoke": (CONSULT_CONS, 'CONS = ["WIB:APPEAL"]', "operations.consultDossier.requesters.CONS[0]", "may not invoke"),
-    "a context that is off": (CONSULT_CONS, 'CONS = ["WIB:EMPLOYMENT_CONTROL"]', "operations.consultDossier.requesters.CONS[0]", "may not invoke"),
-    "an unknown requester": (CONSULT_CONS, 'POST = ["WIB:VISA_ISSUE"]', "operations.consultDossier.requesters.POST", 'no role "POST"'),
-    "a requester that is no list": (CONSULT_CONS, "CONS = true", "operations.consultDossier.requesters.CONS", "expected `array`"),
-    "an unknown provider": ('providers = ["NSSO"]', 'providers = ["ONSS"]', "operations.consultSocialSecurityStatus.providers[0]", 'no role "ONSS"'),
-    "no provider": ('providers = ["NSSO"]', "providers = []", "operations.consultSocialSecurityStatus.providers", "no provider"),
-    "personal data from the hub": ('providers = ["NSSO"]', 'providers = "HUB"', "operations.consultSocialSecurityStatus.providers", "holds no fields"),
-    "an echo from a provider": ('[operations.sendTestMessage]\nproviders = "HUB"', '[operations.sendTestMessage]\nproviders = ["PLAT"]', "operations.sendTestMessage.providers", "holds no fields"),
-    "asking two roles at once": ('providers = ["REG"]\nscatter', 'providers = ["REG", "OE"]\nscatter', "operations.consultPriorApplications.scatter", "exactly one role"),
-    "an unknown document type": ("\nCONTRACT =", "\nCONTRACTS =", "documents.CONTRACTS", 'no document type "CONTRACTS"'),
-    "a missing document type": ("\nCONTRACT =", "\nCONTRACTS =", "documents.CONTRACT", "the agreement does not"),
-    "a document behind a field that holds none": ('field = "G20.document"', 'field = "G16.amount"', "documents.CONTRACT.field", "no field for a document"),
-    "a document type without field": ('{ field = "G20.document" }', "{}", "documents.CONTRACT", "missing required field"),
+    "an unknown role in a context": (
+        'roles = ["PLAT", "OE", "CONS"]',
+        'roles = ["PLAT", "DVZ", "CONS"]',
+        'contexts."WIB:VISA_ISSUE".roles[1]',
+        'no role "DVZ"',
+    ),
+    "an unknown group in a context": (
+        'groups = ["G01", "G02", "G34"]',
+        'groups = ["G01", "G02", "G35"]',
+        'contexts."WIB:PRIOR_APPLICATION_CHECK".groups[2]',
+        'no group "G35"',
+    ),
+    "an unknown procedure": (
+        'procedures = ["RENEWAL"]',
+        'procedures = ["RENEW"]',
+        'contexts."WIB:RENEWAL".procedures[0]',
+        'no procedure "RENEW"',
+    ),
+    "a malformed permit type": (
+        'permit_types = ["WORK_PERMIT"]',
+        'permit_types = ["work permit"]',
+        'contexts."WIB:WORK_PERMIT".permit_types[0]',
+        "no code",
+    ),
+    "a malformed context": (
+        '[contexts."WIB:APPEAL"]',
+        '[contexts."appeal"]',
+        'contexts."appeal"',
+        "DOMAIN:PURPOSE",
+    ),
+    "an unknown operation": (
+        "[operations.consultStatus]",
+        "[operations.getStatus]",
+        "operations.getStatus",
+        'no operation "getStatus"',
+    ),
+    "a missing operation": (
+        "[operations.consultStatus]",
+        "[operations.getStatus]",
+        "operations.consultStatus",
+        "the agreement does not",
+    ),
+    "an unknown context of a requester": (
+        CONSULT_CONS,
+        'CONS = ["WIB:VISA"]',
+        "operations.consultDossier.requesters.CONS[0]",
+        'no context "WIB:VISA"',
+    ),
+    "a context that the requester may not invoke": (
+        CONSULT_CONS,
+        'CONS = ["WIB:APPEAL"]',
+        "operations.consultDossier.requesters.CONS[0]",
+        "may not invoke",
+    ),
+    "a context that is off": (
+        CONSULT_CONS,
+        'CONS = ["WIB:EMPLOYMENT_CONTROL"]',
+        "operations.consultDossier.requesters.CONS[0]",
+        "may not invoke",
+    ),
+    "an unknown requester": (
+        CONSULT_CONS,
+        'POST = ["WIB:VISA_ISSUE"]',
+        "operations.consultDossier.requesters.POST",
+        'no role "POST"',
+    ),
+    "a requester that is no list": (
+        CONSULT_CONS,
+        "CONS = true",
+        "operations.consultDossier.requesters.CONS",
+        "expected `array`",
+    ),
+    "an unknown provider": (
+        'providers = ["NSSO"]',
+        'providers = ["ONSS"]',
+        "operations.consultSocialSecurityStatus.providers[0]",
+        'no role "ONSS"',
+    ),
+    "no provider": (
+        'providers = ["NSSO"]',
+        "providers = []",
+        "operations.consultSocialSecurityStatus.providers",
+        "no provider",
+    ),
+    "personal data from the hub": (
+        'providers = ["NSSO"]',
+        'providers = "HUB"',
+        "operations.consultSocialSecurityStatus.providers",
+        "holds no fields",
+    ),
+    "an echo from a provider": (
+        '[operations.sendTestMessage]\nproviders = "HUB"',
+        '[operations.sendTestMessage]\nproviders = ["PLAT"]',
+        "operations.sendTestMessage.providers",
+        "holds no fields",
+    ),
+    "asking two roles at once": (
+        'providers = ["REG"]\nscatter',
+        'providers = ["REG", "OE"]\nscatter',
+        "operations.consultPriorApplications.scatter",
+        "exactly one role",
+    ),
+    "an unknown document type": (
+        "\nCONTRACT =",
+        "\nCONTRACTS =",
+        "documents.CONTRACTS",
+        'no document type "CONTRACTS"',
+    ),
+    "a missing document type": (
+        "\nCONTRACT =",
+        "\nCONTRACTS =",
+        "documents.CONTRACT",
+        "the agreement does not",
+    ),
+    "a document behind a field that holds none": (
+        'field = "G20.document"',
+        'field = "G16.amount"',
+        "documents.CONTRACT.field",
+        "no field for a document",
+    ),
+    "a document type without field": (
+        '{ field = "G20.document" }',
+        "{}",
+        "documents.CONTRACT",
+        "missing required field",
+    ),
     "an unknown key": ("log_years = 10", "log_yeers = 10", "retention", "unknown field `log_yeers`"),
     "a wrong type": ("log_years = 10", 'log_years = "ten"', "retention.log_years", "expected `int`"),
-    "a retention of nothing": ("payload_days = 30", "payload_days = 0", "retention.payload_days", "at least 1"),
+    "a retention of nothing": (
+        "payload_days = 30",
+        "payload_days = 0",
+        "retention.payload_days",
+        "at least 1",
+    ),
     "an unknown table": ("\n[bases]", "\n[basis]", "basis", "no such table"),
     "a missing table": ("\n[bases]", "\n[basis]", "bases", "missing"),
     "a basis without text": ('A = "Cooperation', 'A = 1 # "', "bases.A", "expected `str`"),
@@ -171,7 +355,9 @@ def test_agreement_is_refused_for(case):
 
 def test_all_findings_are_raised_at_once_and_read_as_file_path_sentence():
     files = changed(AGREEMENT, SCAN_REG, SCAN_REG.replace("issueDate", "numbr"))
-    files[AGREEMENT] = files[AGREEMENT].replace(b'"ADMISSIBLE", "UNDER_REVIEW", "WORK_GRANTED", "WORK_REFUSED", "RESIDENCE_GRANTED"', b'"ADMITTED"')
+    files[AGREEMENT] = files[AGREEMENT].replace(
+        b'"ADMISSIBLE", "UNDER_REVIEW", "WORK_GRANTED", "WORK_REFUSED", "RESIDENCE_GRANTED"', b'"ADMITTED"'
+    )
     with pytest.raises(AgreementError) as refused:
         load_agreement(files)
     assert str(refused.value).splitlines() == [
@@ -182,7 +368,9 @@ def test_all_findings_are_raised_at_once_and_read_as_file_path_sentence():
 
 def test_a_group_that_only_the_schema_has_needs_a_row():
     with pytest.raises(AgreementError) as refused:
-        load_agreement(changed(DOSSIER, '<g:group code="G21" field="present"/>', '<g:group code="G35" field="paid"/>'))
+        load_agreement(
+            changed(DOSSIER, '<g:group code="G21" field="present"/>', '<g:group code="G35" field="paid"/>')
+        )
     assert "groups.G35" in {finding.path for finding in refused.value.findings}
 
 

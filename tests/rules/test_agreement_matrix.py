@@ -48,7 +48,10 @@ G32 | R(status) J | R(cardExpiry) L              | R L           | - J      | P 
 G33 | R J      | -+ L                            | R L           | - J      | - J      | P L
 G34 | - J      | PR L                            | PR J          | - J      | - J      | - J
 """
-ROWS = {row.split("|")[0].strip(): [cell.strip() for cell in row.split("|")[1:]] for row in MATRIX.strip().splitlines()}
+ROWS = {
+    row.split("|")[0].strip(): [cell.strip() for cell in row.split("|")[1:]]
+    for row in MATRIX.strip().splitlines()
+}
 CELLS = [(code, role, cell) for code, cells in ROWS.items() for role, cell in zip(Role, cells, strict=True)]
 
 
@@ -73,7 +76,14 @@ def test_cell(code, role, cell):
 
 # The narrowings that hold for some contexts only.
 UNDER = {
-    ("G24", "WIB:INDEFINITE_PERMIT"): {"insurer", "startDate", "endDate", "familyCovered", "document", "present"},
+    ("G24", "WIB:INDEFINITE_PERMIT"): {
+        "insurer",
+        "startDate",
+        "endDate",
+        "familyCovered",
+        "document",
+        "present",
+    },
     ("G24", "WIB:WORK_DECISION"): {"present"},
     ("G25", "WIB:INDEFINITE_PERMIT"): {"kind", "amount", "document"},
     ("G25", "WIB:RENEWAL"): set(),

@@ -101,28 +101,56 @@ BROKEN = {
     "an element with two marks": (DOSSIER, NUMBER, NUMBER + "<g:structural/>", "", "2 marks"),
     "an unknown mark": (DOSSIER, NUMBER, "<g:public/>", "", "no such mark"),
     "a mark with an unknown attribute": (
-        DOSSIER, NUMBER, '<g:group code="G08" field="number" role="REG"/>', "", "no such mark",
+        DOSSIER,
+        NUMBER,
+        '<g:group code="G08" field="number" role="REG"/>',
+        "",
+        "no such mark",
     ),
     "a mark without a group": (DOSSIER, NUMBER, '<g:group field="number"/>', "", "no such mark"),
     "a malformed group": (DOSSIER, NUMBER, '<g:group code="G8" field="number"/>', "", 'no such group: "G8"'),
     "a malformed field": (DOSSIER, NUMBER, '<g:group code="G08" field="num ber"/>', "", "no such field"),
     "a field of another group in a container": (
-        DOSSIER, NUMBER, '<g:group code="G16" field="number"/>', "dossier/travelDocument/number", "of group G16",
+        DOSSIER,
+        NUMBER,
+        '<g:group code="G16" field="number"/>',
+        "dossier/travelDocument/number",
+        "of group G16",
     ),
     "a structural text among fields": (
-        DOSSIER, NUMBER, "<g:structural/>", "dossier/travelDocument/number", "structural inside container",
+        DOSSIER,
+        NUMBER,
+        "<g:structural/>",
+        "dossier/travelDocument/number",
+        "structural inside container",
     ),
     "a container that carries text": (
-        DOSSIER, '<g:group code="G21" field="present"/>', '<g:group code="G21"/>', "dossier/feePaid", "no field",
+        DOSSIER,
+        '<g:group code="G21" field="present"/>',
+        '<g:group code="G21"/>',
+        "dossier/feePaid",
+        "no field",
     ),
     "structural text beside fields": (
-        DOSSIER, '<g:group code="G21" field="present"/>', "<g:structural/>", "dossier/feePaid", "structural text",
+        DOSSIER,
+        '<g:group code="G21" field="present"/>',
+        "<g:structural/>",
+        "dossier/feePaid",
+        "structural text",
     ),
     "one field on two elements": (
-        DOSSIER, '<g:group code="G08" field="issueDate"/>', NUMBER, "dossier/travelDocument/issueDate", "2 elements of field G08.number",
+        DOSSIER,
+        '<g:group code="G08" field="issueDate"/>',
+        NUMBER,
+        "dossier/travelDocument/issueDate",
+        "2 elements of field G08.number",
     ),
     "an inherited field outside any field": (
-        DOSSIER, NUMBER, "<g:inherit/>", "dossier/travelDocument/number", "inherit inside container",
+        DOSSIER,
+        NUMBER,
+        "<g:inherit/>",
+        "dossier/travelDocument/number",
+        "inherit inside container",
     ),
     "a field inside a field": (
         COMMON,
@@ -132,7 +160,11 @@ BROKEN = {
         "field inside field",
     ),
     "a document field in a dossier": (
-        DOSSIER, NUMBER, "<g:document/>", "dossier/travelDocument/number", "document inside container",
+        DOSSIER,
+        NUMBER,
+        "<g:document/>",
+        "dossier/travelDocument/number",
+        "document inside container",
     ),
     "a field that cannot be withheld": (
         DOSSIER,
@@ -151,32 +183,71 @@ BROKEN = {
         "xs:attribute in xs:complexType",
     ),
     "mixed content": (
-        DOSSIER, '<xs:complexType name="DmfaType">', '<xs:complexType name="DmfaType" mixed="true">', "", "mixed",
+        DOSSIER,
+        '<xs:complexType name="DmfaType">',
+        '<xs:complexType name="DmfaType" mixed="true">',
+        "",
+        "mixed",
     ),
     "an endless repetition": (DOSSIER, 'maxOccurs="50"', 'maxOccurs="unbounded"', "alias", "upper bound"),
     "an unknown type": (DOSSIER, 'type="c:QuarterType"', 'type="c:QuartType"', "quarter", "no type"),
-    "a type that carries anything": (DOSSIER, 'type="c:QuarterType"', 'type="xs:anyType"', "quarter", "no type"),
+    "a type that carries anything": (
+        DOSSIER,
+        'type="c:QuarterType"',
+        'type="xs:anyType"',
+        "quarter",
+        "no type",
+    ),
     "a type that contains itself": (
-        DOSSIER, 'type="c:QuarterType"', 'type="d:DmfaType"', "dossier/socialSecurity/dmfa/quarter", "itself",
+        DOSSIER,
+        'type="c:QuarterType"',
+        'type="d:DmfaType"',
+        "dossier/socialSecurity/dmfa/quarter",
+        "itself",
     ),
     "unqualified elements": (
-        DOSSIER, 'elementFormDefault="qualified"', 'elementFormDefault="unqualified"', "", "qualified",
+        DOSSIER,
+        'elementFormDefault="qualified"',
+        'elementFormDefault="unqualified"',
+        "",
+        "qualified",
     ),
     "an import from elsewhere": (
-        DOSSIER, 'schemaLocation="common.xsd"', 'schemaLocation="https://example.org/c.xsd"', "import", "not among",
+        DOSSIER,
+        'schemaLocation="common.xsd"',
+        'schemaLocation="https://example.org/c.xsd"',
+        "import",
+        "not among",
     ),
     "an import outside the contract": (
-        DOSSIER, 'schemaLocation="common.xsd"', 'schemaLocation="../../etc/c.xsd"', "import", "not among",
+        DOSSIER,
+        'schemaLocation="common.xsd"',
+        'schemaLocation="../../etc/c.xsd"',
+        "import",
+        "not among",
     ),
     "a file that is not XML": (DOSSIER, "<xs:schema", "<xs:schema <", "", "not well-formed"),
     "a document type": (DOSSIER, "<xs:schema", "<!DOCTYPE a><xs:schema", "", "document type"),
-    "a facet that libxml2 refuses": (DOSSIER, '<xs:maxLength value="20"/>', '<xs:maxLength value="x"/>', "", ""),
+    "a facet that libxml2 refuses": (
+        DOSSIER,
+        '<xs:maxLength value="20"/>',
+        '<xs:maxLength value="x"/>',
+        "",
+        "",
+    ),
     "a response without a payload": (
-        EXCHANGE, '<xs:element name="echo" type="c:EchoType" minOccurs="0">',
-        '<xs:element name="echo" type="c:EchoType">', "sendTestMessageResponse", "optional payload",
+        EXCHANGE,
+        '<xs:element name="echo" type="c:EchoType" minOccurs="0">',
+        '<xs:element name="echo" type="c:EchoType">',
+        "sendTestMessageResponse",
+        "optional payload",
     ),
     "a request without its response": (
-        EXCHANGE, '<xs:element name="sendTestMessageResponse"', '<xs:element name="otherResponse"', "", "without",
+        EXCHANGE,
+        '<xs:element name="sendTestMessageResponse"',
+        '<xs:element name="otherResponse"',
+        "",
+        "without",
     ),
 }
 
@@ -216,7 +287,9 @@ def test_a_finding_reads_file_line_path_sentence():
 
 def test_wsdl_and_schemas_have_the_same_operations():
     with pytest.raises(ContractError) as refused:
-        load_agreement(changed(WSDL, '<wsdl:operation name="consultStatus">', '<wsdl:operation name="getStatus">'))
+        load_agreement(
+            changed(WSDL, '<wsdl:operation name="consultStatus">', '<wsdl:operation name="getStatus">')
+        )
     assert {finding.path for finding in refused.value.findings} == {
         "portType/consultStatus",
         "portType/getStatus",
@@ -231,7 +304,9 @@ def test_a_missing_file_is_refused(name):
 
 
 def _echo(attributes="", echo="hello"):
-    namespaces = f'xmlns="{SERVICE}" xmlns:c="{COMMON_NAMESPACE}" xmlns:i="http://www.w3.org/2001/XMLSchema-instance"'
+    namespaces = (
+        f'xmlns="{SERVICE}" xmlns:c="{COMMON_NAMESPACE}" xmlns:i="http://www.w3.org/2001/XMLSchema-instance"'
+    )
     customer = (
         "<informationCustomer><c:ticket>t-1</c:ticket><c:timestampSent>2026-03-02T09:00:00Z</c:timestampSent>"
         "<c:customerIdentification><c:cbeNumber>0999022202</c:cbeNumber></c:customerIdentification>"

@@ -59,7 +59,9 @@ def test_zeep_loads_the_single_file_and_sees_the_same(role, soap12, tmp_path):
     client = Client(str(path))
     assert len(_ports(client)) == (2 if soap12 else 1)
     assert set(_ports(client)[0].binding._operations) == OPERATIONS[role] | HUB
-    assert _dossier_elements(client) == _dossier_elements(_client(served_contract(shipped(), role, URL), tmp_path))
+    assert _dossier_elements(client) == _dossier_elements(
+        _client(served_contract(shipped(), role, URL), tmp_path)
+    )
     assert b"schemaLocation" not in path.read_bytes()
 
 

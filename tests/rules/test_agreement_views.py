@@ -58,7 +58,12 @@ def test_each_reason_names_the_first_bar():
     assert view.verdicts["dossier/function/title"] is None
 
 
-@given(st.sets(st.sampled_from("abc")), st.sets(st.sampled_from("abc")), st.sets(st.sampled_from("abc")), st.sets(st.sampled_from("abc")))
+@given(
+    st.sets(st.sampled_from("abc")),
+    st.sets(st.sampled_from("abc")),
+    st.sets(st.sampled_from("abc")),
+    st.sets(st.sampled_from("abc")),
+)
 def test_nothing_passes_but_what_both_sides_grant(owners, provides, ever, receives):
     sides = Sides(frozenset(provides), frozenset(ever | receives), frozenset(receives))
     assert (sides.reason(frozenset(owners)) is None) is bool(owners & provides & receives)
@@ -92,7 +97,9 @@ def test_the_platform_sees_the_grounds_of_residence_but_not_of_public_order():
 def test_the_region_learns_that_a_certificate_is_there_and_nothing_of_it():
     view = _view("consultDossier", Role.REG, "WIB:ADMISSIBILITY")
     assert view.verdicts["dossier/medicalCertificatePresent"] is None
-    assert {reason for path, reason in view.verdicts.items() if path.startswith("dossier/medicalCertificate/")} == {ROLE}
+    assert {
+        reason for path, reason in view.verdicts.items() if path.startswith("dossier/medicalCertificate/")
+    } == {ROLE}
     assert "dossier/medicalCertificate" in view.filtered
     assert "dossier/medicalCertificatePresent" not in view.filtered
 
@@ -232,4 +239,8 @@ def test_every_granted_question_can_release_something_from_some_provider():
         for role, contexts in operation.requesters.items():
             for context in contexts:
                 views = [agreement.view(name, role, context, one) for one in operation.providers]
-                assert operation.hub or any(agreement.released_fields(view) for view in views), (name, role, context)
+                assert operation.hub or any(agreement.released_fields(view) for view in views), (
+                    name,
+                    role,
+                    context,
+                )

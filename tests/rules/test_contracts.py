@@ -89,31 +89,71 @@ class Twins(NamedTuple):
 
 def _text(limit: int) -> Twins:
     accepted = ["a", "x" * limit, "Ngũgĩ wa Thiong'o", "  two \n lines "]
-    return Twins(accepted if limit >= 20 else accepted[:2], ["", " ", "x" * (limit + 1), f"a{OVERRIDE}b", "a\x85b", "a\u2028b"])
+    return Twins(
+        accepted if limit >= 20 else accepted[:2],
+        ["", " ", "x" * (limit + 1), f"a{OVERRIDE}b", "a\x85b", "a\u2028b"],
+    )
 
 
 # Every value type that is no enumeration; "11 digits" and the like are the type's documentation in common.xsd.
 TWINS = {
     "c:SsinType": Twins(
         # Plain; born from 2000; bis +20 and +40; no month and day; test numbers (months 61 to 72).
-        ["85073003328", "01721201879", "85270300145", "85473099945", "40000095579", "90612400144", "85650304271"],
-        ["8507300332", "850730033281", "85133003328", "85333003328", "85533003328", "85603003328", "85733003328",
-         "85073203328", "85.07.30-033.28", f"{ARABIC_NINE}5073003328", " 85073003328"],
+        [
+            "85073003328",
+            "01721201879",
+            "85270300145",
+            "85473099945",
+            "40000095579",
+            "90612400144",
+            "85650304271",
+        ],
+        [
+            "8507300332",
+            "850730033281",
+            "85133003328",
+            "85333003328",
+            "85533003328",
+            "85603003328",
+            "85733003328",
+            "85073203328",
+            "85.07.30-033.28",
+            f"{ARABIC_NINE}5073003328",
+            " 85073003328",
+        ],
     ),
     "c:CbeNumberType": Twins(
-        ["0566988259", "1000000035"], ["2566988259", "566988259", "0566.988.259", "BE0566988259", f"0{ARABIC_NINE}66988259"]
+        ["0566988259", "1000000035"],
+        ["2566988259", "566988259", "0566.988.259", "BE0566988259", f"0{ARABIC_NINE}66988259"],
     ),
-    "c:EstablishmentUnitNumberType": Twins(["2000000037", "8999999999"], ["1999999999", "9000000000", "200000003"]),
-    "c:NssoNumberType": Twins(["0123456789", "5112345678"], ["1123456789", "5012345678", "012345678", "51123456789"]),
+    "c:EstablishmentUnitNumberType": Twins(
+        ["2000000037", "8999999999"], ["1999999999", "9000000000", "200000003"]
+    ),
+    "c:NssoNumberType": Twins(
+        ["0123456789", "5112345678"], ["1123456789", "5012345678", "012345678", "51123456789"]
+    ),
     "c:NisCodeType": Twins(["21004", "63023"], ["2100", "210040", "21 04"]),
     "c:CountryCodeType": Twins(["MA", "IN"], ["ma", "MAR", "M1", "150"]),
     "c:CurrencyCodeType": Twins(["EUR"], ["eur", "EURO", "978"]),
     "c:DossierNumberType": Twins(
         ["WIB-2026-0000001-39"],
-        ["WIB-2026-000001-39", "wib-2026-0000001-39", "WIB-2026-0000001-3", f"WIB-2026-0000001-3{ARABIC_NINE}", "WIB-2026-0000001-39\n"],
+        [
+            "WIB-2026-000001-39",
+            "wib-2026-0000001-39",
+            "WIB-2026-0000001-3",
+            f"WIB-2026-0000001-3{ARABIC_NINE}",
+            "WIB-2026-0000001-39\n",
+        ],
     ),
     "c:PermitCodeType": Twins(
-        ["SINGLE_PERMIT", "BLUE_CARD", "WORK_PERMIT", "PROFESSIONAL_CARD", "SINGLE_PERMIT_INDEFINITE", "SEASONAL_PERMIT"],
+        [
+            "SINGLE_PERMIT",
+            "BLUE_CARD",
+            "WORK_PERMIT",
+            "PROFESSIONAL_CARD",
+            "SINGLE_PERMIT_INDEFINITE",
+            "SEASONAL_PERMIT",
+        ],
         ["", "single_permit", "PERMIT-1", "A" * 33],
     ),
     "c:CodeType": Twins(["A", "HIGHLY_QUALIFIED", "P2"], ["", "2P", "Highly", "A" * 33]),
@@ -124,22 +164,36 @@ TWINS = {
     "c:TicketType": Twins(["T-2026.1_a", "x" * 36], ["", "x" * 37, "a b", "a/b", " T1"]),
     "c:UnitNameType": Twins(["PLATFORM", "POST-NEW-DELHI"], ["", "platform", "-A", "A" * 65]),
     "c:LegalContextType": Twins(
-        ["WIB:WORK_DECISION"], ["WIB", "wib:work_decision", "WIB:", "WIB:WORK-DECISION", " WIB:APPEAL", "WIB:" + "A" * 61]
+        ["WIB:WORK_DECISION"],
+        ["WIB", "wib:work_decision", "WIB:", "WIB:WORK-DECISION", " WIB:APPEAL", "WIB:" + "A" * 61],
     ),
     "c:OperationNameType": Twins(["consultDossier"], ["", "ConsultDossier", "consult-dossier", "a" * 65]),
     "c:EchoType": Twins(["hello-1", "a" * 64], ["", "a b", "<a/>", "a" * 65]),
-    "c:DateType": Twins(["2026-02-28", "9999-12-31"], ["2026-02-29", "2026-02-28Z", "28-02-2026", "12026-01-01", "1990-00-00"]),
+    "c:DateType": Twins(
+        ["2026-02-28", "9999-12-31"], ["2026-02-29", "2026-02-28Z", "28-02-2026", "12026-01-01", "1990-00-00"]
+    ),
     "c:IncompleteDateType": Twins(
-        ["1990-05-17", "1990-00-00", "1990-05-00"], ["1990", "1990-13-01", "1990-01-32", "90-01-01", "1990-5-1", " 1990-05-17"]
+        ["1990-05-17", "1990-00-00", "1990-05-00"],
+        ["1990", "1990-13-01", "1990-01-32", "90-01-01", "1990-5-1", " 1990-05-17"],
     ),
     "c:TimestampType": Twins(
         ["2026-11-23T10:00:00Z", "2026-11-23T10:00:00.1234567+01:00", "2026-11-23T10:00:00.1-14:00"],
-        ["2026-11-23T10:00:00", "2026-11-23", "2026-11-23T24:00:00Z", "2026-02-30T10:00:00Z", "0001-01-01T00:00:00+14:00",
-         "2026-11-23T10:00:00.12345678Z", "2026-11-23T10:00:00+15:00", "2026-11-23T10:00:60Z"],
+        [
+            "2026-11-23T10:00:00",
+            "2026-11-23",
+            "2026-11-23T24:00:00Z",
+            "2026-02-30T10:00:00Z",
+            "0001-01-01T00:00:00+14:00",
+            "2026-11-23T10:00:00.12345678Z",
+            "2026-11-23T10:00:00+15:00",
+            "2026-11-23T10:00:60Z",
+        ],
     ),
     "c:YearType": Twins(["1999", "2026"], ["99", "1899", "2100", "20261"]),
     "c:QuarterType": Twins(["20263"], ["20265", "2026Q3", "2026"]),
-    "c:AmountType": Twins(["0", "358", "3261.00", "9999999999.99"], ["-1", "1.001", "1,5", "1e3", "EUR 5", "99999999999999"]),
+    "c:AmountType": Twins(
+        ["0", "358", "3261.00", "9999999999.99"], ["-1", "1.001", "1,5", "1e3", "EUR 5", "99999999999999"]
+    ),
     "c:HoursType": Twins(["38", "19.25"], ["-1", "169", "38.125"]),
     "c:DaysType": Twins(["65", "64.5"], ["-1", "93", "NaN"]),
     "c:YearsType": Twins(["0", "12"], ["-1", "81", "1.5"]),
@@ -147,13 +201,19 @@ TWINS = {
     "c:IscoCodeType": Twins(["2512"], ["251", "25121"]),
     "c:NaceCodeType": Twins(["62010"], ["6201", "62.010"]),
     "c:EmailType": Twins(["a@b.example"], ["a.example", "a@b@c", "a b@c", "@b", "x" * 250 + "@b.be"]),
-    "c:PhoneType": Twins(["+212 537 000 000", "+3225550000"], ["025550000", "+32(2)5550000", "+1", "+" + "1" * 30]),
+    "c:PhoneType": Twins(
+        ["+212 537 000 000", "+3225550000"], ["025550000", "+32(2)5550000", "+1", "+" + "1" * 30]
+    ),
     "c:PostCodeType": Twins(["1000", "4700"], ["0100", "100", "B-1000"]),
     "c:LogOriginType": Twins(["log.wib.example/exchange"], ["", "a b", "a+b", "é", "a" * 129]),
     "c:LogIndexType": Twins(["0", "9223372036854775807"], ["-1", "1.0", "9223372036854775808"]),
     "c:StatusCodeType": Twins(["MSG00000", "WIB00001"], ["", "msg00000", "A" * 17]),
-    "c:ElementPathType": Twins(["dossier", "dossier/travelDocument/scan"], ["", "/dossier", "a//b", "a/b/", "a/../b", "a" * 129]),
-    "c:FieldIdType": Twins(["G08.number", "document.content"], ["G8.number", "G08", "G08.Number", "H08.number"]),
+    "c:ElementPathType": Twins(
+        ["dossier", "dossier/travelDocument/scan"], ["", "/dossier", "a//b", "a/b/", "a/../b", "a" * 129]
+    ),
+    "c:FieldIdType": Twins(
+        ["G08.number", "document.content"], ["G8.number", "G08", "G08.Number", "H08.number"]
+    ),
     "c:RefusalCodeType": Twins(["WIB07005"], ["WIB7005", "MSG00013", "wib07005"]),
     "c:LabelType": Twins(["dossier-denied"], ["", "Dossier", "1a", "a b"]),
     "c:NameType": _text(128),
@@ -195,12 +255,19 @@ def trees() -> dict[str, etree._Element]:
 @cache
 def named(kind: str) -> dict[str, etree._Element]:
     """Types or global elements of one kind by prefixed name."""
-    return {f"{p}:{node.get('name')}": node for p, root in trees().items() for node in root.iterchildren(f"{XS}{kind}")}
+    return {
+        f"{p}:{node.get('name')}": node
+        for p, root in trees().items()
+        for node in root.iterchildren(f"{XS}{kind}")
+    }
 
 
 @cache
 def enumerated() -> dict[str, list[str]]:
-    found = {name: [value.get("value") for value in node.iter(f"{XS}enumeration")] for name, node in named("simpleType").items()}
+    found = {
+        name: [value.get("value") for value in node.iter(f"{XS}enumeration")]
+        for name, node in named("simpleType").items()
+    }
     return {name: values for name, values in found.items() if values}
 
 
@@ -293,7 +360,11 @@ def test_every_element_declaration_has_exactly_one_mark() -> None:
 def test_marks_are_of_the_five_forms() -> None:
     forms = {(one.tag, tuple(one.attrib)) for node in declarations() for one in marks(node)}
     assert forms == {
-        (f"{G}group", ("code", "field")), (f"{G}group", ("code",)), (f"{G}structural", ()), (f"{G}inherit", ()), (f"{G}document", ()),
+        (f"{G}group", ("code", "field")),
+        (f"{G}group", ("code",)),
+        (f"{G}structural", ()),
+        (f"{G}inherit", ()),
+        (f"{G}document", ()),
     }
 
 
@@ -308,7 +379,9 @@ def test_every_repetition_is_bounded() -> None:
 
 def test_every_type_says_what_it_is() -> None:
     types = {**named("simpleType"), **named("complexType")}
-    assert [name for name, node in types.items() if not node.findtext(f"{XS}annotation/{XS}documentation")] == []
+    assert [
+        name for name, node in types.items() if not node.findtext(f"{XS}annotation/{XS}documentation")
+    ] == []
 
 
 def test_no_pattern_accepts_digits_of_other_scripts() -> None:
@@ -331,7 +404,10 @@ def test_group_has_the_fields_of_the_agreement(row: str) -> None:
     position = next(index for index, node in enumerate(siblings) if mark(node) == code)
     container = siblings[position]
     repeats = {True: "50", False: None}
-    assert (container.get("name"), container.get("maxOccurs")) == (element.rstrip("*"), repeats[element.endswith("*")])
+    assert (container.get("name"), container.get("maxOccurs")) == (
+        element.rstrip("*"),
+        repeats[element.endswith("*")],
+    )
     declared = sequence(container.get("type"))
     assert [node.get("name") for node in declared] == [one.rstrip("*") for one in fields]
     assert [mark(node) for node in declared] == [f"{code}.{one.rstrip('*')}" for one in fields]
@@ -339,13 +415,15 @@ def test_group_has_the_fields_of_the_agreement(row: str) -> None:
     assert [node.get("minOccurs") for node in [container, *declared]] == ["0"] * (1 + len(fields))
     following = [node for node in siblings if mark(node) == f"{code}.present"]
     assert [node.get("name") for node in following] == presence
-    assert following == siblings[position + 1:position + 1 + len(presence)]
+    assert following == siblings[position + 1 : position + 1 + len(presence)]
 
 
 def test_shared_types_inherit_the_field_of_their_user() -> None:
     for name in ("c:AddressType", "c:DocumentReferenceType", "d:DmfaType"):
         assert {mark(node) for node in sequence(name)} == {"inherit"}
-    inheriting = {node.getparent().getparent().get("name") for node in declarations() if mark(node) == "inherit"}
+    inheriting = {
+        node.getparent().getparent().get("name") for node in declarations() if mark(node) == "inherit"
+    }
     assert inheriting == {"AddressType", "DocumentReferenceType", "DmfaType"}
 
 
@@ -459,7 +537,11 @@ def client() -> zeep.Client:
 
 
 def binding_operations() -> list[etree._Element]:
-    return [node for binding in wsdl().iterchildren(f"{WSDL}binding") for node in binding.iterchildren(f"{WSDL}operation")]
+    return [
+        node
+        for binding in wsdl().iterchildren(f"{WSDL}binding")
+        for node in binding.iterchildren(f"{WSDL}operation")
+    ]
 
 
 def test_soap_1_1_port_comes_first_and_both_have_one_address() -> None:
@@ -486,7 +568,10 @@ def test_port_type_has_the_seven_operations_with_input_output_and_fault() -> Non
 
 
 def test_soap_action_is_the_addressing_action_in_both_bindings() -> None:
-    actions = {node.get("name"): node.find(f"{WSDL}input").get(f"{WSAM}Action") for node in wsdl().find(f"{WSDL}portType")}
+    actions = {
+        node.get("name"): node.find(f"{WSDL}input").get(f"{WSAM}Action")
+        for node in wsdl().find(f"{WSDL}portType")
+    }
     assert len(binding_operations()) == 2 * len(PAYLOADS)
     for node in binding_operations():
         assert node[0].get("soapAction") == actions[node.get("name")]
@@ -502,20 +587,31 @@ def test_messages_wrap_the_elements_of_the_schema() -> None:
 
 def test_policies_are_attached_to_both_bindings_and_to_every_message() -> None:
     for binding in wsdl().iterchildren(f"{WSDL}binding"):
-        assert [node.get("URI") for node in binding.iterchildren(f"{WSP}PolicyReference")] == ["#BindingPolicy"]
+        assert [node.get("URI") for node in binding.iterchildren(f"{WSP}PolicyReference")] == [
+            "#BindingPolicy"
+        ]
     for node in binding_operations():
         attached = [(part.tag, part.find(f"{WSP}PolicyReference").get("URI")) for part in node[1:]]
         assert attached == [(f"{WSDL}{part}", "#MessagePolicy") for part in ("input", "output", "fault")]
-    assert {node.get(f"{WSU}Id") for node in wsdl().iterchildren(f"{WSP}Policy")} == {"BindingPolicy", "MessagePolicy"}
+    assert {node.get(f"{WSU}Id") for node in wsdl().iterchildren(f"{WSP}Policy")} == {
+        "BindingPolicy",
+        "MessagePolicy",
+    }
 
 
 def test_binding_policy_holds_only_what_every_importer_knows() -> None:
     binding = wsdl().find(f".//{SP}AsymmetricBinding/{WSP}Policy")
     assert [node.tag.removeprefix(SP) for node in binding] == [
-        "InitiatorToken", "RecipientToken", "AlgorithmSuite", "Layout", "IncludeTimestamp", "OnlySignEntireHeadersAndBody",
+        "InitiatorToken",
+        "RecipientToken",
+        "AlgorithmSuite",
+        "Layout",
+        "IncludeTimestamp",
+        "OnlySignEntireHeadersAndBody",
     ]
     assert [node.get(f"{SP}IncludeToken").rpartition("/")[2] for node in binding.iter(f"{SP}X509Token")] == [
-        "AlwaysToRecipient", "AlwaysToInitiator",
+        "AlwaysToRecipient",
+        "AlwaysToInitiator",
     ]
     suite = binding.find(f"{SP}AlgorithmSuite")
     assert (suite.get("signatureAlgorithm"), suite[0][0].tag) == ("SHA256withRSA", f"{SP}Basic256Sha256")
@@ -526,7 +622,15 @@ def test_binding_policy_holds_only_what_every_importer_knows() -> None:
 def test_message_policy_signs_body_and_addressing_headers() -> None:
     [parts] = wsdl().iter(f"{SP}SignedParts")
     assert parts[0].tag == f"{SP}Body"
-    assert [node.get("Name") for node in parts[1:]] == ["To", "From", "ReplyTo", "FaultTo", "MessageID", "RelatesTo", "Action"]
+    assert [node.get("Name") for node in parts[1:]] == [
+        "To",
+        "From",
+        "ReplyTo",
+        "FaultTo",
+        "MessageID",
+        "RelatesTo",
+        "Action",
+    ]
     assert {node.get("Namespace") for node in parts[1:]} == {"http://www.w3.org/2005/08/addressing"}
 
 

@@ -32,7 +32,9 @@ SETTINGS = settings(max_examples=80, deadline=None, suppress_health_check=[Healt
 
 def draw_payload(draw: st.DrawFn, node: Node) -> etree._Element:
     """Any element of the contract: each child absent, once, or twice where it may be repeated."""
-    element = etree.Element(f"{{{node.namespace}}}{node.name}", nsmap={draw(st.sampled_from(["q", "zz"])): node.namespace})
+    element = etree.Element(
+        f"{{{node.namespace}}}{node.name}", nsmap={draw(st.sampled_from(["q", "zz"])): node.namespace}
+    )
     if not node.children:
         element.text = draw(TEXT)
     for child in node.children:
@@ -109,8 +111,8 @@ def leaf_paths(node: Node) -> Iterator[str]:
 def test_an_element_that_the_contract_does_not_know_is_never_passed():
     view = agreement().view("consultDossier", "REG", "WIB:WORK_DECISION", "PLAT")
     payload = etree.fromstring(
-        wrapped(f'<s:dossier><d:worker xmlns:d="{DOSSIER}"><d:secret>x</d:secret></d:worker><s:y>z</s:y></s:dossier>')
+        wrapped(
+            f'<s:dossier><d:worker xmlns:d="{DOSSIER}"><d:secret>x</d:secret></d:worker><s:y>z</s:y></s:dossier>'
+        )
     )[0]
     assert apply(view, [payload]).payload == ""
-
-
