@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from gateway.model import (
@@ -150,7 +151,6 @@ def write_reply(
     question: Question, gateway: str, status: Status, filtered: tuple[str, ...], payload: str
 ) -> str:
     """The response element; `gateway` comes from `information_gateway`, "" on the provider's leg."""
-    filters = "".join(f"<c:filteredElement{_C}>{text(path)}</c:filteredElement>" for path in filtered)
     return _wrap(
         f"{question.operation}Response",
         _customer(question.customer)
@@ -158,7 +158,7 @@ def write_reply(
         + f"<s:legalContext>{text(question.legal_context)}</s:legalContext>"
         + _criteria(question.criteria)
         + _status(status)
-        + (f"<s:dataFilters>{filters}</s:dataFilters>" if filtered else "")
+        + _filters(filtered)
         + payload,
     )
 
@@ -235,6 +235,13 @@ def _on_behalf(block: OnBehalf) -> str:
         _c("ticketGateway", block.exchange) + _c("timestampReceive", times.write(block.received)) + requester
     )
     return f"<s:informationGateway>{inner}</s:informationGateway>"
+
+
+@lru_cache(maxsize=4096)
+def _filters(filtered: tuple[str, ...]) -> str:
+    """The same for every reply of a view."""
+    paths = "".join(f"<c:filteredElement{_C}>{text(path)}</c:filteredElement>" for path in filtered)
+    return f"<s:dataFilters>{paths}</s:dataFilters>" if filtered else ""
 
 
 def _criteria(criteria: Criteria) -> str:
