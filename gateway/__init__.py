@@ -5,6 +5,8 @@ found by following the names on that page. Packages, in order of dependency (imp
 
     cli          the commands
     app          composition root
+    loading      settings to rules and keys, every finding at once
+    reading      the files that settings name
     config       deployment settings
     bench        the benchmark
     sandbox      reference back offices and the permit story

@@ -111,7 +111,7 @@ def load(path: Path) -> Settings:
         raise ConfigError(
             "CFG001", f"{path}: {error.strerror}.", "Name an existing settings file."
         ) from error
-    except msgspec.DecodeError as error:  # ValidationError, with its path, is one of these
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError, with its path, is the first
         raise ConfigError(
             "CFG002", f"{path}: {error}.", "See deploy/gateway.toml for every setting."
         ) from error
@@ -119,9 +119,9 @@ def load(path: Path) -> Settings:
 
 
 def _decode(kind: type, value: object) -> object:
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str) and "\0" not in value:
         return Path(value)
-    raise NotImplementedError(kind)
+    raise ValueError("Expected the path of a file")  # msgspec adds which setting
 
 
 def _absolute(section: Settings, base: Path) -> Settings:

@@ -110,7 +110,7 @@ class Code(Enum):
 
     # PROTOCOL §4: WS-Security.
     SECURITY_HEADER = _row("WIB04001", "security-header", _W, "There must be exactly one wsse:Security header, without actor or role.", "Configure one signature action and no second security header.", fault=_INVALID)
-    SECURITY_STRUCTURE = _row("WIB04002", "security-structure", _W, "The security header must hold exactly one Timestamp, one BinarySecurityToken and one Signature, nothing else.", "Sign with a direct reference to a binary security token; send no other token, signature or encryption.", fault=_INVALID)
+    SECURITY_STRUCTURE = _row("WIB04002", "security-structure", _W, "The security header must hold exactly one Timestamp, one BinarySecurityToken and one Signature, nothing else.", "Send a Timestamp (zeep adds none by itself); sign with a direct reference to a binary security token; no other token, signature or encryption.", fault=_INVALID)
     ID_FORM = _row("WIB04003", "id-form", _W, "An identifier attribute is repeated, misplaced or not wsu:Id.", "Use wsu:Id; node-soap: signerOptions.idMode 'wssecurity'.", fault=_INVALID)
     ALGORITHM = _row("WIB04004", "algorithm", _W, "A signature, digest or canonicalisation algorithm is not in the profile.", "zeep: pass RSA_SHA256 and SHA256; CXF: ws-security.asymmetric.signature.algorithm; WSS4J: signatureAlgorithm and signatureDigestAlgorithm; node-soap: signatureTransformations with exc-c14n only; PHP wse-php: algorithm and digest SHA256.", fault=_ALGORITHM)
     REFERENCE = _row("WIB04005", "reference", _W, "A signature reference is not '#id' with one exclusive canonicalisation and one digest.", "Reference each part by its wsu:Id with exactly one exc-c14n transform.", fault=_INVALID)
@@ -131,7 +131,7 @@ class Code(Enum):
 
     # PROTOCOL §6: the request.
     SCHEMA = _row("WIB06001", "schema", _R, "The Body is not valid against the contract.", "Validate the message against the XSD served to you.")
-    IDENTIFIER = _row("WIB06002", "identifier", _R, "An identifier has wrong check digits or is a test number.", "Check INSZ, KBO and dossier numbers before sending.")
+    IDENTIFIER = _row("WIB06002", "identifier", _R, "An identifier has wrong check digits, is a test number, or stands in place of a ticket.", "Check INSZ, KBO and dossier numbers before sending; a ticket must not be the number of a person.")
     RESERVED = _row("WIB06003", "reserved-block", _R, "informationGateway is written by the gateway only.", "Leave informationGateway out of requests.")
     TIMESTAMP_SENT = _row("WIB06004", "timestamp-sent", _R, "timestampSent is outside the acceptance window.", "Set timestampSent when sending and check the clock.", severity=_TRANSIENT)
     TICKET = _row("WIB06005", "ticket-duplicate", _R, "This ticket was used before by the same authority.", "Give each request a new ticket; a repeated question is a new exchange.")

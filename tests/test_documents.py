@@ -263,6 +263,14 @@ def test_limits_in_the_text_are_those_of_the_code():
     assert len(members(Limits)) == 7
     assert f"{limits.bytes:,} bytes" in section("2.3")
     assert f"| {store.MAX_QUEUE:,} |" in section("2.3")
+    [document] = re.findall(
+        r'name="ContentType">.*?<xs:maxLength value="(\d+)"',
+        (ROOT / "contracts/xsd/common.xsd").read_text(),
+        re.DOTALL,
+    )
+    for text_ in (section("2.3"), (ROOT / "contracts/README.md").read_text()):
+        assert f"{int(document):,} bytes (7 MiB) before encoding" in text_
+    assert int(document) * 4 / 3 < 10_000_000  # its text fits libxml2's limit
     assert f"at most {verify._MAX_IDS} identifiers" in section("4.2")
     assert f"1 to {profile.MAX_REFERENCES} `Reference`" in section("4.3")
     assert f"at most {profile.MAX_PREFIXES} prefixes" in section("4.3")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import uuid
 from copy import deepcopy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 import zeep
+import zeep.ns
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from lxml import etree
 from zeep.exceptions import SignatureVerificationFailed
 from zeep.wsdl.utils import etree_to_string
 from zeep.wsse.utils import ID_ATTR
@@ -24,10 +27,13 @@ from gateway.exchangelog.fields import FieldRecord, base64url, fields_root, veri
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.note import Verifier
 from gateway.exchangelog.proof import TlogProof
+from gateway.identity.issue import KeyKind, key_kinds
+from gateway.model import SoapVersion
 from gateway.refusal import Code
 from gateway.soap.envelope import read
 from gateway.soap.xml import Limits, parse_verified
 from gateway.wss.profile import Window
+from gateway.wss.sign import sign
 from gateway.wss.verify import verify
 from tests import examples
 from tests.documents import names, rows, section
@@ -99,30 +105,56 @@ def test_the_commitment_to_a_dossier_is_made_as_the_protocol_says():
     assert subject_commitment(examples.NUMBER, seed) == base64url(sha256(disclosed).digest()).decode()
 
 
+# The client that contracts/clients.md gives to users of zeep, with keys of either kind on both sides.
+
+TICKET = "BXL-2026-000417"  # of the examples
+HOLDERS = ("BRUSSELS", "HUB")
+SNIPPET = re.search(r"```python\n(.*?)```", (ROOT / "contracts/clients.md").read_text(), re.DOTALL)
+
+
+@pytest.fixture(params=[(False, False), (True, False), (False, True), (True, True)], ids=str)
+def kinds(request) -> tuple[bool, bool]:
+    """Is the requester's key elliptic, is the hub's?"""
+    return request.param
+
+
 @pytest.fixture
-def pem_files(tmp_path: Path) -> tuple[str, ...]:
-    """The requester's key and certificate, and the hub's certificate."""
-    own, hub = examples.signing_key("BRUSSELS"), examples.signing_key("HUB")
-    contents = [own.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())]
-    contents += [
+def signed(kinds: tuple[bool, bool], tmp_path: Path):
+    """The class of the document, which has just sent the question of the examples."""
+    own, hub = (examples.signing_key(name, elliptic=kind) for name, kind in zip(HOLDERS, kinds, strict=True))
+    key = own.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    certificates = [
         x509.load_der_x509_certificate(one.certificate).public_bytes(Encoding.PEM) for one in (own, hub)
     ]
     files = [tmp_path / name for name in ("key.pem", "own.pem", "hub.pem")]
-    for path, content in zip(files, contents, strict=True):
+    for path, content in zip(files, (key, *certificates), strict=True):
         path.write_bytes(content)
-    return tuple(map(str, files))
-
-
-@pytest.fixture
-def signed(pem_files: tuple[str, ...]):
-    """The class that contracts/clients.md gives to users of zeep."""
-    found = re.search(r"```python\n(.*?)```", (ROOT / "contracts/clients.md").read_text(), re.DOTALL)
     namespace: dict[str, type] = {}
-    exec(found[1], namespace)  # our own document
-    return namespace["Signed"](*pem_files)
+    exec(SNIPPET[1], namespace)  # our own document
+    client = namespace["Signed"](*map(str, files))
+    client.ticket = TICKET
+    return client
 
 
-def test_the_zeep_client_of_the_documents_signs_what_the_gateway_accepts(signed):
+def reply(
+    kinds: tuple[bool, bool], *, age: timedelta = timedelta(), name: str = "reply.xml", signer: str = "HUB"
+):
+    """An example's Body, signed anew as if it had just been made."""
+    body = parse_verified((DIRECTORY / name).read_bytes())[1]
+    text = etree.tostring(body[0], method="c14n", exclusive=True).decode()
+    envelope = etree.QName(body).namespace  # declared by the envelope already
+    data = sign(
+        text.replace(f' xmlns:soap="{envelope}"', ""),
+        version=SoapVersion.V12 if "soap12" in name else SoapVersion.V11,
+        key=examples.signing_key(signer, elliptic=kinds[1]),
+        now=datetime.now(UTC) - age,
+        lifetime=timedelta(minutes=5),
+        unique=str(uuid.uuid4()),
+    )
+    return parse_verified(data)
+
+
+def test_the_zeep_client_of_the_documents_signs_what_the_gateway_accepts(signed, kinds):
     client = zeep.Client(str(ROOT / "contracts/wsdl/exchange.wsdl"), wsse=signed)
     customer = {
         "ticket": "BXL-1",
@@ -136,18 +168,71 @@ def test_the_zeep_client_of_the_documents_signs_what_the_gateway_accepts(signed)
         legalContext="WIB:RENEWAL",
         criteria={"echo": "hello"},
     )
-    verify(read(etree_to_string(envelope), Limits()), Window(), datetime.now(UTC))
+    verified = verify(read(etree_to_string(envelope), Limits()), Window(), datetime.now(UTC))
+    assert verified.certificate == examples.signing_key("BRUSSELS", elliptic=kinds[0]).certificate
+    assert signed.ticket == "BXL-1"
 
 
-def test_the_zeep_client_of_the_documents_believes_the_hub_only(signed):
-    signed.verify(parse_verified((DIRECTORY / "reply.xml").read_bytes()))
-    with pytest.raises(SignatureVerificationFailed):
-        signed.verify(parse_verified((DIRECTORY / "answer.xml").read_bytes()))
+def test_the_zeep_client_of_the_documents_believes_the_hub(signed, kinds):
+    signed.verify(reply(kinds))
+    signed.verify(reply(kinds, name="fault-soap12.xml"))  # about headers: no detail, so no ticket
 
 
-def test_the_zeep_client_of_the_documents_wants_the_body_itself_signed(signed):
-    header, body = envelope = parse_verified((DIRECTORY / "reply.xml").read_bytes())
-    header.append(deepcopy(body))  # still signed, and zeep alone would be content
-    body.set(ID_ATTR, "other")
-    with pytest.raises(ValueError, match="not signed"):
+def test_the_zeep_client_of_the_documents_believes_nobody_else(signed, kinds):
+    hubs_other_key = reply((kinds[0], not kinds[1]))
+    for envelope in (hubs_other_key, reply((False, False), signer="BRUSSELS")):
+        with pytest.raises(SignatureVerificationFailed):
+            signed.verify(envelope)
+
+
+@pytest.mark.parametrize("age", [timedelta(minutes=6), timedelta(minutes=-2)])
+def test_the_zeep_client_of_the_documents_wants_a_current_timestamp(signed, kinds, age):
+    with pytest.raises(SignatureVerificationFailed, match="not current"):
+        signed.verify(reply(kinds, age=age))
+
+
+@pytest.mark.parametrize("name", ["reply.xml", "fault-soap11.xml"])
+def test_the_zeep_client_of_the_documents_wants_its_own_ticket(signed, kinds, name):
+    signed.ticket = "BXL-2026-999999"
+    with pytest.raises(SignatureVerificationFailed, match="another question"):
+        signed.verify(reply(kinds, name=name))
+
+
+@pytest.mark.parametrize(("part", "sentence"), [("Body", "not signed"), ("Timestamp", "expected")])
+def test_the_zeep_client_of_the_documents_wants_body_and_timestamp_themselves_signed(
+    signed, kinds, part, sentence
+):
+    envelope = reply(kinds)
+    [shown] = envelope.iter(f"{{*}}{part}")
+    envelope[0].append(deepcopy(shown))  # still signed, and zeep alone would be content
+    shown.set(ID_ATTR, "other")
+    with pytest.raises(SignatureVerificationFailed, match=sentence):
         signed.verify(envelope)
+
+
+def test_the_zeep_client_of_the_documents_is_not_told_by_others_what_was_signed(signed, kinds):
+    """A list of references that nobody signed, and the same id on two elements."""
+    envelope = reply(kinds)
+    header, body = envelope
+    header.append(deepcopy(body))
+    with pytest.raises(SignatureVerificationFailed, match="stands twice"):
+        signed.verify(envelope)
+    body.set(ID_ATTR, "other")
+    security = etree.SubElement(header, next(header.iter("{*}Security")).tag)
+    forged = etree.SubElement(security, f"{{{zeep.ns.DS}}}Signature")
+    info = etree.SubElement(forged, f"{{{zeep.ns.DS}}}SignedInfo")
+    etree.SubElement(info, f"{{{zeep.ns.DS}}}Reference", URI="#other")
+    with pytest.raises(SignatureVerificationFailed, match="one signature"):
+        signed.verify(envelope)
+
+
+def test_the_document_says_which_authority_of_the_sandbox_has_which_key():
+    said = re.search(
+        r"PLATFORM, (.*) have RSA keys; (.*) have P-256 keys", (ROOT / "contracts/clients.md").read_text()
+    )
+    kinds = key_kinds(examples.register().authorities)
+    stated = {
+        **dict.fromkeys(["PLATFORM", *re.findall(r"[A-Z_]{2,}", said[1])], KeyKind.RSA),
+        **dict.fromkeys(re.findall(r"[A-Z_]{2,}", said[2]), KeyKind.P256),
+    }
+    assert stated == kinds

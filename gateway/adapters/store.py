@@ -21,7 +21,7 @@ import apsw
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.adapters.store_directory import Directory
-from gateway.adapters.store_log import Log
+from gateway.adapters.store_log import Log, new_log
 from gateway.adapters.store_reader import LogReader
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.entry import Entry
@@ -60,23 +60,28 @@ class Store:
         self._thread.start()
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913 - which log, whose, and how it is opened
         cls,
         path: Path | str,
         signer: Ed25519PrivateKey,
         origin: str,
         *,
+        create: bool = False,
         pinned: Checkpoint | None = None,
         queue_limit: int = MAX_QUEUE,
     ) -> Store:
-        """Opens the store, or makes a new one where there is no file.
+        """Opens the store. `create`: makes a new one where there is no file; otherwise that is LOG506.
 
-        `origin` names the log and its key. `pinned` is a checkpoint kept elsewhere that the log must
+        A hub never creates: behind a mistyped path it would start a second log, in which every ticket can be
+        used again. `origin` names the log and its key. `pinned` is a checkpoint kept elsewhere that the log must
         extend. Raises `ProofError` for a log that does not verify.
         """
-        log = Log.open(Path(path), Signer.of(origin, signer), pinned)
+        path, named = Path(path), Signer.of(origin, signer)
+        if create and not path.exists():
+            new_log(path, named)
+        log = Log.open(path, named, pinned)
         try:
-            return cls(Path(path), log, origin, queue_limit)
+            return cls(path, log, origin, queue_limit)
         except ProofError:
             log.close()
             raise

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import apsw
 
-from gateway.adapters.store_file import Use, connect
-from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.adapters.store_file import Use, connect, unreadable
 from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, Role
 
 _DOSSIER = "SELECT number, permit_type, procedure, status, status_since, person FROM dossiers"
@@ -42,8 +42,28 @@ class Directory:
         for row in self._connection.execute(f"{_DOSSIER}{only} ORDER BY number", bindings).fetchall():
             yield self._scope(row)
 
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """What is read and put inside is one change: all of it or nothing, and nobody writes in between.
+
+        The hub's entries wait meanwhile. Raises `ProofError`.
+        """
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield
+            self._connection.execute("COMMIT")
+        except apsw.Error as error:
+            raise unreadable(error) from error
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
     def put(self, scope: DossierScope) -> None:
-        """Replaces what is known of the dossier; durable on return. Raises `ProofError`."""
+        """Replaces what is known of the dossier; durable on return, or with `change`. Raises `ProofError`."""
+        if not self._connection.in_transaction:
+            with self.change():
+                self.put(scope)
+            return
         dossier = (
             *(scope.dossier, scope.permit_type, scope.procedure, scope.status),
             *(_text(scope.status_since), scope.person),
@@ -53,16 +73,11 @@ class Directory:
             for position, one in enumerate(scope.inscriptions)
         ]
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
-            with self._connection:
-                self._connection.execute("DELETE FROM dossiers WHERE number = ?", (scope.dossier,))
-                self._connection.execute("INSERT INTO dossiers VALUES (?,?,?,?,?,?)", dossier)
-                self._connection.executemany("INSERT INTO inscriptions VALUES (?,?,?,?,?,?)", inscriptions)
-            self._connection.execute("COMMIT")
+            self._connection.execute("DELETE FROM dossiers WHERE number = ?", (scope.dossier,))
+            self._connection.execute("INSERT INTO dossiers VALUES (?,?,?,?,?,?)", dossier)
+            self._connection.executemany("INSERT INTO inscriptions VALUES (?,?,?,?,?,?)", inscriptions)
         except apsw.Error as error:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise ProofError(Flaw.UNREADABLE, type(error).__name__) from error
+            raise unreadable(error) from error
 
     def close(self) -> None:
         self._connection.close()

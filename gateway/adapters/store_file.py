@@ -6,7 +6,6 @@ to the file can change it, and `gateway log verify` or anybody with a checkpoint
 
 from __future__ import annotations
 
-import contextlib
 import os
 from enum import Enum
 from pathlib import Path
@@ -80,9 +79,10 @@ class Use(Enum):
 
 
 def connect(path: Path, use: Use) -> apsw.Connection:
-    """A connection to an existing store. Raises `ProofError` (LOG501, LOG502)."""
+    """A connection to an existing store. Raises `ProofError` (LOG501, LOG502, LOG506, LOG508)."""
     if tuple(map(int, apsw.sqlite_lib_version().split("."))) < MIN_SQLITE:
         raise ProofError(Flaw.LIBRARY)
+    _require(path)
     try:
         connection = _open_for_reading(path) if use is Use.READ else _open_for_writing(path)
         _check_format(connection)
@@ -92,14 +92,31 @@ def connect(path: Path, use: Use) -> apsw.Connection:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             connection.wal_autocheckpoint(0)
     except apsw.Error as error:
-        raise ProofError(Flaw.UNREADABLE, f"{path}: {type(error).__name__}") from error
+        raise unreadable(error, path) from error
     return connection
 
 
-def create(path: Path, root: bytes, note: bytes) -> None:
+def _require(path: Path) -> None:
+    """SQLite says the same of no file, of no permission and of many other things."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ProofError(Flaw.NO_STORE, str(path)) from error
+    except OSError as error:
+        raise ProofError(Flaw.UNREADABLE, f"{path}: {error.strerror}") from error
+
+
+def unreadable(error: apsw.Error, path: Path | None = None) -> ProofError:
+    """What SQLite's error is in the terms of a log: LOG508 for damaged pages, else LOG501."""
+    flaw = Flaw.CORRUPT if isinstance(error, apsw.CorruptError) else Flaw.UNREADABLE
+    name = type(error).__name__
+    return ProofError(flaw, name if path is None else f"{path}: {name}")
+
+
+def create(path: Path, root: bytes, note: bytes) -> bool:
     """A new store with an empty log, readable by its owner only; it appears whole or not at all.
 
-    Leaves alone a store that another process has made in the meantime. Raises `ProofError`.
+    False when there is a file already, which is left alone. Raises `ProofError`.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -107,11 +124,14 @@ def create(path: Path, root: bytes, note: bytes) -> None:
             new = Path(directory, path.name)
             new.touch(mode=0o600)
             _fill(new, root, note)
-            with contextlib.suppress(FileExistsError):
+            try:
                 os.link(new, path)
+            except FileExistsError:
+                return False
         _sync_directory(path.parent)
     except (apsw.Error, OSError) as error:
         raise ProofError(Flaw.UNREADABLE, f"{path}: {type(error).__name__}") from error
+    return True
 
 
 def _fill(path: Path, root: bytes, note: bytes) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import apsw
 
-from gateway.adapters.store_file import Use, connect, create
+from gateway.adapters.store_file import Use, connect, create, unreadable
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from gateway.exchangelog.entry import Entry
@@ -42,13 +42,11 @@ class Log:
 
     @classmethod
     def open(cls, path: Path, signer: Signer, pinned: Checkpoint | None = None) -> Log:
-        """Opens the log, or makes an empty one where there is no file.
+        """Opens an existing log; `new_log` makes one.
 
         Raises `ProofError` when the stored checkpoint does not verify under the signer's key and name, when
         tiles or entries do not agree with it, or when it does not extend the pinned one (rollback).
         """
-        if not path.exists():
-            create(path, merkle.EMPTY_ROOT, sign_checkpoint(0, merkle.EMPTY_ROOT, signer))
         connection = connect(path, Use.APPEND)
         try:
             with connection:  # one snapshot: another process may be appending
@@ -59,7 +57,7 @@ class Log:
                     _check_extends(connection, edge, pinned.size, pinned.root)
         except apsw.Error as error:
             connection.close()
-            raise ProofError(Flaw.UNREADABLE, f"{path}: {type(error).__name__}") from error
+            raise unreadable(error, path) from error
         except ProofError:
             connection.close()
             raise
@@ -147,6 +145,12 @@ class Log:
         edge = load_edge(self._connection, self._signer.verifier)
         _check_extends(self._connection, edge, self._edge.size, root)
         self._edge = edge
+
+
+def new_log(path: Path, signer: Signer) -> None:
+    """Makes a store with an empty log. Raises `ProofError`: LOG507 when there is a file already."""
+    if not create(path, merkle.EMPTY_ROOT, sign_checkpoint(0, merkle.EMPTY_ROOT, signer)):
+        raise ProofError(Flaw.STORE_EXISTS, str(path))
 
 
 def _claim_key(connection: apsw.Connection) -> bytes:

@@ -6,6 +6,7 @@ write-ahead log. Nothing read here is believed: `gateway.exchangelog.audit` judg
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +15,23 @@ from typing import Any, Self
 
 import apsw
 
-from gateway.adapters.store_file import Use, connect
-from gateway.adapters.store_log import read_tile
+from gateway.adapters.store_file import Use, connect, unreadable
+from gateway.adapters.store_log import load_edge, read_tile
 from gateway.exchangelog import merkle
 from gateway.exchangelog.audit import Head, Row
-from gateway.exchangelog.checkpoint import Checkpoint
+from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
+from gateway.exchangelog.entry import subject_commitment
 from gateway.exchangelog.fields import FieldPlan, FieldRecord
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
-from gateway.exchangelog.note import parse_note
+from gateway.exchangelog.note import Verifier, parse_note
 from gateway.exchangelog.proof import TlogProof
 from gateway.exchangelog.tile import WIDTH, TileId, TileNodes, bundle, width_at
+from gateway.model import DossierNumber
 
 CHUNK = 1_024  # rows fetched at a time, so that no read transaction stays open while a log is checked
 
 _ROWS = """
-SELECT e.idx, e.leaf, e.exchange, e.kind, e.authority IS NOT NULL AND e.ticket IS NOT NULL,
+SELECT e.idx, e.leaf, e.exchange, e.kind, e.authority IS NOT NULL AND e.ticket IS NOT NULL, e.authority,
        s.idx IS NOT NULL, e.view, e.digests
 FROM entries e LEFT JOIN seeds s ON s.idx = e.idx WHERE e.idx > ? AND e.idx < ? ORDER BY e.idx LIMIT ?
 """
@@ -43,11 +46,13 @@ _REPEATED_EXCHANGES = """
 SELECT max(idx) FROM entries NOT INDEXED WHERE idx < ? GROUP BY exchange, kind HAVING count(*) > 1
 """
 # An altered leaf may be no JSON: it matches no filter, and does not stop the list.
-_LISTED = """
-SELECT idx, leaf FROM (
-  SELECT idx, leaf, CASE WHEN json_valid(CAST(leaf AS TEXT)) THEN CAST(leaf AS TEXT) END AS j FROM entries
-) WHERE idx < :before{conditions} ORDER BY idx DESC LIMIT :limit
+_MATCHING = """
+FROM (
+  SELECT idx, leaf, view, CASE WHEN json_valid(CAST(leaf AS TEXT)) THEN CAST(leaf AS TEXT) END AS j FROM entries
+) AS entry WHERE idx < :before{conditions}
 """
+_LISTED = f"SELECT idx, leaf {_MATCHING} ORDER BY idx DESC LIMIT :limit"
+_COUNTED = f"SELECT count(*) {_MATCHING}"
 _CONDITIONS = {
     "kind": "j ->> '$.kind' = :kind",
     "operation": "j ->> '$.svc' = :operation",
@@ -56,6 +61,9 @@ _CONDITIONS = {
     "authority": """EXISTS (
         SELECT 1 FROM (SELECT j ->> '$.from' AS party UNION ALL SELECT value FROM json_each(j, '$.to'))
         WHERE party = :authority OR party LIKE :authority || '/%')""",
+    "dossier": """opens(:dossier, j ->> '$.subj',
+        (SELECT subject FROM seeds WHERE seeds.idx = entry.idx))""",
+    "paths": "hex(view) IN (SELECT value FROM json_each(:paths))",
 }
 
 
@@ -68,6 +76,8 @@ class Filter:
     operation: str | None = None
     code: str | None = None  # decision: "released", or a refusal code
     since: str | None = None  # UTC, as in the entries
+    dossier: str | None = None  # entries whose commitment opens to this number with the seed in the store
+    paths: frozenset[str] | None = None  # responses that released one of these paths of the payload
 
 
 class LogReader:
@@ -110,13 +120,35 @@ class LogReader:
         raise ProofError(Flaw.ABSENT, f"index {index}")
 
     def listed(self, wanted: Filter, before: int, limit: int) -> list[tuple[int, bytes]]:
-        """Index and leaf of matching entries below `before`, the newest first."""
+        """Index and leaf of matching entries below `before`, the newest first. Reads every entry at worst."""
+        found = self._matching(_LISTED, wanted, {"before": before, "limit": limit})
+        return [(index, bytes(leaf)) for index, leaf in found]
+
+    def counted(self, wanted: Filter, before: int) -> int:
+        """How many entries below `before` match. Reads every entry."""
+        ((number,),) = self._matching(_COUNTED, wanted, {"before": before})
+        return int(number)
+
+    def _matching(self, sql: str, wanted: Filter, bindings: dict[str, object]) -> list[tuple[Any, ...]]:
         given = {name: getattr(wanted, name) for name in _CONDITIONS if getattr(wanted, name) is not None}
         conditions = "".join(f" AND {_CONDITIONS[name]}" for name in given)
-        found = self._query(
-            _LISTED.format(conditions=conditions), {"before": before, "limit": limit, **given}
-        )
-        return [(index, bytes(leaf)) for index, leaf in found]
+        if wanted.dossier is not None:
+            self._connection.create_scalar_function("opens", _opens, 3, deterministic=True)
+        if wanted.paths is not None:
+            views = [
+                vector_hash for vector_hash in self._views() if self._releases(vector_hash, wanted.paths)
+            ]
+            given["paths"] = json.dumps([one.hex().upper() for one in views])
+        return self._query(sql.format(conditions=conditions), bindings | given)
+
+    def _views(self) -> list[bytes]:
+        return [bytes(one) for (one,) in self._query("SELECT hash FROM views")]
+
+    def _releases(self, vector_hash: bytes, paths: frozenset[str]) -> bool:
+        try:
+            return not paths.isdisjoint(FieldPlan.parse(self.vector(vector_hash) or b"").released)
+        except ProofError:  # a malformed vector is for the check to report
+            return False
 
     def exchange(self, exchange: str) -> list[int]:
         """Indices of the entries of one exchange."""
@@ -129,14 +161,41 @@ class LogReader:
             return FieldPlan.parse(vector).records(digests)
         return ()
 
+    def hash(self, index: int) -> bytes:
+        """The hash that the tree has for the entry; b"" where it has none."""
+        size = self.head().size
+        if not 0 <= index < size:
+            return b""
+        n, offset = divmod(index, WIDTH)
+        tile = self.tile(0, n, width_at(size, 0, n))
+        return tile[offset * merkle.HASH_SIZE : (offset + 1) * merkle.HASH_SIZE]
+
+    def signed(self, verifier: Verifier) -> tuple[bytes, Checkpoint]:
+        """The checkpoint, verbatim and read: signed, and head and tiles agree with it. Raises `ProofError`."""
+        try:
+            self._connection.execute("BEGIN")  # one snapshot
+            load_edge(self._connection, verifier)
+            note = self.checkpoint
+            self._connection.execute("COMMIT")
+        except apsw.Error as error:
+            raise unreadable(error) from error
+        return note, open_checkpoint(note, verifier)
+
     def prove(self, index: int) -> TlogProof:
-        """The entry, as `extra`, under the present checkpoint. Raises `ProofError`."""
+        """The entry, as `extra`, under the present checkpoint, once the proof leads to its root.
+
+        The signature is left to whoever has the key. Raises `ProofError`: LOG404 for an altered entry.
+        """
         head = self.head()
         signed = Checkpoint.parse(parse_note(head.note).text)
         if not 0 <= index < signed.size:
             raise ProofError(Flaw.ABSENT, f"index {index}")
         path = merkle.prove_inclusion(TileNodes(signed.size, self.tile), index, signed.size)
-        return TlogProof(index, tuple(path), head.note, self.entry(index))
+        leaf = self.entry(index)
+        if merkle.leaf_hash(leaf) != self.hash(index):
+            raise ProofError(Flaw.ALTERED, f"index {index}")
+        merkle.verify_inclusion(index, signed.size, merkle.leaf_hash(leaf), path, signed.root)
+        return TlogProof(index, tuple(path), head.note, leaf)
 
     def resource(self, path: str) -> bytes:
         """A resource of tlog-tiles by its path: checkpoint, tile or bundle. Raises `ProofError` (LOG208)."""
@@ -158,15 +217,15 @@ class LogReader:
     def rows(self, end: int) -> Iterator[Row]:
         after = -(1 << 63)
         while chunk := self._query(_ROWS, (after, end, CHUNK)):
-            for index, leaf, exchange, kind, claimed, seeded, view, digests in chunk:
-                yield Row(index, leaf, exchange, kind, bool(claimed), bool(seeded), view, digests)
+            for index, leaf, exchange, kind, claimed, authority, seeded, view, digests in chunk:
+                yield Row(index, leaf, exchange, kind, bool(claimed), authority, bool(seeded), view, digests)
             after = chunk[-1][0]
 
     def tile(self, level: int, n: int, width: int) -> bytes:
         try:
             return read_tile(self._connection, level, n, width)
         except apsw.Error as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
 
     def tile_names(self) -> Iterable[tuple[int, int]]:
         return [(level, n) for level, n in self._query("SELECT level, n FROM tiles")]
@@ -187,8 +246,10 @@ class LogReader:
         try:
             return self._connection.execute(sql, bindings).fetchall()
         except apsw.Error as error:
-            raise _unreadable(error) from error
+            raise unreadable(error) from error
 
 
-def _unreadable(error: apsw.Error) -> ProofError:
-    return ProofError(Flaw.UNREADABLE, type(error).__name__)
+def _opens(*arguments: apsw.SQLiteValue) -> bool:
+    """For SQL: whether the commitment is to this dossier. False without a seed."""
+    dossier, subject, seed = arguments
+    return isinstance(seed, bytes) and subject_commitment(DossierNumber(str(dossier)), seed) == subject

@@ -10,11 +10,16 @@ import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+
+class TlsError(Exception):
+    """OpenSSL does not take a file; the message names it."""
+
+
 PeerCheck = Callable[[bytes, str], None]  # DER of the peer's certificate, the name asked for; raises Refusal
 
 
 def server_context(certificate: Path, key: Path, trust: Sequence[Path]) -> ssl.SSLContext:
-    """For the hub's listener and for back offices: every caller must show a certificate."""
+    """For the hub's listener and for back offices: every caller must show a certificate. Raises TlsError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
     return _loaded(context, certificate, key, trust)
@@ -23,7 +28,7 @@ def server_context(certificate: Path, key: Path, trust: Sequence[Path]) -> ssl.S
 def client_context(
     certificate: Path, key: Path, trust: Sequence[Path], check: PeerCheck | None = None
 ) -> ssl.SSLContext:
-    """For calls to a peer whose certificate must carry the host name, and must satisfy `check`."""
+    """For calls to a peer whose certificate must carry the host name, and must satisfy `check`. Raises TlsError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if check is not None:
         context.sslobject_class = _checked(check)
@@ -32,11 +37,22 @@ def client_context(
 
 def _loaded(context: ssl.SSLContext, certificate: Path, key: Path, trust: Sequence[Path]) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
+    try:
+        # A key with a password would be asked for at the terminal.
+        context.load_cert_chain(certificate, key, password=b"")
+    except OSError as error:  # SSLError is one
+        raise TlsError(f"{certificate} with {key}: {_reason(error)}") from error
     for path in trust:  # anchors, intermediates and CRLs alike
-        context.load_verify_locations(cafile=path)
+        try:
+            context.load_verify_locations(cafile=path)
+        except OSError as error:
+            raise TlsError(f"{path}: {_reason(error)}") from error
     context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_CHAIN | ssl.VerifyFlags.VERIFY_X509_STRICT
     return context
+
+
+def _reason(error: OSError) -> str:
+    return str(getattr(error, "reason", None) or error.strerror or "not readable")
 
 
 def _checked(check: PeerCheck) -> type[ssl.SSLObject]:

@@ -50,6 +50,7 @@ def admit(
         raise Refusal(Code.CUSTOMER)
     if not now - window.past <= question.customer.sent <= now + window.future:
         raise Refusal(Code.TIMESTAMP_SENT)
+    identifiers.check_ticket(question.customer.ticket)
     check_criteria(question.criteria, test_numbers=terms.test_numbers)
     return Request(
         caller=caller,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Finding:
 class AgreementError(Exception):
     """The agreement does not compile. Never raised while serving: nothing starts with a finding."""
 
+    what: ClassVar[str] = "the agreement does not compile"
+
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.findings = tuple(findings)
         super().__init__("\n".join(str(finding) for finding in self.findings))
@@ -31,9 +34,13 @@ class AgreementError(Exception):
 class ContractError(AgreementError):
     """The XSDs or the WSDL leave the dialect, or an element has no clear mark."""
 
+    what = "the contract's schemas do not compile"
+
 
 class RegisterError(AgreementError):
     """The register of authorities is not consistent."""
+
+    what = "the register of authorities is not consistent"
 
 
 class Findings:

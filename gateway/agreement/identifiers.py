@@ -22,6 +22,7 @@ _SSIN: Final = re.compile(
 )
 _REGISTER, _BIS, _TEST = range(13), (*range(20, 33), *range(40, 53)), range(61, 73)
 _DAYS: Final = range(32)  # 00: unknown
+_SEPARATORS: Final = str.maketrans("", "", "._-")
 _CBE: Final = re.compile(r"[01][0-9]{9}", re.ASCII)
 _DOSSIER: Final = re.compile(r"WIB-(?P<year>[0-9]{4})-(?P<sequence>[0-9]{7})-(?P<check>[0-9]{2})", re.ASCII)
 
@@ -43,6 +44,19 @@ def check_ssin(number: str, *, test_numbers: bool) -> str:
     if int(number[9:]) not in (_check(int(number[:9])), _check(int(f"2{number[:9]}"))):
         raise Refusal(Code.IDENTIFIER, "ssin")
     return number
+
+
+def check_ticket(ticket: str) -> None:
+    """A ticket must not be a person's number: its digest outlives the dossier (PROTOCOL §6.3).
+
+    Refused as well when written with dots and hyphens, and from the test range, which a test may leave behind.
+    Raises Refusal: IDENTIFIER.
+    """
+    try:
+        check_ssin(ticket.translate(_SEPARATORS), test_numbers=True)
+    except Refusal:
+        return
+    raise Refusal(Code.IDENTIFIER, "ticket")
 
 
 def check_cbe(number: str) -> str:

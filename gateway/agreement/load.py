@@ -9,12 +9,21 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Mapping
+from datetime import date
 from typing import Final
 
 from gateway.agreement import rows
 from gateway.agreement.finding import AgreementError, Finding, Findings
 from gateway.agreement.matrix import compile_groups, compile_matrix, resolve
-from gateway.agreement.rows import AgreementRow, ContextRow, DocumentRow, OperationRow, RetentionRow, RoleRow
+from gateway.agreement.rows import (
+    AgreementRow,
+    ContextRow,
+    DocumentRow,
+    NameRow,
+    OperationRow,
+    RetentionRow,
+    RoleRow,
+)
 from gateway.agreement.schema import Contract, compile_contract, leaves
 from gateway.agreement.terms import (
     Agreement,
@@ -31,11 +40,31 @@ from gateway.agreement.views import compile_views
 from gateway.agreement.wsdl import require_same_operations
 from gateway.model import FieldId, LegalContext, OperationName, Role
 
-__all__ = ["Agreement", "Cell", "Context", "Group", "Operation", "RoleTerms", "load_agreement", "revision"]
+__all__ = [
+    "Agreement",
+    "Cell",
+    "Context",
+    "Group",
+    "Operation",
+    "RoleTerms",
+    "load_agreement",
+    "require_in_force",
+    "revision",
+]
 
 _FILE: Final = "agreement.toml"
 _TABLES: Final = frozenset(
-    {"agreement", "retention", "bases", "roles", "contexts", "operations", "documents", "groups"}
+    {
+        "agreement",
+        "retention",
+        "bases",
+        "roles",
+        "permit_types",
+        "contexts",
+        "operations",
+        "documents",
+        "groups",
+    }
 )
 _STATUS: Final = FieldId("G01.status")
 _PROCEDURE: Final = FieldId("G01.procedure")
@@ -60,6 +89,17 @@ def load_agreement(files: Mapping[str, bytes]) -> Agreement:
     findings.done(AgreementError)
     assert agreement is not None  # only a finding makes it None
     return agreement
+
+
+def require_in_force(agreement: Agreement, today: date) -> None:
+    """`today`: by UTC, so that a revision begins in Belgium an hour or two after midnight, never before.
+
+    Raises AgreementError: an agreement that is not in force yet permits nothing.
+    """
+    if agreement.valid_from > today:
+        name = _agreement_file(agreement.files)
+        sentence = f"in force from {agreement.valid_from}, and today is {today}"
+        raise AgreementError([Finding(name, "agreement.valid_from", sentence)])
 
 
 def revision(files: Mapping[str, bytes]) -> str:
@@ -92,6 +132,7 @@ class _Loader:
             for letter, value in self._entries("bases").items()
             if (text := rows.decode(value, str, f"bases.{letter}", findings)) is not None
         }
+        self._permits = self._permit_types()
 
     def load(self, files: Mapping[str, bytes]) -> Agreement | None:
         head = rows.decode(self._tables["agreement"], AgreementRow, "agreement", self._findings)
@@ -116,6 +157,7 @@ class _Loader:
             retention=retention,
             bases=self._bases,
             roles=roles,
+            permit_types=self._permits,
             contexts=contexts,
             operations=operations,
             documents=documents,
@@ -155,8 +197,19 @@ class _Loader:
         statuses = resolve(
             row.statuses, self._contract.values_of(_STATUS), "status", f"{path}.statuses", self._findings
         )
-        names = Names(row.name.nl, row.name.fr, row.name.de, row.name.en)
-        return RoleTerms(names, frozenset(statuses), self._source(row, path))
+        return RoleTerms(_names(row.name), frozenset(statuses), self._source(row, path))
+
+    def _permit_types(self) -> dict[str, Names]:
+        """The types that contexts may name. The schemas leave the code open; a context must not misspell one."""
+        entries = self._entries("permit_types")
+        for name in entries:
+            if not _PERMIT_TYPE.fullmatch(name):
+                self._findings.add(f"permit_types.{name}", f'"{name}" is no code of a permit type')
+        rows_ = {
+            name: rows.decode(value, NameRow, f"permit_types.{name}", self._findings)
+            for name, value in entries.items()
+        }
+        return {name: _names(row) for name, row in rows_.items() if row is not None}
 
     def _contexts(self) -> dict[LegalContext, Context]:
         found = {name: self._context(name, value) for name, value in self._entries("contexts").items()}
@@ -176,9 +229,7 @@ class _Loader:
             resolve(
                 procedures, self._contract.values_of(_PROCEDURE), "procedure", f"{path}.procedures", findings
             )
-        for index, code in enumerate(row.permit_types or ()):
-            if not _PERMIT_TYPE.fullmatch(code):
-                findings.add(f"{path}.permit_types[{index}]", f'"{code}" is no code of a permit type')
+        resolve(row.permit_types or (), self._permits, "permit type", f"{path}.permit_types", findings)
         return Context(
             name=LegalContext(name),
             purpose=row.purpose,
@@ -270,3 +321,7 @@ class _Loader:
 
     def _entries(self, name: str) -> dict[str, object]:
         return rows.entries(self._tables, name, self._findings)
+
+
+def _names(row: NameRow) -> Names:
+    return Names(row.nl, row.fr, row.de, row.en)

@@ -32,6 +32,7 @@ _PLACE: Final[Mapping[Role, frozenset[str]]] = {
     Role.MUN: frozenset({"region", "nis"}),
     Role.CONS: frozenset({"post"}),
 }
+_OWN: Final[Mapping[str, str]] = {Role.REG: "region", Role.MUN: "nis", Role.CONS: "post"}
 _FORMS: Final[Mapping[str, re.Pattern[str]]] = {
     "id": _ID,
     "unit": _UNIT,
@@ -84,14 +85,19 @@ def load_register(data: bytes, name: str) -> Register:
     if not isinstance(listed, list):
         raise RegisterError([Finding(name, "authority", "a list of tables was expected")])
     hub = rows.decode(tables["hub"], HubRow, "hub", findings)
-    decoded = [rows.decode(one, AuthorityRow, f"authority[{at}]", findings) for at, one in enumerate(listed)]
-    lines = {f"authority[{at}]": row for at, row in enumerate(decoded) if row is not None}
+    decoded = {
+        path: rows.decode(one, AuthorityRow, path, findings)
+        for path, one in ((_path(at, one), one) for at, one in enumerate(listed))
+    }
+    lines = {path: row for path, row in decoded.items() if row is not None}
     for path, row in lines.items():
         _check(row, path, findings)
     if hub is not None:
         _check_forms(hub, "hub", findings)
         _check_unique({"hub": hub, **lines}, findings)
     _check_regions(lines, findings)
+    if len(lines) == len(listed):  # otherwise the missing one may be the one that did not decode
+        _check_single_roles(lines, findings)
     findings.done(RegisterError)
     assert hub is not None  # only a finding makes it None
     names = {AuthorityId(hub.id): _names(hub)} | {AuthorityId(row.id): _names(row) for row in lines.values()}
@@ -109,6 +115,12 @@ def _register(
         names=names,
         _by_enterprise={one.enterprise: one for one in listed},
     )
+
+
+def _path(at: int, line: object) -> str:
+    """Where a line stands: authority[2 FLANDERS]. Nobody counts lines by hand."""
+    name = line.get("id") if isinstance(line, dict) else None
+    return f"authority[{at} {name}]" if isinstance(name, str) and name else f"authority[{at}]"
 
 
 def _check(row: AuthorityRow, path: str, findings: Findings) -> None:
@@ -149,14 +161,34 @@ def _check_unique(lines: Mapping[str, HubRow | AuthorityRow], findings: Findings
 
 
 def _check_regions(lines: Mapping[str, AuthorityRow], findings: Findings) -> None:
-    """One authority for each region, and municipalities only in those regions."""
-    first: dict[str, str] = {}
+    """One authority for each region, municipality and post; municipalities only in those regions."""
+    first: dict[tuple[str, str], str] = {}
     for path, row in lines.items():
-        if row.role == Role.REG and row.region is not None and first.setdefault(row.region, path) != path:
-            findings.add(f"{path}.region", f"the same as {first[row.region]}.region")
+        column = _OWN.get(row.role)
+        value = None if column is None else getattr(row, column)
+        if column is None or value is None:
+            continue
+        earlier = first.setdefault((column, value), path)
+        if earlier != path:
+            findings.add(f"{path}.{column}", f"the same as {earlier}.{column}")
     for path, row in lines.items():
-        if row.role == Role.MUN and row.region is not None and row.region not in first:
-            findings.add(f"{path}.region", f'no authority of region "{row.region}"')
+        if row.role == Role.MUN and row.region is not None and ("region", row.region) not in first:
+            findings.add(f"{path}.region", f'the register has no authority of region "{row.region}"')
+
+
+def _check_single_roles(lines: Mapping[str, AuthorityRow], findings: Findings) -> None:
+    """Of platform, Immigration Office and social security there is one (PROTOCOL §1.2).
+
+    The one may be suspended: that must be possible at once, without taking everybody else off. A line of its
+    predecessor may stay, suspended, so that the register still knows its certificates.
+    """
+    for role in (Role.PLAT, Role.OE, Role.NSSO):
+        playing = {path: row for path, row in lines.items() if row.role == role}
+        if not playing:
+            findings.add("authority", f"the register has no authority of role {role}")
+        earlier, *others = [path for path, row in playing.items() if row.active] or [""]
+        for path in others:
+            findings.add(f"{path}.role", f"the register has one active {role} already: {earlier}")
 
 
 def _names(row: HubRow | AuthorityRow) -> Names:

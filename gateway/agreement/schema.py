@@ -6,6 +6,7 @@ that nobody agreed on must never be passed. What a role may do with a field is f
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ DOCUMENT: Final = "document"  # the group of g:document: that of the document ty
 _RESPONSE: Final = "Response"
 _ENVELOPE: Final = frozenset({"informationCustomer", "informationGateway", "legalContext", "criteria"})
 _NO_PAYLOAD: Final = _ENVELOPE | {"status", "dataFilters"}
+_FAILING: Final = re.compile(r"Element '([^']+)'")  # how a finding of libxml2 begins
 # No payload has attributes: xsi:type and xsi:nil would change what a valid element means (attack S34).
 _ATTRIBUTES: Final = etree.XPath("boolean(descendant-or-self::*[@*])")
 
@@ -45,6 +47,7 @@ class Contract:
     groups: Mapping[str, tuple[FieldId, ...]]  # "G08" → its fields in the order of the schema
     values: Mapping[str, frozenset[str]]  # path of an enumerated leaf → its values
     _validator: etree.XMLSchema
+    _asked: Mapping[str, str]  # Clark name of every element of requests → its local name
 
     @property
     def fields(self) -> frozenset[FieldId]:
@@ -66,11 +69,20 @@ class Contract:
         return (leaf for messages in self.messages.values() for leaf in leaves(messages.payload))
 
     def validate(self, element: Element, code: Code) -> None:
-        """Check a message against the contract. Raises Refusal with `code`; libxml2's text may quote the peer."""
+        """Check a message against the contract. Raises Refusal with `code`, about the element that fails first.
+
+        libxml2's text quotes the peer and is not passed on. An element is named only when requests have one of
+        this name: what the peer wrote is looked up among the contract's own names, and an element of answers
+        that the peer may not know of is not confirmed to exist.
+        """
         if _ATTRIBUTES(element):
             raise Refusal(code, "attributes")
         if not self._validator.validate(element):
-            raise Refusal(code)
+            raise Refusal(code, self._failing())
+
+    def _failing(self) -> str:
+        failed = _FAILING.match(self._validator.error_log[0].message or "")
+        return self._asked.get(failed[1], "") if failed is not None else ""
 
 
 def leaves(node: Node) -> Iterator[Node]:
@@ -79,6 +91,12 @@ def leaves(node: Node) -> Iterator[Node]:
         yield node
     for child in node.children:
         yield from leaves(child)
+
+
+def _nodes(node: Node) -> Iterator[Node]:
+    yield node
+    for child in node.children:
+        yield from _nodes(child)
 
 
 def compile_contract(files: Mapping[str, bytes]) -> Contract:
@@ -93,7 +111,12 @@ def compile_contract(files: Mapping[str, bytes]) -> Contract:
     if builder.found:
         raise ContractError(builder.found)
     complete = {name: one for name, one in messages.items() if one is not None}
-    return Contract(complete, _groups(complete), builder.values, _validator(files, entry))
+    asked = {
+        f"{{{node.namespace}}}{node.name}": node.name
+        for one in complete.values()
+        for node in _nodes(one.request)
+    }
+    return Contract(complete, _groups(complete), builder.values, _validator(files, entry), asked)
 
 
 def _service_schema(files: Mapping[str, bytes]) -> str:

@@ -155,6 +155,7 @@ class Agreement:
     retention: Retention
     bases: Mapping[str, str]
     roles: Mapping[Role, RoleTerms]
+    permit_types: Mapping[str, Names]  # those that a context may name
     contexts: Mapping[LegalContext, Context]
     operations: Mapping[OperationName, Operation]
     documents: Mapping[str, FieldId]  # document type → the field that refers to such a document

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from gateway.adapters.log_key import ensure_log
 from gateway.adapters.store_directory import Directory
 from gateway.app import directory_key
 from gateway.bench.dossiers import dossier_number
-from gateway.bench.place import PROVIDER, REQUESTER, Place
+from gateway.bench.place import ORIGIN, PROVIDER, REQUESTER, Place
 from gateway.bench.process import Side, cpu_seconds, resident_mb
 from gateway.bench.trouble import BenchError
 from gateway.model import DossierScope, Inscription, Role
@@ -62,6 +63,7 @@ def running(place: Place, sizes: Sequence[int], serve: Sequence[str] = _SERVE) -
 
     `serve`: arguments of the interpreter that take the settings file as their last one.
     """
+    ensure_log(place.store, place.log_key, ORIGIN)
     log = place.directory / "hub.log"
     with log.open("wb") as stream, Side.MEASURED.started():
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments

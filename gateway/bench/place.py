@@ -83,6 +83,10 @@ class Place:
         return self.directory / "store.db"
 
     @property
+    def log_key(self) -> Path:
+        return self.directory / "pki" / "HUB" / "log.key.pem"
+
+    @property
     def directory_key(self) -> Path:
         return self.directory / "pki" / "HUB" / "directory.key"
 

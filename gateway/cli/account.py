@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from gateway.agreement.terms import Agreement
+from gateway.cli.program import command
 from gateway.model import DossierNumber
 from gateway.sandbox.story import Chapter, Move
 from gateway.sandbox.telling import Account, Told
@@ -142,6 +143,5 @@ def summary(console: Console, account: Account, facts: dict[str, Any], keep: Pat
     for sentence in account.troubles:
         console.print(Text(f"  FAILED {sentence}", style="bold red"))
     if keep is not None:
-        console.print(
-            f"  Everything is kept in {keep}; look at it with: gateway log list --config {keep}/gateway.toml"
-        )
+        look = command("log", "list", "--config", keep.absolute() / "gateway.toml")
+        console.print(Text(f"  Everything is kept in {keep}; look at it with: {look}"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from rich.console import Console
@@ -21,6 +21,12 @@ Contracts = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _DEFAULT = Path("contracts")
+_LEGEND: Final = """\
+P, R   provides, receives the whole group; with names in brackets: only these
+R*     receives more in some legal contexts: receive_under, shown with --json
+-      neither
+C L J  a published source shows this flow; likely; judgement of the drafters
+"""
 
 
 @app.command()
@@ -61,6 +67,7 @@ def show(
         cells = (_cell(group, group.cells[one]) for one in roles)
         table.add_row(f"{group.code} {group.name}", *cells)
     Console().print(table)
+    typer.echo(_LEGEND, nl=False)
 
 
 def _matrix(agreement: Agreement, roles: list[Role]) -> dict[str, dict[str, dict[str, object]]]:

@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from gateway.cli import agreement, bench, call, demo, dossier, log, pki, sandbox, serve
+from gateway import __version__
+from gateway.cli import agreement, bench, call, check, demo, dossier, log, pki, sandbox, serve
 
 app = typer.Typer(
     name="gateway",
-    help="Exchange gateway for single-permit dossiers.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gateway {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Exchange gateway for single-permit dossiers."""
+
+
 app.command()(serve.serve)
-app.command()(serve.check)
+app.command()(check.check)
 app.command()(demo.demo)
 app.command()(sandbox.sandbox)
 app.command()(call.call)
 app.command()(bench.bench)
 app.add_typer(agreement.app, name="agreement", help="The protocol agreement as code.")
-app.add_typer(log.app, name="log", help="The exchange log: list, show, verify, prove.")
+app.add_typer(
+    log.app, name="log", help="The exchange log: init, list, show, verify, prove, checkpoint, vkey."
+)
 app.add_typer(dossier.app, name="dossier", help="The dossier directory.")
 app.add_typer(pki.app, name="pki", help="Development certificates.")

@@ -15,6 +15,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from gateway.config import ConfigError
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the account as JSON, and nothing else.")]
 Contracts = Annotated[
     Path | None,
@@ -55,6 +57,8 @@ def demo(as_json: AsJson = False, keep: Keep = None, contracts: Contracts = None
 @contextmanager
 def _directory(keep: Path | None) -> Iterator[Path]:
     if keep is not None:
+        if keep.is_dir() and any(keep.iterdir()):
+            raise ConfigError("SBX003", f"{keep}: holds something already.", "Name a new directory.")
         yield keep
         return
     with TemporaryDirectory(prefix="gateway-demo-") as name:

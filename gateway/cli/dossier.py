@@ -6,61 +6,55 @@ In operation the directory follows status events; these commands are for setting
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 
 from gateway.adapters.store_directory import Directory
-from gateway.agreement.identifiers import check_dossier
+from gateway.cli.dossier_change import Change, bound, changed, parse, scoped
 from gateway.cli.dossier_person import digest_under, stop, typed
+from gateway.cli.dossier_rules import Rules, is_open
+from gateway.cli.lines import table, write
+from gateway.cli.log_filter import known_authority
 from gateway.cli.log_place import AsJson, Config, StoreFile, explained, find
-from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, Role
-from gateway.refusal import Refusal
+from gateway.model import AuthorityId, DossierNumber, DossierScope
 
 app = typer.Typer(no_args_is_help=True)
 
 Number = Annotated[str, typer.Argument(help="Dossier number, WIB-YYYY-NNNNNNN-CC.")]
 
 
-class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An inscription in a JSON file."""
-
-    authority: str
-    role: Role
-    since: datetime | None = None  # from now on when left out
-    until: datetime | None = None
-
-
-class _Dossier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A dossier in a JSON file: what `show --json` prints."""
-
-    dossier: str
-    permit_type: str
-    procedure: str
-    status: str
-    status_since: datetime | None = None  # now when left out
-    inscriptions: list[_Line] = []
-    ssin: str | None = None  # never printed: the directory has no number, only a digest of it
-    person: bool | None = None  # with no number: true or left out keeps whom it is bound to, false frees it
-
-
 @app.command()
 def put(
-    number: Annotated[str | None, typer.Argument(help="Dossier number, unless --file is given.")] = None,
+    number: Annotated[
+        str | None, typer.Argument(help="Dossier number, e.g. WIB-2026-0000001-59, unless --file is given.")
+    ] = None,
     *,
-    permit_type: Annotated[str, typer.Option("--permit-type", help="E.g. SINGLE_PERMIT.")] = "",
-    procedure: Annotated[str, typer.Option("--procedure", help="E.g. FIRST_APPLICATION.")] = "",
-    status: Annotated[str, typer.Option("--status", help="Machine state, e.g. SUBMITTED.")] = "",
+    config: Annotated[
+        Path,
+        typer.Option(
+            "--config", help="The hub's settings file: its store, agreement, register and directory key."
+        ),
+    ],
+    permit_type: Annotated[
+        str | None, typer.Option("--permit-type", help="E.g. SINGLE_PERMIT, BLUE_CARD, WORK_PERMIT.")
+    ] = None,
+    procedure: Annotated[str | None, typer.Option("--procedure", help="FIRST, RENEWAL or CHANGE.")] = None,
+    status: Annotated[
+        str | None,
+        typer.Option("--status", help="State of the contract, e.g. SUBMITTED, UNDER_REVIEW, CLOSED."),
+    ] = None,
     inscribe: Annotated[
-        list[str] | None, typer.Option("--inscribe", help="AUTHORITY:ROLE; may be repeated.")
+        list[str] | None,
+        typer.Option("--inscribe", help="AUTHORITY:ROLE to add, e.g. BRUSSELS:REG; may be repeated."),
+    ] = None,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option("--remove", help="AUTHORITY:ROLE whose inscription ends now; may be repeated."),
     ] = None,
     ssin: Annotated[
         str | None,
@@ -68,36 +62,37 @@ def put(
             "--ssin", help="INSZ of the worker, kept as a keyed digest only; - reads it from standard input."
         ),
     ] = None,
-    directory_key: Annotated[
-        Path | None, typer.Option("--directory-key", help="Key of that digest, unless --config names it.")
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", help="JSON file: one dossier, or a list, whole; see show --json."),
     ] = None,
-    file: Annotated[Path | None, typer.Option("--file", help="JSON file: one dossier, or a list.")] = None,
-    store: StoreFile = None,
-    config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Enter dossiers into the directory, replacing what it knew of them; without --ssin the person stays."""
-    if file is not None and ssin is None:
-        described = _parse(file)
-    elif number and permit_type and procedure and status:
-        lines = [_inscription(one) for one in inscribe or []]
-        described = [_Dossier(number, permit_type, procedure, status, None, lines, typed(ssin))]
-    else:
-        stop(
-            "DOS002",
-            "The dossier is not described.",
-            "Give its number, --permit-type, --procedure and --status, or --file alone.",
-        )
+    """Enter a dossier into the directory, or change what is given of it; the rest stays.
+
+    Everything is checked against the agreement and the register that the settings name.
+    """
     now = datetime.now(UTC)
-    digest = digest_under(config, directory_key) if any(one.ssin is not None for one in described) else None
-    with _directory(store, config, writes=True) as directory:
-        scopes = [_bound(one, _scope(one, now), directory, digest) for one in described]
+    typed_options = (number, permit_type, procedure, status, inscribe, remove, ssin)
+    if file is not None and any(typed_options):
+        stop("DOS010", "--file describes dossiers whole.", "Give it alone, with --config.")
+    with explained():
+        rules = Rules.of(config)
+    person = typed(ssin)  # before the directory is held: standard input may take its time
+    change = Change(number or "", permit_type, procedure, status, inscribe or [], remove or [], person)
+    given = None if file is None else parse(file)
+    with _directory(None, config, writes=True) as directory, directory.change():
+        described = [changed(change, directory, now)] if given is None else given
+        digest = digest_under(config) if any(one.ssin is not None for one in described) else None
+        scopes = [bound(one, scoped(one, directory, now), directory, digest) for one in described]
+        for scope in scopes:
+            rules.check(scope, now)
         for scope in scopes:
             directory.put(scope)
     if as_json:
-        typer.echo(json.dumps([_described(scope) for scope in scopes], indent=2))
+        write(json.dumps([_described(scope) for scope in scopes], indent=2))
     else:
-        typer.echo("\n".join(scope.dossier for scope in scopes))
+        write("\n".join(scope.dossier for scope in scopes))
 
 
 @app.command("list")
@@ -110,25 +105,27 @@ def list_dossiers(
     as_json: AsJson = False,
 ) -> None:
     """List the directory."""
+    with explained():
+        place = find(store, config)
+        named = None if authority is None else AuthorityId(known_authority(authority, place))
     with _directory(store, config, writes=False) as directory:
-        scopes = list(directory.all(None if authority is None else AuthorityId(authority)))
+        scopes = list(directory.all(named))
     if as_json:
-        typer.echo(json.dumps([_described(scope) for scope in scopes], indent=2))
+        write(json.dumps([_described(scope) for scope in scopes], indent=2))
         return
-    table = Table(
-        Column("Dossier", no_wrap=True, min_width=19),
-        "Permit type",
-        "Procedure",
-        "Status",
-        "Person",
-        "Inscribed",
+    rows = [
+        (scope.dossier, scope.permit_type, scope.procedure, scope.status, _told(scope), _inscribed(scope))
+        for scope in scopes
+    ]
+    table(("Dossier", "Permit type", "Procedure", "Status", "Person", "Inscribed"), rows)
+
+
+def _inscribed(scope: DossierScope) -> str:
+    now = datetime.now(UTC)
+    return ",".join(
+        f"{one.authority}:{one.role.value}{'' if is_open(one, now) else '(ended)'}"
+        for one in scope.inscriptions
     )
-    for scope in scopes:
-        inscribed = ", ".join(f"{one.authority}:{one.role.value}" for one in scope.inscriptions)
-        table.add_row(
-            scope.dossier, scope.permit_type, scope.procedure, scope.status, _told(scope), inscribed
-        )
-    Console().print(table)
 
 
 @app.command()
@@ -140,16 +137,14 @@ def show(number: Number, store: StoreFile = None, config: Config = None, as_json
         stop("DOS001", f"{number} is not in the directory.", "Enter it with: gateway dossier put")
     described = _described(scope)
     if as_json:
-        typer.echo(json.dumps(described, indent=2))
+        write(json.dumps(described, indent=2))
         return
     for name in ("dossier", "permit_type", "procedure", "status", "status_since"):
-        typer.echo(f"{name:<14}{described[name]}")
-    typer.echo(f"{'person':<14}{_told(scope)}")
+        write(f"{name:<14}{described[name]}")
+    write(f"{'person':<14}{_told(scope)}")
     for one in scope.inscriptions:
         until = "" if one.until is None else f" until {one.until.isoformat()}"
-        typer.echo(
-            f"{'inscribed':<14}{one.authority} as {one.role.value} since {one.since.isoformat()}{until}"
-        )
+        write(f"{'inscribed':<14}{one.authority} as {one.role.value} since {one.since.isoformat()}{until}")
 
 
 @contextmanager
@@ -158,57 +153,8 @@ def _directory(store: Path | None, config: Path | None, *, writes: bool) -> Iter
         yield directory
 
 
-def _parse(path: Path) -> list[_Dossier]:
-    try:
-        found = msgspec.json.decode(path.read_bytes(), type=_Dossier | list[_Dossier])
-    except OSError as error:
-        stop("DOS003", f"{path}: {error.strerror}.", "Name an existing file.")
-    except msgspec.DecodeError as error:
-        stop("DOS004", f"{path}: {error}.", "Take the form from: gateway dossier show --json")
-    return found if isinstance(found, list) else [found]
-
-
-def _inscription(text: str) -> _Line:
-    authority, _, role = text.partition(":")
-    if role not in set(Role) or not authority:
-        stop("DOS005", f"--inscribe {text} is not AUTHORITY:ROLE.", f"Roles are {', '.join(Role)}.")
-    return _Line(authority, Role(role))
-
-
-def _scope(line: _Dossier, now: datetime) -> DossierScope:
-    try:
-        number = check_dossier(line.dossier)
-    except Refusal:
-        stop("DOS006", f"{line.dossier} is no dossier number.", "Check its form and its check digits.")
-    inscriptions = tuple(
-        Inscription(
-            AuthorityId(one.authority), one.role, _aware(one.since or now), one.until and _aware(one.until)
-        )
-        for one in line.inscriptions
-    )
-    since = _aware(line.status_since or now)
-    return DossierScope(number, line.permit_type, line.procedure, line.status, since, inscriptions)
-
-
-def _bound(
-    line: _Dossier, scope: DossierScope, directory: Directory, digest: Callable[[str], bytes] | None
-) -> DossierScope:
-    """The scope with its person: a new one, the one it has, or none."""
-    if line.ssin is not None and digest is not None:
-        return replace(scope, person=digest(line.ssin))
-    before = directory.get(scope.dossier) if line.person is not False else None
-    if line.person and (before is None or before.person is None):
-        stop("DOS009", f"{scope.dossier} is bound to no person here.", "Give its ssin instead of person.")
-    return replace(scope, person=None if before is None else before.person)
-
-
 def _told(scope: DossierScope) -> str:
     return "not bound" if scope.person is None else "bound"
-
-
-def _aware(time: datetime) -> datetime:
-    """A time without a zone is UTC."""
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _described(scope: DossierScope) -> dict[str, object]:

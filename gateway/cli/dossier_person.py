@@ -10,8 +10,8 @@ from typing import NoReturn
 import typer
 
 from gateway.agreement.identifiers import check_ssin
-from gateway.app import directory_key
 from gateway.config import ConfigError, load
+from gateway.loading import directory_key
 from gateway.policy.person import person_digest
 from gateway.refusal import Refusal
 
@@ -21,13 +21,18 @@ def typed(ssin: str | None) -> str | None:
     return sys.stdin.readline().strip() if ssin == "-" else ssin
 
 
-def digest_under(config: Path | None, file: Path | None) -> Callable[[str], bytes]:
-    """INSZ → what the directory keeps of it, under the key in `file` or else in the file that the settings name."""
-    key, test_numbers = _key(config, file)
+def digest_under(config: Path) -> Callable[[str], bytes]:
+    """INSZ → what the directory keeps of it, under the key that the settings name."""
+    try:
+        settings = load(config)
+        key = directory_key(settings.keys.directory_key)
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
 
     def digest(ssin: str) -> bytes:
         try:
-            return person_digest(key, check_ssin(ssin, test_numbers=test_numbers))
+            return person_digest(key, check_ssin(ssin, test_numbers=settings.test_numbers))
         except Refusal:  # the number is not repeated here: standard error may be kept
             stop(
                 "DOS008",
@@ -38,24 +43,7 @@ def digest_under(config: Path | None, file: Path | None) -> Callable[[str], byte
     return digest
 
 
-def _key(config: Path | None, file: Path | None) -> tuple[bytes, bool]:
-    """The key, and whether test numbers are accepted; without settings they are, for they are nobody's."""
-    try:
-        settings = None if config is None else load(config)
-        path = file or (None if settings is None else settings.keys.directory_key)
-        if path is None:
-            stop(
-                "DOS007",
-                "The key of the directory is not named.",
-                "Name it with --config or --directory-key.",
-            )
-        return directory_key(path), settings is None or settings.test_numbers
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
-
-
 def stop(code: str, sentence: str, remedy: str) -> NoReturn:
     """Ends the command."""
-    typer.echo(f"{code} {sentence} {remedy}", err=True)
+    typer.echo(f"{code}: {sentence} {remedy}", err=True)
     raise typer.Exit(1)

@@ -3,39 +3,54 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from gateway.adapters.store_reader import Filter, LogReader
+from gateway.cli import log_identity
+from gateway.cli.lines import write
+from gateway.cli.log_filter import Wanted, understood
 from gateway.cli.log_place import (
     AsJson,
     Config,
-    Place,
     StoreFile,
     Vkey,
     VkeyFile,
     explained,
     find,
+    named,
     read_file,
     write_file,
 )
+from gateway.cli.log_told import (
+    described,
+    field_told,
+    finding_told,
+    flaws_of,
+    head_told,
+    listing,
+    print_json,
+    records_table,
+    report,
+    shown,
+)
 from gateway.exchangelog.audit import audit
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
-from gateway.exchangelog.fields import FieldRecord
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
-from gateway.exchangelog.leaf import Kind, Leaf
 from gateway.exchangelog.merkle import leaf_hash
-from gateway.exchangelog.note import Verifier, base64
-from gateway.exchangelog.proof import TlogProof
+from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.proof import HEADER, TlogProof
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(log_identity.init)
+app.command()(log_identity.vkey)
+app.command()(log_identity.checkpoint)
 
 Index = Annotated[int, typer.Argument(min=0, help="Index of the entry.")]
 
@@ -45,15 +60,43 @@ def list_entries(
     *,
     store: StoreFile = None,
     config: Config = None,
-    kind: Annotated[Kind | None, typer.Option("--kind", help="Only entries of this kind.")] = None,
+    kind: Annotated[
+        str | None, typer.Option("--kind", help="Only entries of this kind: request, response or refusal.")
+    ] = None,
     authority: Annotated[
         str | None,
-        typer.Option("--authority", help="Only this authority: enterprise number, or id with --config."),
+        typer.Option(
+            "--authority",
+            help="Only this authority, asking, asked or answering: enterprise number, or id with --config.",
+        ),
     ] = None,
-    operation: Annotated[str | None, typer.Option("--operation", help="Only this operation.")] = None,
-    code: Annotated[str | None, typer.Option("--code", help="Only this decision or refusal code.")] = None,
+    operation: Annotated[
+        str | None, typer.Option("--operation", help="Only this operation, e.g. consultDossier.")
+    ] = None,
+    code: Annotated[
+        str | None,
+        typer.Option(
+            "--code", help="Only this decision: permitted, released, incomplete, or a refusal code."
+        ),
+    ] = None,
     since: Annotated[
         datetime | None, typer.Option("--since", help="Only entries from this time on (UTC).")
+    ] = None,
+    dossier: Annotated[
+        str | None,
+        typer.Option(
+            "--dossier",
+            help="Only entries about this dossier: opens their commitments with the seeds in the store, "
+            "so entries without a seed are not found.",
+        ),
+    ] = None,
+    field: Annotated[
+        str | None,
+        typer.Option(
+            "--field",
+            help="Only responses that released this field (G16.amount) or one of this group (G16); "
+            "needs --config. By the contracts as they are now.",
+        ),
     ] = None,
     before: Annotated[
         int | None, typer.Option("--before", min=0, help="Only entries below this index: the next page.")
@@ -64,43 +107,48 @@ def list_entries(
     """List entries, the newest first."""
     with explained():
         place = find(store, config)
-        wanted = Filter(
-            kind=kind.value if kind else None,
-            authority=place.enterprise(authority) if authority else None,
-            operation=operation,
-            code=code,
-            since=since.replace(tzinfo=UTC).isoformat(timespec="milliseconds")[:23] if since else None,
-        )
+        wanted = understood(Wanted(kind, authority, operation, code, since, dossier, field), place)
         with LogReader.open(place.store) as log:
             size = log.head().size
             found = log.listed(wanted, size if before is None else min(before, size), limit)
+            total, left = (_count(log, wanted, end) for end in (size, found[-1][0] if found else 0))
+            entries = [described(index, leaf, log.hash(index)) for index, leaf in found]
+    following = found[-1][0] if left else None
     if as_json:
-        _print_json({"size": size, "entries": [_described(index, leaf) for index, leaf in found]})
+        print_json({"size": size, "total": total, "next": following, "entries": entries})
         return
-    Console().print(_listing(place, found))
+    listing(place, found, entries)
+    page = "" if following is None else f"; next: --before {following}"
+    typer.echo(f"{len(found)} of {total} entries{page}", err=True)
 
 
 @app.command()
 def show(index: Index, store: StoreFile = None, config: Config = None, as_json: AsJson = False) -> None:
-    """Show an entry: its leaf, and which fields were released and withheld."""
+    """Show an entry: its leaf, and which fields were released and withheld.
+
+    With --config also the field and group of each path, by the contracts as they are now.
+    """
     with explained():
         place = find(store, config)
         with LogReader.open(place.store) as log:
             leaf = log.entry(index)
-            described = _described(index, leaf)
-            exchange = described["entry"]
+            facts = described(index, leaf, log.hash(index))
+            exchange = facts["entry"]
             related = log.exchange(str(exchange["id"])) if isinstance(exchange, dict) else []
             records = log.records(index)
-    described |= {"exchange": related, "fields": [_field(record) for record in records]}
+        fields = place.fields() if records else {}
+    facts |= {"exchange": related, "fields": [field_told(record, fields) for record in records]}
     if as_json:
-        _print_json(described)
+        print_json(facts)
         return
     for name, value in exchange.items() if isinstance(exchange, dict) else [("leaf", repr(leaf))]:
-        typer.echo(f"{name:<12} {_shown(place, value)}")
-    typer.echo(f"{'leaf hash':<12} {described['leaf_hash']}")
-    typer.echo(f"{'exchange':<12} entries {', '.join(map(str, related))}")
+        write(f"{name:<12} {shown(place, value)}")
+    write(f"{'leaf hash':<12} {facts['leaf_hash']}")
+    for flaw in flaws_of(leaf, leaf_hash(leaf), facts["hash_in_tree"]):
+        write(f"{'wrong':<12} {flaw.row.code}: {flaw.row.sentence}")
+    write(f"{'exchange':<12} entries {', '.join(map(str, related))}")
     if records:
-        Console().print(_records(records))
+        records_table(records, fields)
 
 
 @app.command()
@@ -117,26 +165,38 @@ def verify(
         Path | None, typer.Option("--entry", help="The entry, if the proof does not carry it.")
     ] = None,
     pin: Annotated[
-        Path | None, typer.Option("--pin", help="A checkpoint kept from before, which the log must extend.")
+        Path | None,
+        typer.Option(
+            "--pin",
+            help="A checkpoint kept from before, or a proof file that holds one: the log must extend it.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the whole log, or one proof file. Exit status 1 when anything does not hold."""
+    """Check the whole log, or one proof file. Exit status 1 when anything does not hold.
+
+    Needs the log's key; with --config also compares whose tickets stand beside the entries.
+    """
     with explained():
         if proof is not None:
             _verify_proof(proof, entry, find(None, config, vkey, vkey_file, needs_store=False).key, as_json)
             return
         place = find(store, config, vkey, vkey_file)
-        pinned = None if pin is None else open_checkpoint(read_file(pin), place.key)
+        key = place.key
+        pinned = None if pin is None else _pinned(pin, key)
         with LogReader.open(place.store) as log:
-            signed, findings = _check(log, place.key, pinned)
+            signed, findings = _check(log, key, pinned, place.parties)
     holds = not any(finding.fails for finding in findings)
     if as_json:
-        _print_json(
-            {"verified": holds, **_head(signed), "findings": [_told(finding) for finding in findings]}
+        print_json(
+            {
+                "verified": holds,
+                **head_told(signed),
+                "findings": [finding_told(finding) for finding in findings],
+            }
         )
     else:
-        _report(signed, findings)
+        report(signed, findings)
     if not holds:
         raise typer.Exit(1)
 
@@ -151,33 +211,52 @@ def prove(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a proof file (C2SP tlog-proof) that the entry is in the log, to be checked offline by anybody."""
-    with explained(), LogReader.open(find(store, config).store) as log:
-        text = log.prove(index).serialise()
+    """Write a proof file (C2SP tlog-proof) that the entry is in the log, to be checked offline by anybody.
+
+    The proof is verified before it is written; with --config its signature too.
+    """
+    with explained():
+        place = find(store, config)
+        with LogReader.open(place.store) as log:
+            proof = log.prove(index)
+        if place.verifier is not None and proof.extra is not None:
+            proof.verify(proof.extra, place.verifier)
+        text = proof.serialise()
         if output is not None:
-            write_file(output, text)
+            write_file("--output", output, text)
     if as_json:
-        _print_json({"index": index, "proof": text.decode()})
+        print_json({"index": index, "proof": text.decode()})
     elif output is None:
-        typer.echo(text.decode(), nl=False)
+        write(text.decode().removesuffix("\n"))
 
 
 def _verify_proof(path: Path, entry: Path | None, verifier: Verifier, as_json: bool) -> None:
-    proof = TlogProof.parse(read_file(path))
-    leaf = proof.extra if entry is None else read_file(entry)
-    if leaf is None:
-        raise ProofError(Flaw.PROOF_FORM, "the proof carries no entry: give it with --entry")
-    signed = proof.verify(leaf, verifier)
-    described = _described(proof.index, leaf)
+    data = read_file("--proof", path)
+    given = None if entry is None else read_file("--entry", entry)
+    with named("--proof", path):
+        proof = TlogProof.parse(data)
+        leaf = proof.extra if given is None else given
+        if leaf is None:
+            raise ProofError(Flaw.PROOF_FORM, "the proof carries no entry: give it with --entry")
+        signed = proof.verify(leaf, verifier)
     if as_json:
-        _print_json({"verified": True, **_head(signed), **described})
+        facts = described(proof.index, leaf, leaf_hash(leaf))
+        print_json({"verified": True, **head_told(signed), **facts})
         return
-    typer.echo(f"Entry {proof.index} is in the log {signed.origin} of size {signed.size}.")
-    typer.echo(leaf.decode("ascii", "backslashreplace"))
+    write(f"Entry {proof.index} is in the log {signed.origin} of size {signed.size}.")
+    write(leaf.decode("ascii", "backslashreplace"))
+
+
+def _pinned(path: Path, verifier: Verifier) -> Checkpoint:
+    """A checkpoint, bare or as a proof file carries it."""
+    data = read_file("--pin", path)
+    with named("--pin", path):
+        note = TlogProof.parse(data).checkpoint if data.startswith(HEADER.encode()) else data
+        return open_checkpoint(note, verifier)
 
 
 def _check(
-    log: LogReader, verifier: Verifier, pinned: Checkpoint | None
+    log: LogReader, verifier: Verifier, pinned: Checkpoint | None, parties: Mapping[str, str]
 ) -> tuple[Checkpoint | None, list[Finding]]:
     """The checkpoint, if it is properly signed, and every finding."""
     findings, signed = list[Finding](), None
@@ -186,10 +265,16 @@ def _check(
         head = log.head()  # what is checked, and what is reported, also when the log grows meanwhile
         with contextlib.suppress(ProofError):  # the check says so
             signed = open_checkpoint(head.note, verifier)
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        console = Console(stderr=True)
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("entries", total=head.size)
             for finding in audit(
-                log, head, verifier, pinned, lambda done: progress.update(task, completed=done)
+                log,
+                head,
+                verifier,
+                pinned,
+                progress=lambda done: progress.update(task, completed=done),
+                parties=parties,
             ):
                 findings.append(finding)
     except ProofError as error:  # the file itself is damaged: what was found so far still counts
@@ -197,91 +282,6 @@ def _check(
     return signed, findings
 
 
-def _report(signed: Checkpoint | None, findings: list[Finding]) -> None:
-    for finding in findings:
-        place = "" if finding.index is None else f"entry {finding.index}: "
-        about = f" ({finding.about})" if finding.about else ""
-        row = finding.flaw.row
-        typer.echo(
-            f"{row.level.value}: {place}{row.code} {row.sentence}{about} {row.remedy}", err=finding.fails
-        )
-    failures = sum(finding.fails for finding in findings)
-    if signed is not None:
-        typer.echo(f"log   {signed.origin}\nsize  {signed.size}\nroot  {base64(signed.root)}")
-    notices = len(findings) - failures
-    verdict = (
-        f"{failures} failures"
-        if failures
-        else "verified: every entry, hash, tile, field record and the signature"
-    )
-    typer.echo(f"{verdict}; {notices} notices.")
-
-
-def _described(index: int, leaf: bytes) -> dict[str, object]:
-    try:
-        Leaf.parse(leaf)
-        entry = json.loads(leaf)
-    except ProofError as error:
-        return {
-            "index": index,
-            "entry": None,
-            "leaf_hash": base64(leaf_hash(leaf)),
-            "flaw": error.flaw.row.code,
-        }
-    return {"index": index, "entry": entry, "leaf_hash": base64(leaf_hash(leaf))}
-
-
-def _listing(place: Place, found: list[tuple[int, bytes]]) -> Table:
-    table = Table("Index", "Time", "Kind", "From", "To", "Operation", "Legal context", "Decision")
-    for index, data in found:
-        try:
-            leaf = Leaf.parse(data)
-        except ProofError as error:
-            table.add_row(str(index), error.flaw.row.code, error.flaw.row.sentence)
-            continue
-        to = "\n".join(map(place.name, leaf.to))
-        what = (leaf.operation or "", leaf.legal_context or "", leaf.decision)
-        table.add_row(str(index), leaf.time, leaf.kind.value, place.name(leaf.caller), to, *what)
-    return table
-
-
-def _records(records: tuple[FieldRecord, ...]) -> Table:
-    table = Table("Path", "Verdict", "Reason or digest")
-    for record in records:
-        verdict = "withheld" if record.digest is None else "released"
-        table.add_row(record.path, verdict, record.reason or record.digest)
-    return table
-
-
-def _field(record: FieldRecord) -> dict[str, object]:
-    if record.digest is None:
-        return {"path": record.path, "verdict": "withheld", "reason": record.reason}
-    return {"path": record.path, "verdict": "released", "digest": record.digest}
-
-
-def _shown(place: Place, value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(place.name(str(one)) for one in value)
-    return "-" if value is None else place.name(str(value))
-
-
-def _head(signed: Checkpoint | None) -> dict[str, object]:
-    if signed is None:
-        return {"origin": None, "size": None, "root": None}
-    return {"origin": signed.origin, "size": signed.size, "root": base64(signed.root)}
-
-
-def _told(finding: Finding) -> dict[str, object]:
-    row = finding.flaw.row
-    return {
-        "code": row.code,
-        "level": row.level.value,
-        "index": finding.index,
-        "about": finding.about,
-        "sentence": row.sentence,
-        "remedy": row.remedy,
-    }
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2))
+def _count(log: LogReader, wanted: Filter, before: int) -> int:
+    """How many entries match; without a filter their number is known."""
+    return before if wanted == Filter() else log.counted(wanted, before)

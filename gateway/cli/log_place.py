@@ -8,23 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from gateway.agreement.register import load_register
-from gateway.config import load
+from gateway.adapters.log_key import log_signer
+from gateway.agreement.register import Register, load_register
+from gateway.agreement.schema import Contract, compile_contract, leaves
+from gateway.config import ConfigError, Settings, load
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.note import Signer, Verifier
+from gateway.exchangelog.note import Verifier
+from gateway.loading import contract_files
+
+_BESIDE = Path(__file__).parents[2] / "contracts"  # the contracts of this program, without settings
 
 StoreFile = Annotated[Path | None, typer.Option("--store", help="The store's SQLite file.")]
 Config = Annotated[
     Path | None, typer.Option("--config", help="The hub's settings file, instead of --store and --vkey.")
 ]
+Settled = Annotated[Path, typer.Option("--config", help="The hub's settings file.")]
 Vkey = Annotated[str | None, typer.Option("--vkey", help="The log's verification key: name+id+key.")]
 VkeyFile = Annotated[Path | None, typer.Option("--vkey-file", help="File with the log's verification key.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -36,20 +40,40 @@ class Place:
 
     store: Path
     verifier: Verifier | None = None
-    names: Mapping[str, str] = field(default_factory=dict)  # enterprise number → id in the register
+    register: Register | None = None  # with --config
+    contracts: Path | None = None
 
     def name(self, party: str) -> str:
-        return self.names.get(party, party)
+        """The id in the register of an enterprise number; without a register the number."""
+        return next((one for one, enterprise in self.parties.items() if enterprise == party), party)
 
-    def enterprise(self, name: str) -> str:
-        """The enterprise number of an id of the register; anything else is taken as it is."""
-        return next((party for party, known in self.names.items() if known == name), name)
+    @property
+    def parties(self) -> Mapping[str, str]:
+        """Id in the register → enterprise number."""
+        if self.register is None:
+            return {}
+        return {str(one.id): str(one.enterprise) for one in (self.register.hub, *self.register.authorities)}
 
     @property
     def key(self) -> Verifier:
         if self.verifier is None:
             raise ProofError(Flaw.KEY_MISSING)
         return self.verifier
+
+    def contract(self) -> Contract | None:
+        """The schemas that the settings name, else those of this program; None where there are none."""
+        directory = self.contracts or _BESIDE
+        if self.contracts is None and not directory.is_dir():
+            return None
+        return compile_contract(contract_files(directory))
+
+    def fields(self) -> Mapping[str, str]:
+        """Path of a payload → its field ("G16.amount"), by the contracts of the settings; {} without."""
+        contract = self.contract() if self.contracts is not None else None
+        if contract is None:
+            return {}
+        texts = (leaf for one in contract.messages.values() for leaf in leaves(one.payload))
+        return {leaf.path: str(leaf.field) for leaf in texts if leaf.field is not None}
 
 
 def find(
@@ -61,13 +85,13 @@ def find(
     needs_store: bool = True,
 ) -> Place:
     """The log that the options name; what is given on the command line goes before the settings."""
-    place = _configured(config) if config is not None else None
+    place = _configured(load(config)) if config is not None else None
     if store is None and place is None and needs_store:
         raise ProofError(Flaw.PLACE_MISSING)
     given = _given_key(vkey, vkey_file)
     if place is None:
         return Place(store or Path(), given)
-    return Place(store or place.store, given or place.verifier, place.names)
+    return Place(store or place.store, given or place.verifier, place.register, place.contracts)
 
 
 @contextmanager
@@ -78,42 +102,49 @@ def explained() -> Iterator[None]:
     except ProofError as error:
         typer.echo(f"{error} {error.flaw.row.remedy}", err=True)
         raise typer.Exit(1) from None
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
 
 
-def _given_key(vkey: str | None, vkey_file: Path | None) -> Verifier | None:
-    if vkey_file is not None and vkey is None:
-        vkey = read_file(vkey_file).decode("utf-8", "replace").strip()
-    return None if vkey is None else Verifier.parse(vkey)
-
-
-def _configured(path: Path) -> Place:
-    settings = load(path)
-    register = load_register(read_file(settings.contracts.register), str(settings.contracts.register))
-    names = {str(one.enterprise): str(one.id) for one in (register.hub, *register.authorities)}
-    key = _log_key(settings.keys.log_key)
-    return Place(settings.log.store, Signer.of(settings.log.origin, key).verifier, names)
-
-
-def _log_key(path: Path) -> Ed25519PrivateKey:
-    """The settings name the private key only; its public half is what is needed here."""
+@contextmanager
+def named(option: str, path: Path) -> Iterator[None]:
+    """What is wrong with a file that an option names is told of that file."""
     try:
-        key = load_pem_private_key(read_file(path), None)
-    except (ValueError, TypeError):
-        raise ProofError(Flaw.KEY_FORM, str(path)) from None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise ProofError(Flaw.KEY_FORM, str(path))
-    return key
+        yield
+    except ProofError as error:
+        about = f"{option} {path}" + (f": {error.about}" if error.about else "")
+        raise ProofError(error.flaw, about) from error
 
 
-def read_file(path: Path) -> bytes:
+def read_file(option: str, path: Path) -> bytes:
+    """Raises `ProofError` (LOG509)."""
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ProofError(Flaw.UNREADABLE, f"{path}: {error.strerror}") from error
+        raise ProofError(Flaw.FILE, f"{option} {path}: {error.strerror}") from error
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(option: str, path: Path, data: bytes) -> None:
+    """Raises `ProofError` (LOG509)."""
     try:
         path.write_bytes(data)
     except OSError as error:
-        raise ProofError(Flaw.UNREADABLE, f"{path}: {error.strerror}") from error
+        raise ProofError(Flaw.FILE, f"{option} {path}: {error.strerror}") from error
+
+
+def _given_key(vkey: str | None, vkey_file: Path | None) -> Verifier | None:
+    if vkey is not None:
+        return Verifier.parse(vkey)
+    if vkey_file is None:
+        return None
+    words = read_file("--vkey-file", vkey_file).decode("utf-8", "replace").split()
+    with named("--vkey-file", vkey_file):
+        return Verifier.parse(words[-1] if words else "")  # the last word: what `gateway log vkey` prints too
+
+
+def _configured(settings: Settings) -> Place:
+    path = settings.contracts.register
+    register = load_register(read_file("contracts.register", path), str(path))
+    verifier = log_signer(settings.keys.log_key, settings.log.origin).verifier
+    return Place(settings.log.store, verifier, register, settings.contracts.directory)

@@ -27,6 +27,7 @@ from gateway.cli.pki_files import (
     read_register,
     read_trust,
     renew,
+    require_unused_key,
     serial_and_issuer,
     written,
 )
@@ -138,6 +139,7 @@ def enrol(
     """Sign a request with the issuing authority. A renewed certificate and the old one are both accepted."""
     holder, issuer = holder_of(read_register(register), authority), read_issuer(directory, "issuing")
     pem = read(signing_request)
+    require_unused_key(pem, purpose, [directory / holder.id, signing_request.parent, out.parent])
     try:
         certificate = certify(pem, holder, purpose, issuer, now or _clock())
     except Refusal as refusal:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Never, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from gateway.adapters.pki import ExistsError, write_file
 from gateway.agreement.finding import RegisterError
 from gateway.agreement.register import Register, load_register
-from gateway.identity.certify import Issuer, issue_crl
+from gateway.identity.certify import Issuer, Purpose, issue_crl
 from gateway.identity.trust import Trust, TrustError
 from gateway.model import Authority, AuthorityId
 
@@ -118,6 +119,27 @@ def holder_of(register: Register, name: str) -> Authority:
         known = ", ".join(one.id for one in (register.hub, *register.authorities))
         fail("PKI008", f"{name}: not in the register.", f"Name one of {known}.")
     return holder
+
+
+def require_unused_key(pem: bytes, purpose: Purpose, directories: Iterable[Path]) -> None:
+    """No key both signs messages and speaks TLS: a handshake must not be made to sign a message.
+
+    Certificates elsewhere are not known here. A request that does not read is refused later.
+    """
+    try:
+        key = x509.load_pem_x509_csr(pem).public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        return
+    for path in sorted({path for one in directories for path in one.glob("*.crt.pem")}):
+        with suppress(ValueError, UnsupportedAlgorithm, x509.ExtensionNotFound):
+            found = x509.load_pem_x509_certificate(read(path))
+            signs = found.extensions.get_extension_for_class(x509.KeyUsage).value.content_commitment
+            if found.public_key() == key and signs is not (purpose is Purpose.SIGN):
+                fail(
+                    "PKI010",
+                    f"{path}: has this key for the other purpose.",
+                    "Make a key for each: gateway pki csr.",
+                )
 
 
 def read_trust(directory: Path) -> Trust:

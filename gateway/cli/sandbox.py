@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import signal
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gateway.cli.demo import Contracts, stopped_by_sigterm
+from gateway.cli.program import command
 from gateway.model import Authority
 from gateway.sandbox.files import FIRST, OTHER_WORKER, RENEWAL, WORKER
 
@@ -48,6 +48,7 @@ def sandbox(
     """Run hub and back offices until Ctrl-C; print URLs, certificates and an example call for each authority."""
     from gateway.sandbox.world import World  # here: it loads zeep and xmlsec
 
+    directory = directory.absolute()  # what is printed must work from anywhere
     with suppress(KeyboardInterrupt), stopped_by_sigterm(), World(directory, contracts) as world:
         _fill(world)
         facts = _facts(world, directory)
@@ -55,8 +56,7 @@ def sandbox(
             typer.echo(json.dumps(facts))
         else:
             _print(facts)
-        while True:
-            signal.pause()
+        world.hub.wait()
 
 
 def _fill(world: World) -> None:
@@ -102,8 +102,7 @@ def _authority(one: Authority, world: World, directory: Path) -> dict[str, Any]:
 def _call(one: Authority, directory: Path) -> str:
     hello = ["sendTestMessage", "--context", _CONTEXTS.get(str(one.role), ""), "--echo", "hello"]
     operation, *options = _EXAMPLES.get(one.id, hello)
-    where = [] if directory == DEFAULT else ["--world", str(directory)]
-    return shlex.join(["gateway", "call", operation, "--as", one.id, *where, *options])
+    return command("call", operation, "--as", one.id, "--world", directory, *options)
 
 
 def _plain(facts: dict[str, Any], url: str, directory: Path) -> str:
@@ -119,7 +118,9 @@ def _print(facts: dict[str, Any]) -> None:
         f"The hub serves signed SOAP at {facts['soap']}; metrics and health at {facts['operations']}."
     )
     console.print(
-        f"Settings {facts['config']}; trust anchor {facts['anchor']}; dossiers {', '.join(facts['dossiers'])}."
+        Text(
+            f"Settings {facts['config']}; trust anchor {facts['anchor']}; dossiers {', '.join(facts['dossiers'])}."
+        )
     )
     for one in facts["authorities"]:
         console.print(
@@ -132,5 +133,5 @@ def _print(facts: dict[str, Any]) -> None:
             one["plain"],
         ):
             console.print(Text(f"  {line}"))
-    console.print(f"\nThe officer's view: gateway log list --config {facts['config']}")
+    console.print(Text(f"\nThe officer's view: {command('log', 'list', '--config', facts['config'])}"))
     console.print("Ctrl-C ends it all; certificates and exchange log stay.")

@@ -7,8 +7,8 @@ tiles with the checkpoint, so that one altered entry is one finding that names i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.exchangelog import merkle
@@ -18,7 +18,9 @@ from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.leaf import Kind, Leaf
 from gateway.exchangelog.merkle import HASH_SIZE
 from gateway.exchangelog.note import Verifier
-from gateway.exchangelog.tile import WIDTH, Edge, TileNodes, width_at
+from gateway.exchangelog.tile import WIDTH, Edge, Tile, TileNodes, width_at
+
+_ENTRIES_TOLD = 8  # of one tile, each by a finding of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Row:
     exchange: str
     kind: str
     claimed: bool  # has a replay claim
+    authority: str | None  # whose claim: an id of the register
     seeded: bool  # has its seed
     vector_hash: bytes | None
     digests: bytes | None
@@ -68,14 +71,19 @@ class Evidence(Protocol):
 Progress = Callable[[int], None]  # called with the number of entries checked so far
 
 
-def audit(
+def audit(  # noqa: PLR0913 - what is checked, by which key, against what is known elsewhere
     log: Evidence,
     head: Head,
     verifier: Verifier,
     pinned: Checkpoint | None = None,
+    *,
     progress: Progress = lambda _: None,
+    parties: Mapping[str, str] | None = None,
 ) -> Iterator[Finding]:
-    """Every finding about the log at this head, in the order of the check. None: the evidence holds."""
+    """Every finding about the log at this head, in the order of the check. None: the evidence holds.
+
+    `parties`: id in the register → enterprise number; with it claims are compared with their entries.
+    """
     signed: Checkpoint | None = None
     try:
         signed = open_checkpoint(head.note, verifier)
@@ -86,8 +94,9 @@ def audit(
     if head.last >= head.size:
         yield Finding(Flaw.SURPLUS, head.last)
     size, root = (head.size, head.root) if signed is None else (signed.size, signed.root)
-    yield from _Entries(log, size, progress).check()
-    yield from _tree(log, size, root)
+    entries = _Entries(log, size, progress, parties or {})
+    yield from entries.check()
+    yield from _Tree(log, size, root, entries.differing).check()
     yield from log.repeated(size)
     if pinned is not None:
         yield from check_pin(log, size, pinned)
@@ -106,38 +115,89 @@ def check_pin(log: Evidence, size: int, pinned: Checkpoint) -> Iterator[Finding]
         yield Finding(Flaw.ROLLBACK, about=f"pinned size {pinned.size}")
 
 
-def _tree(log: Evidence, size: int, root: bytes) -> Iterator[Finding]:
-    """The tiles against the root, and the upper tiles against those below them."""
-    edge, expected = Edge(), set[tuple[int, int]]()
-    for n in range(-(-size // WIDTH)):
-        width = width_at(size, 0, n)
-        data = log.tile(0, n, width)
-        if len(data) != width * HASH_SIZE:
-            yield Finding(Flaw.TILE, about=f"level 0, tile {n}")
-            return  # without its leaf hashes there is nothing to add up
-        edge, tiles = edge.extend([data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)])
+@dataclass(slots=True)
+class _Tree:
+    """The tiles against the root, the upper tiles against those below them, and entries against both.
+
+    Where a tile of leaf hashes and the entries differ, the hash above the tile, or the root, tells which of
+    them was altered: a tile that was overwritten is one finding, and so is each entry.
+    """
+
+    _log: Evidence
+    _size: int
+    _root: bytes
+    _differing: Mapping[int, Mapping[int, bytes]]
+    _edge: Edge = field(default_factory=Edge)
+    _expected: set[tuple[int, int]] = field(default_factory=set)
+
+    def check(self) -> Iterator[Finding]:
+        for n in range(-(-self._size // WIDTH)):
+            hashes, findings = self._leaves(n)
+            yield from findings
+            if hashes is None:
+                return  # without its leaf hashes there is nothing to add up
+            self._edge, tiles = self._edge.extend(hashes)
+            yield from self._upper(tiles)
+        if self._edge.root() != self._root:
+            yield Finding(Flaw.TREE)
+        for level, n in self._log.tile_names():
+            if (level, n) not in self._expected and width_at(self._log.head().size, level, n) <= 0:
+                yield Finding(Flaw.SURPLUS, about=f"level {level}, tile {n}")
+
+    def _leaves(self, n: int) -> tuple[list[bytes] | None, list[Finding]]:
+        """The leaf hashes to go on with, and what is wrong with them."""
+        width, about = width_at(self._size, 0, n), f"level 0, tile {n}"
+        data, differing = self._log.tile(0, n, width), self._differing.get(n, {})
+        stored = [data[at : at + HASH_SIZE] for at in range(0, width * HASH_SIZE, HASH_SIZE)]
+        whole = len(data) == width * HASH_SIZE
+        if not differing and whole:
+            return stored, []
+        rebuilt = [differing.get(offset, one) for offset, one in enumerate(stored)]
+        if all(len(one) == HASH_SIZE for one in rebuilt) and self._fits(n, rebuilt):
+            return rebuilt, [Finding(Flaw.TILE, about=about)]
+        altered = _altered(n, differing)
+        if not whole:
+            return None, [Finding(Flaw.TILE, about=about), *altered]
+        wrong = [] if self._fits(n, stored) else [Finding(Flaw.TILE, about=about)]
+        return stored, [*wrong, *altered]
+
+    def _fits(self, n: int, hashes: list[bytes]) -> bool:
+        """Whether what stands above the tile was computed from these hashes."""
+        if len(hashes) < WIDTH:  # the last tile: only the root stands above it
+            return self._edge.extend(hashes)[0].root() == self._root
+        above, offset = divmod(n, WIDTH)
+        data = self._log.tile(1, above, width_at(self._size, 1, above))
+        return data[offset * HASH_SIZE : (offset + 1) * HASH_SIZE] == merkle.root(hashes)
+
+    def _upper(self, tiles: Iterable[Tile]) -> Iterator[Finding]:
         for tile in tiles:
-            expected.add((tile.level, tile.n))
-            whole = len(tile.hashes) // HASH_SIZE == width_at(size, tile.level, tile.n)
-            if whole and log.tile(tile.level, tile.n, len(tile.hashes) // HASH_SIZE) != tile.hashes:
+            self._expected.add((tile.level, tile.n))
+            width = len(tile.hashes) // HASH_SIZE
+            whole = width == width_at(self._size, tile.level, tile.n)
+            if tile.level and whole and self._log.tile(tile.level, tile.n, width) != tile.hashes:
                 yield Finding(Flaw.TILE, about=f"level {tile.level}, tile {tile.n}")
-    if edge.root() != root:
-        yield Finding(Flaw.TREE)
-    for level, n in log.tile_names():
-        if (level, n) not in expected and width_at(log.head().size, level, n) <= 0:
-            yield Finding(Flaw.SURPLUS, about=f"level {level}, tile {n}")
+
+
+def _altered(n: int, differing: Mapping[int, bytes]) -> list[Finding]:
+    """One finding for each entry, or for a tile with many of them one that tells how many."""
+    indices = [n * WIDTH + offset for offset in sorted(differing)]
+    if len(indices) <= _ENTRIES_TOLD:
+        return [Finding(Flaw.ALTERED, index) for index in indices]
+    return [Finding(Flaw.ALTERED, indices[0], f"and {len(indices) - 1} more, up to entry {indices[-1]}")]
 
 
 class _Entries:
     """One pass over the entries, with what must be remembered from one to another."""
 
-    def __init__(self, log: Evidence, size: int, progress: Progress) -> None:
+    def __init__(self, log: Evidence, size: int, progress: Progress, parties: Mapping[str, str]) -> None:
         self._log = log
         self._size = size
         self._progress = progress
         self._open: dict[str, tuple[int, Leaf]] = {}  # requests without an outcome so far
         self._plans: dict[bytes, FieldPlan | Flaw] = {}
         self._tile: tuple[int, bytes] = (-1, b"")
+        self._callers = {enterprise: name for name, enterprise in parties.items()}
+        self.differing: dict[int, dict[int, bytes]] = {}  # tile → offset → hash of an entry that it has not
 
     def check(self) -> Iterator[Finding]:
         expected = 0
@@ -156,8 +216,7 @@ class _Entries:
             yield Finding(Flaw.OUTCOME_UNKNOWN, index, leaf.id)
 
     def _row(self, row: Row) -> Iterator[Finding]:
-        if merkle.leaf_hash(row.leaf) != self._hash(row.index):
-            yield Finding(Flaw.ALTERED, row.index)
+        self._compare(row)
         if not row.seeded:
             yield Finding(Flaw.SEED, row.index)
         try:
@@ -169,14 +228,19 @@ class _Entries:
             yield Finding(Flaw.COLUMN, row.index)
         if row.claimed != (leaf.kind is Kind.REQUEST):
             yield Finding(Flaw.CLAIM, row.index)
+        elif row.authority is not None and self._callers.get(leaf.caller, row.authority) != row.authority:
+            yield Finding(Flaw.CLAIM, row.index, "claimed by another authority")
         yield from self._fields(row, leaf)
         yield from self._pairing(row.index, leaf)
 
-    def _hash(self, index: int) -> bytes:
-        n, offset = divmod(index, WIDTH)
+    def _compare(self, row: Row) -> None:
+        """Entry and tile. Which of the two is the altered one, the tree above them tells."""
+        n, offset = divmod(row.index, WIDTH)
         if self._tile[0] != n:
             self._tile = (n, self._log.tile(0, n, width_at(self._size, 0, n)))
-        return self._tile[1][offset * HASH_SIZE : (offset + 1) * HASH_SIZE]
+        found = merkle.leaf_hash(row.leaf)
+        if found != self._tile[1][offset * HASH_SIZE : (offset + 1) * HASH_SIZE]:
+            self.differing.setdefault(n, {})[offset] = found
 
     def _fields(self, row: Row, leaf: Leaf) -> Iterator[Finding]:
         if row.vector_hash is None or row.digests is None:

@@ -149,6 +149,11 @@ class FieldPlan:
     def __len__(self) -> int:
         return len(self._reasons)
 
+    @property
+    def released(self) -> frozenset[str]:
+        """The paths that the view releases."""
+        return frozenset(one.path for one in self._released)
+
     def commit(self, values: Mapping[str, tuple[str, ...]], seed: bytes) -> Commitment:
         """Digests and root for the values of one exchange: every released path, () when absent."""
         if len(values) != len(self._released):

@@ -51,7 +51,7 @@ class Flaw(Enum):
     CHECKPOINT_FORM = _row("LOG205", "The checkpoint is malformed.", _FETCH)
     ORIGIN = _row("LOG206", "The checkpoint belongs to another log.", "Check that key, origin and checkpoint belong to the same log.")
     PROOF_FORM = _row("LOG207", "The proof file is malformed.", _FETCH)
-    TILE_PATH = _row("LOG208", "The path names no resource of a tiled log.", "See PROTOCOL §10 for the paths.")
+    TILE_PATH = _row("LOG208", "The path names no resource of a tiled log.", "See PROTOCOL.md §8.5 for the paths.")
 
     # Entries and field records.
     ENTRY_FORM = _row("LOG301", "The entry does not have the closed form of the exchange log.", _DAMAGED)
@@ -67,18 +67,23 @@ class Flaw(Enum):
     TILE = _row("LOG406", "A tile is missing or differs from the tree.", _DAMAGED)
     TREE = _row("LOG407", "The tiles do not add up to the root of the checkpoint.", _DAMAGED)
     FIELDS = _row("LOG408", "The field records do not add up to the root in the entry.", _DAMAGED)
-    CLAIM = _row("LOG409", "A ticket is used twice, or stands beside an entry that may have none, or is missing.", _DAMAGED)
+    CLAIM = _row("LOG409", "A ticket is used twice, is missing, or stands beside an entry that may have none or that another authority made.", _DAMAGED)
     PAIRING = _row("LOG410", "The entries of one exchange do not belong together.", _DAMAGED)
     OUTCOME_UNKNOWN = _row("LOG411", "The request was forwarded and no response is recorded: outcome unknown.", "Ask the provider; the exchange may be running still, or the gateway stopped in the middle.", Level.NOTICE)
     SEED = _row("LOG412", "The seed of an entry is missing although no erasure is recorded.", _DAMAGED)
     ROLLBACK = _row("LOG413", "The log does not extend the pinned checkpoint.", "Do not append. Keep both checkpoints as evidence and report the incident.")
 
     # The store.
-    UNREADABLE = _row("LOG501", "The store cannot be opened or read.", "Check the path and its permissions, and that it is a store of this gateway.")
+    UNREADABLE = _row("LOG501", "The store cannot be opened or read.", "Check permissions, and that it is a store of this gateway. If it is one, keep the file as it is and report the incident.")
     LIBRARY = _row("LOG502", "The SQLite library is older than 3.51.3, which may corrupt a log in WAL mode.", "Install the locked dependencies; apsw brings a current SQLite.")
     ABSENT = _row("LOG503", "There is no such entry.", "List the entries with: gateway log list")
     KEY_MISSING = _row("LOG504", "No verification key was given.", "Give the log's key with --config, --vkey or --vkey-file.")
     PLACE_MISSING = _row("LOG505", "No log was named.", "Name it with --store FILE or --config FILE.")
+    NO_STORE = _row("LOG506", "There is no store at this path.", "Correct the path (log.store in the settings); only for a new log: gateway log init --config FILE")
+    STORE_EXISTS = _row("LOG507", "There is a file at the path of the new store.", "A log is started once. Use the one that is there, or name another path and another origin in the settings.")
+    CORRUPT = _row("LOG508", "The store is damaged: SQLite cannot read all of it.", _DAMAGED)
+    FILE = _row("LOG509", "A file that the command line or the settings name cannot be read or written.", "Correct the path or its permissions.")
+    UNKNOWN_VALUE = _row("LOG510", "An option has a value that nothing in the log can have.", "Give one of the values named.")
     # fmt: on
 
     @property
@@ -90,7 +95,7 @@ class ProofError(Exception):
     """Evidence that does not hold. `about` narrows the sentence: an index, a key, a path."""
 
     def __init__(self, flaw: Flaw, about: str = "") -> None:
-        super().__init__(f"{flaw.row.code} {flaw.row.sentence}" + (f" ({about})" if about else ""))
+        super().__init__(f"{flaw.row.code}: {flaw.row.sentence}" + (f" ({about})" if about else ""))
         self.flaw: Final = flaw
         self.about: Final = about
 

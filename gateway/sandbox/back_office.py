@@ -61,6 +61,7 @@ class BackOffice:
     def application(self) -> web.Application:
         """The service at `PATH`."""
         application = web.Application(client_max_size=Limits().bytes)
+        application.on_response_prepare.append(_anonymous)
         application.router.add_post(PATH, self._serve)
         return application
 
@@ -126,6 +127,11 @@ class BackOffice:
         if dossier is None or file is None:
             return None
         return payload(question.operation, known(file, self.around.status_of(dossier)), question.criteria)
+
+
+async def _anonymous(_: web.Request, response: web.StreamResponse) -> None:
+    """Without this aiohttp names itself, Python, and both versions."""
+    response.headers["Server"] = "back-office"
 
 
 async def honest(office: BackOffice, question: Question) -> web.Response:

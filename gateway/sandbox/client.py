@@ -97,6 +97,7 @@ class Answered:
     filtered: tuple[str, ...]  # what the hub declares as withheld
     exchange: str
     log_index: int
+    element: str  # name of the payload, with which the paths in `filtered` begin
     payload: object  # plain dictionaries and lists, None when there is none
     message: bytes
 
@@ -139,6 +140,12 @@ class Requester:
         """Operations in the contract that this authority is served."""
         return sorted(self._service._operations)  # noqa: SLF001 - zeep offers no other list
 
+    def criteria(self, operation: str) -> Mapping[str, bool]:
+        """What may be asked with: name of each criterion → whether it must be given."""
+        message = self._service._binding._operations[operation].input  # noqa: SLF001 - as above
+        criteria = dict(message.body.type.elements)["criteria"].type.elements
+        return {name: not element.is_optional for name, element in criteria}
+
     def ask(
         self, operation: str, legal_context: str, criteria: Mapping[str, str], ticket: str = ""
     ) -> Answered:
@@ -170,6 +177,7 @@ def _answered(reply: dict[str, Any], message: bytes) -> Answered:
         filtered=tuple(filters.get("filteredElement") or ()),
         exchange=gateway["ticketGateway"],
         log_index=gateway["log"]["index"],
+        element=payload,
         payload=reply[payload],
         message=message,
     )
@@ -190,7 +198,21 @@ def _translated() -> Iterator[None]:
     ) as error:  # zeep's word for an element it does not know
         raise Unsendable(str(error)) from error
     except (requests.RequestException, zeep.exceptions.Error) as error:
-        raise NoReply(f"{type(error).__name__}: {error}") from error
+        raise NoReply(_reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    """In our words: the libraries' are about their own insides."""
+    kinds = (  # the first that fits: requests' classes overlap
+        (
+            requests.exceptions.SSLError,
+            "the TLS handshake failed: certificates of another sandbox, or expired",
+        ),
+        (requests.Timeout, f"nothing within {_SECONDS} s"),
+        (requests.ConnectionError, "nobody serves there, or the connection broke off"),
+    )
+    words = (sentence for kind, sentence in kinds if isinstance(error, kind))
+    return next(words, "what came back is not SOAP of the contract")
 
 
 def _fault(text: str) -> Exception:

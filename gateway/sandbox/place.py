@@ -14,14 +14,17 @@ from __future__ import annotations
 
 import fcntl
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Final
+from urllib.parse import urlsplit
 
 from gateway.adapters.pki import write_pki
+from gateway.agreement.finding import AgreementError
 from gateway.agreement.register import Register, load_register
 from gateway.config import ConfigError, Settings, load
 from gateway.identity.issue import issue_pki
@@ -78,7 +81,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Loopback ports that were found free."""
+    """Loopback ports."""
 
     hub: int
     operations: int
@@ -161,16 +164,38 @@ def contracts_directory(given: Path | None) -> Path:
 
 
 def authorities(contracts: Path) -> Register:
-    """The register without endpoints, as the contracts have it."""
+    """The register without endpoints, as the contracts have it. Raises ConfigError, RegisterError."""
     path = contracts / "register.toml"
-    return load_register(path.read_bytes(), str(path))
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            "SBX002", f"{path}: {error.strerror}.", "Name the directory with --contracts."
+        ) from error
+    return load_register(data, str(path))
+
+
+@contextmanager
+def _written(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        place = error.filename or directory
+        raise ConfigError(
+            "SBX014", f"{place}: {error.strerror}.", "Name a directory that can be made and written."
+        ) from error
 
 
 def claim(directory: Path) -> BinaryIO:
     """Make the directory this process's; closing the file gives it free again.
 
-    Raises ConfigError when it holds something else than a sandbox, or a sandbox that is running.
+    Raises ConfigError when it cannot be written, or holds something else than a sandbox, or one that is running.
     """
+    with _written(directory):
+        return _claim(directory)
+
+
+def _claim(directory: Path) -> BinaryIO:
     held = {path.name for path in directory.iterdir()} - {"lock"} if directory.exists() else set()
     if held and "pki" not in held:
         raise ConfigError(
@@ -191,7 +216,23 @@ def claim(directory: Path) -> BinaryIO:
 def prepare(
     directory: Path, contracts: Path, ports: Ports, now: datetime, *, provider_seconds: float
 ) -> Place:
-    """Write what a hub needs. Certificates and store of an earlier run are kept, ports are new."""
+    """Write what a hub needs. Certificates and store of an earlier run are kept. Raises ConfigError."""
+    with _written(directory):
+        return _prepare(directory, contracts, ports, now, provider_seconds)
+
+
+def earlier_ports(directory: Path) -> Ports:
+    """The ports of an earlier run here, to be taken again where they are free; 0 and none when there was none."""
+    place = Place(directory)
+    try:
+        listen, known = place.settings.listen, place.register.authorities
+    except (ConfigError, AgreementError, OSError):
+        return Ports(0, 0, {})
+    ports = {one.id: urlsplit(one.endpoint).port or 0 for one in known if one.endpoint is not None}
+    return Ports(listen.port, listen.operations_port, ports)
+
+
+def _prepare(directory: Path, contracts: Path, ports: Ports, now: datetime, provider_seconds: float) -> Place:
     register = authorities(contracts)
     origin = f"{register.hub.tls_name}/exchange-log"
     if not (directory / "pki").exists():

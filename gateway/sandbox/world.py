@@ -1,18 +1,14 @@
 """A running sandbox: the hub as a process of its own, every back office in a thread of this one.
 
-Ports are free ones of the loopback interface. Leaving the context ends everything that entering it began;
+Ports are free ones of the loopback interface, those of an earlier run in the same directory if they are. Leaving the context ends everything that entering it began;
 what was written stays in the directory.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Coroutine, Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
@@ -28,6 +24,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from gateway.adapters.log_key import ensure_log
 from gateway.adapters.store_directory import Directory
 from gateway.adapters.tls import server_context
 from gateway.agreement.load import load_agreement
@@ -40,12 +37,19 @@ from gateway.policy.person import person_digest
 from gateway.sandbox.back_office import BackOffice, Surroundings
 from gateway.sandbox.client import Guise, Requester
 from gateway.sandbox.files import STATES, read_files
-from gateway.sandbox.place import Place, Ports, authorities, claim, contracts_directory, prepare
+from gateway.sandbox.hub import Hub, running_hub
+from gateway.sandbox.place import (
+    Place,
+    Ports,
+    authorities,
+    claim,
+    contracts_directory,
+    earlier_ports,
+    prepare,
+)
 from gateway.wss.sign import SigningKey
 
 T = TypeVar("T")
-_START_SECONDS: Final = 60.0  # for the hub to serve; a busy machine may need several
-_STOP_SECONDS: Final = 15.0  # for the hub to finish what is under way
 _HUB_PORTS: Final = range(20_000, 32_000)
 _LONG_AGO: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -63,18 +67,20 @@ class World:
         self._statuses: dict[DossierNumber, str] = {}
         self._requesters: dict[tuple[AuthorityId, bool], Requester] = {}
         self._stack = ExitStack()
+        self.hub: Hub
         self.place: Place
         self.agreement: Agreement
         self.offices: Mapping[AuthorityId, BackOffice]
-        self.urls: Mapping[str, str]
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             stack.enter_context(claim(self._directory))
             names = [one.id for one in authorities(self._contracts).authorities]
-            sockets = {name: stack.enter_context(socket.create_server(("127.0.0.1", 0))) for name in names}
+            before = earlier_ports(self._directory)
+            sockets = {name: stack.enter_context(_bound(before.offices.get(name, 0))) for name in names}
             offices = {name: int(one.getsockname()[1]) for name, one in sockets.items()}
-            hub_port, operations_port = _free_ports()
+            hub_port = _free_port(before.hub)
+            operations_port = _free_port(before.operations, hub_port)
             ports = Ports(hub_port, operations_port, offices)
             self.place = prepare(
                 self._directory,
@@ -83,20 +89,15 @@ class World:
                 datetime.now(UTC),
                 provider_seconds=self._provider_seconds,
             )
+            settings = self.place.settings
+            ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin)
             self.agreement = load_agreement(contract_files(self._contracts))
             self.offices = self._back_offices()
             loop = stack.enter_context(_LoopThread())
             for name, office in self.offices.items():
                 runner = loop.run(self._listen(office, sockets[name]))
                 stack.callback(_clean_up, loop, runner)
-            hub = subprocess.Popen(
-                [sys.executable, "-m", "gateway", "serve", "--config", str(self.place.config)],
-                stdin=subprocess.DEVNULL,
-                stderr=stack.enter_context(self.place.hub_log.open("wb")),
-                start_new_session=True,  # Ctrl-C is for this process, which then stops the hub in order
-            )
-            stack.callback(_stop, hub)
-            self.urls = _wait_until_serving(hub, self.place)
+            self.hub = stack.enter_context(running_hub(self.place))
             self._stack = stack.pop_all()
         return self
 
@@ -104,6 +105,11 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
+
+    @property
+    def urls(self) -> Mapping[str, str]:
+        """Of the hub's two listeners."""
+        return self.hub.urls
 
     def requester(self, name: str, guise: Guise | None = None, *, soap12: bool = False) -> Requester:
         """The client of an authority, kept when it is an honest one."""
@@ -211,47 +217,24 @@ def _clean_up(loop: _LoopThread, runner: web.AppRunner) -> None:
     loop.run(runner.cleanup())
 
 
-def _free_ports() -> list[int]:
-    """Two that the hub will open itself, since what it serves tells its URL.
+def _bound(port: int) -> socket.socket:
+    """A listening socket of the loopback interface: at this port if it is free."""
+    with suppress(OSError):
+        return socket.create_server(("127.0.0.1", port))
+    return socket.create_server(("127.0.0.1", 0))
 
-    Not from the range that the kernel gives to outgoing connections: one of those could take a port between
-    this look and the hub's start.
+
+def _free_port(wanted: int, taken: int = 0) -> int:
+    """One that the hub will open itself, since what it serves tells its URL: the wanted one if it is free.
+
+    Else not from the range that the kernel gives to outgoing connections: one of those could take a port
+    between this look and the hub's start.
     """
-    found: list[int] = []
-    for port in random.sample(_HUB_PORTS, 100):
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            found.append(port)
-        if len(found) == 2:
-            return found
+    for port in (wanted, *random.sample(_HUB_PORTS, 100)):
+        if port not in {0, taken}:
+            with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+                return port
     raise ConfigError("SBX012", "No free port between 20000 and 32000.", "End what listens there.")
-
-
-def _wait_until_serving(hub: subprocess.Popen[bytes], place: Place) -> Mapping[str, str]:
-    """The URLs that the hub announces. Raises ConfigError with what it said instead."""
-    end = time.monotonic() + _START_SECONDS
-    while time.monotonic() < end:
-        said = place.hub_log.read_text("utf-8", "replace")
-        for line in said.rpartition("\n")[0].splitlines():  # the last one may be half written
-            if line.startswith("{") and json.loads(line).get("event") == "serving":
-                facts = json.loads(line)
-                return {"soap": facts["url"], "operations": facts["operations"]}
-        if hub.poll() is not None:
-            raise ConfigError(
-                "SBX004", f"The hub did not start: {said.strip()[-2000:]}", f"See {place.hub_log}."
-            )
-        time.sleep(0.05)
-    raise ConfigError(
-        "SBX005", f"The hub did not serve within {_START_SECONDS:.0f} s.", f"See {place.hub_log}."
-    )
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _signing_key(place: Place, name: AuthorityId) -> SigningKey:

@@ -128,7 +128,7 @@ class Hub:
     async def start(cls, directory: Path) -> Hub:
         path = directory / "store.db"
         key = load_pem_private_key(pki()["HUB/log.key.pem"], None)
-        hub = cls(Store.open(path, key, "test.example/log"), path)
+        hub = cls(Store.open(path, key, "test.example/log", create=True), path)
         await hub.dossier(DOSSIER, "UNDER_REVIEW")
         return hub
 

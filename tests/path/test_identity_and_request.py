@@ -119,6 +119,7 @@ BROKEN = {
         "WIB06001",
     ),
     "a time without zone": (body_of().replace(times.write(NOW), times.write(NOW)[:-5]), "WIB06001"),
+    "a person's number as ticket": (body_of(ticket="T1").replace(">T1<", ">90.61.24-001.44<"), "WIB06002"),
     "a dossier number with wrong check digits": (body_of().replace("-59<", "-58<"), "WIB06002"),
 }
 

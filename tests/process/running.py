@@ -14,6 +14,7 @@ from aiohttp import web
 
 from gateway import app as application
 from gateway import config
+from gateway.adapters.log_key import ensure_log
 from gateway.adapters.pki import write_pki
 from gateway.adapters.store_directory import Directory
 from gateway.adapters.tls import client_context, server_context
@@ -126,7 +127,9 @@ def write_settings(directory: Path, endpoint: str, limits: dict[str, object]) ->
     register = register.replace('id = "PLATFORM"', f'id = "PLATFORM"\nendpoint = "{endpoint}"')
     (directory / "register.toml").write_text(register)
     (directory / "gateway.toml").write_text(text)
-    return config.load(directory / "gateway.toml")
+    settings = config.load(directory / "gateway.toml")
+    ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin)
+    return settings
 
 
 def inscribe(store: Path, key: Path) -> None:

@@ -25,7 +25,8 @@ VERIFIER = SIGNER.verifier
 
 
 def open_store(path: Path, **options: object) -> Store:
-    return Store.open(path, KEY, ORIGIN, **options)
+    """A new one where there is none."""
+    return Store.open(path, KEY, ORIGIN, **{"create": True, **options})
 
 
 async def append_all(store: Store, entries: list[Entry]) -> list[Receipt | Code]:

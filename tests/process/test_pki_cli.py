@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from typer.testing import CliRunner
 
 from gateway.adapters.tls import client_context, server_context
@@ -219,6 +220,18 @@ def test_request_of_another_authority_is_not_enrolled(pki, tmp_path):
     assert not (tmp_path / "out.pem").exists()
     done("enrol", pki, made["request"], "--authority", "BRUSSELS", *wanted)
     assert refused("enrol", pki, made["request"], "--authority", "BRUSSELS", *wanted) == "PKI001"
+
+
+@pytest.mark.parametrize(("used", "wanted"), [("sign", "tls"), ("tls", "sign")])
+def test_key_that_serves_one_purpose_is_not_enrolled_for_the_other(pki, tmp_path, used, wanted):
+    key, names = pki / f"BRUSSELS/{used}.key.pem", pki / f"BRUSSELS/{wanted}.crt.pem"
+    subject = x509.load_pem_x509_certificate(names.read_bytes()).subject
+    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
+    made = builder.sign(load_pem_private_key(key.read_bytes(), None), SHA256())
+    (tmp_path / "request.pem").write_bytes(made.public_bytes(Encoding.PEM))
+    options = ("--authority", "BRUSSELS", "--for", wanted, "--out", tmp_path / "out.crt.pem", *REGISTER)
+    assert refused("enrol", pki, tmp_path / "request.pem", *options) == "PKI010"
+    assert not (tmp_path / "out.crt.pem").exists()
 
 
 def test_command_line_prints_the_refusal_without_a_traceback(shared):

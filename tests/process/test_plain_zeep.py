@@ -5,6 +5,7 @@ Nothing here comes from the gateway: only what contracts/clients.md tells a part
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +24,7 @@ from zeep.wsse.utils import get_security_header
 from tests.process.sandboxes import authority, running_sandbox
 
 RSA = (xmlsec.Transform.RSA_SHA256, xmlsec.Transform.SHA256)
+CLIENTS = Path(__file__).resolve().parents[2] / "contracts/clients.md"
 ECDSA = (xmlsec.Transform.ECDSA_SHA256, xmlsec.Transform.SHA256)
 SHA1 = (None, None)  # zeep's default
 FIRST, RENEWAL = "WIB-2026-0000001-59", "WIB-2026-0000002-58"
@@ -159,3 +161,29 @@ def test_reply_does_not_verify_with_another_pinned_certificate(sandbox):
     exchange, own = service(sandbox, "WALLONIA", RSA, pinned=wrong)
     with pytest.raises(SignatureVerificationFailed):
         consult(exchange, own, "WIB:RENEWAL", RENEWAL)
+
+
+@pytest.mark.parametrize("name", ["WALLONIA", "BRUSSELS", "NSSO"])  # RSA; P-256; P-256, and replies in ECDSA
+def test_the_client_of_the_documents_works_as_it_stands(sandbox, name, tmp_path, monkeypatch):
+    own = authority(sandbox, name)
+    files = {
+        "tls.crt.pem": own["tls_certificate"],
+        "tls.key.pem": own["tls_key"],
+        "sign.crt.pem": own["sign_certificate"],
+        "sign.key.pem": own["sign_key"],
+        "hub-sign.crt.pem": own["hub_certificate"],
+        "root.crt.pem": sandbox["anchor"],
+    }
+    for given, file in files.items():
+        (tmp_path / given).symlink_to(file)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", files["tls.crt.pem"])  # of the machine: not what was configured
+    said = "".join(re.findall(r"```python\n(.*?)```", CLIENTS.read_text(), re.DOTALL))
+    namespace: dict[str, object] = {}
+    exec(said.replace("https://gateway.example.be/soap/v1", sandbox["soap"]), namespace)
+    reply = namespace["client"].service.sendTestMessage(
+        informationCustomer=header(own), legalContext="WIB:RENEWAL", criteria={"echo": "hello"}
+    )
+    assert reply.echo == "hello"
+    with pytest.raises(Fault, match="WIB07005"):
+        consult(namespace["client"].service, own, "WIB:RENEWAL", "WIB-2026-0000009-51")

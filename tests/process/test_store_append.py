@@ -15,7 +15,7 @@ import pytest
 
 from gateway.adapters import store_log
 from gateway.adapters.store import LogReader, Store
-from gateway.adapters.store_log import Log
+from gateway.adapters.store_log import Log, new_log
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import open_checkpoint, sign_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -73,6 +73,7 @@ async def test_file_belongs_to_its_owner_only_and_nothing_else_is_left_beside_it
 
 
 async def test_durability_is_asked_of_sqlite(path):
+    new_log(path, SIGNER)
     log = Log.open(path, SIGNER)
     pragmas = ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
     assert [log._connection.pragma(name) for name in pragmas] == ["wal", 2, 1, 1]
@@ -289,6 +290,7 @@ class Failing:
 
 
 async def test_failure_at_any_statement_of_a_batch_leaves_all_of_it_or_nothing(path):
+    new_log(path, SIGNER)
     appended, statement, failed = 0, 0, True
     while failed:
         batch = exchange_entries(f"t{statement}")
@@ -396,6 +398,24 @@ async def test_log_of_another_key_or_origin_is_not_opened(path):
         assert caught.value.flaw is Flaw.UNSIGNED
 
 
+def test_no_log_begins_by_itself_behind_a_mistyped_path(path):
+    with pytest.raises(ProofError) as caught:
+        Store.open(path, KEY, ORIGIN)
+    assert caught.value.flaw is Flaw.NO_STORE
+    assert not path.parent.exists()
+
+
+async def test_a_log_is_begun_once(path):
+    new_log(path, SIGNER)
+    async with Store.open(path, KEY, ORIGIN) as store:
+        assert store.size == 0
+        await append_all(store, exchange_entries("t"))
+    with pytest.raises(ProofError) as caught:
+        new_log(path, SIGNER)
+    assert caught.value.flaw is Flaw.STORE_EXISTS
+    assert len(stored(path)) == 2
+
+
 DAMAGE = {
     "head of another root": ("UPDATE head SET root = zeroblob(32)", Flaw.HEAD),
     "head of another size": ("UPDATE head SET size = size - 1", Flaw.HEAD),
@@ -442,7 +462,8 @@ async def test_file_with_damaged_pages_is_not_opened(path):
     path.write_bytes(path.read_bytes()[:4096] + b"\xff" * (path.stat().st_size - 4096))
     with pytest.raises(ProofError) as caught:
         open_store(path)
-    assert caught.value.flaw is Flaw.UNREADABLE
+    assert caught.value.flaw is Flaw.CORRUPT
+    assert "Keep the file" in caught.value.flaw.row.remedy
 
 
 async def test_log_behind_a_pinned_checkpoint_is_not_opened(path, tmp_path):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shlex
 import shutil
+import subprocess
+import sys
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +19,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from typer.testing import CliRunner
 
+from gateway.adapters.pki import write_pki
 from gateway.adapters.store import LogReader
+from gateway.agreement.identifiers import dossier_number
 from gateway.cli.log import app
 from gateway.exchangelog import merkle
 from gateway.exchangelog.audit import audit
@@ -32,6 +37,8 @@ from tests.exchanges import (
     request_entry,
     response_entry,
 )
+from tests.path import hub as memory
+from tests.process import running
 from tests.process.store_world import (
     KEY,
     ORIGIN,
@@ -164,11 +171,36 @@ TAMPERING = {
         (
             "UPDATE tiles SET hashes = CAST(zeroblob(32) || substr(hashes, 33) AS BLOB) WHERE level = 0 AND n = 1",
         ),
-        {(Flaw.ALTERED, 256), (Flaw.TILE, None), (Flaw.TREE, None)},
+        {(Flaw.TILE, None)},
+    ),
+    "tile overwritten": (
+        ("UPDATE tiles SET hashes = zeroblob(length(hashes)) WHERE level = 0 AND n = 0",),
+        {(Flaw.TILE, None)},
+    ),
+    "last tile overwritten": (
+        ("UPDATE tiles SET hashes = zeroblob(length(hashes)) WHERE level = 0 AND n = 2",),
+        {(Flaw.TILE, None)},
+    ),
+    "tile overwritten, and an entry of it edited": (
+        (
+            "UPDATE tiles SET hashes = zeroblob(length(hashes)) WHERE level = 0 AND n = 1",
+            "UPDATE entries SET leaf = x'00' WHERE idx = 301",
+        ),
+        {
+            (Flaw.TILE, None),
+            (Flaw.ALTERED, 256),
+            (Flaw.TREE, None),
+            (Flaw.ENTRY_FORM, 301),
+            (Flaw.OUTCOME_UNKNOWN, 300),
+        },
+    ),
+    "many entries of a tile edited": (
+        ("UPDATE entries SET leaf = CAST(replace(leaf, 'WORK_DECISION', 'DOSSIER') AS BLOB) WHERE idx < 40",),
+        {(Flaw.ALTERED, 0)},
     ),
     "tile missing": (
         ("DELETE FROM tiles WHERE level = 0 AND n = 2",),
-        {(Flaw.TILE, None), *((Flaw.ALTERED, index) for index in range(512, 530))},
+        {(Flaw.TILE, None)},
     ),
     "upper tile altered": (
         ("UPDATE tiles SET hashes = zeroblob(length(hashes)) WHERE level = 1",),
@@ -286,7 +318,7 @@ async def test_log_that_grows_while_it_is_checked_stays_good(path):
 
 def test_empty_file_name_of_no_store_is_refused(tmp_path):
     result = run("list", "--store", tmp_path / "none.sqlite")
-    assert (result.exit_code, result.stderr[:6]) == (1, "LOG501")
+    assert (result.exit_code, result.stderr[:7]) == (1, "LOG506:")
 
 
 @contextmanager
@@ -381,7 +413,7 @@ def test_verify_of_a_broken_file_still_reports(path):
     path.write_bytes(data)
     status, told = run_json("verify", "--store", path, "--vkey", VERIFIER.vkey)
     assert (status, told["verified"]) == (1, False)
-    assert "LOG501" in {one["code"] for one in told["findings"]}
+    assert "LOG508" in {one["code"] for one in told["findings"]}
 
 
 def test_verify_takes_the_key_from_a_file_and_needs_one(path, tmp_path):
@@ -390,7 +422,7 @@ def test_verify_takes_the_key_from_a_file_and_needs_one(path, tmp_path):
     for arguments, code in (
         (("--store", path), "LOG504"),
         (("--store", path, "--vkey", "x"), "LOG202"),
-        (("--store", path, "--vkey-file", tmp_path / "none"), "LOG501"),
+        (("--store", path, "--vkey-file", tmp_path / "none"), "LOG509"),
         (("--vkey", VERIFIER.vkey), "LOG505"),
     ):
         result = run("verify", *arguments)
@@ -479,8 +511,23 @@ def test_list_and_show_survive_an_entry_that_was_altered(path):
     assert "LOG301" in run("list", "--store", path).stdout
     assert indices(path, "--kind", "refusal") == []
     status, told = run_json("show", 528, "--store", path)
-    assert (status, told["entry"], told["flaw"]) == (0, None, "LOG301")
+    assert (status, told["entry"], told["flaws"]) == (0, None, ["LOG404", "LOG301"])
     assert run("show", 528, "--store", path).exit_code == 0
+
+
+def test_list_and_show_mark_an_entry_that_is_not_the_one_in_the_tree_and_prove_refuses_it(path, tmp_path):
+    alter(
+        path,
+        "UPDATE entries SET leaf = CAST(replace(leaf, 'WORK_DECISION', 'DOSSIER') AS BLOB) WHERE idx = 300",
+    )
+    listed = run("list", "--store", path, "--before", 302, "--limit", 3).stdout.splitlines()
+    assert [line.split()[0] for line in listed if "LOG404" in line] == ["300"]
+    assert "LOG404" in run("show", 300, "--store", path).stdout
+    assert run_json("show", 301, "--store", path)[1]["flaws"] == []
+    proof = tmp_path / "entry.tlog-proof"
+    result = run("prove", 300, "--store", path, "--output", proof)
+    assert (result.exit_code, result.stderr[:6]) == (1, "LOG404")
+    assert not proof.exists()
 
 
 def test_show_names_what_was_released_and_withheld(path):
@@ -501,7 +548,7 @@ def test_show_names_what_was_released_and_withheld(path):
     assert run_json("show", 300, "--store", path)[1]["fields"] == []
 
 
-def test_settings_name_the_log_its_key_and_its_parties(path, tmp_path):
+def write_settings(path, tmp_path):
     key = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     tmp_path.joinpath("log.key.pem").write_bytes(key)
     register = ROOT / "contracts/register.toml"
@@ -531,9 +578,189 @@ store = "{path}"
 origin = "{ORIGIN}"
 """
     )
+    return settings
+
+
+@pytest.fixture
+def settings(path, tmp_path):
+    return write_settings(path, tmp_path)
+
+
+def test_settings_name_the_log_its_key_and_its_parties(path, settings, tmp_path):
+    key = tmp_path.joinpath("log.key.pem").read_bytes()
     assert run_json("verify", "--config", settings)[0] == 0
     tmp_path.joinpath("log.key.pem").write_text("no key")
     assert run("verify", "--config", settings).stderr[:6] == "LOG202"
     tmp_path.joinpath("log.key.pem").write_bytes(key)
     assert run("list", "--config", settings).exit_code == 0
     assert indices(path, "--config", settings, "--authority", "BRUSSELS", "--limit", 1) == []
+
+
+def test_a_ticket_of_another_authority_than_the_entry_names_is_found(path, settings):
+    """The id beside the entry and the number in it, where the register has that number."""
+    parties = {"BRUSSELS": "0999000110", "FLANDERS": "0999000308"}
+
+    def found(**known: object):
+        with LogReader.open(path) as log:
+            return {(one.flaw, one.index) for one in audit(log, log.head(), VERIFIER, **known)}
+
+    assert found(parties=parties) == {UNKNOWN}
+    alter(path, "UPDATE entries SET authority = 'FLANDERS' WHERE idx = 2")
+    assert found(parties=parties) == {UNKNOWN, (Flaw.CLAIM, 2)}
+    assert found() == found(parties={"FLANDERS": "0999000308"}) == {UNKNOWN}
+    assert run("verify", "--config", settings).exit_code == 0  # that register has other numbers
+
+
+def test_a_value_that_no_entry_can_have_is_a_mistake_that_names_the_others(path, settings):
+    for arguments, instead in (
+        (("--kind", "answer"), "response"),
+        (("--operation", "consultDosier"), "consultDossier"),
+        (("--code", "WIB99999"), "WIB07005"),
+        (("--authority", "BRUSELS"), "--config"),
+        (("--authority", "BRUSELS", "--config", settings), "BRUSSELS"),
+        (("--authority", "0123456789", "--config", settings), "BRUSSELS"),
+        (("--dossier", "WIB-2026-0000001-00"), "WIB-YYYY"),
+        (("--field", "G99", "--config", settings), "G16"),
+        (("--field", "G16.wage", "--config", settings), "G16.amount"),
+    ):
+        result = run("list", "--store", path, *arguments)
+        assert (result.exit_code, result.stderr[:7]) == (1, "LOG510:"), arguments
+        assert instead in result.stderr, arguments
+    assert run("list", "--store", path, "--field", "G16").stderr[:6] == "LOG505"
+
+
+def test_list_says_how_many_there_are_and_how_to_go_on(path):
+    result = run("list", "--store", path, "--kind", "response", "--limit", 200)
+    assert result.stderr == "200 of 264 entries; next: --before 129\n"
+    result = run("list", "--store", path, "--kind", "response", "--limit", 200, "--before", 129)
+    assert result.stderr == "64 of 264 entries\n"
+    assert run("list", "--store", path, "--limit", 10).stderr == "10 of 530 entries; next: --before 520\n"
+    told = run_json("list", "--store", path, "--kind", "refusal")[1]
+    assert (told["total"], told["next"]) == (1, None)
+
+
+def test_lists_are_whole_also_where_there_is_no_room(path):
+    result = CliRunner().invoke(app, ["list", "--store", str(path), "--limit", "3"], env={"COLUMNS": "20"})
+    lines = result.stdout.splitlines()
+    assert len(lines) == 4
+    assert "2026-03-14T15:09:26.535Z" in lines[1]
+    assert "0999000209/PLATFORM" in lines[1]
+
+
+async def test_entries_of_a_dossier_are_found_by_opening_their_commitments(tmp_path):
+    path, exchange = tmp_path / "store.sqlite", exchange_id()
+    entries = [request_entry("a", exchange), response_entry(exchange), refusal_entry()]
+    await fill(path, entries)
+    known = "WIB-2026-0000001-59"
+    found = indices(path, "--dossier", known)
+    assert {0, 1} <= set(found)
+    assert indices(path, "--dossier", dossier_number(2026, 2)) == []
+    alter(path, "DELETE FROM seeds WHERE idx = 1")
+    assert indices(path, "--dossier", known) == [one for one in found if one != 1]
+
+
+def test_responses_that_released_a_field_are_found_by_field_and_by_group(path, settings):
+    released = indices(path, "--config", settings, "--field", "G02.ssin")
+    assert released == list(range(527, 427, -2))
+    assert indices(path, "--config", settings, "--field", "G02") == released
+    assert indices(path, "--config", settings, "--field", "G05") == []
+    shown = run_json("show", 301, "--config", settings)[1]["fields"]
+    assert {one["path"]: (one["group"], one["field"]) for one in shown}["dossier/worker/ssin"] == (
+        "G02",
+        "G02.ssin",
+    )
+    assert "G02.ssin" in run("show", 301, "--config", settings).stdout
+
+
+def test_a_log_begins_with_a_command_and_only_once(path, settings):
+    path.unlink()
+    told = run_json("init", "--config", settings)[1]
+    assert told == {"origin": ORIGIN, "vkey": VERIFIER.vkey, "store": str(path), "size": 0}
+    assert run_json("verify", "--config", settings)[1]["size"] == 0
+    before = path.read_bytes()
+    assert run("init", "--config", settings).stderr[:6] == "LOG507"
+    assert path.read_bytes() == before
+
+
+def test_a_hub_begins_no_log_behind_a_mistyped_path(tmp_path):
+    write_pki(tmp_path / "pki", memory.pki())
+    store = running.write_settings(tmp_path, "https://127.0.0.1:9/soap", {}).log.store
+    store.unlink()
+    command = [sys.executable, "-m", "gateway", "serve", "--config", str(tmp_path / "gateway.toml")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "LOG506: " in done.stderr
+    assert "gateway log init" in done.stderr
+    assert not store.exists()
+
+
+def test_checkpoint_is_verified_and_printed_as_it_can_be_pinned(path, settings, tmp_path):
+    pin = tmp_path / "pin"
+    pin.write_text(run("checkpoint", "--config", settings).stdout)
+    with LogReader.open(path) as log:
+        assert pin.read_bytes() == log.checkpoint
+    assert run("verify", "--config", settings, "--pin", pin).exit_code == 0
+    assert run_json("checkpoint", "--config", settings)[1]["size"] == SIZE
+    other = Signer.of(ORIGIN, OTHER_KEY).verifier.vkey
+    assert run("checkpoint", "--store", path, "--vkey", other).stderr[:6] == "LOG204"
+    alter(path, "UPDATE tiles SET hashes = zeroblob(length(hashes)) WHERE n = 2")
+    result = run("checkpoint", "--config", settings)
+    assert (result.exit_code, result.stdout, result.stderr[:6]) == (1, "", "LOG407")
+
+
+def test_key_that_is_printed_is_one_that_verify_takes(path, settings, tmp_path):
+    assert run_json("vkey", "--config", settings)[1] == {"origin": ORIGIN, "vkey": VERIFIER.vkey}
+    file = tmp_path / "log.vkey"
+    file.write_text(run("vkey", "--config", settings).stdout)
+    assert run("verify", "--store", path, "--vkey-file", file).exit_code == 0
+
+
+def test_a_proof_file_can_be_pinned(path, settings, tmp_path):
+    proof = tmp_path / "entry.tlog-proof"
+    run("prove", 3, "--config", settings, "--output", proof)
+    assert run("verify", "--config", settings, "--pin", proof).exit_code == 0
+    rewrite(path, SIGNER)
+    assert run_json("verify", "--config", settings, "--pin", proof)[0] == 1
+
+
+def test_what_is_wrong_with_another_file_names_that_file(path, tmp_path):
+    none, text = tmp_path / "none", tmp_path / "text"
+    text.write_text("text")
+    key = ("--vkey", VERIFIER.vkey)
+    for arguments, option, file, code in (
+        (("verify", "--store", path, "--vkey-file", none), "--vkey-file", none, "LOG509"),
+        (("verify", "--store", path, "--vkey-file", text), "--vkey-file", text, "LOG202"),
+        (("verify", "--store", path, *key, "--pin", none), "--pin", none, "LOG509"),
+        (("verify", "--store", path, *key, "--pin", text), "--pin", text, "LOG201"),
+        (("verify", *key, "--proof", none), "--proof", none, "LOG509"),
+        (("verify", *key, "--proof", text), "--proof", text, "LOG207"),
+        (("verify", *key, "--proof", text, "--entry", none), "--entry", none, "LOG509"),
+        (("prove", 3, "--store", path, "--output", none / "x"), "--output", none / "x", "LOG509"),
+    ):
+        result = run(*arguments)
+        assert (result.exit_code, result.stderr[:6]) == (1, code), arguments
+        assert f"{option} {file}" in result.stderr
+
+
+def test_findings_begin_with_their_code_and_are_counted_in_words(path):
+    alter(path, "DELETE FROM seeds WHERE idx = 1")
+    result = run("verify", "--store", path, "--vkey", VERIFIER.vkey)
+    assert result.stderr.startswith("LOG412: failure, entry 1: ")
+    assert result.stdout.startswith("LOG411: notice, entry 529: ")
+    assert result.stdout.endswith("1 failure; 1 notice.\n")
+
+
+@pytest.mark.parametrize("command", [("show", "301"), ("list",)])
+def test_a_reader_that_has_seen_enough_is_no_error(path, command):
+    line = shlex.join([sys.executable, "-m", "gateway", "log", *command, "--store", str(path)])
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {line} | head -1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 1
+    assert "Error" not in done.stderr
+    assert "Exception" not in done.stderr

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum.be import ssn, vat
 
-from gateway.agreement.identifiers import check_cbe, check_dossier, check_ssin, dossier_number
+from gateway.agreement.identifiers import check_cbe, check_dossier, check_ssin, check_ticket, dossier_number
 from gateway.refusal import Code, Refusal
 
 
@@ -98,6 +98,19 @@ def test_what_python_stdnum_refuses_for_its_check_digits_is_refused(nine, check)
     if not valid:
         assert not ssn.is_valid(number)
         _refused(check_ssin, number, test_numbers=True)
+
+
+TICKETS = ["85073003328", "85.07.30-033.28", "850730_03328", _with_check("906124001")]
+
+
+@pytest.mark.parametrize("ticket", TICKETS)
+def test_a_ticket_that_is_the_number_of_a_person_is_refused(ticket):
+    assert _refused(check_ticket, ticket) == "ticket"
+
+
+@pytest.mark.parametrize("ticket", ["85073003329", "A85073003328", "0850730033", "BXL-2026-000417", "1"])
+def test_other_tickets_are_accepted(ticket):
+    check_ticket(ticket)
 
 
 _FORMS = re.compile(

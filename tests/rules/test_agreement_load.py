@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.agreement.finding import AgreementError
-from gateway.agreement.load import load_agreement, revision
+from gateway.agreement.load import load_agreement, require_in_force, revision
 from gateway.model import Role
 from tests.rules.agreement_files import AGREEMENT, DOSSIER, changed, shipped, shipped_files
 
@@ -220,11 +220,30 @@ BROKEN = {
         'no procedure "RENEW"',
     ),
     "a malformed permit type": (
-        'permit_types = ["WORK_PERMIT"]',
-        'permit_types = ["work permit"]',
-        'contexts."WIB:WORK_PERMIT".permit_types[0]',
+        "\nWORK_PERMIT = {",
+        "\nwork-permit = {",
+        "permit_types.work-permit",
         "no code",
     ),
+    "a permit type without a language": (
+        ', en = "Work permit" }',
+        " }",
+        "permit_types.WORK_PERMIT",
+        "missing required field `en`",
+    ),
+    "a misspelt permit type in a context": (
+        'permit_types = ["WORK_PERMIT"]',
+        'permit_types = ["WORK_PERMTI"]',
+        'contexts."WIB:WORK_PERMIT".permit_types[0]',
+        'no permit type "WORK_PERMTI"',
+    ),
+    "a permit type twice": (
+        'permit_types = ["SINGLE_PERMIT", "BLUE_CARD"]',
+        'permit_types = ["BLUE_CARD", "BLUE_CARD"]',
+        'contexts."WIB:WORK_DECISION".permit_types[1]',
+        "stands twice",
+    ),
+    "no list of permit types": ("[permit_types]", "[permits]", "permit_types", "missing"),
     "a malformed context": (
         '[contexts."WIB:APPEAL"]',
         '[contexts."appeal"]',
@@ -351,6 +370,22 @@ def test_agreement_is_refused_for(case):
         finding.file == AGREEMENT and finding.path == path and sentence in finding.sentence
         for finding in refused.value.findings
     ), refused.value
+
+
+def test_every_permit_type_has_a_name_in_each_language():
+    assert shipped().permit_types["BLUE_CARD"].de == "Blaue Karte EU"
+    named = set().union(*(context.permit_types or () for context in shipped().contexts.values()))
+    assert named == set(shipped().permit_types)
+
+
+def test_an_agreement_is_in_force_from_its_day():
+    require_in_force(shipped(), shipped().valid_from)
+    require_in_force(shipped(), dt.date(2030, 1, 1))
+    with pytest.raises(AgreementError) as refused:
+        require_in_force(shipped(), shipped().valid_from - dt.timedelta(days=1))
+    assert str(refused.value) == (
+        f"{AGREEMENT}: agreement.valid_from: in force from 2026-01-01, and today is 2025-12-31"
+    )
 
 
 def test_all_findings_are_raised_at_once_and_read_as_file_path_sentence():

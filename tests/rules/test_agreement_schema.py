@@ -278,6 +278,13 @@ def test_all_unmarked_elements_are_named_at_once():
     ]
 
 
+def test_a_schema_that_nothing_imports_is_a_finding():
+    stray = "contracts/xsd/dossier-draft.xsd"
+    with pytest.raises(ContractError) as refused:
+        compile_contract({**shipped_files(), stray: shipped_files()[DOSSIER]})
+    assert str(refused.value) == f"{stray}: no schema of the service imports it"
+
+
 def test_a_finding_reads_file_line_path_sentence():
     with pytest.raises(ContractError) as refused:
         compile_contract(changed(DOSSIER, NUMBER, ""))
@@ -344,3 +351,29 @@ def test_an_invalid_message_is_refused_with_the_given_code(message):
 def test_the_validator_fetches_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)  # no file by a relative name
     compile_contract(shipped_files()).validate(_echo(), Code.SCHEMA)
+
+
+def _refused(text):
+    with pytest.raises(Refusal) as caught:
+        shipped().contract.validate(etree.fromstring(text), Code.SCHEMA)
+    return caught.value.about
+
+
+def test_refusal_names_the_element_of_the_contract_that_fails():
+    assert _refused(f'<s:consultStatus xmlns:s="{SERVICE}"/>') == "consultStatus"
+    message = etree.tostring(_echo()).decode()
+    assert _refused(message.replace(">hello<", ">no good<")) == "echo"
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        f'<s:evil xmlns:s="{SERVICE}">text</s:evil>',
+        '<evil xmlns="urn:evil"/>',
+        '<ticket xmlns="urn:evil"/>',  # a known name, in another namespace
+        f'<workerCivil xmlns="{DOSSIER_NAMESPACE}"/>',  # of answers: not confirmed to whoever may not know of it
+    ],
+)
+def test_refusal_never_repeats_a_name_that_requests_do_not_have(element):
+    assert not _refused(f'<s:consultStatus xmlns:s="{SERVICE}">{element}</s:consultStatus>')
+    assert not _refused(element)

@@ -1,0 +1,109 @@
+"""`gateway check`: could a hub run with these settings? Everything that is wrong, or what would be in force."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from gateway.adapters.store_reader import LogReader
+from gateway.app import revocation_ends
+from gateway.cli.explain import FORESEEN, in_words
+from gateway.cli.serve import Config
+from gateway.config import Settings
+from gateway.config import load as load_settings
+from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
+from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.note import Verifier
+from gateway.identity.chain import Trust
+from gateway.loading import Loaded, load
+
+T = TypeVar("T")
+
+
+def check(
+    config: Config, as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False
+) -> None:
+    """Validate settings, agreement, contracts, register, keys, certificates and the store; serve nothing."""
+    findings: list[str] = []
+    facts: dict[str, Any] = {}
+    settings = _attempt(lambda: load_settings(config), findings)
+    loaded = _attempt(lambda: load(settings), findings) if settings is not None else None
+    if settings is not None and loaded is not None:
+        facts = _facts(loaded)
+        facts["log"] |= _attempt(lambda: _store(settings, loaded.verifier), findings) or {}
+    if as_json:
+        told = [{"code": one[:6], "text": one} for one in findings]
+        typer.echo(json.dumps({**facts, "findings": told}, indent=2))
+    elif not findings:
+        typer.echo("\n".join(_lines(facts)))
+    for one in findings:
+        typer.echo(one, err=True)
+    if findings:
+        raise typer.Exit(1)
+
+
+def _attempt(step: Callable[[], T], findings: list[str]) -> T | None:
+    try:
+        return step()
+    except FORESEEN as error:
+        findings += in_words(error)
+        return None
+
+
+def _facts(loaded: Loaded) -> dict[str, Any]:
+    rules = loaded.rules
+    trust = rules.certificates.trust
+    return {
+        "agreement": {"number": rules.agreement.number, "revision": rules.agreement.revision},
+        "authorities": [one.id for one in rules.register.authorities],
+        "operations": sorted(rules.agreement.operations),
+        "certificates": _texts(loaded.certificates),
+        "issuers": _texts(_issuer_ends(trust)),
+        "revocation_lists": _texts(revocation_ends(trust)),
+        "log": {"origin": loaded.verifier.name, "vkey": loaded.verifier.vkey},
+    }
+
+
+def _issuer_ends(trust: Trust) -> Mapping[str, datetime]:
+    both = (*trust.anchors, *trust.intermediates)
+    return {one.subject.rfc4514_string(): one.not_valid_after_utc for one in both}
+
+
+def _texts(ends: Mapping[str, datetime]) -> dict[str, str]:
+    return {name: end.isoformat() for name, end in ends.items()}
+
+
+def _store(settings: Settings, verifier: Verifier) -> dict[str, Any]:
+    """The log's signed head. Whether the entries hold as well, `gateway log verify` says. Raises ProofError."""
+    path = settings.log.store
+    if not path.exists():
+        raise ProofError(Flaw.NO_STORE, str(path))
+    with LogReader.open(path) as reader:
+        head = reader.head()
+        checkpoint = open_checkpoint(head.note, verifier)
+    if (checkpoint.size, checkpoint.root) != (head.size, head.root):
+        raise ProofError(Flaw.HEAD)
+    return {"store": str(path), **_head(checkpoint)}
+
+
+def _head(checkpoint: Checkpoint) -> dict[str, Any]:
+    return {"size": checkpoint.size, "root": checkpoint.root.hex()}
+
+
+def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
+    yield f"agreement   {facts['agreement']['number']}, revision {facts['agreement']['revision']}"
+    for name in ("authorities", "operations"):
+        yield f"{name:<12}{', '.join(facts[name])}"
+    for kind, name in (("certificates", "certificate"), ("issuers", "issuer")):
+        for whose, end in facts[kind].items():
+            yield f"{name:<12}{whose}: valid until {end[:10]}"
+    for issuer, end in facts["revocation_lists"].items():
+        yield f"list        of {issuer}: holds until {end[:10]}"
+    log = facts["log"]
+    yield f"log         {log['store']}: {log['size']} entries, its checkpoint verifies"
+    yield f"vkey        {log['vkey']}"
+    yield "All of it resolves. Nothing was served."

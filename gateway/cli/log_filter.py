@@ -1,0 +1,122 @@
+"""What `gateway log list` is narrowed to: a value that no entry can have is a mistake, and is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gateway.adapters.store_reader import Filter
+from gateway.agreement.identifiers import check_dossier
+from gateway.cli.log_place import Place
+from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.leaf import INCOMPLETE, PERMITTED, RELEASED, Kind
+from gateway.refusal import Code, Refusal
+
+_ENTERPRISE = re.compile(r"\d{10}(/[A-Za-z0-9][A-Za-z0-9 .-]{0,63})?", re.ASCII)
+_ID = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
+_OPERATION = re.compile(r"[a-z][A-Za-z0-9]{0,63}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The options of the command, as typed."""
+
+    kind: str | None
+    authority: str | None
+    operation: str | None
+    code: str | None
+    since: datetime | None
+    dossier: str | None
+    field: str | None
+
+
+def understood(wanted: Wanted, place: Place) -> Filter:
+    """Raises `ProofError` (LOG510), naming what could be given instead."""
+    return Filter(
+        kind=_one_of("--kind", wanted.kind, list(Kind)),
+        authority=_enterprise(wanted.authority, place),
+        operation=_operation(wanted.operation, place),
+        code=_one_of(
+            "--code", wanted.code, [PERMITTED, RELEASED, INCOMPLETE, *(one.row.code for one in Code)]
+        ),
+        since=_since(wanted.since),
+        dossier=_dossier(wanted.dossier),
+        paths=_paths(wanted.field, place),
+    )
+
+
+def known_authority(name: str, place: Place) -> str:
+    """An id of the register, or without settings of its form. Raises `ProofError` (LOG510)."""
+    ids = [one for one in place.parties if place.register is None or one != place.register.hub.id]
+    if ids and name not in ids:
+        raise _unknown("--authority", name, f"the register has {_listed(ids)}")
+    if not _ID.fullmatch(name):
+        raise _unknown("--authority", name, "an id of the register, such as BRUSSELS")
+    return name
+
+
+def _enterprise(name: str | None, place: Place) -> str | None:
+    if name is None:
+        return None
+    parties = place.parties
+    numbers = {part for one in parties.values() for part in (one, one.partition("/")[0])}
+    if name in parties:
+        return parties[name]
+    if name in numbers or (not parties and _ENTERPRISE.fullmatch(name)):
+        return name
+    if parties:
+        raise _unknown("--authority", name, f"the register has {_listed(parties)}, and their numbers")
+    raise _unknown(
+        "--authority", name, "ten digits, or ten digits/UNIT; an id of the register needs --config"
+    )
+
+
+def _operation(name: str | None, place: Place) -> str | None:
+    contract = None if name is None else place.contract()
+    if name is None or (contract is None and _OPERATION.fullmatch(name)):
+        return name
+    return _one_of("--operation", name, [] if contract is None else sorted(contract.messages))
+
+
+def _since(time: datetime | None) -> str | None:
+    return time.replace(tzinfo=UTC).isoformat(timespec="milliseconds")[:23] if time else None
+
+
+def _dossier(number: str | None) -> str | None:
+    try:
+        return None if number is None else check_dossier(number)
+    except Refusal:
+        raise _unknown("--dossier", str(number), "WIB-YYYY-NNNNNNN-CC with its check digits") from None
+
+
+def _paths(field: str | None, place: Place) -> frozenset[str] | None:
+    if field is None:
+        return None
+    fields = place.fields()
+    if not fields:
+        raise ProofError(
+            Flaw.PLACE_MISSING, "--field needs --config, whose contracts say which path is which field"
+        )
+    found = frozenset(path for path, one in fields.items() if field in {one, one.partition(".")[0]})
+    if found:
+        return found
+    groups = sorted({one.partition(".")[0] for one in fields.values()})
+    group = field.partition(".")[0]
+    inside = sorted({one for one in fields.values() if one.startswith(f"{group}.")})
+    raise _unknown("--field", field, f"one of {_listed(inside or groups)}")
+
+
+def _one_of(option: str, value: str | None, known: Collection[str]) -> str | None:
+    if value is None or value in known:
+        return value
+    raise _unknown(option, value, f"one of {_listed(known)}")
+
+
+def _unknown(option: str, value: str, instead: str) -> ProofError:
+    return ProofError(Flaw.UNKNOWN_VALUE, f"{option} {value!r}; {instead}")
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(map(str, values))

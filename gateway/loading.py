@@ -1,0 +1,203 @@
+"""Settings → everything that a hub reads from files, found consistent, before anything is opened.
+
+Whatever is wrong is said all at once: an operator corrects a list, not one line after the other. Running the
+hub is for `app`; `gateway check` needs no more than this and the store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from gateway.adapters.tls import TlsError, client_context, server_context
+from gateway.agreement.admit import Terms
+from gateway.agreement.load import Agreement, load_agreement, require_in_force
+from gateway.agreement.register import Register, load_register
+from gateway.broker.consult import Rules
+from gateway.config import ConfigError, Settings
+from gateway.exchangelog.flaw import ProofError
+from gateway.exchangelog.note import Signer, Verifier
+from gateway.identity.chain import Certificates, Trust, Usage
+from gateway.reading import Found, StartError, directory_key, read, read_log_key, read_pair, read_pem
+from gateway.refusal import Refusal
+from gateway.soap.xml import Limits
+from gateway.wss.profile import Window
+from gateway.wss.sign import SigningKey
+
+__all__ = ["Loaded", "StartError", "clock", "contract_files", "directory_key", "load", "trust_files"]
+
+# C2SP tlog-checkpoint: a schema-less URL without slash at its end; no space, no plus sign.
+_ORIGIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::\d{1,5})?(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What was read. Private keys are in it."""
+
+    rules: Rules
+    signing: Mapping[str, SigningKey]
+    log_key: ed25519.Ed25519PrivateKey
+    verifier: Verifier  # of the exchange log: the configured origin and key
+    certificates: Mapping[str, datetime]  # of the hub itself: name → end of validity
+
+
+def clock() -> datetime:
+    """The one clock: UTC."""
+    return datetime.now(UTC)
+
+
+def load(settings: Settings) -> Loaded:
+    """Read and cross-check all files that the settings name.
+
+    Raises StartError with every ConfigError, TrustError and AgreementError, each naming file or setting.
+    """
+    found, keys = Found(), settings.keys
+    found.of(partial(_require_url, settings.listen.public_url))
+    register = found.of(partial(_register, settings.contracts.register))
+    agreement = found.of(partial(_agreement, settings.contracts.directory))
+    trust = _trust(settings, found)
+    tls = found.of(partial(read_pair, keys.tls_certificate, keys.tls_key))
+    signing = {
+        "rsa-sha256": found.of(partial(read_pair, keys.sign_rsa_certificate, keys.sign_rsa_key)),
+        "ecdsa-sha256": found.of(partial(read_pair, keys.sign_ec_certificate, keys.sign_ec_key)),
+    }
+    log_key = found.of(partial(read_log_key, keys.log_key))
+    verifier = found.of(partial(_verifier, settings.log.origin, log_key))
+    person_key = found.of(partial(directory_key, keys.directory_key))
+    pairs = {name: pair for name, pair in {"tls": tls, **signing}.items() if pair is not None}
+    if trust is not None and register is not None:
+        _require_hub(pairs, Certificates(trust), register, found)
+    if trust is not None and tls is not None:
+        found.of(partial(_require_openssl, settings))
+    found.done()
+    assert register is not None  # and so on: `done` raises when anything is missing
+    assert agreement is not None
+    assert trust is not None
+    assert log_key is not None
+    assert verifier is not None
+    assert person_key is not None
+    rules = Rules(
+        agreement=agreement,
+        register=register,
+        certificates=Certificates(trust),
+        limits=Limits(bytes=max(settings.limits.request_bytes, settings.limits.answer_bytes)),
+        terms=Terms(settings.listen.public_url, Window(), settings.test_numbers),
+        directory_key=person_key,
+    )
+    expiry = {
+        name: x509.load_der_x509_certificate(pair.certificate).not_valid_after_utc
+        for name, pair in pairs.items()
+    }
+    return Loaded(rules, {name: pairs[name] for name in signing}, log_key, verifier, expiry)
+
+
+def contract_files(directory: Path) -> Mapping[str, bytes]:
+    """The files of the protocol agreement by their path below `directory`'s parent. Raises ConfigError."""
+    if not (directory / "agreement.toml").is_file():
+        raise ConfigError(
+            "CFG016",
+            f"{directory.resolve()}: no agreement.toml here.",
+            "Name the directory that holds agreement.toml, xsd/ and wsdl/.",
+        )
+    wanted = ("agreement.toml", "xsd/*.xsd", "wsdl/*.wsdl")
+    found = [path for pattern in wanted for path in sorted(directory.glob(pattern))]
+    return {f"contracts/{path.relative_to(directory).as_posix()}": read(path) for path in found}
+
+
+def trust_files(settings: Settings) -> list[Path]:
+    """Anchors, intermediates and revocation lists, as OpenSSL takes them: all alike."""
+    return [path for paths in _trust_paths(settings) for path in paths]
+
+
+def _require_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme == "https" and parts.hostname and parts.port != 0
+        surplus = parts.query or parts.fragment or parts.username
+    except ValueError:  # a port that is no number
+        sound, surplus = False, ""
+    if not sound or surplus:
+        raise ConfigError(
+            "CFG014",
+            f"listen.public_url: {url} is not an https URL.",
+            "Give the address that authorities use, such as https://gateway.example.be/soap/v1.",
+        )
+
+
+def _register(path: Path) -> Register:
+    return load_register(read(path), str(path))
+
+
+def _agreement(directory: Path) -> Agreement:
+    agreement = load_agreement(contract_files(directory))
+    require_in_force(agreement, clock().date())
+    return agreement
+
+
+def _trust(settings: Settings, found: Found) -> Trust | None:
+    read = [[found.of(partial(read_pem, path)) for path in paths] for paths in _trust_paths(settings)]
+    whole = [[one for one in data if one is not None] for data in read]
+    return found.of(lambda: Trust.load(*whole)) if whole == read else None
+
+
+def _trust_paths(settings: Settings) -> tuple[list[Path], list[Path], list[Path]]:
+    return settings.trust.anchors, settings.trust.intermediates, settings.trust.crls
+
+
+def _verifier(origin: str, key: ed25519.Ed25519PrivateKey | None) -> Verifier | None:
+    """The log's public key under its name; None without a key."""
+    if _ORIGIN.fullmatch(origin) is None:
+        raise ConfigError(
+            "CFG015",
+            f"log.origin: {origin} is not a URL without schema.",
+            "Name the log like gateway.example.be/exchange-log/2026.",
+        )
+    try:
+        return Signer.of(origin, key).verifier if key is not None else None
+    except ProofError as error:
+        raise ConfigError("CFG015", f"log.origin: {error}.", "Give the log another name.") from error
+
+
+def _require_hub(
+    pairs: Mapping[str, SigningKey], certificates: Certificates, register: Register, found: Found
+) -> None:
+    """The hub's own certificates are judged like anybody's, so that a wrong one stops the start."""
+    for name, pair in pairs.items():
+        for usage in (Usage.TLS_SERVER, Usage.TLS_CLIENT) if name == "tls" else (Usage.SIGNING,):
+            found.of(partial(_require_own, name, pair.certificate, usage, certificates, register))
+
+
+def _require_own(name: str, der: bytes, usage: Usage, certificates: Certificates, register: Register) -> None:
+    try:
+        enterprise = certificates.validate(der, usage, clock()).enterprise
+    except Refusal as refusal:
+        raise ConfigError(
+            "CFG005",
+            f"keys: the {name} certificate of the hub is not accepted: {refusal}.",
+            "Renew it with gateway pki.",
+        ) from refusal
+    if enterprise != register.hub.enterprise:
+        raise ConfigError(
+            "CFG006",
+            f"keys: the {name} certificate names {enterprise}, the register's hub is {register.hub.enterprise}.",
+            "Use the hub's certificate.",
+        )
+
+
+def _require_openssl(settings: Settings) -> None:
+    """What is sound to us may still not be so to OpenSSL, which does the handshakes."""
+    own = settings.keys.tls_certificate, settings.keys.tls_key, trust_files(settings)
+    try:
+        server_context(*own)
+        client_context(*own)
+    except TlsError as error:
+        raise ConfigError("CFG012", f"{error}.", "Name PEM files that OpenSSL can read.") from error

@@ -1,0 +1,140 @@
+"""The files that settings name: each read into what it must be, or told as one finding.
+
+Whether they fit each other is for `loading`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
+from gateway.agreement.finding import AgreementError
+from gateway.config import ConfigError
+from gateway.identity.trust import TrustError
+from gateway.policy.person import parse_key
+from gateway.wss.sign import SigningKey
+
+T = TypeVar("T")
+
+
+class StartError(Exception):
+    """The hub cannot start. `errors`: everything that was found."""
+
+    def __init__(self, errors: Sequence[Exception]) -> None:
+        super().__init__("\n".join(str(one) for one in errors))
+        self.errors: Final = tuple(errors)
+
+
+class Found:
+    """Collects what is wrong, so that one mistake does not hide another."""
+
+    def __init__(self) -> None:
+        self._errors: list[Exception] = []
+
+    def of(self, step: Callable[[], T]) -> T | None:
+        """The result of a step; None when it found something wrong."""
+        try:
+            return step()
+        except StartError as several:
+            self._errors += several.errors
+        except (ConfigError, TrustError, AgreementError) as error:
+            self._errors.append(error)
+        return None
+
+    def done(self) -> None:
+        """Raises StartError with everything that was found, once each."""
+        if self._errors:
+            raise StartError(list({str(one): one for one in self._errors}.values()))
+
+
+def directory_key(path: Path) -> bytes:
+    """The key of the dossier directory's digests. Raises ConfigError."""
+    try:
+        return parse_key(_private(path))
+    except ValueError as error:
+        raise ConfigError(
+            "CFG011", f"{path}: {error}.", "Make one with gateway pki init, or: openssl rand -hex 32"
+        ) from error
+
+
+def read_pair(certificate: Path, key: Path) -> SigningKey:
+    """A certificate and its private key. Both files are looked at, whatever is wrong with the first.
+
+    Raises StartError, ConfigError.
+    """
+    found = Found()
+    private, der = found.of(partial(_private_key, key)), found.of(partial(_certificate, certificate))
+    if private is None or der is None:
+        found.done()
+    assert der is not None
+    if not isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise ConfigError("CFG004", f"{key}: neither RSA nor ECDSA.", "Make one with gateway pki.")
+    if _public_key(certificate, der) != private.public_key():
+        raise ConfigError(
+            "CFG007", f"{certificate}: does not belong to {key}.", "Name the two files of one pair."
+        )
+    return SigningKey(private, der)
+
+
+def read_log_key(path: Path) -> ed25519.Ed25519PrivateKey:
+    """The key that signs checkpoints. Raises ConfigError."""
+    key = _private_key(path)
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise ConfigError("CFG004", f"{path}: not an Ed25519 key.", "Make one with gateway pki init.")
+    return key
+
+
+def _private_key(path: Path) -> PrivateKeyTypes:
+    try:
+        return load_pem_private_key(_private(path), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: it has a password
+        raise ConfigError(
+            "CFG004", f"{path}: not a PEM private key without password.", "Make one with gateway pki."
+        ) from error
+
+
+def _certificate(path: Path) -> bytes:
+    try:
+        return x509.load_pem_x509_certificates(read(path))[0].public_bytes(Encoding.DER)
+    except ValueError as error:
+        raise ConfigError("CFG008", f"{path}: not a PEM certificate.", "Name a PEM file.") from error
+
+
+def _public_key(path: Path, der: bytes) -> object:
+    try:
+        return x509.load_der_x509_certificate(der).public_key()
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ConfigError("CFG008", f"{path}: its key is of no known kind.", "Renew it.") from error
+
+
+def read_pem(path: Path) -> bytes:
+    """A file of trust. Raises ConfigError."""
+    data = read(path)
+    if b"-----BEGIN" not in data:  # OpenSSL takes nothing else from a file
+        raise ConfigError("CFG008", f"{path}: not a PEM file.", "Name a PEM file.")
+    return data
+
+
+def _private(path: Path) -> bytes:
+    data = read(path)
+    if path.stat().st_mode & 0o077:
+        raise ConfigError("CFG009", f"{path}: others than the owner may read it.", f"chmod 600 {path}")
+    return data
+
+
+def read(path: Path) -> bytes:
+    """Raises ConfigError."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            "CFG003", f"{path}: {error.strerror}.", "Correct the path in the settings."
+        ) from error

@@ -1,0 +1,225 @@
+"""`gateway check` and `gateway serve` on settings that something is wrong with: codes, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway import config
+from gateway.adapters.log_key import ensure_log
+from gateway.adapters.pki import write_pki
+from gateway.cli.commands import app
+from gateway.loading import StartError, load
+from tests.path import hub as memory
+from tests.process.running import write_settings
+from tests.process.sandboxes import ROOT, gateway
+
+HUB = "pki/HUB"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("made")
+    write_pki(directory / "pki", memory.pki())
+    write_settings(directory, "https://127.0.0.1:1/soap", {})
+    settings = config.load(directory / "gateway.toml")
+    ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin)
+    return directory
+
+
+@pytest.fixture
+def place(made, tmp_path) -> Path:
+    """A hub's directory in order, for one test to spoil."""
+    return Path(shutil.copytree(made, tmp_path / "place"))
+
+
+def check(place: Path, *options: str):
+    result = CliRunner().invoke(app, ["check", "--config", str(place / "gateway.toml"), *options])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def codes(place: Path) -> list[str]:
+    result = check(place, "--json")
+    told = json.loads(result.stdout)["findings"]
+    assert result.exit_code == bool(told)
+    assert all(one["text"] in result.stderr for one in told)
+    return [one["code"] for one in told]
+
+
+def setting(place: Path, old: str, new: str) -> None:
+    path = place / "gateway.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def serve(place: Path) -> subprocess.CompletedProcess[str]:
+    command = gateway("serve", "--config", str(place / "gateway.toml"))
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_what_is_in_order_is_told_with_ends_of_validity_and_the_key_of_the_log(place):
+    facts = json.loads(check(place, "--json").stdout)
+    assert facts["findings"] == []
+    assert set(facts["certificates"]) == {"tls", "rsa-sha256", "ecdsa-sha256"}
+    assert len(facts["issuers"]) == len(facts["revocation_lists"]) == 2
+    assert facts["log"]["vkey"].startswith(facts["log"]["origin"] + "+")
+    assert facts["log"]["size"] == 0
+    text = check(place).stdout
+    assert facts["log"]["vkey"] in text
+    assert text.count("holds until") == 2
+
+
+@pytest.mark.parametrize("key", ["tls", "sign-rsa", "sign-ec"])
+@pytest.mark.parametrize(
+    ("spoil", "code"),
+    [
+        (Path.unlink, "CFG003"),
+        (lambda path: path.chmod(0o640), "CFG009"),
+        (lambda path: path.write_text("no key"), "CFG004"),
+        (lambda path: path.write_bytes(memory.pki()["BRUSSELS/sign.key.pem"]), "CFG007"),
+    ],
+    ids=["missing", "readable by others", "no PEM", "of another certificate"],
+)
+def test_every_private_key_is_looked_at(place, key, spoil, code):
+    spoil(place / HUB / f"{key}.key.pem")
+    assert codes(place) == [code]
+
+
+def test_key_with_a_password_is_refused_and_nobody_is_asked_for_it(place):
+    key = place / HUB / "tls.key.pem"
+    subprocess.run(
+        ["openssl", "pkcs8", "-topk8", "-in", key, "-out", place / "new", "-passout", "pass:secret"],
+        check=True,
+        capture_output=True,
+    )
+    key.write_bytes((place / "new").read_bytes())
+    assert codes(place) == ["CFG004"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("tls.crt.pem", b"none", "CFG008"),
+        ("log.key.pem", b"none", "CFG004"),
+        ("directory.key", b"none", "CFG011"),
+    ],
+)
+def test_file_that_is_not_what_it_should_be_has_a_code(place, name, content, code):
+    (place / HUB / name).write_bytes(content)
+    assert codes(place) == [code]
+
+
+def test_trust_file_that_is_der_is_refused(place):
+    (place / "pki/root.crl.pem").write_bytes(b"\x30\x03\x02\x01\x00")
+    assert codes(place) == ["CFG008"]
+
+
+def test_trust_file_with_a_broken_block_is_refused(place):
+    (place / "pki/root.crl.pem").write_text("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n")
+    assert codes(place) == ["TRU002"]
+
+
+def test_certificate_chain_that_openssl_cannot_read_has_a_code(place):
+    path = place / HUB / "tls.crt.pem"
+    path.write_text(path.read_text() + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    assert codes(place) in (["CFG008"], ["CFG012"])
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://hub.example/soap", "hub.example", "https://hub.example:x/", "https://a@b/", "https://a/?b"],
+)
+def test_public_url_must_be_https(place, url):
+    setting(place, "https://gateway.example.be/soap/v1", url)
+    assert codes(place) == ["CFG014"]
+
+
+@pytest.mark.parametrize("origin", ["https://log.example", "log.example/", "log example", "log+example", ""])
+def test_origin_must_be_a_url_without_schema(place, origin):
+    setting(place, "gateway.example.be/exchange-log/2026", origin)
+    assert codes(place) == ["CFG015"]
+
+
+def test_store_under_another_origin_is_found(place):
+    setting(place, "gateway.example.be/exchange-log/2026", "gateway.example.be/exchange-log/2027")
+    assert codes(place) == ["LOG204"]
+
+
+def test_missing_store_is_found_and_not_made(place):
+    (place / "store.db").unlink()
+    assert codes(place) == ["LOG506"]
+    assert not (place / "store.db").exists()
+
+
+def test_file_that_is_no_store_is_found(place):
+    (place / "store.db").write_bytes(b"something else " * 100)
+    assert [code[:3] for code in codes(place)] == ["LOG"]
+
+
+def test_every_finding_is_told_at_once(place):
+    (place / HUB / "tls.key.pem").chmod(0o644)
+    (place / HUB / "sign-ec.key.pem").unlink()
+    (place / "pki/issuing.crl.pem").unlink()
+    (place / "register.toml").write_text("[hub]\n")
+    setting(place, "https://gateway.example.be", "http://gateway.example.be")
+    found = codes(place)
+    assert sorted(found) == ["CFG003", "CFG003", "CFG009", "CFG010", "CFG014"]
+    with pytest.raises(StartError):
+        load(config.load(place / "gateway.toml"))
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"[listen]\n", b"[keys]\ntls_key = 3\n", b"= ="])
+def test_settings_that_do_not_read_have_a_code(place, content):
+    (place / "gateway.toml").write_bytes(content)
+    assert codes(place) == ["CFG002"]
+
+
+def test_serve_says_the_same(place):
+    (place / HUB / "tls.key.pem").write_text("no key")
+    (place / HUB / "directory.key").write_text("no key")
+    done = serve(place)
+    assert (done.returncode, [line[:6] for line in done.stderr.splitlines()]) == (1, ["CFG004", "CFG011"])
+
+
+def test_port_in_use_has_a_code_and_a_remedy(place):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        setting(place, "port = 0", f"port = {taken.getsockname()[1]}")
+        done = serve(place)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("CFG013: listen: 127.0.0.1 port")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid", "a..b"])
+def test_host_that_cannot_be_bound_has_a_code(place, host):
+    setting(place, "127.0.0.1", host)
+    done = serve(place)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("CFG013")
+    assert "Traceback" not in done.stderr
+
+
+def test_hub_stops_when_its_standard_input_closes(place):
+    command = gateway("serve", "--stop-with-stdin", "--config", str(place / "gateway.toml"))
+    reading, writing = os.pipe()
+    process = subprocess.Popen(command, cwd=ROOT, stdin=reading, stderr=subprocess.PIPE, text=True)
+    os.close(reading)
+    assert process.stderr is not None
+    assert '"serving"' in process.stderr.readline()
+    os.close(writing)
+    assert process.wait(30) == 0
+
+
+def test_version_is_printed():
+    from gateway import __version__
+
+    assert CliRunner().invoke(app, ["--version"]).stdout.strip() == f"gateway {__version__}"
