@@ -23,8 +23,9 @@ from gateway.adapters.store import Store
 from gateway.adapters.tls import client_context, server_context
 from gateway.agreement.served import served_documents
 from gateway.agreement.terms import Agreement
-from gateway.broker.consult import Broker, Rules
+from gateway.broker.consult import Broker
 from gateway.broker.reply import Signer
+from gateway.broker.rules import Rules
 from gateway.config import ConfigError, LimitSettings, Settings
 from gateway.edge.listener import Listener
 from gateway.edge.operational_log import LibraryLines, OperationalLog

@@ -22,7 +22,7 @@ from gateway.adapters.tls import TlsError, client_context, server_context
 from gateway.agreement.admit import Terms
 from gateway.agreement.load import Agreement, load_agreement, require_in_force
 from gateway.agreement.register import Register, load_register
-from gateway.broker.consult import Rules
+from gateway.broker.rules import Rules
 from gateway.config import ConfigError, Settings
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.note import Signer, Verifier

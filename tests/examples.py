@@ -30,9 +30,10 @@ from gateway.agreement.identifiers import dossier_number
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.agreement.register import Register, load_register
 from gateway.app import contract_files
-from gateway.broker.consult import Broker, Received, Rules
+from gateway.broker.consult import Broker
 from gateway.broker.event import Event
 from gateway.broker.reply import Signer
+from gateway.broker.rules import Received, Rules
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import sign_checkpoint
 from gateway.exchangelog.entry import Entry

@@ -22,6 +22,7 @@ from gateway.agreement.register import Register, load_register
 from gateway.bench.trouble import BenchError
 from gateway.identity.issue import issue_pki
 from gateway.model import Authority, AuthorityId
+from gateway.sandbox.settings import hub_settings
 from gateway.wss.sign import SigningKey
 
 SUITES: Final[Mapping[str, str]] = {
@@ -118,7 +119,7 @@ def prepare(directory: Path, suite: str, contracts: Path) -> Place:
     write_pki(directory / "pki", issue_pki(place.register.hub, parties, datetime.now(UTC), origin=ORIGIN))
     for name in (REQUESTER, PROVIDER):
         assert place.party(name).signing_key().method == place.hub_key.method
-    place.settings.write_text(_settings(contracts))
+    place.settings.write_text(hub_settings(contracts, ORIGIN, "https://gateway.wib.example/soap/v1"))
     (directory / "register.toml").write_text(register)
     return place
 
@@ -131,35 +132,3 @@ def write_endpoint(place: Place, url: str) -> None:
 
 def _with_suite(register: str, suite: str) -> str:
     return re.sub(r'(?m)^suite = ".*"$', f'suite = "{SUITES[suite]}"', register)
-
-
-def _settings(contracts: Path) -> str:
-    return f"""\
-[listen]
-port = 0
-operations_port = 0
-public_url = "https://gateway.wib.example/soap/v1"
-
-[contracts]
-directory = "{contracts.resolve()}"
-register = "register.toml"
-
-[keys]
-tls_certificate = "pki/HUB/tls.crt.pem"
-tls_key = "pki/HUB/tls.key.pem"
-sign_rsa_certificate = "pki/HUB/sign-rsa.crt.pem"
-sign_rsa_key = "pki/HUB/sign-rsa.key.pem"
-sign_ec_certificate = "pki/HUB/sign-ec.crt.pem"
-sign_ec_key = "pki/HUB/sign-ec.key.pem"
-log_key = "pki/HUB/log.key.pem"
-directory_key = "pki/HUB/directory.key"
-
-[trust]
-anchors = ["pki/root.crt.pem"]
-intermediates = ["pki/issuing.crt.pem"]
-crls = ["pki/root.crl.pem", "pki/issuing.crl.pem"]
-
-[log]
-store = "store.db"
-origin = "{ORIGIN}"
-"""

@@ -8,69 +8,21 @@ unknown*.
 
 from __future__ import annotations
 
-import asyncio
-import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from time import perf_counter
-from typing import Final
-
-from gateway.agreement.admit import Terms, admit
-from gateway.agreement.answer import accept, own
-from gateway.agreement.load import Agreement
-from gateway.agreement.messages import Customer, OnBehalf, Question, write_question
-from gateway.agreement.register import Register
+from gateway.agreement.admit import admit
+from gateway.broker.ask import Asker
 from gateway.broker.event import Event
 from gateway.broker.ports import Clock, Directory, ExchangeLog, Random, Spokes
 from gateway.broker.reply import Signer
+from gateway.broker.rules import Received, Rules
 from gateway.exchangelog import entry
 from gateway.exchangelog.fields import FieldPlans
-from gateway.identity.authority import identify, identify_provider
-from gateway.identity.chain import Certificates
-from gateway.model import (
-    SERVICE,
-    Answer,
-    Authority,
-    AuthorityId,
-    ExchangeId,
-    Outcome,
-    Permitted,
-    Refused,
-    SoapVersion,
-    Ticket,
-)
-from gateway.policy.access import own_payload
+from gateway.identity.authority import identify
+from gateway.model import Refused
 from gateway.policy.decide import Facts, decide
 from gateway.policy.view import apply_view
-from gateway.refusal import Category, Code, Refusal
+from gateway.refusal import Code, Refusal
 from gateway.soap.envelope import read
-from gateway.soap.xml import Limits
 from gateway.wss.verify import verify
-
-_UNTRUSTED_ANSWER: Final = frozenset({Category.TRANSPORT, Category.XML, Category.SOAP, Category.SECURITY})
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What was loaded at start, taken once per exchange: one revision from its first stage to its last."""
-
-    agreement: Agreement
-    register: Register
-    certificates: Certificates
-    limits: Limits
-    terms: Terms
-    directory_key: bytes = field(repr=False)  # of the digests in the dossier directory
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One HTTP request as the edge hands it over."""
-
-    data: bytes
-    version: SoapVersion  # that the media type promises
-    soap_action: str | None
-    received: datetime
 
 
 class Broker:
@@ -90,7 +42,7 @@ class Broker:
         self._rules = rules
         self._log = log
         self._directory = directory
-        self._spokes = spokes
+        self._asker = Asker(rules, spokes, signer, clock, random)
         self._signer = signer
         self._clock = clock
         self._random = random
@@ -121,7 +73,7 @@ class Broker:
         with event.stage("record"):  # §8 commit 1, with the replay claim: the question may be forwarded
             await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))
         with event.stage("ask"):  # §9 the same checks in the other direction
-            answers, unanswered = await self._ask(permitted, event, facts)
+            answers, unanswered = await self._asker.ask(permitted, event, facts)
         with event.stage("release"):  # §10 → Released
             released = apply_view(permitted, answers, unanswered)
         with event.stage("record"):  # §8 commit 2: the reply may be returned (it says may, not did)
@@ -183,58 +135,3 @@ class Broker:
     def _known(self, context: str) -> bool:
         """An unknown context is the peer's own text; the log keeps only the agreement's words."""
         return context in self._rules.agreement.contexts
-
-    async def _ask(
-        self, permitted: Permitted, event: Event, facts: Facts
-    ) -> tuple[Sequence[Answer], Sequence[AuthorityId]]:
-        """All providers at once. One provider's trouble refuses; of several, it makes the reply incomplete."""
-        if not permitted.providers:
-            return [own(facts.register.hub, own_payload(permitted, facts))], []
-        asked = (self._ask_one(provider, permitted, event, facts.now) for provider in permitted.providers)
-        results = await asyncio.gather(*asked, return_exceptions=True)
-        given = [result for result in results if isinstance(result, Answer)]
-        # NO_RESULT says that a provider could not look: beside others that could, it is a source that is missing.
-        answers = [answer for answer in given if answer.outcome is not Outcome.NO_RESULT]
-        troubles = [result for result in results if isinstance(result, BaseException)]
-        for trouble in troubles:
-            if isinstance(
-                trouble, asyncio.CancelledError
-            ):  # not ours, which gather would have raised: a bug below
-                raise RuntimeError("a question was cut off") from trouble  # noqa: TRY004 - no wrong type, a wrong event
-            if not answers or not isinstance(trouble, Refusal):
-                raise trouble
-        answers = answers or given  # nobody could look, and the reply says so (§10.2)
-        found = {answer.provider.id for answer in answers}
-        return answers, [provider.id for provider in permitted.providers if provider.id not in found]
-
-    async def _ask_one(
-        self, provider: Authority, permitted: Permitted, event: Event, received: datetime
-    ) -> Answer:
-        rules, request = self._rules, permitted.request
-        ticket = Ticket(str(uuid.UUID(bytes=self._random(16), version=4)))  # a new one for each question
-        question = Question(
-            operation=request.operation,
-            customer=Customer(ticket, self._clock(), rules.register.hub.enterprise),
-            on_behalf=_on_behalf(permitted, event.exchange, received),
-            legal_context=request.legal_context,
-            criteria=request.criteria,
-        )
-        message = self._signer.question(write_question(question), provider, ticket, self._clock())
-        asked = perf_counter()
-        raw = await self._spokes.ask(provider, message, f"{SERVICE}/{request.operation}")
-        event.waited(asked)
-        now = self._clock()
-        try:
-            verified = verify(read(raw, rules.limits), rules.terms.window, now)
-        except Refusal as refusal:
-            if refusal.code.row.category not in _UNTRUSTED_ANSWER:
-                raise
-            raise Refusal(Code.PROVIDER_SECURITY) from refusal
-        answered = identify_provider(verified, provider, rules.certificates, rules.register, now)
-        return accept(answered, ticket, permitted, rules.agreement)
-
-
-def _on_behalf(permitted: Permitted, exchange: ExchangeId, received: datetime) -> OnBehalf:
-    requester = permitted.request.caller.authority
-    assert requester.role is not None  # policy.decide refuses a caller without role
-    return OnBehalf(exchange, received, requester.enterprise, requester.role)

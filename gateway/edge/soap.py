@@ -19,8 +19,9 @@ from aiohttp import HttpVersion11, StreamReader, web
 from multidict import CIMultiDictProxy
 
 from gateway.adapters.metrics import Metrics
-from gateway.broker.consult import Broker, Received
+from gateway.broker.consult import Broker
 from gateway.broker.event import Event, trace
+from gateway.broker.rules import Received
 from gateway.edge.listener import SERVER, bare, not_found
 from gateway.edge.operational_log import OperationalLog
 from gateway.model import Authority, AuthorityId, ExchangeId, SoapVersion

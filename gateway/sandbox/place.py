@@ -13,7 +13,6 @@ What runs in it is for `world`; `client` needs nothing but this directory.
 from __future__ import annotations
 
 import fcntl
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,44 +28,10 @@ from gateway.agreement.register import Register, load_register
 from gateway.config import ConfigError, Settings, load
 from gateway.identity.issue import issue_pki
 from gateway.model import Authority, AuthorityId
+from gateway.sandbox.settings import hub_settings
 
 _CONTRACTS: Final = Path(__file__).resolve().parents[2] / "contracts"
 _SUITES: Final = {"rsa-sha256": "sign-rsa", "ecdsa-sha256": "sign-ec"}
-_SETTINGS: Final = """\
-# Settings of this sandbox's hub; deploy/gateway.toml explains each. Written anew at each start.
-test_numbers = true
-
-[listen]
-port = {port}
-operations_port = {operations_port}
-public_url = "https://127.0.0.1:{port}/soap/v1"
-
-[contracts]
-directory = {contracts}
-register = "register.toml"
-
-[keys]
-tls_certificate = "pki/HUB/tls.crt.pem"
-tls_key = "pki/HUB/tls.key.pem"
-sign_rsa_certificate = "pki/HUB/sign-rsa.crt.pem"
-sign_rsa_key = "pki/HUB/sign-rsa.key.pem"
-sign_ec_certificate = "pki/HUB/sign-ec.crt.pem"
-sign_ec_key = "pki/HUB/sign-ec.key.pem"
-log_key = "pki/HUB/log.key.pem"
-directory_key = "pki/HUB/directory.key"
-
-[trust]
-anchors = ["pki/root.crt.pem"]
-intermediates = ["pki/issuing.crt.pem"]
-crls = ["pki/root.crl.pem", "pki/issuing.crl.pem"]
-
-[log]
-store = "store.db"
-origin = "{origin}"
-
-[limits]
-provider_seconds = {provider_seconds}
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,11 +204,11 @@ def _prepare(directory: Path, contracts: Path, ports: Ports, now: datetime, prov
         write_pki(directory / "pki", issue_pki(register.hub, register.authorities, now, origin=origin))
     text = (contracts / "register.toml").read_text("utf-8")
     (directory / "register.toml").write_text(_with_endpoints(text, ports.offices), "utf-8")
-    settings = _SETTINGS.format(
-        port=ports.hub,
-        operations_port=ports.operations,
-        contracts=json.dumps(str(contracts)),  # a JSON string is a TOML string
-        origin=origin,
+    settings = hub_settings(
+        contracts,
+        origin,
+        f"https://127.0.0.1:{ports.hub}/soap/v1",
+        ports=(ports.hub, ports.operations),
         provider_seconds=provider_seconds,
     )
     (directory / "gateway.toml").write_text(settings, "utf-8")

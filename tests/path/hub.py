@@ -25,9 +25,10 @@ from gateway.agreement.identifiers import dossier_number
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.agreement.register import Register, load_register
 from gateway.app import contract_files
-from gateway.broker.consult import Broker, Received, Rules
+from gateway.broker.consult import Broker
 from gateway.broker.event import Event
 from gateway.broker.reply import Signer
+from gateway.broker.rules import Received, Rules
 from gateway.identity.chain import Certificates, Trust
 from gateway.identity.issue import issue_pki, new_ec_key
 from gateway.model import (

@@ -56,7 +56,7 @@ def changed(hub: Hub, **collaborators: object) -> None:
     def broker():
         made = plain()
         for name, value in collaborators.items():
-            setattr(made, f"_{name}", value)
+            setattr(made._asker if name == "spokes" else made, f"_{name}", value)
         return made
 
     hub.broker = broker

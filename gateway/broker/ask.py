@@ -1,0 +1,103 @@
+"""Asking the providers: the checks of the path in the other direction (PROTOCOL §9).
+
+One question and one answer for each provider, all at once; what came back is verified, identified and held
+against the question by the very functions that judge requests. Recording is for `broker.consult`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from time import perf_counter
+from typing import Final
+
+from gateway.agreement.answer import accept, own
+from gateway.agreement.messages import Customer, OnBehalf, Question, write_question
+from gateway.broker.event import Event
+from gateway.broker.ports import Clock, Random, Spokes
+from gateway.broker.reply import Signer
+from gateway.broker.rules import Rules
+from gateway.identity.authority import identify_provider
+from gateway.model import (
+    SERVICE,
+    Answer,
+    Authority,
+    AuthorityId,
+    ExchangeId,
+    Outcome,
+    Permitted,
+    Ticket,
+)
+from gateway.policy.access import own_payload
+from gateway.policy.decide import Facts
+from gateway.refusal import Category, Code, Refusal
+from gateway.soap.envelope import read
+from gateway.wss.verify import verify
+
+_UNTRUSTED_ANSWER: Final = frozenset({Category.TRANSPORT, Category.XML, Category.SOAP, Category.SECURITY})
+
+
+class Asker:
+    """Asks on behalf of requesters. Owns nothing but its collaborators."""
+
+    def __init__(self, rules: Rules, spokes: Spokes, signer: Signer, clock: Clock, random: Random) -> None:
+        self._rules = rules
+        self._spokes = spokes
+        self._signer = signer
+        self._clock = clock
+        self._random = random
+
+    async def ask(
+        self, permitted: Permitted, event: Event, facts: Facts
+    ) -> tuple[Sequence[Answer], Sequence[AuthorityId]]:
+        """All providers at once. One provider's trouble refuses; of several, it makes the reply incomplete."""
+        if not permitted.providers:
+            return [own(facts.register.hub, own_payload(permitted, facts))], []
+        asked = (self._ask_one(provider, permitted, event, facts.now) for provider in permitted.providers)
+        results = await asyncio.gather(*asked, return_exceptions=True)
+        given = [result for result in results if isinstance(result, Answer)]
+        # NO_RESULT says that a provider could not look: beside others that could, it is a source that is missing.
+        answers = [answer for answer in given if answer.outcome is not Outcome.NO_RESULT]
+        troubles = [result for result in results if isinstance(result, BaseException)]
+        for trouble in troubles:
+            if isinstance(trouble, asyncio.CancelledError):  # ours would have ended gather: a bug below
+                raise RuntimeError("a question was cut off") from trouble  # noqa: TRY004 - a wrong event, no wrong type
+            if not answers or not isinstance(trouble, Refusal):
+                raise trouble
+        answers = answers or given  # nobody could look, and the reply says so (§10.2)
+        found = {answer.provider.id for answer in answers}
+        return answers, [provider.id for provider in permitted.providers if provider.id not in found]
+
+    async def _ask_one(
+        self, provider: Authority, permitted: Permitted, event: Event, received: datetime
+    ) -> Answer:
+        rules, request = self._rules, permitted.request
+        ticket = Ticket(str(uuid.UUID(bytes=self._random(16), version=4)))  # a new one for each question
+        question = Question(
+            operation=request.operation,
+            customer=Customer(ticket, self._clock(), rules.register.hub.enterprise),
+            on_behalf=_on_behalf(permitted, event.exchange, received),
+            legal_context=request.legal_context,
+            criteria=request.criteria,
+        )
+        message = self._signer.question(write_question(question), provider, ticket, self._clock())
+        asked = perf_counter()
+        raw = await self._spokes.ask(provider, message, f"{SERVICE}/{request.operation}")
+        event.waited(asked)
+        now = self._clock()
+        try:
+            verified = verify(read(raw, rules.limits), rules.terms.window, now)
+        except Refusal as refusal:
+            if refusal.code.row.category not in _UNTRUSTED_ANSWER:
+                raise
+            raise Refusal(Code.PROVIDER_SECURITY) from refusal
+        answered = identify_provider(verified, provider, rules.certificates, rules.register, now)
+        return accept(answered, ticket, permitted, rules.agreement)
+
+
+def _on_behalf(permitted: Permitted, exchange: ExchangeId, received: datetime) -> OnBehalf:
+    requester = permitted.request.caller.authority
+    assert requester.role is not None  # policy.decide refuses a caller without role
+    return OnBehalf(exchange, received, requester.enterprise, requester.role)

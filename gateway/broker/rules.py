@@ -1,0 +1,35 @@
+"""What the path is given: the rules in force, and one request as the edge hands it over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gateway.agreement.admit import Terms
+from gateway.agreement.load import Agreement
+from gateway.agreement.register import Register
+from gateway.identity.chain import Certificates
+from gateway.model import SoapVersion
+from gateway.soap.xml import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What was loaded at start, taken once per exchange: one revision from its first stage to its last."""
+
+    agreement: Agreement
+    register: Register
+    certificates: Certificates
+    limits: Limits
+    terms: Terms
+    directory_key: bytes = field(repr=False)  # of the digests in the dossier directory
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One HTTP request as the edge hands it over."""
+
+    data: bytes
+    version: SoapVersion  # that the media type promises
+    soap_action: str | None
+    received: datetime

@@ -1,0 +1,62 @@
+"""Settings of a hub whose files all lie in one directory: those of the sandbox and of the benchmark."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Final
+
+_SETTINGS: Final = """\
+# Settings of this hub; deploy/gateway.toml explains each. Written anew at each start.
+test_numbers = true
+
+[listen]
+port = {port}
+operations_port = {operations_port}
+public_url = "{public_url}"
+
+[contracts]
+directory = {contracts}
+register = "register.toml"
+
+[keys]
+tls_certificate = "pki/HUB/tls.crt.pem"
+tls_key = "pki/HUB/tls.key.pem"
+sign_rsa_certificate = "pki/HUB/sign-rsa.crt.pem"
+sign_rsa_key = "pki/HUB/sign-rsa.key.pem"
+sign_ec_certificate = "pki/HUB/sign-ec.crt.pem"
+sign_ec_key = "pki/HUB/sign-ec.key.pem"
+log_key = "pki/HUB/log.key.pem"
+directory_key = "pki/HUB/directory.key"
+
+[trust]
+anchors = ["pki/root.crt.pem"]
+intermediates = ["pki/issuing.crt.pem"]
+crls = ["pki/root.crl.pem", "pki/issuing.crl.pem"]
+
+[log]
+store = "store.db"
+origin = "{origin}"
+
+[limits]
+provider_seconds = {provider_seconds}
+"""
+
+
+def hub_settings(
+    contracts: Path,
+    origin: str,
+    public_url: str,
+    *,
+    ports: tuple[int, int] = (0, 0),
+    provider_seconds: float = 15.0,
+) -> str:
+    """The text of gateway.toml. `ports`: of the SOAP and the operations listener, 0 takes a free one."""
+    return _SETTINGS.format(
+        port=ports[0],
+        operations_port=ports[1],
+        public_url=public_url,
+        contracts=json.dumps(str(contracts.resolve())),  # a JSON string is a TOML string
+        origin=origin,
+        provider_seconds=provider_seconds,
+    )
