@@ -207,9 +207,6 @@ class View:
     verdicts: Mapping[str, str | None]
     filtered: tuple[str, ...]  # declared to the requester: KSZ filteredElement
 
-    def releases(self, path: str) -> bool:
-        return self.verdicts[path] is None
-
 
 @dataclass(frozen=True, slots=True)
 class Permitted:

@@ -22,7 +22,7 @@ from gateway.agreement.register import Register, load_register
 from gateway.bench.trouble import BenchError
 from gateway.identity.issue import issue_pki
 from gateway.model import Authority, AuthorityId
-from gateway.sandbox.settings import hub_settings
+from gateway.sandbox.settings import hub_settings, register_with_endpoints
 from gateway.wss.sign import SigningKey
 
 SUITES: Final[Mapping[str, str]] = {
@@ -126,8 +126,8 @@ def prepare(directory: Path, suite: str, contracts: Path) -> Place:
 
 def write_endpoint(place: Place, url: str) -> None:
     """Say in the register where the provider answers."""
-    path, line = place.directory / "register.toml", f'id = "{PROVIDER}"\n'
-    path.write_text(path.read_text().replace(line, f'{line}endpoint = "{url}"\n', 1))
+    path = place.directory / "register.toml"
+    path.write_text(register_with_endpoints(path.read_text(), {PROVIDER: url}))
 
 
 def _with_suite(register: str, suite: str) -> str:

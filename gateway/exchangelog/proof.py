@@ -15,7 +15,6 @@ from gateway.exchangelog.merkle import HASH_SIZE
 from gateway.exchangelog.note import MAX_NOTE, Verifier, base64, parse_note, unbase64
 
 HEADER = "c2sp.org/tlog-proof@v1"
-SUFFIX = ".tlog-proof"
 MAX_HASHES = 63  # a tree of 2**63 entries
 
 

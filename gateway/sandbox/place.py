@@ -28,7 +28,7 @@ from gateway.agreement.register import Register, load_register
 from gateway.config import ConfigError, Settings, load
 from gateway.identity.issue import issue_pki
 from gateway.model import Authority, AuthorityId
-from gateway.sandbox.settings import hub_settings
+from gateway.sandbox.settings import hub_settings, register_with_endpoints
 
 _CONTRACTS: Final = Path(__file__).resolve().parents[2] / "contracts"
 _SUITES: Final = {"rsa-sha256": "sign-rsa", "ecdsa-sha256": "sign-ec"}
@@ -74,14 +74,6 @@ class Place:
     @property
     def hub_log(self) -> Path:
         return self.directory / "hub.log"
-
-    @property
-    def revocation_lists(self) -> list[Path]:
-        return [self.directory / "pki" / f"{name}.crl.pem" for name in ("root", "issuing")]
-
-    @property
-    def issuing(self) -> Path:
-        return self.directory / "pki" / "issuing.crt.pem"
 
     @cached_property
     def settings(self) -> Settings:
@@ -203,7 +195,8 @@ def _prepare(directory: Path, contracts: Path, ports: Ports, now: datetime, prov
     if not (directory / "pki").exists():
         write_pki(directory / "pki", issue_pki(register.hub, register.authorities, now, origin=origin))
     text = (contracts / "register.toml").read_text("utf-8")
-    (directory / "register.toml").write_text(_with_endpoints(text, ports.offices), "utf-8")
+    urls = {name: f"https://127.0.0.1:{port}/soap/v1" for name, port in ports.offices.items()}
+    (directory / "register.toml").write_text(register_with_endpoints(text, urls), "utf-8")
     settings = hub_settings(
         contracts,
         origin,
@@ -213,11 +206,3 @@ def _prepare(directory: Path, contracts: Path, ports: Ports, now: datetime, prov
     )
     (directory / "gateway.toml").write_text(settings, "utf-8")
     return Place(directory)
-
-
-def _with_endpoints(register: str, ports: Mapping[AuthorityId, int]) -> str:
-    """The register's text with an endpoint below the id of each authority that has a port."""
-    for name, port in ports.items():
-        line = f'\nid = "{name}"\n'
-        register = register.replace(line, f'{line}endpoint = "https://127.0.0.1:{port}/soap/v1"\n')
-    return register

@@ -1,10 +1,13 @@
-"""Settings of a hub whose files all lie in one directory: those of the sandbox and of the benchmark."""
+"""Settings and register of a hub whose files all lie in one directory, as the sandbox and the benchmark need."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
+
+from gateway.model import AuthorityId
 
 _SETTINGS: Final = """\
 # Settings of this hub; deploy/gateway.toml explains each. Written anew at each start.
@@ -60,3 +63,11 @@ def hub_settings(
         origin=origin,
         provider_seconds=provider_seconds,
     )
+
+
+def register_with_endpoints(register: str, urls: Mapping[AuthorityId, str]) -> str:
+    """The register's text with an endpoint below the id of each authority that has one."""
+    for name, url in urls.items():
+        line = f'\nid = "{name}"\n'
+        register = register.replace(line, f'{line}endpoint = "{url}"\n')
+    return register

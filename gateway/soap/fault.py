@@ -64,9 +64,8 @@ _SOAP12_CODES: Final = {
 
 
 def _soap12(code: str, sentence: str, detail: str) -> str:
-    subcode = (
-        "" if code.startswith("soap:") else (f"<soap:Subcode><soap:Value>{code}</soap:Value></soap:Subcode>")
-    )
+    own = code.startswith("soap:")
+    subcode = "" if own else f"<soap:Subcode><soap:Value>{code}</soap:Value></soap:Subcode>"
     shown = f"<soap:Detail>{detail}</soap:Detail>" if detail else ""
     return (
         f"<soap:Fault><soap:Code><soap:Value>{_SOAP12_CODES.get(code, 'soap:Sender')}</soap:Value>{subcode}</soap:Code>"

@@ -37,7 +37,7 @@ class Limits:
     attributes: int = 64  # per element: exclusive C14N is quadratic in them
     all_attributes: int = 16_384  # in the whole message, counted as equals signs before parsing
     namespaces: int = (
-        1_024  # declarations in the whole message; stacks that repeat them need 650 for a full dossier
+        1_024  # declarations in the message; stacks that repeat them need 650 for a full dossier
     )
     attribute_value: int = 65_536  # characters
 

@@ -147,5 +147,5 @@ def test_a_dossier_is_valid_against_the_contract(agreement, kilobytes):
 def test_a_dossier_holds_fields_to_release_and_fields_to_withhold(agreement, kilobytes):
     view = agreement.view(OPERATION, Role.REG, CONTEXT, Role.PLAT, None)
     element = parse_verified(f'<s:r xmlns:s="{SERVICE}">{payload(kilobytes)}</s:r>'.encode())[0]
-    released = {view.releases(leaf.path) for leaf, _ in leaves(view.payload, element)}
+    released = {view.verdicts[leaf.path] is None for leaf, _ in leaves(view.payload, element)}
     assert released == {True, False}
