@@ -36,7 +36,7 @@ from tests.world import (
     wsa,
 )
 
-BST_WRAPPED = (("MII", "\n    MII"), ("</wsse:BinarySecurityToken>", "\r\n  </wsse:BinarySecurityToken>"))
+BST_WRAPPED = (('">MII', '">\n    MII'), ("</wsse:BinarySecurityToken>", "\r\n  </wsse:BinarySecurityToken>"))
 NO_TYPE = (f' ValueType="{X509V3}"></wsse:Reference>', "></wsse:Reference>")
 ADDRESSED = (
     wsa("Action", ACTION, "action")
@@ -122,7 +122,7 @@ SHAPES = {
         "prefixes": "u env soap",
     },
     "a token with line breaks": {"edit": BST_WRAPPED},
-    "a token with carriage returns as references": {"edit": (("MII", "&#13;\nMII"),)},
+    "a token with carriage returns as references": {"edit": (("\">MII", "\">&#13;\nMII"),)},
     "no EncodingType": {"edit": ((f' EncodingType="{BASE64}"', ""),)},
     "no ValueType on the reference": {"edit": (NO_TYPE,)},
     "addressing, all of it signed, and the token": {"blocks": ADDRESSED, "signed": ALL},
