@@ -19,31 +19,40 @@ from gateway.soap.xml import Element, parse_verified
 
 _SHARE: Final = 50  # elements of one provider in a gathered list, as in the lists of a dossier
 _GATHERED: Final = 500  # elements of the merged list: maxOccurs in the contract, which a reply must keep
+_CONTENT: Final = f"{{{SERVICE}}}content"
+_EMPTY: Final = hashlib.sha256().hexdigest()
 _WHITESPACE: Final = {ord(c): None for c in " \t\r\n"}  # of XML; others are characters like any
 
 
 def accept(provider: Caller, asked: Ticket, permitted: Permitted, agreement: Agreement) -> Answer:
-    """`asked`: the ticket that the hub gave this one question.
+    """`asked`: the ticket that the hub gave this one question, which is not about a document.
 
-    Raises Refusal: PROVIDER_FAULT, PROVIDER_MISMATCH, PROVIDER_SCHEMA, PROVIDER_RIGHT, DOCUMENT_DIGEST.
+    Raises Refusal: PROVIDER_FAULT, PROVIDER_MISMATCH, PROVIDER_SCHEMA, PROVIDER_RIGHT.
     """
-    element = provider.verified.element[0]
-    if element.tag == f"{{{provider.verified.version.value}}}Fault":
-        raise Refusal(Code.PROVIDER_FAULT)
-    if element.tag != f"{{{SERVICE}}}{permitted.request.operation}Response":
-        raise Refusal(Code.PROVIDER_MISMATCH, "operation")
-    agreement.contract.validate(element, Code.PROVIDER_SCHEMA)
-    reply = read_reply(element)
-    _require_same_question(reply, asked, permitted)
-    if (reply.outcome is Outcome.DATA_FOUND) != (reply.payload is not None):  # two readings of one answer
-        raise Refusal(Code.PROVIDER_SCHEMA, "status")
-    if reply.payload is not None:
-        _require_right(reply.payload, provider.authority, permitted)
-        if agreement.operations[permitted.request.operation].scatter:
-            _require_own_region(reply.payload, provider.authority, permitted)
-            _require_share(reply.payload, permitted)
-        _require_digest(reply.payload, permitted)
+    assert permitted.request.criteria.document_sha256 is None
+    reply = _read(provider, asked, permitted, agreement)
     return Answer(provider.authority, reply.outcome, reply.payload, provider.verified.signature)
+
+
+def accept_document(
+    provider: Caller, asked: Ticket, permitted: Permitted, agreement: Agreement, place: Element | None
+) -> tuple[Answer, bytes]:
+    """The answer to a question about a document, and the content that came inside the message, b"" if none did.
+
+    `place`: the element whose content came as an attachment, with that content's SHA-256 as its text. In the
+    payload of the answer every content is represented so: of a document nothing but its digest is filtered,
+    merged and recorded, whatever its size.
+
+    Raises Refusal: as `accept`, and DOCUMENT_DIGEST.
+    """
+    reply = _read(provider, asked, permitted, agreement)
+    content = b""
+    if reply.payload is not None:
+        content = _document(reply.payload, permitted, place)
+    elif place is not None:
+        raise Refusal(Code.PROVIDER_SCHEMA, "content")
+    answer = Answer(provider.authority, reply.outcome, reply.payload, provider.verified.signature)
+    return answer, content
 
 
 def own(hub: Authority, payload: str) -> Answer:
@@ -59,6 +68,25 @@ def leaves(node: Node, element: Element) -> Iterator[tuple[Node, str]]:
     by_tag = {f"{{{child.namespace}}}{child.name}": child for child in node.children}
     for child in element:
         yield from leaves(by_tag[str(child.tag)], child)
+
+
+def _read(provider: Caller, asked: Ticket, permitted: Permitted, agreement: Agreement) -> Reply:
+    element = provider.verified.element[0]
+    if element.tag == f"{{{provider.verified.version.value}}}Fault":
+        raise Refusal(Code.PROVIDER_FAULT)
+    if element.tag != f"{{{SERVICE}}}{permitted.request.operation}Response":
+        raise Refusal(Code.PROVIDER_MISMATCH, "operation")
+    agreement.contract.validate(element, Code.PROVIDER_SCHEMA)
+    reply = read_reply(element)
+    _require_same_question(reply, asked, permitted)
+    if (reply.outcome is Outcome.DATA_FOUND) != (reply.payload is not None):  # two readings of one answer
+        raise Refusal(Code.PROVIDER_SCHEMA, "status")
+    if reply.payload is not None:
+        _require_right(reply.payload, provider.authority, permitted)
+        if agreement.operations[permitted.request.operation].scatter:
+            _require_own_region(reply.payload, provider.authority, permitted)
+            _require_share(reply.payload, permitted)
+    return reply
 
 
 def _require_same_question(reply: Reply, asked: Ticket, permitted: Permitted) -> None:
@@ -92,18 +120,24 @@ def _require_share(payload: Element, permitted: Permitted) -> None:
         raise Refusal(Code.PROVIDER_SCHEMA, "list")
 
 
-def _require_digest(payload: Element, permitted: Permitted) -> None:
+def _document(payload: Element, permitted: Permitted, place: Element | None) -> bytes:
     """A document is the one whose digest was asked for: end to end from the dossier that named it."""
-    expected = permitted.request.criteria.document_sha256
-    if expected is None:
-        return
+    asked, content = permitted.request.criteria, b""
+    held = payload.find(_CONTENT)
+    assert held is not None  # the contract demands it
+    if place is None:
+        content = _decoded(held.text or "")
+        held.text = hashlib.sha256(content).hexdigest()
+    elif held is not place:  # the attachment belongs elsewhere; the contract knows one place for it
+        raise Refusal(Code.PROVIDER_SCHEMA, "content")
     texts = {leaf.name: value for leaf, value in leaves(permitted.view.payload, payload)}
-    digest = hashlib.sha256(_decoded(texts["content"])).hexdigest()
-    if not digest == texts["sha256"] == expected:
+    if not texts["content"] == texts["sha256"] == asked.document_sha256:
         raise Refusal(Code.DOCUMENT_DIGEST)
-    asked = permitted.request.criteria
+    if asked.document_sha256 == _EMPTY:  # of an attachment the contract does not see the size
+        raise Refusal(Code.PROVIDER_SCHEMA, "content")
     if (texts["reference"], texts["type"]) != (asked.document_reference, asked.document_type):
         raise Refusal(Code.PROVIDER_MISMATCH, "document")
+    return content
 
 
 def _decoded(content: str) -> bytes:

@@ -9,28 +9,17 @@ from collections.abc import Collection, Mapping
 
 from gateway.agreement import rows
 from gateway.agreement.finding import Findings
-from gateway.agreement.rows import CellRow, Fields, GroupRow
-from gateway.agreement.terms import Cell, Context, Group, Matrix, Source
-from gateway.model import FieldId, LegalContext, Role
+from gateway.agreement.rows import CellRow, Fields, GroupRow, resolve
+from gateway.agreement.terms import Cell, Context, Group, Matrix, Operation, Source
+from gateway.model import FieldId, LegalContext, OperationName, Role
 
 
-def resolve(
-    names: Collection[str], known: Collection[str], what: str, path: str, findings: Findings
-) -> tuple[str, ...]:
-    """The names that exist; each of the others is a finding, and so is one that stands twice."""
-    for index, name in enumerate(names):
-        if name not in known:
-            findings.add(f"{path}[{index}]", f'no {what} "{name}"')
-        elif name in list(names)[:index]:
-            findings.add(f"{path}[{index}]", f'{what} "{name}" stands twice')
-    return tuple(name for name in dict.fromkeys(names) if name in known)
-
-
-def compile_groups(
+def compile_groups(  # noqa: PLR0913, PLR0917 - what the rows refer to
     table: Mapping[str, object],
     schema: Mapping[str, tuple[FieldId, ...]],
     bases: Collection[str],
     contexts: Collection[str],
+    operations: Mapping[OperationName, Operation],
     findings: Findings,
 ) -> dict[str, Group]:
     """`schema`: the groups of the contract. Every one has a row, and no other."""
@@ -42,7 +31,7 @@ def compile_groups(
         if code not in schema:
             findings.add(path, f'no group "{code}" in the schemas')
             continue
-        group = _Row(path, code, schema[code], bases, contexts, findings).group(value)
+        group = _Row(path, code, schema[code], bases, contexts, operations, findings).group(value)
         if group is not None:
             groups[code] = group
     return groups
@@ -58,10 +47,12 @@ class _Row:
         fields: tuple[FieldId, ...],
         bases: Collection[str],
         contexts: Collection[str],
+        operations: Mapping[OperationName, Operation],
         findings: Findings,
     ) -> None:
         self._path, self._code, self._fields = path, code, fields
-        self._bases, self._contexts, self._findings = bases, contexts, findings
+        self._bases, self._contexts, self._operations = bases, contexts, operations
+        self._findings = findings
 
     def group(self, value: object) -> Group | None:
         table = value if isinstance(value, dict) else {}
@@ -88,6 +79,7 @@ class _Row:
             provide=self._resolved(row.provide, f"{path}.provide"),
             receive=self._resolved(row.receive, f"{path}.receive"),
             receive_under=self._under(row, f"{path}.receive_under"),
+            provide_in=self._in(row, role, f"{path}.provide_in"),
             source=Source(basis, row.certainty, row.note),
         )
 
@@ -99,6 +91,19 @@ class _Row:
             )
             for name, value in row.receive_under.items()
         }
+
+    def _in(self, row: CellRow, role: Role, path: str) -> dict[OperationName, frozenset[FieldId]]:
+        granted: dict[OperationName, frozenset[FieldId]] = {}
+        for name, value in row.provide_in.items():
+            place = f"{path}.{name}"
+            operation = self._operations.get(OperationName(name))
+            if operation is None or role not in operation.providers:
+                self._findings.add(place, f'role {role} tells no "{name}"')
+            elif operation.groups is not None and self._code not in operation.groups:
+                self._findings.add(place, f"{name} does not carry group {self._code}")
+            fields = rows.fields(value, place, self._findings)
+            granted[OperationName(name)] = self._resolved(fields, place)
+        return granted
 
     def _resolved(self, fields: Fields | None, path: str) -> frozenset[FieldId]:
         """Field names of this group → fields. "all" is every field that the schema marks, also `present`."""
@@ -124,6 +129,11 @@ def compile_matrix(groups: Mapping[str, Group], contexts: Mapping[LegalContext, 
     return Matrix(
         groups=groups,
         _provides={role: empty.union(*(cell.provide for cell in cells[role])) for role in Role},
+        _provides_in={
+            (role, name): empty.union(*(cell.provide_in.get(name, empty) for cell in cells[role]))
+            for role in Role
+            for name in {name for cell in cells[role] for name in cell.provide_in}
+        },
         _ever={role: empty.union(*(cell.ever for cell in cells[role])) for role in Role},
         _receives={
             (role, name): empty.union(*(groups[code].cells[role].receives(name) for code in context.groups))

@@ -1,6 +1,6 @@
-"""The shape of contracts/agreement.toml and contracts/register.toml: strict, unknown keys refused.
+"""The shape of the agreement's files and of the register: strict, unknown keys refused.
 
-A row holds what the file says, unresolved; names are resolved by `load`, `matrix` and `register`.
+A row holds what the file says, unresolved; names are resolved by the modules that load a part.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tomllib
+from collections.abc import Collection
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
@@ -20,11 +21,11 @@ Table = dict[str, object]
 T = TypeVar("T")
 
 
-class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A table of the file: every key is known."""
 
 
-class AgreementRow(_Row, frozen=True):
+class AgreementRow(Row, frozen=True):
     """[agreement]"""
 
     id: str
@@ -33,7 +34,7 @@ class AgreementRow(_Row, frozen=True):
     valid_from: dt.date
 
 
-class RetentionRow(_Row, frozen=True):
+class RetentionRow(Row, frozen=True):
     """[retention]"""
 
     log_years: int
@@ -43,7 +44,7 @@ class RetentionRow(_Row, frozen=True):
     certainty: Certainty
 
 
-class NameRow(_Row, frozen=True):
+class NameRow(Row, frozen=True):
     """A name in the languages of the country, and in English for the operator."""
 
     nl: str
@@ -52,7 +53,7 @@ class NameRow(_Row, frozen=True):
     en: str
 
 
-class RoleRow(_Row, frozen=True):
+class RoleRow(Row, frozen=True):
     """[roles.X]"""
 
     name: NameRow
@@ -61,7 +62,7 @@ class RoleRow(_Row, frozen=True):
     certainty: Certainty
 
 
-class ContextRow(_Row, frozen=True):
+class ContextRow(Row, frozen=True):
     """[contexts."WIB:X"]"""
 
     purpose: str
@@ -73,22 +74,25 @@ class ContextRow(_Row, frozen=True):
     procedures: list[str] | None = None
 
 
-class OperationRow(_Row, frozen=True):
-    """[operations.X]; each value of `requesters` is decoded by itself, so that a finding can name it."""
+class OperationRow(Row, frozen=True):
+    """[operations.X]; each value of `requesters` and `senders` is decoded by itself, so that a finding can name it."""
 
-    providers: Literal["HUB"] | list[str]
-    requesters: dict[str, Any]
     basis: list[str]
+    providers: Literal["HUB", "MAILBOX"] | list[str] | None = None
+    requesters: dict[str, Any] | None = None
+    senders: dict[str, Any] | None = None
+    groups: Literal["all"] | list[str] | None = None
     scatter: bool = False
+    follows_log: bool = False
 
 
-class DocumentRow(_Row, frozen=True):
+class DocumentRow(Row, frozen=True):
     """[documents] X"""
 
     field: str
 
 
-class GroupRow(_Row, frozen=True):
+class GroupRow(Row, frozen=True):
     """[groups.GNN] without its cells"""
 
     name: str
@@ -96,18 +100,19 @@ class GroupRow(_Row, frozen=True):
     sensitivity: list[Literal["GDPR 9", "GDPR 10", "GDPR 87"]]
 
 
-class CellRow(_Row, frozen=True):
-    """One cell of the matrix; each value of `receive_under` is decoded by itself."""
+class CellRow(Row, frozen=True):
+    """One cell of the matrix; each value of `receive_under` and `provide_in` is decoded by itself."""
 
     provide: Fields
     receive: Fields
     basis: list[str]
     certainty: Certainty
     receive_under: dict[str, Any] = {}
+    provide_in: dict[str, Any] = {}
     note: str = ""
 
 
-class HubRow(_Row, frozen=True):
+class HubRow(Row, frozen=True):
     """[hub] of the register"""
 
     id: str
@@ -117,7 +122,7 @@ class HubRow(_Row, frozen=True):
     unit: str | None = None
 
 
-class AuthorityRow(_Row, frozen=True):
+class AuthorityRow(Row, frozen=True):
     """[[authority]] of the register"""
 
     id: str
@@ -163,6 +168,15 @@ def entries(tables: Table, name: str, findings: Findings) -> dict[str, object]:
     return {}
 
 
+def rows(tables: Table, name: str, shape: type[T], findings: Findings) -> list[tuple[str, T]]:
+    """The rows of an array of tables that have the shape, each with its path; the others are findings."""
+    values = decode(tables.get(name, []), list[Any], name, findings) or []
+    decoded = ((f"{name}[{n}]", value) for n, value in enumerate(values))
+    return [
+        (path, row) for path, value in decoded if (row := decode(value, shape, path, findings)) is not None
+    ]
+
+
 def decode(value: object, shape: type[T], path: str, findings: Findings) -> T | None:
     """`value` as `shape`, or None with a finding that names the path in the file."""
     try:
@@ -179,3 +193,22 @@ def fields(value: object, path: str, findings: Findings) -> Fields | None:
     if value in ("all", "none"):
         return value
     return decode(value, list[str], path, findings)
+
+
+def resolve(
+    names: Collection[str], known: Collection[str], what: str, path: str, findings: Findings
+) -> tuple[str, ...]:
+    """The names that exist; each of the others is a finding, and so is one that stands twice."""
+    for index, name in enumerate(names):
+        if name not in known:
+            findings.add(f"{path}[{index}]", f'no {what} "{name}"')
+        elif name in list(names)[:index]:
+            findings.add(f"{path}[{index}]", f'{what} "{name}" stands twice')
+    return tuple(name for name in dict.fromkeys(names) if name in known)
+
+
+def is_known(name: str, known: Collection[str], what: str, path: str, findings: Findings) -> bool:
+    """Does the name exist? If not, that is a finding."""
+    if name not in known:
+        findings.add(path, f'no {what} "{name}"')
+    return name in known

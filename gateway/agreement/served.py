@@ -62,11 +62,11 @@ def served_documents(agreement: Agreement, role: Role, url: str) -> Mapping[str,
 
 
 def served_operations(agreement: Agreement, role: Role) -> frozenset[OperationName]:
-    """The operations that a role may request or provide."""
+    """The operations that a role may call, provide, or receive a notification of."""
     return frozenset(
         name
         for name, operation in agreement.operations.items()
-        if operation.requesters.get(role) or role in operation.providers
+        if operation.requesters.get(role) or operation.recipients.get(role) or role in operation.providers
     )
 
 

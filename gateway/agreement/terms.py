@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from gateway.agreement.course import Course, Places, Routing
 from gateway.agreement.schema import Contract, Messages
-from gateway.model import FieldId, LegalContext, OperationName, Role, View
+from gateway.model import FieldId, LegalContext, OperationName, Pattern, Role, View
 
-# Operation, requester, context, provider (None: the hub), document type (None: not a document, or any type).
+# Operation, who receives, context, who provides (None: the hub), document type (None: not a document, or any type).
 ViewKey = tuple[OperationName, Role, LegalContext, Role | None, str | None]
 
 
@@ -75,12 +76,16 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation of the service: its messages, who answers it, and who may ask in which contexts."""
+    """An operation of the service: its messages, who provides, and who may call it in which contexts."""
 
     name: OperationName
-    providers: tuple[Role, ...]  # the first is asked by default; empty: the hub answers
+    pattern: Pattern
+    providers: tuple[Role, ...]  # the first is asked by default; of a notification the senders; (): the hub
     scatter: bool  # every authority of the role is asked, except the one that asks
-    requesters: Mapping[Role, frozenset[LegalContext]]
+    requesters: Mapping[Role, frozenset[LegalContext]]  # who may call; of a notification: the senders
+    recipients: Mapping[Role, frozenset[LegalContext]]  # of a notification: from the steps; {} for others
+    groups: frozenset[str] | None  # of a notification: the groups that it may carry; None: no such bound
+    follows_log: bool  # it goes to whoever received the field before (GDPR art. 19), not by the course
     messages: Messages
     basis: tuple[str, ...]
 
@@ -97,6 +102,7 @@ class Cell:
     provide: frozenset[FieldId]
     receive: frozenset[FieldId]  # in every context that needs the group
     receive_under: Mapping[LegalContext, frozenset[FieldId]]  # in these contexts besides
+    provide_in: Mapping[OperationName, frozenset[FieldId]]  # in these operations besides
     source: Source
 
     def receives(self, context: LegalContext) -> frozenset[FieldId]:
@@ -127,12 +133,20 @@ class Matrix:
 
     groups: Mapping[str, Group]
     _provides: Mapping[Role, frozenset[FieldId]]
+    _provides_in: Mapping[tuple[Role, OperationName], frozenset[FieldId]]
     _ever: Mapping[Role, frozenset[FieldId]]
     _receives: Mapping[tuple[Role, LegalContext], frozenset[FieldId]]
 
     def provides(self, role: Role) -> frozenset[FieldId]:
         """Every field that the role may write."""
         return self._provides[role]
+
+    def writes(self, role: Role, operation: Operation) -> frozenset[FieldId]:
+        """What the role may write in the operation: of its groups, and what it may write there besides."""
+        own = self.provides(role)
+        if operation.groups is not None:
+            own = frozenset(one for one in own if one.partition(".")[0] in operation.groups)
+        return own | self._provides_in.get((role, operation.name), frozenset())
 
     def ever(self, role: Role) -> frozenset[FieldId]:
         """Every field that some cell lets the role receive."""
@@ -159,6 +173,9 @@ class Agreement:
     contexts: Mapping[LegalContext, Context]
     operations: Mapping[OperationName, Operation]
     documents: Mapping[str, FieldId]  # document type → the field that refers to such a document
+    courses: Mapping[str, Course]
+    routing: Routing
+    places: Places
     matrix: Matrix
     contract: Contract
     files: Mapping[str, bytes]
@@ -183,7 +200,8 @@ class Agreement:
         provider: Role | None,
         document_type: str | None = None,
     ) -> View:
-        """The permitted view. `provider`: None when the hub answers.
+        """The permitted view. `requester`: who receives, of a notification its recipient; `context` is its own.
+        `provider`: None when the hub answers; of a notification the sender's role.
 
         Without `document_type`, retrieveDocument has the view of a caller who may fetch some type of document:
         an answer to "what are my rights", never to a request, for which the schema demands the type.
@@ -208,6 +226,15 @@ class Agreement:
         )
         written = (fields for (provider, *_), fields in self._provided.items() if provider is role)
         return frozenset[FieldId]().union(*shown, *written) & self.contract.fields
+
+    def course(self, permit_type: str, procedure: str) -> Course | None:
+        """The one course of such dossiers, None when the agreement has none."""
+        found = (
+            one
+            for one in self.courses.values()
+            if permit_type in one.permit_types and procedure in one.procedures
+        )
+        return next(found, None)
 
     def may_hold(self, role: Role, field: FieldId) -> bool:
         """May the role provide the field, or receive it in some context?"""

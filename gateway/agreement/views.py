@@ -1,19 +1,20 @@
-"""Permitted views: the matrix applied to a payload, for one requester, context and provider.
+"""Permitted views: the matrix applied to a payload, for one recipient, its context and who provides.
 
-A view is a function of the agreement alone. What it withholds and declares is therefore the same whatever
+Who asks is the recipient of an answer; of a notification it is who hears of it. A view is a function of the agreement alone. What it withholds and declares is therefore the same whatever
 a dossier holds, and tells nobody anything about it. Applying a view to an answer is `gateway.policy.view`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Final
 
+from gateway.agreement.course import Course, Telling
 from gateway.agreement.schema import DOCUMENT, leaves
-from gateway.agreement.terms import Matrix, Operation, ViewKey
-from gateway.model import FieldId, Node, OperationName, Role, View
+from gateway.agreement.terms import Context, Matrix, Operation, ViewKey
+from gateway.model import FieldId, LegalContext, Node, OperationName, Pattern, Role, View
 
 PROVIDER: Final = "PROVIDER"
 ROLE: Final = "ROLE"
@@ -29,7 +30,7 @@ REASONS: Final[Mapping[str, str]] = {
 class Sides:
     """What the matrix grants to the two ends of an exchange."""
 
-    provides: frozenset[FieldId]  # the provider's role
+    provides: frozenset[FieldId]  # the provider's role, in this operation
     ever: frozenset[FieldId]  # the requester's role, in any context
     receives: frozenset[FieldId]  # the requester's role, in this context
 
@@ -96,42 +97,88 @@ def _filtered(node: Node, verdicts: Mapping[str, str | None]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Every view that the agreement grants, some hundreds, made once; and what follows from them."""
+    """Every view that the agreement grants, over a thousand; and what follows from them."""
 
     views: dict[ViewKey, View] = field(default_factory=dict)
     released: dict[View, frozenset[FieldId]] = field(default_factory=dict)  # fields of the matrix
     provided: dict[tuple[Role, OperationName, str | None], frozenset[FieldId]] = field(default_factory=dict)
+    made: dict[tuple[Node, str | None, Sides | None], View] = field(
+        default_factory=dict
+    )  # shared where equal
+
+    def view(
+        self, payload: Node, kind: str | None, sides: Sides | None, by_path: Mapping[str, frozenset[FieldId]]
+    ) -> View:
+        """`sides`: None when the hub shows no fields: what a mailbox holds has the views of the notification."""
+        key = payload, kind, sides
+        if key not in self.made:
+            view = View(payload, {}, ()) if sides is None else compile_view(payload, by_path, sides)
+            self.released[view] = frozenset() if sides is None else released(view, by_path, sides)
+            self.made[key] = view
+        return self.made[key]
+
+
+def told(
+    courses: Iterable[Course], operation: Operation, contexts: Mapping[LegalContext, Context]
+) -> frozenset[Telling]:
+    """Every way in which a notification can reach somebody.
+
+    What follows the log reaches whoever received the field before, in a context that its role may invoke.
+    """
+    if operation.follows_log:
+        return frozenset(
+            (sender, role, name)
+            for sender in operation.providers
+            for name, context in contexts.items()
+            for role in context.roles
+        )
+    steps = (step for course in courses for step in course.steps if step.operation == operation.name)
+    return frozenset(telling for step in steps for telling in step.tellings())
 
 
 def compile_views(
-    operations: Mapping[OperationName, Operation], documents: Mapping[str, FieldId], matrix: Matrix
+    operations: Mapping[OperationName, Operation],
+    documents: Mapping[str, FieldId],
+    matrix: Matrix,
+    tellings: Mapping[OperationName, Collection[Telling]],
 ) -> Compiled:
-    """What no operation grants to a requester in a context has no view at all."""
+    """`tellings`: of each notification. What no operation grants to a recipient in a context has no view at all."""
     compiled = Compiled()
     for operation in operations.values():
-        for kind in _document_types(operation.messages.payload, documents):
-            by_path = owners(operation.messages.payload, documents, kind)
-            _compile_operation(operation, kind, by_path, matrix, compiled)
-            for provider in operation.providers:
-                fields = _writable(operation.messages.payload, by_path, matrix.provides(provider))
-                compiled.provided[provider, operation.name, kind] = fields
+        payload = operation.messages.payload
+        for kind in _document_types(payload, documents):
+            by_path = owners(payload, documents, kind)
+            for role in _writers(operation):
+                may = matrix.writes(role, operation)
+                compiled.provided[role, operation.name, kind] = _writable(payload, by_path, may)
+            writes = {role: matrix.writes(role, operation) for role in operation.providers}
+            for provider, role, context in _pairs(operation, tellings):
+                sides = (
+                    Sides(writes[provider], matrix.ever(role), matrix.receives(role, context))
+                    if provider is not None
+                    else None
+                )
+                view = compiled.view(payload, kind, sides, by_path)
+                compiled.views[operation.name, role, context, provider, kind] = view
     return compiled
 
 
-def _compile_operation(
-    operation: Operation,
-    kind: str | None,
-    by_path: Mapping[str, frozenset[FieldId]],
-    matrix: Matrix,
-    compiled: Compiled,
-) -> None:
+def _writers(operation: Operation) -> Iterable[Role]:
+    """Who fills the payload: who provides or tells it, also when the hub keeps what it is told."""
+    kept = operation.hub and operation.messages.notification
+    return operation.requesters if kept else operation.providers
+
+
+def _pairs(
+    operation: Operation, tellings: Mapping[OperationName, Collection[Telling]]
+) -> Iterator[tuple[Role | None, Role, LegalContext]]:
+    """Who provides to whom, in which context of the latter; None: the hub."""
+    if operation.pattern is Pattern.NOTIFY:
+        yield from sorted(tellings[operation.name])
+        return
     asked = [(role, name) for role, names in operation.requesters.items() for name in sorted(names)]
     for (role, context), provider in product(asked, operation.providers or (None,)):
-        provides = frozenset[FieldId]() if provider is None else matrix.provides(provider)
-        sides = Sides(provides, matrix.ever(role), matrix.receives(role, context))
-        view = compile_view(operation.messages.payload, by_path, sides)
-        compiled.views[operation.name, role, context, provider, kind] = view
-        compiled.released[view] = released(view, by_path, sides)
+        yield provider, role, context
 
 
 def _writable(

@@ -1,0 +1,132 @@
+"""[operations] of the agreement → what may be asked, told and fetched, by whom and in which contexts.
+
+The pattern follows from the row: what has `senders` is told to others, unless the hub keeps it (`providers =
+"HUB"`); "MAILBOX" hands over what waits; everything else is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.agreement import rows
+from gateway.agreement.finding import Findings
+from gateway.agreement.load_words import Words
+from gateway.agreement.rows import OperationRow, is_known, resolve
+from gateway.agreement.schema import Contract, leaves
+from gateway.agreement.terms import Context, Operation
+from gateway.model import LegalContext, OperationName, Pattern, Role
+
+
+def load_operations(
+    tables: rows.Table, contract: Contract, words: Words, findings: Findings
+) -> dict[OperationName, Operation]:
+    """Every operation of the contract, and no other. Their recipients follow from the courses."""
+    entries = rows.entries(tables, "operations", findings)
+    for name in sorted(set(contract.messages) - set(entries)):
+        findings.add(f"operations.{name}", "the contract has this operation, the agreement does not")
+    found = {
+        name: _Reader(f"operations.{name}", contract, words, findings).operation(name, value)
+        for name, value in entries.items()
+    }
+    return {OperationName(name): operation for name, operation in found.items() if operation is not None}
+
+
+class _Reader:
+    """Compiles the row of one operation."""
+
+    def __init__(self, path: str, contract: Contract, words: Words, findings: Findings) -> None:
+        self._path, self._contract, self._words, self._findings = path, contract, words, findings
+
+    def operation(self, name: str, value: object) -> Operation | None:
+        path, findings = self._path, self._findings
+        row = rows.decode(value, OperationRow, path, findings)
+        if row is None or not is_known(name, self._contract.messages, "operation", path, findings):
+            return None
+        messages, pattern = self._contract.messages[OperationName(name)], _pattern(row)
+        if (row.senders is None) == (row.requesters is None):
+            findings.add(path, "an operation has either requesters or senders")
+        if (row.senders is not None) != messages.notification:
+            findings.add(path, "senders, where the request ends with what is told; else requesters")
+        callers = self._callers(row)
+        providers = tuple(callers) if pattern is Pattern.NOTIFY else self._providers(row)
+        if pattern is not Pattern.NOTIFY:
+            self._check_answer(row, holds=any(leaf.field is not None for leaf in leaves(messages.payload)))
+        elif row.providers is not None or row.scatter:
+            findings.add(path, "a notification has no providers: its senders are")
+        return Operation(
+            name=OperationName(name),
+            pattern=pattern,
+            providers=providers,
+            scatter=row.scatter,
+            requesters=callers,
+            recipients={},
+            groups=self._groups(row, pattern),
+            follows_log=row.follows_log,
+            messages=messages,
+            basis=resolve(row.basis, self._words.bases, "basis", f"{path}.basis", findings),
+        )
+
+    def _check_answer(self, row: OperationRow, *, holds: bool) -> None:
+        """`holds`: the payload has fields."""
+        if row.scatter and (not isinstance(row.providers, list) or len(row.providers) != 1):
+            self._findings.add(f"{self._path}.scatter", "authorities of exactly one role are asked at once")
+        if row.follows_log:
+            self._findings.add(f"{self._path}.follows_log", "only a notification can follow the log")
+        if row.providers != "MAILBOX" and row.senders is None and (row.providers == "HUB") is holds:
+            sentence = "the hub answers what holds no fields, and nothing else"
+            self._findings.add(f"{self._path}.providers", sentence)
+
+    def _providers(self, row: OperationRow) -> tuple[Role, ...]:
+        if isinstance(row.providers, str):
+            return ()
+        path = f"{self._path}.providers"
+        if not row.providers:
+            self._findings.add(path, 'no provider; write "HUB" when the gateway answers')
+        names = resolve(row.providers or (), set(Role), "role", path, self._findings)
+        return tuple(Role(name) for name in names)
+
+    def _groups(self, row: OperationRow, pattern: Pattern) -> frozenset[str] | None:
+        path = f"{self._path}.groups"
+        if pattern is not Pattern.NOTIFY:
+            if row.groups is not None:
+                self._findings.add(path, "only a notification has groups")
+            return None
+        if row.groups == "all":
+            return frozenset(self._contract.groups)
+        if not row.groups:
+            self._findings.add(path, 'a notification has groups that it may carry, or "all"')
+        return frozenset(resolve(row.groups or (), self._contract.groups, "group", path, self._findings))
+
+    def _callers(self, row: OperationRow) -> dict[Role, frozenset[LegalContext]]:
+        what, callers = (
+            ("senders", row.senders) if row.senders is not None else ("requesters", row.requesters)
+        )
+        return {
+            Role(role): _contexts(
+                Role(role), names, f"{self._path}.{what}.{role}", self._words.contexts, self._findings
+            )
+            for role, names in (callers or {}).items()
+            if is_known(role, set(Role), "role", f"{self._path}.{what}.{role}", self._findings)
+        }
+
+
+def _pattern(row: OperationRow) -> Pattern:
+    if row.providers == "MAILBOX":
+        return Pattern.MAILBOX
+    told = row.senders is not None and row.providers != "HUB"  # what the hub keeps is told to nobody
+    return Pattern.NOTIFY if told else Pattern.CONSULT
+
+
+def _contexts(
+    role: Role, value: object, path: str, contexts: Mapping[LegalContext, Context], findings: Findings
+) -> frozenset[LegalContext]:
+    """The contexts in which a role may call an operation: they exist, and the role may invoke them."""
+    own = frozenset(name for name, context in contexts.items() if role in context.roles)
+    if value == "all":
+        return own
+    names = rows.decode(value, list[str], path, findings) or []
+    resolve(names, contexts, "context", path, findings)
+    for index, name in enumerate(names):
+        if name in contexts and name not in own:
+            findings.add(f"{path}[{index}]", f'role {role} may not invoke context "{name}"')
+    return frozenset(LegalContext(name) for name in names if name in own)
