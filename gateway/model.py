@@ -8,7 +8,7 @@ Rules live elsewhere: this module decides nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, NewType
@@ -58,6 +58,30 @@ class Outcome(StrEnum):
     NO_RESULT = "NO_RESULT"
 
 
+class Acknowledgement(StrEnum):
+    """KSZ `status/value` of the answer to a notification."""
+
+    OK = "OK"
+    NOK = "NOK"  # the recipient could not take it; the gateway tries again
+
+
+class Pattern(StrEnum):
+    """How an operation is exchanged."""
+
+    CONSULT = "consult"  # question, answer
+    NOTIFY = "notify"  # store and forward
+    MAILBOX = "mailbox"  # what waits for a recipient without an endpoint
+
+
+class Settlement(StrEnum):
+    """How a delivery ended. In every case its payload is purged."""
+
+    ACKNOWLEDGED = "acknowledged"  # by the recipient's signature
+    LAPSED = "lapsed"  # the recipient's part in the dossier ended before it was delivered
+    EXPIRED = "expired"  # the cap on stored messages (agreement, `payload_days`)
+    DROPPED = "dropped"  # by the operator, with a reason
+
+
 @dataclass(frozen=True, slots=True)
 class Enterprise:
     """Legal identity: KBO/CBE number and, where one legal person plays two parts, the unit."""
@@ -67,6 +91,12 @@ class Enterprise:
 
     def __str__(self) -> str:
         return self.cbe if self.unit is None else f"{self.cbe}/{self.unit}"
+
+    @classmethod
+    def parse(cls, text: str) -> Enterprise:
+        """The other way round."""
+        cbe, _, unit = text.partition("/")
+        return cls(cbe, unit or None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +188,9 @@ class Criteria:
     operation: OperationName | None = None  # checkAccessControl: the operation asked about
     period_start: str | None = None
     period_end: str | None = None
+    message: ExchangeId | None = None  # mailbox: the message to fetch or acknowledge
+    after: ExchangeId | None = None  # mailbox: list what follows this message
+    wait_seconds: int = 0  # mailbox: how long to wait while there is nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +203,7 @@ class Request:
     timestamp_sent: datetime
     legal_context: LegalContext
     criteria: Criteria
+    payload: Element | None = None  # of a notification: what is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +227,17 @@ class DossierScope:
     status_since: datetime
     inscriptions: tuple[Inscription, ...]
     person: bytes | None = None  # keyed digest of the worker's INSZ; None: bound to nobody
+    resumes: str | None = None  # in a status that interrupts (INFO_REQUESTED): the status that it interrupted
+    version: int = 0  # counts the changes: who changes the scope says which one it read
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """One status that a dossier has passed through, or is in."""
+
+    status: str
+    since: datetime
+    operation: OperationName | None  # the notification that brought it there; None: by hand
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # compared by identity: one object per compiled view
@@ -217,6 +262,64 @@ class Permitted:
     view: View
     provided: Mapping[AuthorityId, frozenset[FieldId]]  # what each provider may write
     revision: str  # hash of the agreement revision, hexadecimal
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """An authority that a notification goes to, and the legal context under which it receives."""
+
+    authority: Authority
+    legal_context: LegalContext
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A notification that the agreement lets in. Made by `policy.notify` only."""
+
+    request: Request
+    recipients: tuple[Recipient, ...]
+    scope: DossierScope  # the dossier as the notification leaves it
+    expected: int  # version of the scope that was decided on; 0: the dossier is opened
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """An accepted notification as it waits in the queue. `payload`: exclusive C14N of what was told."""
+
+    exchange: ExchangeId  # given when it was accepted
+    sender: AuthorityId
+    operation: OperationName
+    dossier: DossierNumber
+    accepted: datetime
+    revision: str  # of the agreement in force at acceptance
+    status: str  # of the dossier after it
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A notification on its way to one recipient."""
+
+    id: ExchangeId  # messageId of the mailbox; ticket of the message to an endpoint
+    notification: Notification
+    recipient: AuthorityId
+    legal_context: LegalContext  # the recipient's
+    attempts: int  # made so far; of a mailbox: fetches
+    recorded: bool  # its release is an entry of the log already
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """What of a notification one recipient receives. Made by `policy.dispatch` only."""
+
+    delivery: Delivery
+    sender: Authority
+    recipient: Authority
+    view: View
+    payload: str  # exclusive C14N of the payload element; "" when nothing of it may be released
+    values: Mapping[str, tuple[str, ...]]  # every released leaf path → its texts in order
+    in_force: str  # revision of the agreement in force at delivery
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ class Code(Enum):
     STRANGER = _row("WIB01006", "stranger", _T, "The TLS certificate names no authority of the register.", "Enrol the certificate with the platform operator.", http=403)
     BUSY = _row("WIB01007", "busy", _T, "The gateway is at its capacity.", "Try again after the seconds named in Retry-After.", http=503, origin=_GATEWAY, severity=_TRANSIENT)
     HTTP = _row("WIB01008", "http", _T, "The bytes received are no HTTP/1.1 request as accepted here.", "Check the request line, the header fields, the framing of the body, and Expect.", http=400)
+    MULTIPART = _row("WIB01009", "multipart", _T, "The multipart message is no MTOM package as accepted here.", "Send the SOAP message first, then at most the one attachment that an operation takes; nothing nested, encoded or unnamed.", http=400)
 
     # PROTOCOL §3.1: XML.
     XML_MALFORMED = _row("WIB02001", "xml-malformed", _X, "The message is not well-formed XML in UTF-8.", "Check the message with an XML parser.")
@@ -132,9 +133,9 @@ class Code(Enum):
     # PROTOCOL §6: the request.
     SCHEMA = _row("WIB06001", "schema", _R, "The Body is not valid against the contract.", "Validate the message against the XSD served to you.")
     IDENTIFIER = _row("WIB06002", "identifier", _R, "An identifier has wrong check digits, is a test number, or stands in place of a ticket.", "Check INSZ, KBO and dossier numbers before sending; a ticket must not be the number of a person.")
-    RESERVED = _row("WIB06003", "reserved-block", _R, "informationGateway is written by the gateway only.", "Leave informationGateway out of requests.")
+    RESERVED = _row("WIB06003", "reserved-block", _R, "informationGateway, and dataFilters of a notification, are written by the gateway only.", "Leave them out.")
     TIMESTAMP_SENT = _row("WIB06004", "timestamp-sent", _R, "timestampSent is outside the acceptance window.", "Set timestampSent when sending and check the clock.", severity=_TRANSIENT)
-    TICKET = _row("WIB06005", "ticket-duplicate", _R, "This ticket was used before by the same authority.", "Give each request a new ticket; a repeated question is a new exchange.")
+    TICKET = _row("WIB06005", "ticket-duplicate", _R, "This ticket was used before by the same authority.", "Give each request a new ticket; only the very same notification may be sent again with its ticket.")
 
     # PROTOCOL §7: permission.
     CONTEXT_UNKNOWN = _row("WIB07001", "context-unknown", _P, "The legal context is not one of the agreement.", "Take the legal context from checkAccessControl.")
@@ -163,6 +164,25 @@ class Code(Enum):
     # PROTOCOL §8 and §11: the gateway itself.
     LOG_UNAVAILABLE = _row("WIB10001", "log-unavailable", _G, "The exchange could not be recorded, so it did not take place.", "Ask again later with a new ticket.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
     INTERNAL = _row("WIB10002", "internal", _G, "The gateway failed; the incident is recorded.", "Give the incident number to the platform operator.", fault=_SERVER, origin=_GATEWAY)
+    SPOOL_UNAVAILABLE = _row("WIB10003", "spool-unavailable", _G, "There was no room to keep the document while it was checked, so it was not delivered.", "Ask again later with a new ticket.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
+
+    # PROTOCOL §13: notifications.
+    STEP_UNKNOWN = _row("WIB13001", "step-unknown", _P, "The course of such a dossier has no such step for your role.", "Check operation, permit type and procedure, and the value that tells the outcome.")
+    TRANSITION_DENIED = _row("WIB13002", "transition-denied", _P, "At its present status the dossier does not allow this step.", "Consult the status first; tell what came before it first.")
+    DOSSIER_EXISTS = _row("WIB13003", "dossier-exists", _P, "The dossier was opened before.", "Give each application a new dossier number.")
+    ROUTE_UNKNOWN = _row("WIB13004", "route-unknown", _P, "No active authority is competent by what the file says.", "Check the place of work, the post and the residence that the file names.")
+    SENDER_RIGHT = _row("WIB13005", "sender-right", _P, "The notification holds a field that your role may not write in this operation.", "Leave out what is another authority's to say; the WSDL served to you has your fields.")
+    DOSSIER_CHANGED = _row("WIB13006", "dossier-changed", _P, "Another notification changed the dossier at the same moment.", "Send the same message again.", severity=_TRANSIENT)
+    PAYLOAD_REQUIRED = _row("WIB13007", "payload-required", _R, "The notification tells nothing, or not of which dossier.", "Send the dossier element with what the operation is about.")
+
+    # PROTOCOL §14: mailboxes.
+    MESSAGE_UNKNOWN = _row("WIB14001", "message-unknown", _P, "No such message waits for you.", "List your messages; one that was acknowledged is gone.")
+    MESSAGE_LEASED = _row("WIB14002", "message-leased", _P, "The message was fetched and may still be acknowledged by whoever fetched it.", "Wait until the lease has ended, or acknowledge it.", severity=_TRANSIENT)
+    MESSAGE_ORDER = _row("WIB14003", "message-order", _P, "An earlier message about the same dossier must be acknowledged first.", "Take the messages in the order of the list.")
+    MAILBOX_NONE = _row("WIB14004", "mailbox-none", _P, "Your messages go to your endpoint: you have no mailbox.", "Read them where the register says that your service is.")
+
+    # PROTOCOL §17: documents.
+    DOCUMENT_TOO_LARGE = _row("WIB15001", "document-too-large", _R, "The document is too large to travel as base64 in the message.", "Ask with MTOM, or name multipart/related in the Accept header: CXF: mtom-enabled; node-soap: forceMTOM; zeep: session.headers['Accept'] = 'multipart/related, text/xml'.")
     # fmt: on
 
     @property

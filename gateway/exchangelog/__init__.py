@@ -5,7 +5,10 @@
     checkpoint   the signed size and root (C2SP tlog-checkpoint)
     note         signatures (C2SP signed-note)
     entry        stages of an exchange → entries
-    leaf         the closed form of an entry
+    leaf         an entry
+    form         the closed form of each kind of entry
+    commitment   salted hashes in an entry
+    pairing      which entries belong together
     fields       released and withheld fields, without their values
     tile         the tree in tiles (C2SP tlog-tiles)
     merkle       the tree itself (RFC 9162)

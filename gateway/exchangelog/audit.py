@@ -15,12 +15,16 @@ from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.fields import FieldPlan, base64url
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
-from gateway.exchangelog.leaf import Kind, Leaf
+from gateway.exchangelog.form import Kind
+from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.merkle import HASH_SIZE
 from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.pairing import Pairing
 from gateway.exchangelog.tile import WIDTH, Edge, Tile, TileNodes, width_at
 
 _ENTRIES_TOLD = 8  # of one tile, each by a finding of its own
+_CLAIMING = (Kind.REQUEST, Kind.NOTIFICATION)  # have a replay claim
+_RELEASING = (Kind.RESPONSE, Kind.DELIVERY)  # have field records
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,7 @@ class _Entries:
         self._log = log
         self._size = size
         self._progress = progress
-        self._open: dict[str, tuple[int, Leaf]] = {}  # requests without an outcome so far
+        self._pairing = Pairing()
         self._plans: dict[bytes, FieldPlan | Flaw] = {}
         self._tile: tuple[int, bytes] = (-1, b"")
         self._callers = {enterprise: name for name, enterprise in parties.items()}
@@ -212,8 +216,7 @@ class _Entries:
                 self._progress(expected)
         yield from (Finding(Flaw.MISSING, index) for index in range(expected, self._size))
         self._progress(self._size)
-        for index, leaf in self._open.values():
-            yield Finding(Flaw.OUTCOME_UNKNOWN, index, leaf.id)
+        yield from self._pairing.left()
 
     def _row(self, row: Row) -> Iterator[Finding]:
         self._compare(row)
@@ -226,12 +229,12 @@ class _Entries:
             return
         if (leaf.id, leaf.kind) != (row.exchange, row.kind):
             yield Finding(Flaw.COLUMN, row.index)
-        if row.claimed != (leaf.kind is Kind.REQUEST):
+        if row.claimed != (leaf.kind in _CLAIMING):
             yield Finding(Flaw.CLAIM, row.index)
         elif row.authority is not None and self._callers.get(leaf.caller, row.authority) != row.authority:
             yield Finding(Flaw.CLAIM, row.index, "claimed by another authority")
         yield from self._fields(row, leaf)
-        yield from self._pairing(row.index, leaf)
+        yield from self._pairing.check(row.index, leaf)
 
     def _compare(self, row: Row) -> None:
         """Entry and tile. Which of the two is the altered one, the tree above them tells."""
@@ -244,7 +247,7 @@ class _Entries:
 
     def _fields(self, row: Row, leaf: Leaf) -> Iterator[Finding]:
         if row.vector_hash is None or row.digests is None:
-            if leaf.kind is Kind.RESPONSE or row.vector_hash is not None or row.digests is not None:
+            if leaf.kind in _RELEASING or row.vector_hash is not None or row.digests is not None:
                 yield Finding(Flaw.FIELDS, row.index)
             return
         plan = self._plan(row.vector_hash)
@@ -273,23 +276,3 @@ class _Entries:
         except ProofError as error:
             return error.flaw
         return plan if plan.vector_hash == vector_hash else Flaw.FIELDS
-
-    def _pairing(self, index: int, leaf: Leaf) -> Iterator[Finding]:
-        """An outcome follows its request and agrees with it; a refusal may also stand alone."""
-        if leaf.kind is Kind.REQUEST:
-            if leaf.id in self._open:
-                yield Finding(Flaw.PAIRING, index, "second request of one exchange")
-            self._open[leaf.id] = (index, leaf)
-            return
-        _, request = self._open.pop(leaf.id, (0, None))
-        if leaf.kind is Kind.RESPONSE and request is None:
-            yield Finding(Flaw.PAIRING, index, "response without a request")
-        if request is not None and not _agree(request, leaf):
-            yield Finding(Flaw.PAIRING, index, "outcome of another question")
-
-
-def _agree(request: Leaf, outcome: Leaf) -> bool:
-    question = (request.caller, request.operation, request.legal_context, request.revision)
-    if outcome.kind is Kind.REFUSAL:  # may know less of the question
-        return outcome.caller == request.caller
-    return (outcome.caller, outcome.operation, outcome.legal_context, outcome.revision) == question

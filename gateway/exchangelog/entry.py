@@ -1,25 +1,41 @@
-"""What an exchange leaves behind: the entries of its two commits, or of its refusal.
+"""What an exchange leaves behind: the entries of its two commits, of its refusal, or of a notification.
 
 The broker makes an entry from a stage of the exchange; the store makes it durable. Beside the leaf an
-entry carries what is kept outside the tree and may be erased: seeds, digests, the replay claim.
+entry carries what is kept outside the tree and may be erased: seeds, digests, the dossier, the replay claim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
-from hashlib import sha256
 from typing import TYPE_CHECKING, TypeAlias
 
-from gateway.exchangelog.fields import SEED_SIZE, FieldPlan, base64url, disclosure, salts
-from gateway.exchangelog.leaf import INCOMPLETE, PERMITTED, RELEASED, Kind, Leaf
+from gateway.exchangelog.commitment import body_commitment, digest, signatures_digest, subject_commitment
+from gateway.exchangelog.fields import SEED_SIZE, FieldPlan, base64url
+from gateway.exchangelog.form import ACCEPTED, INCOMPLETE, PERMITTED, RELEASED, DropReason, Kind
+from gateway.exchangelog.leaf import Leaf
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from gateway.exchangelog.fields import FieldPlans
-    from gateway.model import AuthorityId, DossierNumber, ExchangeId, Permitted, Refused, Released, Ticket
+    from gateway.model import (
+        Accepted,
+        AuthorityId,
+        Delivery,
+        Dispatch,
+        DossierNumber,
+        ExchangeId,
+        LegalContext,
+        OperationName,
+        Permitted,
+        Refused,
+        Released,
+        Settlement,
+        Ticket,
+        View,
+    )
 
 # n → n unpredictable bytes, as `os.urandom`.
 Random: TypeAlias = Callable[[int], bytes]
@@ -28,7 +44,7 @@ NONCE_SIZE = 16  # bytes
 
 @dataclass(frozen=True, slots=True)
 class FieldDigests:
-    """The field records of a response: the view's vector, kept once, and this exchange's digests."""
+    """The field records of a release: the view's vector, kept once, and this exchange's digests."""
 
     vector: bytes
     vector_hash: bytes
@@ -44,8 +60,51 @@ class Entry:
     exchange: ExchangeId
     kind: Kind
     seed: bytes  # of the salts of `subj` and `body`; shared with nobody
-    claim: tuple[AuthorityId, Ticket] | None = None  # request: the replay key
-    fields: FieldDigests | None = None  # response
+    dossier: DossierNumber | None  # that `subj` commits to; kept with the seed, as a keyed digest
+    claim: tuple[AuthorityId, Ticket] | None = None  # request, notification: the replay key
+    fields: FieldDigests | None = None  # response, delivery
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """The end of a delivery, as the log is told of it."""
+
+    sender: str  # enterprise, as in the entry of the notification
+    recipient: str  # the same
+    operation: OperationName
+    legal_context: LegalContext  # the recipient's
+    notification: ExchangeId
+    dossier: DossierNumber
+    revision: str  # hash of the agreement revision in force when the notification was accepted
+    in_force: str  # and of the one in force now
+    settlement: Settlement
+    signature: bytes | None = None  # of the recipient's acknowledgement
+    reason: DropReason | None = None
+
+    @classmethod
+    def of(  # noqa: PLR0913, PLR0917 - what the delivery itself does not know
+        cls,
+        delivery: Delivery,
+        sender: str,
+        recipient: str,
+        settlement: Settlement,
+        in_force: str,
+        signature: bytes | None = None,
+    ) -> Settling:
+        """How this delivery ends."""
+        told = delivery.notification
+        return cls(
+            sender=sender,
+            recipient=recipient,
+            operation=told.operation,
+            legal_context=delivery.legal_context,
+            notification=told.exchange,
+            dossier=told.dossier,
+            revision=told.revision,
+            in_force=in_force,
+            settlement=settlement,
+            signature=signature,
+        )
 
 
 def forwarded(permitted: Permitted, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
@@ -67,10 +126,11 @@ def forwarded(permitted: Permitted, exchange: ExchangeId, now: datetime, random:
         nfields=0,
         subject=subject_commitment(request.criteria.dossier, seed),
         body=body_commitment(verified.body, seed),
-        signature=_digest(verified.signature),
+        signature=digest(verified.signature),
         nonce=_nonce(random),
     )
-    return Entry(leaf.seal(), exchange, Kind.REQUEST, seed, claim=(caller.id, request.ticket))
+    claim = (caller.id, request.ticket)
+    return Entry(leaf.seal(), exchange, Kind.REQUEST, seed, request.criteria.dossier, claim)
 
 
 def returned(
@@ -81,9 +141,8 @@ def returned(
     With `plans` the work that depends on the view alone is done once per view.
     """
     permitted, request = released.permitted, released.permitted.request
-    plan = FieldPlan(permitted.view.verdicts) if plans is None else plans.of(permitted.view)
-    seed, field_seed = random(SEED_SIZE), random(SEED_SIZE)
-    commitment = plan.commit(released.values, field_seed)
+    seed = random(SEED_SIZE)
+    root, count, fields = _records(permitted.view, released.values, random, plans)
     leaf = Leaf(
         id=exchange,
         time=_timestamp(now),
@@ -95,15 +154,14 @@ def returned(
         revision=permitted.revision,
         # Whether anything was found must not show: `outcome` has no place in the entry.
         decision=INCOMPLETE if released.unanswered else RELEASED,
-        fields_root=base64url(commitment.root).decode(),
-        nfields=len(plan),
+        fields_root=root,
+        nfields=count,
         subject=subject_commitment(request.criteria.dossier, seed),
         body=body_commitment(released.payload.encode(), seed),
-        signature=_providers([answer.signature for answer in released.answers if answer.signature]),
+        signature=signatures_digest([answer.signature for answer in released.answers if answer.signature]),
         nonce=_nonce(random),
     )
-    fields = FieldDigests(plan.vector, plan.vector_hash, commitment.digests, field_seed)
-    return Entry(leaf.seal(), exchange, Kind.RESPONSE, seed, fields=fields)
+    return Entry(leaf.seal(), exchange, Kind.RESPONSE, seed, request.criteria.dossier, fields=fields)
 
 
 def refused(refused: Refused, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
@@ -123,35 +181,105 @@ def refused(refused: Refused, exchange: ExchangeId, now: datetime, random: Rando
         nfields=0,
         subject=subject_commitment(refused.dossier, seed),
         body=None,
-        signature=None if refused.signature is None else _digest(refused.signature),
+        signature=None if refused.signature is None else digest(refused.signature),
         nonce=_nonce(random),
     )
-    return Entry(leaf.seal(), exchange, Kind.REFUSAL, seed)
+    return Entry(leaf.seal(), exchange, Kind.REFUSAL, seed, refused.dossier)
 
 
-def subject_commitment(dossier: DossierNumber | None, seed: bytes) -> str:
-    """Salted commitment to the dossier number; of the same form when there is none."""
-    return _commitment(0, "subj", dossier, seed)
+def accepted(accepted: Accepted, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
+    """The acceptance of a notification: it will be delivered once this entry is durable."""
+    request = accepted.request
+    verified, sender = request.caller.verified, request.caller.authority
+    seed = random(SEED_SIZE)
+    leaf = Leaf(
+        id=exchange,
+        time=_timestamp(now),
+        kind=Kind.NOTIFICATION,
+        caller=str(sender.enterprise),
+        to=tuple(str(one.authority.enterprise) for one in accepted.recipients),
+        operation=request.operation,
+        legal_context=request.legal_context,
+        revision=accepted.revision,
+        decision=ACCEPTED,
+        fields_root=None,
+        nfields=0,
+        subject=subject_commitment(accepted.scope.dossier, seed),
+        body=body_commitment(verified.body, seed),
+        signature=digest(verified.signature),
+        nonce=_nonce(random),
+    )
+    claim = (sender.id, request.ticket)
+    return Entry(leaf.seal(), exchange, Kind.NOTIFICATION, seed, accepted.scope.dossier, claim)
 
 
-def body_commitment(body: bytes, seed: bytes) -> str:
-    """Salted commitment to the SHA-256 of the canonical body: bounded work for a document of any size."""
-    return _commitment(1, "body", _digest(body), seed)
+def delivered(
+    dispatch: Dispatch, exchange: ExchangeId, now: datetime, random: Random, plans: FieldPlans | None = None
+) -> Entry:
+    """What the recipient may receive once this entry is durable.
+
+    `exchange`: the delivery itself when it is carried to an endpoint, else the fetch of a mailbox.
+    """
+    delivery, told = dispatch.delivery, dispatch.delivery.notification
+    seed = random(SEED_SIZE)
+    root, count, fields = _records(dispatch.view, dispatch.values, random, plans)
+    leaf = Leaf(
+        id=exchange,
+        time=_timestamp(now),
+        kind=Kind.DELIVERY,
+        caller=str(dispatch.sender.enterprise),
+        to=(str(dispatch.recipient.enterprise),),
+        operation=told.operation,
+        legal_context=delivery.legal_context,
+        revision=told.revision,
+        decision=RELEASED,
+        fields_root=root,
+        nfields=count,
+        subject=subject_commitment(told.dossier, seed),
+        body=body_commitment(dispatch.payload.encode(), seed),
+        signature=None,
+        nonce=_nonce(random),
+        notification=told.exchange,
+        in_force=dispatch.in_force,
+    )
+    return Entry(leaf.seal(), exchange, Kind.DELIVERY, seed, told.dossier, fields=fields)
 
 
-def _commitment(position: int, name: str, value: str | None, seed: bytes) -> str:
-    return _digest(disclosure(salts(seed, position + 1)[position], name, value))
+def settled(settling: Settling, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
+    """The end of a delivery. `exchange`: the delivery itself, or the acknowledgement of a mailbox."""
+    seed = random(SEED_SIZE)
+    leaf = Leaf(
+        id=exchange,
+        time=_timestamp(now),
+        kind=Kind.SETTLEMENT,
+        caller=settling.sender,
+        to=(settling.recipient,),
+        operation=settling.operation,
+        legal_context=settling.legal_context,
+        revision=settling.revision,
+        decision=settling.settlement.value,
+        fields_root=None,
+        nfields=0,
+        subject=subject_commitment(settling.dossier, seed),
+        body=None,
+        signature=None if settling.signature is None else digest(settling.signature),
+        nonce=_nonce(random),
+        notification=settling.notification,
+        in_force=settling.in_force,
+        reason=None if settling.reason is None else settling.reason.value,
+    )
+    return Entry(leaf.seal(), exchange, Kind.SETTLEMENT, seed, settling.dossier)
 
 
-def _providers(signatures: Sequence[bytes]) -> str | None:
-    """Hash over the hashes of the answers' signatures, in order; None when the hub answered, unsigned."""
-    if not signatures:
-        return None
-    return _digest(b"".join(sha256(signature).digest() for signature in signatures))
-
-
-def _digest(data: bytes) -> str:
-    return base64url(sha256(data).digest()).decode("ascii")
+def _records(
+    view: View, values: Mapping[str, tuple[str, ...]], random: Random, plans: FieldPlans | None
+) -> tuple[str, int, FieldDigests]:
+    """Root and number of the field records, and what the store keeps of them."""
+    plan = FieldPlan(view.verdicts) if plans is None else plans.of(view)
+    seed = random(SEED_SIZE)
+    commitment = plan.commit(values, seed)
+    kept = FieldDigests(plan.vector, plan.vector_hash, commitment.digests, seed)
+    return base64url(commitment.root).decode(), len(plan), kept
 
 
 def _nonce(random: Random) -> str:

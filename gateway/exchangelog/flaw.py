@@ -72,6 +72,9 @@ class Flaw(Enum):
     OUTCOME_UNKNOWN = _row("LOG411", "The request was forwarded and no response is recorded: outcome unknown.", "Ask the provider; the exchange may be running still, or the gateway stopped in the middle.", Level.NOTICE)
     SEED = _row("LOG412", "The seed of an entry is missing although no erasure is recorded.", _DAMAGED)
     ROLLBACK = _row("LOG413", "The log does not extend the pinned checkpoint.", "Do not append. Keep both checkpoints as evidence and report the incident.")
+    DELIVERY = _row("LOG414", "The delivery is not of a notification that waits for this recipient.", _DAMAGED)
+    SETTLEMENT = _row("LOG415", "The settlement ends no delivery that waits, or one that was acknowledged without having been released.", _DAMAGED)
+    UNSETTLED = _row("LOG416", "The notification waits for delivery.", "See what waits, and why: gateway queue list", Level.NOTICE)
 
     # The store.
     UNREADABLE = _row("LOG501", "The store cannot be opened or read.", "Check permissions, and that it is a store of this gateway. If it is one, keep the file as it is and report the incident.")
@@ -84,6 +87,7 @@ class Flaw(Enum):
     CORRUPT = _row("LOG508", "The store is damaged: SQLite cannot read all of it.", _DAMAGED)
     FILE = _row("LOG509", "A file that the command line or the settings name cannot be read or written.", "Correct the path or its permissions.")
     UNKNOWN_VALUE = _row("LOG510", "An option has a value that nothing in the log can have.", "Give one of the values named.")
+    SEALED = _row("LOG511", "A payload that waits cannot be opened: it was sealed under another key, or altered.", "Give the key under which it was sealed (keys.payload_key in the settings). If that is the key, have the sender tell it again and drop it: gateway queue drop")
     # fmt: on
 
     @property
