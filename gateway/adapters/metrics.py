@@ -5,17 +5,39 @@ PROTOCOL.md's annex lists each series; a test holds the two equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
-from gateway.broker.event import Event
+from gateway.broker.event import DeliveryEvent, Event
+from gateway.broker.ports import Depth
+from gateway.model import AuthorityId, Settlement
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_MINUTE: Final = 60.0
+_HOUR: Final = 60 * _MINUTE
+_DAY: Final = 24 * _HOUR
+# A push takes less than a second, a mailbox is read within days, a payload is kept for 30.
+_DELIVERY: Final = (
+    0.1,
+    0.5,
+    1,
+    10,
+    _MINUTE,
+    10 * _MINUTE,
+    _HOUR,
+    6 * _HOUR,
+    _DAY,
+    3 * _DAY,
+    7 * _DAY,
+    30 * _DAY,
+)
+# Around the terms of the law: 8, 15, 30, 90 and 120 days.
+_STEP: Final = tuple(_DAY * days for days in (1, 2, 5, 8, 15, 21, 30, 45, 60, 90, 120, 180))
 
 
 class Metrics:
@@ -79,10 +101,72 @@ class Metrics:
         )
         self._in_flight = Gauge("gateway_in_flight", "Exchanges under way.", registry=registry)
 
+        self._watch_notifications()
+        self._watch_dossiers()
+
+    def _watch_notifications(self) -> None:
+        registry = self.registry
+        self._notifications = Counter(
+            "gateway_notifications",
+            "Notifications answered.",
+            ["operation", "sender", "outcome"],
+            registry=registry,
+        )
+        self._deliveries = Counter(
+            "gateway_deliveries",
+            "Attempts of delivery and ends of deliveries.",
+            ["recipient", "outcome"],
+            registry=registry,
+        )
+        self._delivery = Histogram(
+            "gateway_delivery_seconds",
+            "Time from acceptance of a notification to the end of its delivery.",
+            ["recipient"],
+            buckets=_DELIVERY,
+            registry=registry,
+        )
+        self._depth = Gauge(
+            "gateway_queue_depth",
+            "Deliveries that wait, and those that wait for the operator.",
+            ["recipient", "state"],
+            registry=registry,
+        )
+        self._oldest = Gauge(
+            "gateway_queue_oldest_timestamp_seconds",
+            "Acceptance of the oldest notification that waits for a recipient.",
+            ["recipient"],
+            registry=registry,
+        )
+        self._circuit = Gauge(
+            "gateway_circuit_open",
+            "1 while a recipient gets no attempts because too many failed in a row.",
+            ["recipient"],
+            registry=registry,
+        )
+
+    def _watch_dossiers(self) -> None:
+        self._dossiers = Gauge(
+            "gateway_dossiers_open",
+            "Dossiers that are not closed, by course, status, and days left of the term that ends first.",
+            ["procedure", "step", "days_left"],
+            registry=self.registry,
+        )
+        self._step = Histogram(
+            "gateway_step_seconds",
+            "Time that a dossier spent at a status, observed when it leaves it.",
+            ["course", "step"],
+            buckets=_STEP,
+            registry=self.registry,
+        )
+
     def emit(self, event: Event) -> None:
         """Count one finished request."""
         operation = event.request.operation if event.request else "unknown"
         self._exchanges.labels(operation, event.peer.id, event.outcome).inc()
+        if event.request is not None and event.request.payload is not None:  # it tells something
+            self._notifications.labels(operation, event.peer.id, event.outcome).inc()
+        if event.left is not None:
+            self._step.labels(event.left.course, event.left.status).observe(event.left.seconds)
         if event.code is not None:
             self._refusals.labels(event.code.row.label).inc()
         self._provider.labels(operation).observe(event.provider_seconds)
@@ -93,6 +177,39 @@ class Metrics:
             self._checkpoint.set_to_current_time()
         if event.withheld:
             self._withheld.labels(operation).inc(event.withheld)
+
+    def delivered(self, event: DeliveryEvent, now: datetime) -> None:
+        """Count one attempt of a delivery, and its time when it was the last."""
+        delivery = event.delivery
+        if event.outcome in set(Settlement):
+            self.settled(delivery.recipient, Settlement(event.outcome), delivery.notification.accepted, now)
+        else:
+            self._deliveries.labels(delivery.recipient, event.outcome).inc()
+
+    def settled(
+        self, recipient: AuthorityId, settlement: Settlement, accepted: datetime, now: datetime
+    ) -> None:
+        """Count the end of a delivery whose notification was `accepted` then."""
+        self._deliveries.labels(recipient, settlement.value).inc()
+        self._delivery.labels(recipient).observe((now - accepted).total_seconds())
+
+    def queue(self, depths: Iterable[Depth]) -> None:
+        """State how much waits; a recipient that is not named has nothing waiting."""
+        self._depth.clear()
+        self._oldest.clear()
+        for one in depths:
+            self._depth.labels(one.recipient, "waiting").set(one.waiting)
+            self._depth.labels(one.recipient, "dead").set(one.dead)
+            self._oldest.labels(one.recipient).set(one.oldest.timestamp())
+
+    def circuit(self, recipient: AuthorityId, *, is_open: bool) -> None:
+        self._circuit.labels(recipient).set(is_open)
+
+    def dossiers(self, counts: Mapping[tuple[str, str, str], int]) -> None:
+        """State the open dossiers: (course, status, bucket of days left; see `policy.deadlines`) → how many."""
+        self._dossiers.clear()
+        for labels, count in counts.items():
+            self._dossiers.labels(*labels).set(count)
 
     def refused_on_the_wire(self, label: str) -> None:
         """Count a bare HTTP refusal, before any exchange began."""

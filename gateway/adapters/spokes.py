@@ -8,26 +8,47 @@ and time of an answer are capped. That the peer is the authority asked is settle
 from __future__ import annotations
 
 import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import aiohttp
 
+from gateway.broker.document import Arrived, Attachment
 from gateway.model import Authority
 from gateway.refusal import Code, Refusal
+from gateway.soap import mime
 
-_XML: Final = frozenset({"text/xml", "application/soap+xml"})
 _ANSWERS: Final = frozenset({200, 500})  # a reply, or a SOAP fault (SOAP 1.1 §6.2)
+_MAX_MESSAGE: Final = 256 * 1024  # bytes of the SOAP message beside an attachment
+_ACCEPT: Final = f"{mime.PACKAGE}, text/xml"  # where a document is asked for
 
 
 class HttpSpokes:
     """Connections to all providers, kept alive. Owned by the application, which closes it."""
 
-    def __init__(self, context: ssl.SSLContext, *, seconds: float, connections: int, max_bytes: int) -> None:
+    def __init__(  # noqa: PLR0913 - each bound by name
+        self,
+        context: ssl.SSLContext,
+        *,
+        seconds: float,
+        connections: int,
+        max_bytes: int,
+        document_seconds: float = 300.0,
+        document_bytes: int = 256 * 1024 * 1024,
+    ) -> None:
+        """`seconds`, `max_bytes`: of one answer. With a document: `document_seconds`, and none of silence longer
+        than `seconds`; `document_bytes`.
+        """
         self._max_bytes = max_bytes
+        self._document_bytes = document_bytes
+        self._usual = aiohttp.ClientTimeout(total=seconds)
+        self._document = aiohttp.ClientTimeout(
+            total=document_seconds, sock_connect=seconds, sock_read=seconds
+        )
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(ssl=context, limit=0, limit_per_host=connections),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=seconds),
             auto_decompress=False,
             headers={"Content-Type": "text/xml; charset=utf-8", "Accept-Encoding": "identity"},
             skip_auto_headers=("User-Agent",),
@@ -38,36 +59,119 @@ class HttpSpokes:
 
     async def ask(self, provider: Authority, message: bytes, action: str) -> bytes:
         """POST one signed message. Raises as `broker.ports.Spokes.ask` says."""
+        headers = {"SOAPAction": f'"{action}"'}
+        async with self._post(provider, message, headers, self._usual) as response:
+            return await self._read(response)
+
+    @asynccontextmanager
+    async def fetch(self, provider: Authority, message: bytes, action: str) -> AsyncGenerator[Arrived]:
+        """The same for a document. Raises as `broker.document.DocumentSource.fetch` says."""
+        headers = {"SOAPAction": f'"{action}"', "Accept": _ACCEPT}
+        async with self._post(provider, message, headers, self._document) as response:
+            if _package(response) is None:
+                yield Arrived(await self._read(response), None)
+            else:
+                yield await self._arrived(response)
+
+    @asynccontextmanager
+    async def _post(
+        self, provider: Authority, message: bytes, headers: dict[str, str], bounds: aiohttp.ClientTimeout
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
         if provider.endpoint is None:
             raise Refusal(Code.PROVIDER_UNREACHABLE, "no endpoint")
-        try:
-            async with self._session.post(
+        with _translated():
+            response = await self._session.post(
                 provider.endpoint,
                 data=message,
-                headers={"SOAPAction": f'"{action}"'},
+                headers=headers,
                 server_hostname=provider.tls_name,
                 allow_redirects=False,
-            ) as response:
-                return await self._read(response)
-        except TimeoutError as error:
-            raise Refusal(Code.PROVIDER_TIMEOUT) from error
-        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
-            raise Refusal(Code.PROVIDER_IDENTITY, "TLS") from error
-        except (aiohttp.ClientConnectionError, OSError) as error:
-            raise Refusal(Code.PROVIDER_UNREACHABLE) from error
-        except (aiohttp.ClientError, ValueError) as error:
-            raise Refusal(Code.PROVIDER_HTTP) from error
+                timeout=bounds,
+            )
+        async with response:
+            if response.status not in _ANSWERS:
+                raise Refusal(Code.PROVIDER_HTTP)
+            if response.headers.get("Content-Encoding", "identity") != "identity":
+                raise Refusal(Code.PROVIDER_HTTP, "Content-Encoding")
+            yield response
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        if response.status not in _ANSWERS or response.content_type not in _XML:
-            raise Refusal(Code.PROVIDER_HTTP)
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            raise Refusal(Code.PROVIDER_HTTP, "Content-Encoding")
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in response.content.iter_any():  # read() has no limit of its own (attack R07)
-            size += len(chunk)
-            if size > self._max_bytes:
+        """A whole answer, at once."""
+        package = _package(response)
+        chunks = [chunk async for chunk in _chunks(response, self._max_bytes)]
+        data = b"".join(chunks)
+        with _translated():
+            return data if package is None else mime.unpack(data, package)
+
+    async def _arrived(self, response: aiohttp.ClientResponse) -> Arrived:
+        """The SOAP message of a package, with its attachment still to be read."""
+        events = self._events(response)
+        message = bytearray()
+        await anext(events, None)  # the head of the first part, which is that of the message
+        async for event in events:
+            if isinstance(event, mime.Head):
+                assert event.id is not None  # `mime.Parts` wants one of it
+                return Arrived(bytes(message), Attachment(event.id, _content(events)))
+            message += event
+            if len(message) > _MAX_MESSAGE:
                 raise Refusal(Code.PROVIDER_HTTP, "too large")
-            chunks.append(chunk)
-        return b"".join(chunks)
+        return Arrived(bytes(message), None)
+
+    async def _events(self, response: aiohttp.ClientResponse) -> AsyncIterator[mime.Head | bytes]:
+        package = _package(response)
+        assert package is not None
+        parts = mime.Parts(package, parts=2)
+        async for chunk in _chunks(response, _MAX_MESSAGE + self._document_bytes):
+            with _translated():
+                events = list(parts.feed(chunk))
+            for event in events:
+                yield event
+        with _translated():
+            parts.close()
+
+
+def _package(response: aiohttp.ClientResponse) -> mime.Package | None:
+    """What an answer is packed in; None for a SOAP message by itself. Raises Refusal: PROVIDER_HTTP."""
+    if response.content_type in mime.MEDIA:
+        return None
+    with _translated():
+        return mime.read_type(response.headers.get("Content-Type", ""))
+
+
+async def _chunks(response: aiohttp.ClientResponse, most: int) -> AsyncIterator[bytes]:
+    size = 0
+    while True:
+        with _translated():
+            chunk = await response.content.readany()  # read() has no limit of its own (attack R07)
+        if not chunk:
+            return
+        size += len(chunk)
+        if size > most:
+            raise Refusal(Code.PROVIDER_HTTP, "too large")
+        yield chunk
+
+
+async def _content(events: AsyncIterator[mime.Head | bytes]) -> AsyncIterator[bytes]:
+    """The rest of a package: `mime.Parts` lets no third part begin."""
+    async for event in events:
+        assert isinstance(event, bytes)
+        yield event
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Trouble on the wire in the gateway's own words."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise Refusal(Code.PROVIDER_TIMEOUT) from error
+    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
+        raise Refusal(Code.PROVIDER_IDENTITY, "TLS") from error
+    except (aiohttp.ClientConnectionError, OSError) as error:
+        raise Refusal(Code.PROVIDER_UNREACHABLE) from error
+    except (aiohttp.ClientError, ValueError) as error:
+        raise Refusal(Code.PROVIDER_HTTP) from error
+    except Refusal as refusal:
+        if refusal.code not in {Code.MULTIPART, Code.MEDIA_TYPE}:
+            raise
+        raise Refusal(Code.PROVIDER_HTTP, "multipart") from refusal

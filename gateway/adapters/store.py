@@ -1,63 +1,65 @@
-"""The hub's store: the exchange log and the dossier directory in one SQLite file.
+"""The hub's store: exchange log, dossier directory and queue in one SQLite file.
 
-Appending is group commit without a timer: one thread commits what has arrived; whatever arrives during the
-fsync is the next batch. A receipt is given only after COMMIT. The log itself is `store_log`, reading and
-checking it from another process is `store_reader`.
+Changes are made by the one thread of `store_appender`, each with its entry of the log in one transaction.
+Look-ups go by keys in pages that are cached: less work than handing them to a thread. Reading and checking
+the log from another process is `store_reader`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import Self
 
 import apsw
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.adapters import store_agreements, store_mailbox, store_notifications, store_queue, store_releases
+from gateway.adapters.sealing import Seal
+from gateway.adapters.store_appender import MAX_QUEUE, Appender
+from gateway.adapters.store_delivery import Row, parties, reading
 from gateway.adapters.store_directory import Directory
+from gateway.adapters.store_file import Use, connect
 from gateway.adapters.store_log import Log, new_log
 from gateway.adapters.store_reader import LogReader
+from gateway.adapters.store_work import ClaimKey, Work, instant
+from gateway.broker.ports import Depth, Told, Waiting
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.note import Signer
-from gateway.model import DossierNumber, DossierScope, Receipt
+from gateway.model import (
+    Accepted,
+    AuthorityId,
+    Delivery,
+    DossierNumber,
+    DossierScope,
+    ExchangeId,
+    Passage,
+    Receipt,
+    Ticket,
+)
+from gateway.policy.rectify import EarlierRelease
 from gateway.refusal import Code, Refusal
 
 __all__ = ["LogReader", "Store"]
 
-MAX_BATCH: Final = 256  # entries handed over at once; a transaction has less than twice as many
-MAX_QUEUE: Final = 4_096  # entries waiting; beyond that the hub is at its capacity
-
-_Waiting: TypeAlias = tuple[Entry, "asyncio.Future[Receipt]"]
-_Outcome: TypeAlias = tuple["asyncio.Future[Receipt]", Receipt | Refusal]
-
 
 class Store:
-    """Appends for the broker, and looks up dossiers. One per process; several processes may share a file."""
+    """Every port of the broker but the spokes. One per process; several processes may share a file."""
 
-    def __init__(self, path: Path, log: Log, origin: str, queue_limit: int) -> None:
+    def __init__(self, path: Path, appender: Appender, origin: str, seal: Seal) -> None:
         self._path = path
-        self._log = log
+        self._appender = appender
         self._origin = origin
-        self._limit = queue_limit
-        self._directory = Directory.open(path, writes=False)
-        self._gathered: list[_Waiting] = []  # since the event loop last turned
-        self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
-        self._count = 0  # entries that wait: gathered, queued or in the transaction
-        self._gate = (
-            threading.Lock()
-        )  # guards the four of `_accepting`, `_gathered`, `_count` and the queue's order
-        self._accepting = True
-        self._broken = False
-        self._thread = threading.Thread(target=self._run, name="exchange-log", daemon=True)
-        self._thread.start()
+        self._seal = seal
+        self._reader = connect(path, Use.READ)
+        self._keys = ClaimKey.of(self._reader)
+        self._directory = Directory(self._reader)
 
     @classmethod
     def open(  # noqa: PLR0913 - which log, whose, and how it is opened
@@ -66,6 +68,7 @@ class Store:
         signer: Ed25519PrivateKey,
         origin: str,
         *,
+        payload_key: bytes,
         create: bool = False,
         pinned: Checkpoint | None = None,
         queue_limit: int = MAX_QUEUE,
@@ -73,15 +76,17 @@ class Store:
         """Opens the store. `create`: makes a new one where there is no file; otherwise that is LOG506.
 
         A hub never creates: behind a mistyped path it would start a second log, in which every ticket can be
-        used again. `origin` names the log and its key. `pinned` is a checkpoint kept elsewhere that the log must
-        extend. Raises `ProofError` for a log that does not verify.
+        used again. `origin` names the log and its key. `pinned` is a checkpoint kept elsewhere that the log
+        must extend. Raises `ProofError` for a log that does not verify, and for a payload key (32 bytes) that
+        is not the one under which payloads wait (LOG511).
         """
-        path, named = Path(path), Signer.of(origin, signer)
+        path, named, seal = Path(path), Signer.of(origin, signer), Seal(payload_key)
         if create and not path.exists():
             new_log(path, named)
         log = Log.open(path, named, pinned)
         try:
-            return cls(path, log, origin, queue_limit)
+            store_agreements.require_key(path, seal)
+            return cls(path, Appender(log, queue_limit), origin, seal)
         except ProofError:
             log.close()
             raise
@@ -89,43 +94,48 @@ class Store:
     @property
     def ready(self) -> bool:
         """False once a commit has failed, or after `close`."""
-        return self._accepting
+        return self._appender.ready
 
     @property
     def size(self) -> int:
         """Entries in the log as far as this process knows."""
-        return self._log.size
+        return self._appender.size
 
     @property
-    def waiting(self) -> int:
-        """Entries that are not durable yet."""
-        return self._count
+    def pending(self) -> int:
+        """Works that are not durable yet."""
+        return self._appender.waiting
+
+    # ExchangeLog, and what the store itself is told.
 
     async def append(self, entry: Entry) -> Receipt:
-        """Returns when the entry is durable, in the tree and under a signed checkpoint.
+        """See `ports.ExchangeLog`. After LOG_UNAVAILABLE the entry may or may not exist."""
+        work: Work[int] = Work(entry)
+        return self._receipt(await self._appender.perform(work))
 
-        Raises `Refusal`: TICKET when the ticket was used before, BUSY when too many entries wait,
-        LOG_UNAVAILABLE when the log has failed. After LOG_UNAVAILABLE the entry may or may not exist.
-        """
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Receipt] = loop.create_future()
-        with self._gate:
-            if not self._accepting:
-                raise Refusal(Code.LOG_UNAVAILABLE)
-            if self._count >= self._limit:
-                raise Refusal(Code.BUSY, "exchange log")
-            self._count += 1
-            self._gathered.append((entry, future))
-            first = len(self._gathered) == 1
-        if first:  # whatever else this turn of the loop appends is handed over with it, at one wake-up
-            loop.call_soon(self._hand_over)
-        return await future
+    async def remember(self, revision: str, files: Mapping[str, bytes]) -> None:
+        """Keep the agreement in force, for what is accepted under it. Raises Refusal: LOG_UNAVAILABLE."""
+        now = instant(datetime.now(UTC))
+        effect = store_agreements.Remember(revision, store_agreements.packed(files), now)
+        await self._appender.perform(Work(None, effect))
+
+    async def agreement(self, revision: str) -> Mapping[str, bytes] | None:
+        """See `ports.Archive`. The files are as stored: whoever compiles them compares the revision."""
+        return store_agreements.agreement(self._reader, revision)
+
+    # Directory, History.
 
     async def scope(self, dossier: DossierNumber) -> DossierScope | None:
         """What the directory knows of the dossier, None when nothing. Raises `Refusal` (LOG_UNAVAILABLE)."""
-        # A look-up by key in pages that are cached: less work than handing it to a thread.
         try:
             return self._directory.get(dossier)
+        except apsw.Error as error:
+            raise Refusal(Code.LOG_UNAVAILABLE, "directory") from error
+
+    async def history(self, dossier: DossierNumber) -> tuple[Passage, ...]:
+        """The statuses that the dossier went through, in order. Raises `Refusal` (LOG_UNAVAILABLE)."""
+        try:
+            return self._directory.history(dossier)
         except apsw.Error as error:
             raise Refusal(Code.LOG_UNAVAILABLE, "directory") from error
 
@@ -133,15 +143,107 @@ class Store:
         """Replaces what the directory knows of the dossier. Raises `Refusal` (LOG_UNAVAILABLE)."""
         await asyncio.to_thread(self._put_scope, scope)
 
+    async def releases(self, dossier: DossierNumber) -> list[EarlierRelease]:
+        """See `ports.History`."""
+        return store_releases.releases(self._reader, self._keys, dossier)
+
+    # Notifications.
+
+    async def told(self, sender: AuthorityId, ticket: Ticket, content: bytes) -> Told | None:
+        """See `ports.Notifications`."""
+        return store_notifications.told(self._reader, self._keys, self._origin, (sender, ticket), content)
+
+    async def accept(  # noqa: PLR0913, PLR0917 - what one transaction makes durable
+        self,
+        entry: Entry,
+        accepted: Accepted,
+        payload: bytes,
+        content: bytes,
+        received: datetime,
+        deliveries: Sequence[ExchangeId],
+    ) -> Receipt:
+        """See `ports.Notifications`."""
+        effect = store_notifications.Accept(
+            exchange=entry.exchange,
+            accepted=accepted,
+            content=self._keys.content(content),
+            sealed=store_notifications.sealed(self._seal, entry.exchange, accepted, payload),
+            at=instant(received),
+            deliveries=tuple(deliveries),
+        )
+        return self._receipt(await self._appender.perform(Work(entry, effect)))
+
+    # Queue.
+
+    async def lease(
+        self, recipients: Collection[AuthorityId], now: datetime, until: datetime, limit: int
+    ) -> list[Delivery]:
+        """See `ports.Queue`. What cannot be opened is buried, with the code LOG511."""
+        if not store_queue.any_due(self._reader, recipients, instant(now)):
+            return []
+        effect = store_queue.Lease(recipients, instant(now), instant(until), limit)
+        rows = await self._appender.perform(Work(None, effect))
+        opened = [await self._opened_or_buried(row) for row in rows]
+        return [one for one in opened if one is not None]
+
+    async def record(self, delivery: Delivery, entry: Entry) -> Receipt:
+        """See `ports.Queue`. Raises Refusal: MESSAGE_UNKNOWN when it was settled meanwhile."""
+        return self._receipt(await self._appender.perform(Work(entry, store_queue.Record(delivery.id))))
+
+    async def postpone(self, delivery: Delivery, due: datetime, code: str) -> None:
+        """See `ports.Queue`."""
+        await self._appender.perform(Work(None, store_queue.Postpone(delivery.id, instant(due), code)))
+
+    async def bury(self, delivery: Delivery, code: str) -> None:
+        """See `ports.Queue`."""
+        await self._appender.perform(Work(None, store_queue.Bury(delivery.id, code)))
+
+    async def settle(self, delivery: Delivery, entry: Entry) -> Receipt:
+        """See `ports.Queue`. Raises Refusal: MESSAGE_UNKNOWN when it is settled already."""
+        return self._receipt(await self._appender.perform(Work(entry, store_queue.Settle(delivery.id))))
+
+    async def parties(self, delivery: ExchangeId) -> tuple[str, str]:
+        """See `ports.Queue`."""
+        try:
+            with reading("notification"):
+                return parties(self._reader, delivery)
+        except ProofError as error:
+            raise Refusal(Code.LOG_UNAVAILABLE, "notification") from error
+
+    async def overdue(self, accepted_before: datetime, limit: int) -> list[Delivery]:
+        """See `ports.Queue`. Their payloads are left sealed: they are to be purged."""
+        rows = store_queue.overdue(self._reader, instant(accepted_before), limit)
+        return [row.unopened() for row in rows]
+
+    async def depth(self) -> Sequence[Depth]:
+        """See `ports.Queue`."""
+        return store_queue.depth(self._reader)
+
+    # Mailbox.
+
+    async def waiting(
+        self, recipient: AuthorityId, after: ExchangeId | None, limit: int, now: datetime
+    ) -> list[Waiting]:
+        """See `ports.Mailbox`. Raises Refusal: MESSAGE_UNKNOWN when `after` is none of the recipient's."""
+        return store_mailbox.waiting(self._reader, recipient, after, limit, instant(now))
+
+    async def take(
+        self, recipient: AuthorityId, message: ExchangeId, now: datetime, until: datetime
+    ) -> Delivery:
+        """See `ports.Mailbox`."""
+        effect = store_mailbox.Take(recipient, message, instant(now), instant(until))
+        return self._opened(await self._appender.perform(Work(None, effect)))
+
+    async def find(self, recipient: AuthorityId, message: ExchangeId) -> Delivery | None:
+        """See `ports.Mailbox`."""
+        row = store_mailbox.find(self._reader, recipient, message)
+        return None if row is None else self._opened(row)
+
     async def close(self) -> None:
         """Commits what is waiting, then closes the file."""
-        with self._gate:
-            self._accepting = False
-        self._hand_over()
-        self._queue.put(None)
-        await asyncio.to_thread(self._thread.join)
-        self._directory.close()
-        self._log.close()  # the last to close moves the write-ahead log into the file
+        await self._appender.stop()
+        self._reader.close()
+        self._appender.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -151,78 +253,26 @@ class Store:
     ) -> None:
         await self.close()
 
+    def _receipt(self, index: int) -> Receipt:
+        return Receipt(self._origin, index)
+
+    def _opened(self, row: Row) -> Delivery:
+        try:
+            return row.opened(self._seal)
+        except ProofError as error:
+            raise Refusal(Code.LOG_UNAVAILABLE, "payload") from error
+
+    async def _opened_or_buried(self, row: Row) -> Delivery | None:
+        """One payload that was altered must not hold up the deliveries of others."""
+        try:
+            return row.opened(self._seal)
+        except ProofError as error:
+            await self._appender.perform(Work(None, store_queue.Bury(row.id, error.flaw.row.code)))
+            return None
+
     def _put_scope(self, scope: DossierScope) -> None:
         try:
-            directory = Directory.open(self._path, writes=True)
-            with contextlib.closing(directory):
+            with contextlib.closing(Directory.open(self._path, writes=True)) as directory:
                 directory.put(scope)
         except ProofError as error:
             raise Refusal(Code.LOG_UNAVAILABLE, "directory") from error
-
-    def _run(self) -> None:
-        """The appender thread."""
-        going = True
-        while going:
-            batch, going = self._take()
-            if batch:
-                outcomes = self._commit(batch)
-                with self._gate:
-                    self._count -= len(batch)
-                _settle(outcomes)
-
-    def _hand_over(self) -> None:
-        """Pass what was gathered to the appender thread, at most a batch at a time."""
-        with self._gate:
-            gathered, self._gathered = self._gathered, []
-            for start in range(0, len(gathered), MAX_BATCH):
-                self._queue.put(gathered[start : start + MAX_BATCH])
-
-    def _take(self) -> tuple[list[_Waiting], bool]:
-        """Waits for entries and takes along what else is there; False after the last."""
-        batch = list[_Waiting]()
-        item = self._queue.get()
-        while item is not None:
-            batch += item
-            if len(batch) >= MAX_BATCH:
-                return batch, True
-            try:
-                item = self._queue.get_nowait()
-            except Empty:
-                return batch, True
-        return batch, False
-
-    def _commit(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
-        if self._broken:
-            return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
-        try:
-            outcomes = self._log.append([entry for entry, _ in batch])
-        except Exception:  # noqa: BLE001 - whatever it was, the outcome of the batch is unknown: stop
-            with self._gate:
-                self._accepting, self._broken = False, True
-            with contextlib.suppress(apsw.Error):
-                self._log.close()  # gives up the write lock: the outcome is found out by opening anew
-            return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
-        return [
-            (future, Receipt(self._origin, outcome) if isinstance(outcome, int) else outcome)
-            for (_, future), outcome in zip(batch, outcomes, strict=True)
-        ]
-
-
-def _settle(outcomes: Sequence[_Outcome]) -> None:
-    """Wakes each event loop once per batch, not once per entry."""
-    by_loop: dict[asyncio.AbstractEventLoop, deque[_Outcome]] = {}
-    for outcome in outcomes:
-        by_loop.setdefault(outcome[0].get_loop(), deque()).append(outcome)
-    for loop, mine in by_loop.items():
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_resolve, mine)
-
-
-def _resolve(outcomes: Sequence[_Outcome]) -> None:
-    for future, outcome in outcomes:
-        if future.done():  # whoever waited has been cancelled
-            continue
-        if isinstance(outcome, Refusal):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)

@@ -1,4 +1,4 @@
-"""The dossier directory: which authority plays which role in which dossier, since when, and of whom. No content."""
+"""The dossier directory: who plays which role in which dossier and when, and what it went through. No content."""
 
 from __future__ import annotations
 
@@ -6,14 +6,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import apsw
 
 from gateway.adapters.store_file import Use, connect, unreadable
-from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, Role
+from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, OperationName, Passage, Role
+from gateway.refusal import Code, Refusal
 
-_DOSSIER = "SELECT number, permit_type, procedure, status, status_since, person FROM dossiers"
+_DOSSIER = """
+SELECT number, permit_type, procedure, status, status_since, person, resumes, version FROM dossiers
+"""
 _INSCRIPTIONS = "SELECT authority, role, since, until FROM inscriptions WHERE dossier = ? ORDER BY position"
+_PASSAGES = "SELECT status, since, operation FROM passages WHERE dossier = ? ORDER BY n"
+_LAST_PASSAGE = "SELECT n, status, since FROM passages WHERE dossier = ? ORDER BY n DESC LIMIT 1"
+_ENTER = """
+INSERT OR IGNORE INTO dossiers VALUES (:number, :type, :procedure, :status, :since, :person, :resumes, 1)
+"""
+_ADVANCE = """
+UPDATE dossiers SET permit_type = :type, procedure = :procedure, status = :status, status_since = :since,
+  person = :person, resumes = :resumes, version = version + 1
+WHERE number = :number AND version = :expected
+"""
 
 
 class Directory:
@@ -59,32 +73,72 @@ class Directory:
                 self._connection.execute("ROLLBACK")
 
     def put(self, scope: DossierScope) -> None:
-        """Replaces what is known of the dossier; durable on return, or with `change`. Raises `ProofError`."""
+        """Replaces what is known of the dossier, by hand; durable on return, or with `change`.
+
+        Its version is one more than it was, whatever `scope` says: a notification that was decided on the old
+        one is refused. Raises `ProofError`.
+        """
         if not self._connection.in_transaction:
             with self.change():
                 self.put(scope)
             return
-        dossier = (
-            *(scope.dossier, scope.permit_type, scope.procedure, scope.status),
-            *(_text(scope.status_since), scope.person),
-        )
-        inscriptions = [
-            (scope.dossier, position, one.authority, one.role.value, _text(one.since), _text(one.until))
-            for position, one in enumerate(scope.inscriptions)
-        ]
         try:
-            self._connection.execute("DELETE FROM dossiers WHERE number = ?", (scope.dossier,))
-            self._connection.execute("INSERT INTO dossiers VALUES (?,?,?,?,?,?)", dossier)
-            self._connection.executemany("INSERT INTO inscriptions VALUES (?,?,?,?,?,?)", inscriptions)
+            before = self.get(scope.dossier)
+            self.advance(scope, 0 if before is None else before.version, None)
         except apsw.Error as error:
             raise unreadable(error) from error
+
+    def advance(self, scope: DossierScope, expected: int, operation: OperationName | None) -> None:
+        """Replaces version `expected` of the dossier, 0 for one that is not known; within a transaction.
+
+        `operation`: that leads to its status, None by hand. Raises `Refusal` (DOSSIER_CHANGED).
+        """
+        change = {
+            "number": scope.dossier,
+            "type": scope.permit_type,
+            "procedure": scope.procedure,
+            "status": scope.status,
+            "since": _text(scope.status_since),
+            "person": scope.person,
+            "resumes": scope.resumes,
+            "expected": expected,
+        }
+        self._connection.execute(_ADVANCE if expected else _ENTER, change)
+        if self._connection.changes() == 0:
+            raise Refusal(Code.DOSSIER_CHANGED)
+        self._connection.execute("DELETE FROM inscriptions WHERE dossier = ?", (scope.dossier,))
+        self._connection.executemany(
+            "INSERT INTO inscriptions VALUES (?,?,?,?,?,?)",
+            [
+                (scope.dossier, position, one.authority, one.role.value, _text(one.since), _text(one.until))
+                for position, one in enumerate(scope.inscriptions)
+            ],
+        )
+        self._pass(scope, operation)
+
+    def history(self, dossier: DossierNumber) -> tuple[Passage, ...]:
+        """The statuses that it went through, in order."""
+        return tuple(
+            Passage(str(status), _time(since), None if operation is None else OperationName(str(operation)))
+            for status, since, operation in self._connection.execute(_PASSAGES, (dossier,))
+        )
+
+    def _pass(self, scope: DossierScope, operation: OperationName | None) -> None:
+        """A status is gone through once for each time that it began."""
+        last = self._connection.execute(_LAST_PASSAGE, (scope.dossier,)).fetchone()
+        now = scope.status, _text(scope.status_since)
+        if last is None or last[1:] != now:
+            n = 0 if last is None else last[0] + 1
+            self._connection.execute(
+                "INSERT INTO passages VALUES (?,?,?,?,?)", (scope.dossier, n, *now, operation)
+            )
 
     def close(self) -> None:
         self._connection.close()
 
-    def _scope(self, row: tuple[apsw.SQLiteValue, ...]) -> DossierScope:
+    def _scope(self, row: tuple[Any, ...]) -> DossierScope:
         number, permit_type, procedure, status, since = map(str, row[:5])
-        person = row[5] if isinstance(row[5], bytes) else None
+        person, resumes, version = row[5:]
         inscriptions = tuple(
             Inscription(
                 AuthorityId(str(authority)), Role(role), _time(start), None if end is None else _time(end)
@@ -92,7 +146,15 @@ class Directory:
             for authority, role, start, end in self._connection.execute(_INSCRIPTIONS, (number,))
         )
         return DossierScope(
-            DossierNumber(number), permit_type, procedure, status, _time(since), inscriptions, person
+            dossier=DossierNumber(number),
+            permit_type=permit_type,
+            procedure=procedure,
+            status=status,
+            status_since=_time(since),
+            inscriptions=inscriptions,
+            person=person,
+            resumes=resumes,
+            version=version,
         )
 
 

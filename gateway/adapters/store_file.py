@@ -1,4 +1,4 @@
-"""The store's file: SQLite schema and connections. One file holds the exchange log and the dossier directory.
+"""The store's file, made and opened. It holds the exchange log, the dossier directory and the queue.
 
 Trusted for: durability after COMMIT, and uniqueness of tickets. Not trusted for integrity: whoever can write
 to the file can change it, and `gateway log verify` or anybody with a checkpoint finds out.
@@ -14,60 +14,12 @@ from typing import Final
 
 import apsw
 
+from gateway.adapters.store_schema import APPLICATION_ID, SCHEMA, VERSION
 from gateway.exchangelog.flaw import Flaw, ProofError
 
-APPLICATION_ID: Final = 0x57494247  # "WIBG" in SQLite's header
-SCHEMA_VERSION: Final = 2
 # Before 3.51.3 two connections that write and checkpoint in WAL mode can corrupt the file (WAL-reset race).
 MIN_SQLITE: Final = (3, 51, 3)
 BUSY_MS: Final = 5_000  # milliseconds a writer waits for another process, such as `gateway dossier put`
-
-SCHEMA = """
-CREATE TABLE head (
-  id INTEGER PRIMARY KEY CHECK (id = 1),
-  size INTEGER NOT NULL, root BLOB NOT NULL,
-  note BLOB NOT NULL                      -- the signed checkpoint, verbatim
-) STRICT;
-CREATE TABLE views (                      -- vector of released and withheld, once per view
-  hash BLOB PRIMARY KEY, vector BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE TABLE entries (
-  idx INTEGER PRIMARY KEY,
-  exchange TEXT NOT NULL, kind TEXT NOT NULL,   -- copies from the leaf, for look-ups
-  leaf BLOB NOT NULL,
-  authority TEXT, ticket BLOB,            -- replay claim of a request: the ticket digested under the key of claims
-  view BLOB REFERENCES views (hash), digests BLOB
-) STRICT;
-CREATE TABLE claim_key (                  -- random, made with the store
-  id INTEGER PRIMARY KEY CHECK (id = 1), key BLOB NOT NULL
-) STRICT;
-CREATE UNIQUE INDEX exchanges ON entries (exchange, kind);
-CREATE UNIQUE INDEX claims ON entries (authority, ticket) WHERE ticket IS NOT NULL;
-CREATE TABLE seeds (                      -- apart from the entries: erasing a row leaves the tree as it is
-  idx INTEGER PRIMARY KEY REFERENCES entries (idx),
-  subject BLOB NOT NULL, fields BLOB
-) STRICT;
-CREATE TABLE tiles (
-  level INTEGER NOT NULL, n INTEGER NOT NULL, hashes BLOB NOT NULL,
-  PRIMARY KEY (level, n)
-) STRICT;
--- Against mistakes, not against an adversary.
-CREATE TRIGGER entries_stay BEFORE UPDATE ON entries BEGIN SELECT raise(ABORT, 'entries are immutable'); END;
-CREATE TRIGGER entries_remain BEFORE DELETE ON entries BEGIN SELECT raise(ABORT, 'entries are immutable'); END;
-
-CREATE TABLE dossiers (
-  number TEXT PRIMARY KEY, permit_type TEXT NOT NULL, procedure TEXT NOT NULL,
-  status TEXT NOT NULL, status_since TEXT NOT NULL,
-  person BLOB CHECK (length(person) = 32)  -- keyed digest of the worker's INSZ; the key is not in this file
-) STRICT, WITHOUT ROWID;
-CREATE TABLE inscriptions (
-  dossier TEXT NOT NULL REFERENCES dossiers (number) ON DELETE CASCADE,
-  position INTEGER NOT NULL,
-  authority TEXT NOT NULL, role TEXT NOT NULL, since TEXT NOT NULL, until TEXT,
-  PRIMARY KEY (dossier, position)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX inscribed ON inscriptions (authority, dossier);
-"""
 
 
 class Use(Enum):
@@ -142,7 +94,7 @@ def _fill(path: Path, root: bytes, note: bytes) -> None:
         connection.execute("INSERT INTO head VALUES (1, 0, ?, ?)", (root, note))
         connection.execute("INSERT INTO claim_key VALUES (1, ?)", (os.urandom(32),))
         connection.pragma("application_id", APPLICATION_ID)
-        connection.pragma("user_version", SCHEMA_VERSION)
+        connection.pragma("user_version", VERSION)
     connection.close()  # moves the write-ahead log into the file, with fsync
 
 
@@ -181,10 +133,10 @@ def _set_durability(connection: apsw.Connection) -> None:
     connection.pragma("journal_mode", "wal")
     connection.pragma("synchronous", "FULL")  # COMMIT returns after fsync of the write-ahead log
     connection.pragma("foreign_keys", 1)
-    connection.pragma("secure_delete", 1)  # an erased seed leaves no copy in free pages
+    connection.pragma("secure_delete", 1)  # an erased seed or purged payload leaves no copy in free pages
 
 
 def _check_format(connection: apsw.Connection) -> None:
     found = (connection.pragma("application_id"), connection.pragma("user_version"))
-    if found != (APPLICATION_ID, SCHEMA_VERSION):
+    if found != (APPLICATION_ID, VERSION):
         raise ProofError(Flaw.UNREADABLE, "not a store of this version")

@@ -6,7 +6,6 @@ the object; whether the batch was persisted is found out by opening the file aga
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import apsw
 
 from gateway.adapters.store_file import Use, connect, create, unreadable
+from gateway.adapters.store_work import ClaimKey, Work
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from gateway.exchangelog.entry import Entry
@@ -33,10 +33,10 @@ _TILE = "INSERT INTO tiles VALUES (?,?,?) ON CONFLICT (level, n) DO UPDATE SET h
 class Log:
     """The appending end of one log. Owned by one thread."""
 
-    def __init__(self, connection: apsw.Connection, signer: Signer, edge: Edge, claim_key: bytes) -> None:
+    def __init__(self, connection: apsw.Connection, signer: Signer, edge: Edge, keys: ClaimKey) -> None:
         self._connection = connection
         self._signer = signer
-        self._claim_key = claim_key
+        self._keys = keys
         self._edge = edge
         self._views: set[bytes] = set()  # hashes known to be stored
 
@@ -51,7 +51,7 @@ class Log:
         try:
             with connection:  # one snapshot: another process may be appending
                 edge = load_edge(connection, signer.verifier)
-                claim_key = _claim_key(connection)
+                keys = ClaimKey.of(connection)
                 _check_last_entries(connection, edge)
                 if pinned is not None:
                     _check_extends(connection, edge, pinned.size, pinned.root)
@@ -61,14 +61,14 @@ class Log:
         except ProofError:
             connection.close()
             raise
-        return cls(connection, signer, edge, claim_key)
+        return cls(connection, signer, edge, keys)
 
     @property
     def size(self) -> int:
         return self._edge.size
 
-    def append(self, batch: Sequence[Entry]) -> list[int | Refusal]:
-        """For each entry its index, or the refusal of this entry alone (its ticket was used before).
+    def append(self, batch: Sequence[Work[Any]]) -> list[Any]:
+        """For each work its outcome, or the refusal of this work alone (its ticket was used before).
 
         Returns after COMMIT. Anything raised is fatal: the outcome is unknown and the log is to be
         opened anew, never tried again on this connection.
@@ -76,29 +76,52 @@ class Log:
         # IMMEDIATE: the write lock comes first, so the head read below is still the head at COMMIT.
         self._connection.execute("BEGIN IMMEDIATE")
         self._catch_up()
-        outcomes = list[int | Refusal]()
-        leaves = list[bytes]()
-        for entry in batch:
-            outcome = self._insert(self._edge.size + len(leaves), entry)
-            if not isinstance(outcome, Refusal):
-                leaves.append(leaf_hash(entry.leaf))
+        outcomes = list[Any]()
+        done = list[Work[Any]]()
+        entries = list[Entry]()
+        for work in batch:
+            outcome = self._perform(self._edge.size + len(entries), work)
             outcomes.append(outcome)
-        if not leaves:
+            if isinstance(outcome, Refusal):
+                continue
+            done.append(work)
+            if work.entry is not None:
+                entries.append(work.entry)
+        if not done:
             self._connection.execute("ROLLBACK")
             return outcomes
-        edge, tiles = self._edge.extend(leaves)
-        self._store_head(edge, tiles)
+        edge = self._extend(entries) if entries else self._edge
         _commit(self._connection)
-        # From here on the batch exists: entries, tiles, seeds, claims and the checkpoint over them.
+        # From here on the batch exists: entries, tiles, seeds, claims, effects and the checkpoint over them.
         self._edge = edge
-        self._views.update(entry.fields.vector_hash for entry in batch if entry.fields is not None)
+        self._views.update(entry.fields.vector_hash for entry in entries if entry.fields is not None)
         return outcomes
 
     def close(self) -> None:
         self._connection.close()
 
+    def _perform(self, index: int, work: Work[Any]) -> Any:
+        """The work's outcome or its refusal. Most work has no effect, and needs no savepoint to be undone."""
+        if work.effect is None:
+            return index if work.entry is None else self._insert(index, work.entry)
+        self._connection.execute("SAVEPOINT work")
+        try:
+            outcome = None if work.entry is None else self._insert(index, work.entry)
+            if not isinstance(outcome, Refusal):
+                outcome = work.effect.apply(self._connection, index)
+        except Refusal as refusal:
+            outcome = refusal
+        if isinstance(outcome, Refusal):
+            self._connection.execute("ROLLBACK TO work")
+        self._connection.execute("RELEASE work")
+        return outcome
+
     def _insert(self, index: int, entry: Entry) -> int | Refusal:
-        authority, ticket = self._claim(entry)
+        authority, ticket, dossier = None, None, None
+        if entry.claim is not None:
+            authority, ticket = entry.claim[0], self._keys.ticket(*entry.claim)
+        if entry.dossier is not None:
+            dossier = self._keys.dossier(entry.dossier)
         view, digests, seed = None, None, None
         if entry.fields is not None:
             view, digests, seed = entry.fields.vector_hash, entry.fields.digests, entry.fields.seed
@@ -113,15 +136,13 @@ class Log:
             return Refusal(Code.INTERNAL, "exchange recorded twice")
         if self._connection.changes() == 0:
             return Refusal(Code.TICKET)
-        self._connection.execute("INSERT INTO seeds VALUES (?,?,?)", (index, entry.seed, seed))
+        self._connection.execute("INSERT INTO seeds VALUES (?,?,?,?)", (index, entry.seed, seed, dossier))
         return index
 
-    def _claim(self, entry: Entry) -> tuple[str | None, bytes | None]:
-        """A ticket is a peer's own text, which may hold what it must not: the store keeps what tells it apart."""
-        if entry.claim is None:
-            return None, None
-        authority, ticket = entry.claim
-        return authority, hmac.digest(self._claim_key, f"{authority} {ticket}".encode(), "sha256")
+    def _extend(self, entries: Sequence[Entry]) -> Edge:
+        edge, tiles = self._edge.extend([leaf_hash(entry.leaf) for entry in entries])
+        self._store_head(edge, tiles)
+        return edge
 
     def _store_head(self, edge: Edge, tiles: Sequence[Tile]) -> None:
         self._connection.executemany(_TILE, [(tile.level, tile.n, tile.hashes) for tile in tiles])
@@ -151,14 +172,6 @@ def new_log(path: Path, signer: Signer) -> None:
     """Makes a store with an empty log. Raises `ProofError`: LOG507 when there is a file already."""
     if not create(path, merkle.EMPTY_ROOT, sign_checkpoint(0, merkle.EMPTY_ROOT, signer)):
         raise ProofError(Flaw.STORE_EXISTS, str(path))
-
-
-def _claim_key(connection: apsw.Connection) -> bytes:
-    """Under another key every ticket could be used again."""
-    row = connection.execute("SELECT key FROM claim_key").fetchone()
-    if row is None:
-        raise ProofError(Flaw.UNREADABLE, "key of the claims")
-    return bytes(row[0])
 
 
 def load_edge(connection: apsw.Connection, verifier: Verifier) -> Edge:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -16,19 +15,19 @@ from typing import Any, Self
 import apsw
 
 from gateway.adapters.store_file import Use, connect, unreadable
+from gateway.adapters.store_filter import CONDITIONS, COUNTED, LISTED, Filter, opens
 from gateway.adapters.store_log import load_edge, read_tile
 from gateway.exchangelog import merkle
 from gateway.exchangelog.audit import Head, Row
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
-from gateway.exchangelog.entry import subject_commitment
 from gateway.exchangelog.fields import FieldPlan, FieldRecord
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.note import Verifier, parse_note
 from gateway.exchangelog.proof import TlogProof
 from gateway.exchangelog.tile import WIDTH, TileId, TileNodes, bundle, width_at
-from gateway.model import DossierNumber
 
 CHUNK = 1_024  # rows fetched at a time, so that no read transaction stays open while a log is checked
+_ANY = 1 << 62  # more entries than a store can hold
 
 _ROWS = """
 SELECT e.idx, e.leaf, e.exchange, e.kind, e.authority IS NOT NULL AND e.ticket IS NOT NULL, e.authority,
@@ -45,39 +44,6 @@ GROUP BY authority, ticket HAVING count(*) > 1
 _REPEATED_EXCHANGES = """
 SELECT max(idx) FROM entries NOT INDEXED WHERE idx < ? GROUP BY exchange, kind HAVING count(*) > 1
 """
-# An altered leaf may be no JSON: it matches no filter, and does not stop the list.
-_MATCHING = """
-FROM (
-  SELECT idx, leaf, view, CASE WHEN json_valid(CAST(leaf AS TEXT)) THEN CAST(leaf AS TEXT) END AS j FROM entries
-) AS entry WHERE idx < :before{conditions}
-"""
-_LISTED = f"SELECT idx, leaf {_MATCHING} ORDER BY idx DESC LIMIT :limit"
-_COUNTED = f"SELECT count(*) {_MATCHING}"
-_CONDITIONS = {
-    "kind": "j ->> '$.kind' = :kind",
-    "operation": "j ->> '$.svc' = :operation",
-    "code": "j ->> '$.decision' = :code",
-    "since": "j ->> '$.t' >= :since",
-    "authority": """EXISTS (
-        SELECT 1 FROM (SELECT j ->> '$.from' AS party UNION ALL SELECT value FROM json_each(j, '$.to'))
-        WHERE party = :authority OR party LIKE :authority || '/%')""",
-    "dossier": """opens(:dossier, j ->> '$.subj',
-        (SELECT subject FROM seeds WHERE seeds.idx = entry.idx))""",
-    "paths": "hex(view) IN (SELECT value FROM json_each(:paths))",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What a list is narrowed to; None does not narrow."""
-
-    kind: str | None = None
-    authority: str | None = None  # enterprise number, with or without the unit: asking, asked or answering
-    operation: str | None = None
-    code: str | None = None  # decision: "released", or a refusal code
-    since: str | None = None  # UTC, as in the entries
-    dossier: str | None = None  # entries whose commitment opens to this number with the seed in the store
-    paths: frozenset[str] | None = None  # responses that released one of these paths of the payload
 
 
 class LogReader:
@@ -121,19 +87,19 @@ class LogReader:
 
     def listed(self, wanted: Filter, before: int, limit: int) -> list[tuple[int, bytes]]:
         """Index and leaf of matching entries below `before`, the newest first. Reads every entry at worst."""
-        found = self._matching(_LISTED, wanted, {"before": before, "limit": limit})
+        found = self._matching(LISTED, wanted, {"before": before, "limit": limit})
         return [(index, bytes(leaf)) for index, leaf in found]
 
     def counted(self, wanted: Filter, before: int) -> int:
         """How many entries below `before` match. Reads every entry."""
-        ((number,),) = self._matching(_COUNTED, wanted, {"before": before})
+        ((number,),) = self._matching(COUNTED, wanted, {"before": before})
         return int(number)
 
     def _matching(self, sql: str, wanted: Filter, bindings: dict[str, object]) -> list[tuple[Any, ...]]:
-        given = {name: getattr(wanted, name) for name in _CONDITIONS if getattr(wanted, name) is not None}
-        conditions = "".join(f" AND {_CONDITIONS[name]}" for name in given)
+        given = {name: getattr(wanted, name) for name in CONDITIONS if getattr(wanted, name) is not None}
+        conditions = "".join(f" AND {CONDITIONS[name]}" for name in given)
         if wanted.dossier is not None:
-            self._connection.create_scalar_function("opens", _opens, 3, deterministic=True)
+            self._connection.create_scalar_function("opens", opens, 3, deterministic=True)
         if wanted.paths is not None:
             views = [
                 vector_hash for vector_hash in self._views() if self._releases(vector_hash, wanted.paths)
@@ -155,8 +121,13 @@ class LogReader:
         found = self._query("SELECT idx FROM entries WHERE exchange = ? ORDER BY idx", (exchange,))
         return [index for (index,) in found]
 
+    def notification(self, exchange: str) -> list[int]:
+        """Indices of a notification, its deliveries and its settlements. Reads every entry."""
+        parts = self.listed(Filter(notification=exchange), _ANY, _ANY)
+        return [*self.exchange(exchange), *sorted(index for index, _ in parts)]
+
     def records(self, index: int) -> tuple[FieldRecord, ...]:
-        """Field records of an entry; none for requests and refusals. Raises `ProofError`."""
+        """Field records of an entry; none where nothing was released. Raises `ProofError`."""
         for vector, digests in self._query(_RECORDS, (index,)):
             return FieldPlan.parse(vector).records(digests)
         return ()
@@ -247,9 +218,3 @@ class LogReader:
             return self._connection.execute(sql, bindings).fetchall()
         except apsw.Error as error:
             raise unreadable(error) from error
-
-
-def _opens(*arguments: apsw.SQLiteValue) -> bool:
-    """For SQL: whether the commitment is to this dossier. False without a seed."""
-    dossier, subject, seed = arguments
-    return isinstance(seed, bytes) and subject_commitment(DossierNumber(str(dossier)), seed) == subject

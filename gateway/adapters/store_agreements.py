@@ -1,0 +1,82 @@
+"""What the store remembers of the hub: under which agreement it serves, under which key payloads wait."""
+
+from __future__ import annotations
+
+import contextlib
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import apsw
+import msgspec
+
+from gateway.adapters.sealing import Seal
+from gateway.adapters.store_delivery import reading
+from gateway.adapters.store_file import Use, connect, unreadable
+from gateway.exchangelog.flaw import ProofError
+from gateway.refusal import Code, Refusal
+
+_REMEMBER: Final = """
+INSERT INTO agreements VALUES (:revision, :files, :now)
+ON CONFLICT (revision) DO UPDATE SET remembered = excluded.remembered
+"""
+_KNOWN: Final = b"payload key"  # the text, and what it is authenticated with
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """The hub serves under this agreement from now on."""
+
+    revision: str
+    files: bytes  # packed
+    now: int
+
+    def apply(self, connection: apsw.Connection, index: int) -> None:  # noqa: ARG002 - an effect's form
+        """The files of a revision are stored once."""
+        bindings = {"revision": self.revision, "files": self.files, "now": self.now}
+        connection.execute(_REMEMBER, bindings)
+
+
+def packed(files: Mapping[str, bytes]) -> bytes:
+    """As they are stored."""
+    return zlib.compress(msgspec.msgpack.encode(dict(files)))
+
+
+def agreement(connection: apsw.Connection, revision: str) -> Mapping[str, bytes] | None:
+    """The files of a revision, None when the hub never served under it. Raises Refusal."""
+    with reading("agreement"):
+        row = connection.execute("SELECT files FROM agreements WHERE revision = ?", (revision,)).fetchone()
+    try:
+        return None if row is None else msgspec.msgpack.decode(zlib.decompress(row[0]), type=dict[str, bytes])
+    except (zlib.error, msgspec.DecodeError) as error:
+        raise Refusal(Code.LOG_UNAVAILABLE, "agreement") from error
+
+
+def require_key(path: Path, seal: Seal) -> None:
+    """The key is that under which payloads wait; when none waits it may be a new one. Raises `ProofError`.
+
+    Found at the start: under another key every delivery would fail, one by one.
+    """
+    with contextlib.closing(connect(path, Use.WRITE)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            _compare(connection, seal)
+            connection.execute("COMMIT")
+        except apsw.Error as error:
+            raise unreadable(error, path) from error
+
+
+def _compare(connection: apsw.Connection, seal: Seal) -> None:
+    row = connection.execute("SELECT known FROM payload_key").fetchone()
+    if row is not None:
+        try:
+            seal.open(row[0], _KNOWN)
+        except ProofError:
+            if connection.execute("SELECT 1 FROM notifications WHERE sealed IS NOT NULL LIMIT 1").fetchone():
+                raise
+        else:
+            return
+    known = seal.close(_KNOWN, _KNOWN)
+    connection.execute("INSERT OR REPLACE INTO payload_key VALUES (1, ?)", (known,))

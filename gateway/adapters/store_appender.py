@@ -1,0 +1,157 @@
+"""Group commit without a timer: one thread commits what has arrived.
+
+What arrives during the fsync is the next batch. The thread is the only writer of the hub. Whoever waits for
+work is told of it only after COMMIT.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Sequence
+from queue import Empty, SimpleQueue
+from typing import Any, Final, TypeAlias
+
+import apsw
+
+from gateway.adapters.store_log import Log
+from gateway.adapters.store_work import T, Work
+from gateway.refusal import Code, Refusal
+
+MAX_BATCH: Final = 256  # works handed over at once; a transaction has less than twice as many
+MAX_QUEUE: Final = 4_096  # works waiting; beyond that the hub is at its capacity
+
+_Waiting: TypeAlias = tuple[Work[Any], "asyncio.Future[Any]"]
+_Outcome: TypeAlias = tuple["asyncio.Future[Any]", Any]
+
+
+class Appender:
+    """Owns the log and its thread. One per process; several processes may share a file."""
+
+    def __init__(self, log: Log, queue_limit: int = MAX_QUEUE) -> None:
+        self._log = log
+        self._limit = queue_limit
+        self._gathered: list[_Waiting] = []  # since the event loop last turned
+        self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
+        self._count = 0  # works that wait: gathered, queued or in the transaction
+        self._gate = (
+            threading.Lock()
+        )  # guards the four of `_accepting`, `_gathered`, `_count` and the queue's order
+        self._accepting = True
+        self._broken = False
+        self._thread = threading.Thread(target=self._run, name="exchange-log", daemon=True)
+        self._thread.start()
+
+    @property
+    def ready(self) -> bool:
+        """False once a commit has failed, or after `close`."""
+        return self._accepting
+
+    @property
+    def size(self) -> int:
+        """Entries in the log as far as this process knows."""
+        return self._log.size
+
+    @property
+    def waiting(self) -> int:
+        """Works that are not durable yet."""
+        return self._count
+
+    async def perform(self, work: Work[T]) -> T:
+        """The work's outcome, when it is durable and its entry in the tree and under a signed checkpoint.
+
+        Raises `Refusal`: TICKET when the ticket was used before, what the effect refuses with, BUSY when too
+        much waits, LOG_UNAVAILABLE when the log has failed. After that the work may or may not be done.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        with self._gate:
+            if not self._accepting:
+                raise Refusal(Code.LOG_UNAVAILABLE)
+            if self._count >= self._limit:
+                raise Refusal(Code.BUSY, "exchange log")
+            self._count += 1
+            self._gathered.append((work, future))
+            first = len(self._gathered) == 1
+        if first:  # whatever else this turn of the loop brings is handed over with it, at one wake-up
+            loop.call_soon(self._hand_over)
+        return await future
+
+    async def stop(self) -> None:
+        """Commits what is waiting, and ends the thread."""
+        with self._gate:
+            self._accepting = False
+        self._hand_over()
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def close(self) -> None:
+        """After `stop` and all readers: the last to close moves the write-ahead log into the file."""
+        self._log.close()
+
+    def _run(self) -> None:
+        """The appender thread."""
+        going = True
+        while going:
+            batch, going = self._take()
+            if batch:
+                outcomes = self._commit(batch)
+                with self._gate:
+                    self._count -= len(batch)
+                _settle(outcomes)
+
+    def _hand_over(self) -> None:
+        """Pass what was gathered to the appender thread, at most a batch at a time."""
+        with self._gate:
+            gathered, self._gathered = self._gathered, []
+            for start in range(0, len(gathered), MAX_BATCH):
+                self._queue.put(gathered[start : start + MAX_BATCH])
+
+    def _take(self) -> tuple[list[_Waiting], bool]:
+        """Waits for work and takes along what else is there; False after the last."""
+        batch = list[_Waiting]()
+        item = self._queue.get()
+        while item is not None:
+            batch += item
+            if len(batch) >= MAX_BATCH:
+                return batch, True
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                return batch, True
+        return batch, False
+
+    def _commit(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
+        if self._broken:
+            return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
+        try:
+            outcomes = self._log.append([work for work, _ in batch])
+        except Exception:  # noqa: BLE001 - whatever it was, the outcome of the batch is unknown: stop
+            with self._gate:
+                self._accepting, self._broken = False, True
+            with contextlib.suppress(apsw.Error):
+                self._log.close()  # gives up the write lock: the outcome is found out by opening anew
+            return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
+        return [(future, outcome) for (_, future), outcome in zip(batch, outcomes, strict=True)]
+
+
+def _settle(outcomes: Sequence[_Outcome]) -> None:
+    """Wakes each event loop once per batch, not once per work."""
+    by_loop: dict[asyncio.AbstractEventLoop, deque[_Outcome]] = {}
+    for outcome in outcomes:
+        by_loop.setdefault(outcome[0].get_loop(), deque()).append(outcome)
+    for loop, mine in by_loop.items():
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_resolve, mine)
+
+
+def _resolve(outcomes: Sequence[_Outcome]) -> None:
+    for future, outcome in outcomes:
+        if future.done():  # whoever waited has been cancelled
+            continue
+        if isinstance(outcome, Refusal):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)

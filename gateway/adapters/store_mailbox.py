@@ -1,0 +1,94 @@
+"""Deliveries as their recipient's mailbox: the same rows, taken one by one by whoever they are for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import apsw
+
+from gateway.adapters.store_delivery import Row, reading
+from gateway.adapters.store_work import moment
+from gateway.broker.ports import Waiting
+from gateway.model import AuthorityId, ExchangeId, LegalContext, OperationName
+from gateway.refusal import Code, Refusal
+
+_WAITING: Final = """
+SELECT d.id, n.operation, d.context, n.accepted, n.sender
+FROM foremost AS d JOIN notifications AS n ON n.exchange = d.notification
+WHERE d.state = 'waiting' AND d.recipient = :recipient AND d.position > :after AND d.due <= :now
+ORDER BY d.position LIMIT :limit
+"""
+_POSITION: Final = "SELECT position FROM deliveries WHERE id = ? AND recipient = ?"
+_TAKE: Final = """
+UPDATE deliveries SET due = :until, lease_until = :until, attempts = attempts + 1 WHERE position = (
+  SELECT position FROM foremost
+  WHERE id = :id AND recipient = :recipient AND state = 'waiting' AND due <= :now
+) RETURNING position
+"""
+_STATE: Final = "SELECT state, due FROM deliveries WHERE id = ? AND recipient = ?"
+_TAKEN: Final = "SELECT * FROM outstanding WHERE position = ?"
+_FIND: Final = "SELECT * FROM outstanding WHERE id = ?"
+
+
+def waiting(
+    connection: apsw.Connection, recipient: AuthorityId, after: ExchangeId | None, limit: int, now: int
+) -> list[Waiting]:
+    """What may be fetched now. Raises Refusal: MESSAGE_UNKNOWN when `after` is none of the recipient's."""
+    with reading("mailbox"):
+        bindings = {"recipient": recipient, "after": 0, "now": now, "limit": limit}
+        if after is not None:
+            row = connection.execute(_POSITION, (after, recipient)).fetchone()
+            if row is None:
+                raise Refusal(Code.MESSAGE_UNKNOWN, "after")
+            bindings["after"] = row[0]
+        rows: list[tuple[Any, ...]] = connection.execute(_WAITING, bindings).fetchall()
+    return [
+        Waiting(
+            ExchangeId(message),
+            OperationName(operation),
+            LegalContext(context),
+            moment(accepted),
+            AuthorityId(sender),
+        )
+        for message, operation, context, accepted, sender in rows
+    ]
+
+
+def find(connection: apsw.Connection, recipient: AuthorityId, message: ExchangeId) -> Row | None:
+    """A message, None when it is settled. Raises Refusal: MESSAGE_UNKNOWN if it never was the recipient's."""
+    with reading("mailbox"):
+        if connection.execute(_STATE, (message, recipient)).fetchone() is None:
+            raise Refusal(Code.MESSAGE_UNKNOWN)
+        row = connection.execute(_FIND, (message,)).fetchone()
+    return None if row is None else Row(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Leases one message."""
+
+    recipient: AuthorityId
+    message: ExchangeId
+    now: int
+    until: int
+
+    def apply(self, connection: apsw.Connection, index: int) -> Row:  # noqa: ARG002 - an effect's form
+        """Raises Refusal: MESSAGE_UNKNOWN, MESSAGE_LEASED, MESSAGE_ORDER."""
+        bindings = {
+            "id": self.message,
+            "recipient": self.recipient,
+            "now": self.now,
+            "until": self.until,
+        }
+        taken = connection.execute(_TAKE, bindings).fetchone()
+        if taken is None:
+            raise Refusal(self._why(connection))
+        (row,) = connection.execute(_TAKEN, taken)
+        return Row(*row)
+
+    def _why(self, connection: apsw.Connection) -> Code:
+        row = connection.execute(_STATE, (self.message, self.recipient)).fetchone()
+        if row is None or row[0] != "waiting":
+            return Code.MESSAGE_UNKNOWN
+        return Code.MESSAGE_LEASED if row[1] > self.now else Code.MESSAGE_ORDER

@@ -1,0 +1,87 @@
+"""Taking notifications in: what was told before, and the one transaction that makes a new one durable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import apsw
+
+from gateway.adapters.sealing import Seal, belongs_to
+from gateway.adapters.store_delivery import reading
+from gateway.adapters.store_directory import Directory
+from gateway.adapters.store_work import ClaimKey, moment
+from gateway.broker.ports import Told
+from gateway.model import Accepted, AuthorityId, ExchangeId, Receipt, Ticket
+from gateway.refusal import Code, Refusal
+
+# A ticket may have been used for a question, too.
+_TOLD: Final = """
+SELECT e.exchange, n.accepted, n.content, e.idx FROM entries e
+LEFT JOIN notifications n ON n.exchange = e.exchange AND e.kind = 'notification'
+WHERE e.authority = ? AND e.ticket = ?
+"""
+_NOTIFICATION: Final = "INSERT INTO notifications VALUES (?,?,?,?,?,?,?,?,?)"
+_DELIVERY: Final = """
+INSERT INTO deliveries (id, notification, recipient, context, dossier, due) VALUES (?,?,?,?,?,?)
+"""
+
+
+def told(
+    connection: apsw.Connection,
+    keys: ClaimKey,
+    origin: str,
+    claim: tuple[AuthorityId, Ticket],
+    content: bytes,
+) -> Told | None:
+    """The earlier acceptance under this ticket. Raises Refusal: TICKET, LOG_UNAVAILABLE."""
+    sender, ticket = claim
+    with reading("notifications"):
+        row = connection.execute(_TOLD, (sender, keys.ticket(sender, ticket))).fetchone()
+    if row is None:
+        return None
+    exchange, accepted, said, index = row
+    if said != keys.content(content):
+        raise Refusal(Code.TICKET)
+    return Told(ExchangeId(exchange), moment(accepted), Receipt(origin, index))
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """What the acceptance of a notification changes beside the log."""
+
+    exchange: ExchangeId
+    accepted: Accepted
+    content: bytes  # digest under the key of claims
+    sealed: bytes | None  # None: nobody is to receive it
+    at: int  # instant of acceptance
+    deliveries: tuple[ExchangeId, ...]
+
+    def apply(self, connection: apsw.Connection, index: int) -> int:
+        """Raises Refusal: DOSSIER_CHANGED."""
+        accepted, request = self.accepted, self.accepted.request
+        sender = request.caller.authority.id
+        Directory(connection).advance(accepted.scope, accepted.expected, request.operation)
+        row = (
+            *(self.exchange, sender, request.operation, request.legal_context),
+            *(accepted.revision, accepted.scope.status, self.at, self.content, self.sealed),
+        )
+        connection.execute(_NOTIFICATION, row)
+        connection.executemany(_DELIVERY, self._rows())
+        return index
+
+    def _rows(self) -> Sequence[tuple[object, ...]]:
+        dossier = self.accepted.scope.dossier
+        return [
+            (name, self.exchange, one.authority.id, one.legal_context, dossier, self.at)
+            for name, one in zip(self.deliveries, self.accepted.recipients, strict=True)
+        ]
+
+
+def sealed(seal: Seal, exchange: ExchangeId, accepted: Accepted, payload: bytes) -> bytes | None:
+    """The payload as it waits; None when nobody is to receive it."""
+    if not accepted.recipients:
+        return None
+    request = accepted.request
+    return seal.close(payload, belongs_to(exchange, request.caller.authority.id, request.operation))

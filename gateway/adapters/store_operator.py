@@ -1,0 +1,111 @@
+"""The operator's hands on the queue, beside a running hub or without one: look, try again, give up."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+import apsw
+
+from gateway.adapters.store_delivery import Row, parties
+from gateway.adapters.store_file import Use, connect, unreadable
+from gateway.adapters.store_log import Log
+from gateway.adapters.store_queue import Settle
+from gateway.adapters.store_work import Work, instant
+from gateway.exchangelog import entry
+from gateway.exchangelog.entry import Settling
+from gateway.exchangelog.form import DropReason
+from gateway.exchangelog.note import Signer
+from gateway.model import AuthorityId, ExchangeId, Settlement
+from gateway.refusal import Refusal
+
+_LISTED: Final = """
+SELECT * FROM outstanding
+WHERE (:recipient IS NULL OR recipient = :recipient) AND (NOT :dead OR state = 'dead')
+ORDER BY position
+"""
+_ONE: Final = "SELECT * FROM outstanding WHERE id = ?"
+_SETTLED: Final = "SELECT 1 FROM deliveries WHERE id = ? AND state = 'settled'"
+_RETRY: Final = (
+    "UPDATE deliveries SET state = 'waiting', due = ?, lease_until = 0 WHERE id = ? AND state = 'dead'"
+)
+_IN_FORCE: Final = "SELECT revision FROM agreements ORDER BY remembered DESC LIMIT 1"
+
+
+class OperatorQueue:
+    """The queue as the operator sees it; payloads stay sealed."""
+
+    def __init__(self, path: Path, connection: apsw.Connection) -> None:
+        self._path = path
+        self._connection = connection
+
+    @classmethod
+    def open(cls, path: Path, *, writes: bool = False) -> Self:
+        """Raises `ProofError`."""
+        return cls(path, connect(path, Use.WRITE if writes else Use.READ))
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def listed(self, recipient: AuthorityId | None = None, *, dead: bool = False) -> Sequence[Row]:
+        """What is not settled, in the order of acceptance. Raises `ProofError`."""
+        found = self._query(_LISTED, {"recipient": recipient, "dead": dead})
+        return [Row(*row) for row in found]
+
+    def one(self, delivery: str) -> Row | None:
+        """A delivery that is not settled. Raises `ProofError`."""
+        return next((Row(*row) for row in self._query(_ONE, (delivery,))), None)
+
+    def settled(self, delivery: str) -> bool:
+        """Whether there was such a delivery. Raises `ProofError`."""
+        return bool(self._query(_SETTLED, (delivery,)))
+
+    def retry(self, delivery: str, now: datetime) -> bool:
+        """Make a dead delivery due; False when it is not dead (any more). Raises `ProofError`."""
+        self._query(_RETRY, (instant(now), delivery))
+        return self._connection.changes() == 1
+
+    def drop(self, row: Row, reason: DropReason, signer: Signer, now: datetime) -> int:
+        """End a delivery undelivered, with its entry of the log; the index of that.
+
+        Raises `ProofError`, and `Refusal` (MESSAGE_UNKNOWN) when it was settled meanwhile.
+        """
+        made = entry.settled(self._dropped(row, reason), row.id, now, os.urandom)
+        with contextlib.closing(Log.open(self._path, signer)) as log:
+            try:
+                (outcome,) = log.append([Work(made, Settle(row.id))])
+            except apsw.Error as error:
+                raise unreadable(error, self._path) from error
+        if isinstance(outcome, Refusal):
+            raise outcome
+        return int(outcome)
+
+    def _dropped(self, row: Row, reason: DropReason) -> Settling:
+        """By the entry of the notification: the parties may have left the register since."""
+        try:
+            sender, recipient = parties(self._connection, row.id)
+        except apsw.Error as error:
+            raise unreadable(error, self._path) from error
+        in_force = next((revision for (revision,) in self._query(_IN_FORCE)), row.revision)
+        return Settling(
+            sender=sender,
+            recipient=recipient,
+            operation=row.operation,
+            legal_context=row.context,
+            notification=ExchangeId(row.exchange),
+            dossier=row.dossier,
+            revision=row.revision,
+            in_force=in_force,
+            settlement=Settlement.DROPPED,
+            reason=reason,
+        )
+
+    def _query(self, sql: str, bindings: Sequence[object] | dict[str, object] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(sql, bindings).fetchall()
+        except apsw.Error as error:
+            raise unreadable(error, self._path) from error

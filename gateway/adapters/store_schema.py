@@ -1,0 +1,123 @@
+"""The tables of the store, for SQLite. One file, so that one transaction can change them together."""
+
+from __future__ import annotations
+
+from typing import Final
+
+APPLICATION_ID: Final = 0x57494247  # "WIBG" in SQLite's header
+VERSION: Final = 3
+
+_LOG: Final = """
+CREATE TABLE head (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  size INTEGER NOT NULL, root BLOB NOT NULL,
+  note BLOB NOT NULL                      -- the signed checkpoint, verbatim
+) STRICT;
+CREATE TABLE views (                      -- vector of released and withheld, once per view
+  hash BLOB PRIMARY KEY, vector BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE entries (
+  idx INTEGER PRIMARY KEY,
+  exchange TEXT NOT NULL, kind TEXT NOT NULL,   -- copies from the leaf, for look-ups
+  leaf BLOB NOT NULL,
+  authority TEXT, ticket BLOB,            -- replay claim: the ticket digested under the key of claims
+  view BLOB REFERENCES views (hash), digests BLOB
+) STRICT;
+CREATE TABLE claim_key (                  -- random, made with the store
+  id INTEGER PRIMARY KEY CHECK (id = 1), key BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX exchanges ON entries (exchange, kind);
+CREATE UNIQUE INDEX claims ON entries (authority, ticket) WHERE ticket IS NOT NULL;
+CREATE TABLE seeds (                      -- apart from the entries: erasing a row leaves the tree as it is
+  idx INTEGER PRIMARY KEY REFERENCES entries (idx),
+  subject BLOB NOT NULL, fields BLOB,
+  dossier BLOB                            -- its number digested under the key of claims; NULL: about none
+) STRICT;
+CREATE INDEX about ON seeds (dossier) WHERE dossier IS NOT NULL;
+CREATE TABLE tiles (
+  level INTEGER NOT NULL, n INTEGER NOT NULL, hashes BLOB NOT NULL,
+  PRIMARY KEY (level, n)
+) STRICT;
+-- Against mistakes, not against an adversary.
+CREATE TRIGGER entries_stay BEFORE UPDATE ON entries BEGIN SELECT raise(ABORT, 'entries are immutable'); END;
+CREATE TRIGGER entries_remain BEFORE DELETE ON entries BEGIN SELECT raise(ABORT, 'entries are immutable'); END;
+"""
+
+_DIRECTORY: Final = """
+CREATE TABLE dossiers (
+  number TEXT PRIMARY KEY, permit_type TEXT NOT NULL, procedure TEXT NOT NULL,
+  status TEXT NOT NULL, status_since TEXT NOT NULL,
+  person BLOB CHECK (length(person) = 32), -- keyed digest of the worker's INSZ; the key is not in this file
+  resumes TEXT,                            -- the status that was interrupted
+  version INTEGER NOT NULL CHECK (version > 0)  -- counts changes, so that none is made on old knowledge
+) STRICT, WITHOUT ROWID;
+CREATE TABLE inscriptions (                -- ended ones stay
+  dossier TEXT NOT NULL REFERENCES dossiers (number) ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  authority TEXT NOT NULL, role TEXT NOT NULL, since TEXT NOT NULL, until TEXT,
+  PRIMARY KEY (dossier, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX inscribed ON inscriptions (authority, dossier);
+CREATE TABLE passages (                    -- the statuses that a dossier went through, in order
+  dossier TEXT NOT NULL REFERENCES dossiers (number) ON DELETE CASCADE,
+  n INTEGER NOT NULL,
+  status TEXT NOT NULL, since TEXT NOT NULL,
+  operation TEXT,                          -- that led to it; NULL: by hand
+  PRIMARY KEY (dossier, n)
+) STRICT, WITHOUT ROWID;
+"""
+
+# Times here are microseconds since 1970, UTC: they are compared.
+_QUEUE: Final = """
+CREATE TABLE agreements (                  -- every revision under which the hub has served
+  revision TEXT PRIMARY KEY,
+  files BLOB NOT NULL,                     -- compressed
+  remembered INTEGER NOT NULL              -- when the hub last started under it
+) STRICT;
+CREATE TABLE payload_key (                 -- a known text sealed under the key, which is not in this file
+  id INTEGER PRIMARY KEY CHECK (id = 1), known BLOB NOT NULL
+) STRICT;
+CREATE TABLE notifications (               -- beside its entry in the log; ticket and index are there
+  exchange TEXT PRIMARY KEY,
+  sender TEXT NOT NULL, operation TEXT NOT NULL, context TEXT NOT NULL,
+  revision TEXT NOT NULL,                  -- of the agreement, at acceptance
+  status TEXT NOT NULL,                    -- of the dossier, after it
+  accepted INTEGER NOT NULL,
+  content BLOB NOT NULL,                   -- digest of what was told, under the key of claims
+  sealed BLOB                              -- the payload, encrypted; NULL when every delivery is settled
+) STRICT;
+CREATE TABLE deliveries (
+  position INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order of acceptance
+  id TEXT NOT NULL UNIQUE,
+  notification TEXT NOT NULL REFERENCES notifications (exchange),
+  recipient TEXT NOT NULL, context TEXT NOT NULL,
+  dossier TEXT,                            -- NULL when it is settled
+  state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'dead', 'settled')),
+  attempts INTEGER NOT NULL DEFAULT 0,     -- that failed; in a mailbox: fetches
+  due INTEGER NOT NULL,                    -- not before; a lease puts it off to its end
+  lease_until INTEGER NOT NULL DEFAULT 0,  -- until then it is somebody's
+  recorded INTEGER NOT NULL DEFAULT 0,     -- 1: its release stands in the log
+  last_code TEXT                           -- why the last attempt failed
+) STRICT;
+CREATE INDEX unsettled ON deliveries (recipient, dossier, position, state) WHERE state <> 'settled';
+CREATE INDEX in_order ON deliveries (position) WHERE state <> 'settled';
+CREATE INDEX next ON deliveries (recipient, due, position) WHERE state = 'waiting';
+CREATE INDEX told ON deliveries (notification);
+CREATE VIEW outstanding AS                 -- deliveries that are not settled, with what they deliver
+SELECT d.position, d.id, d.recipient, d.context, d.attempts, d.recorded, d.dossier,
+       n.exchange, n.sender, n.operation, n.revision, n.status, n.accepted, n.sealed,
+       d.state, d.due, d.lease_until, d.last_code
+FROM deliveries AS d JOIN notifications AS n ON n.exchange = d.notification
+WHERE d.state <> 'settled';
+-- Of each dossier and recipient the earliest: one that is dead, too, so that it holds back those after it.
+CREATE VIEW foremost AS
+SELECT d.position, d.id, d.notification, d.recipient, d.context, d.state, d.due, d.lease_until
+FROM deliveries AS d
+WHERE d.state <> 'settled' AND NOT EXISTS (
+  SELECT 1 FROM deliveries AS earlier
+  WHERE earlier.state <> 'settled' AND earlier.recipient = d.recipient AND earlier.dossier = d.dossier
+    AND earlier.position < d.position
+);
+"""
+
+SCHEMA: Final = _LOG + _DIRECTORY + _QUEUE
