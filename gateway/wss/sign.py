@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -21,6 +22,7 @@ from gateway.model import SoapVersion
 from gateway.soap import names
 from gateway.soap.xml import text
 from gateway.wss import profile, times
+from gateway.wss.content import AroundContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,31 +68,79 @@ def sign(  # noqa: PLR0913 - everything that decides the bytes, named at the cal
 
     `unique` is a UUID: it makes the ids of this message differ from those of any other.
     """
-    parts = {
-        f"body-{unique}": _body(body, version, f"body-{unique}"),
-        f"time-{unique}": _timestamp(now, lifetime, f"time-{unique}"),
-    }
-    blocks = {f"wsa-{header.name}-{unique}": header for header in addressing}
-    parts |= {id_: _block(header, id_) for id_, header in blocks.items()}
-    info = _signed_info(parts, key.method)
+    part = f"{_body(version, unique)}{body}{_BODY_END}"
+    front = _front(_digest(part), version, key, now, lifetime, unique, addressing)
+    return f"{front}{part}{_END}".encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A signed message but for the content that belongs between its two halves, as base64 or xop:Include."""
+
+    head: bytes
+    tail: bytes
+
+
+class Framing:
+    """Signs a message whose content comes as a stream: digested here, sent by somebody else.
+
+    `before` and `after` are the halves of an element in canonical form.
+    """
+
+    def __init__(self, before: str, after: str, *, version: SoapVersion, unique: str) -> None:
+        self._version, self._unique = version, unique
+        self._before, self._after = _body(version, unique) + before, after + _BODY_END
+        self._digest = AroundContent("sha256", self._before.encode())
+
+    def update(self, content: bytes) -> None:
+        """The next bytes of the content, not encoded."""
+        self._digest.update(content)
+
+    def sign(
+        self, *, key: SigningKey, now: datetime, lifetime: timedelta, addressing: Sequence[Header] = ()
+    ) -> Frame:
+        """The content is complete. Call once."""
+        digest = base64.b64encode(self._digest.finish(self._after.encode())).decode()
+        front = _front(digest, self._version, key, now, lifetime, self._unique, addressing)
+        return Frame(f"{front}{self._before}".encode(), f"{self._after}{_END}".encode())
+
+
+_BODY_END: Final = "</soap:Body>"
+_END: Final = "</soap:Envelope>"
+
+
+def _front(  # noqa: PLR0913, PLR0917 - everything that decides the bytes before the Body
+    body_digest: str,
+    version: SoapVersion,
+    key: SigningKey,
+    now: datetime,
+    lifetime: timedelta,
+    unique: str,
+    addressing: Sequence[Header],
+) -> str:
+    """The message up to its Body, of which the digest is enough."""
+    timestamp = _timestamp(now, lifetime, f"time-{unique}")
+    blocks = {f"wsa-{one.name}-{unique}": _block(one, f"wsa-{one.name}-{unique}") for one in addressing}
+    digests = {f"body-{unique}": body_digest, f"time-{unique}": _digest(timestamp)}
+    digests |= {id_: _digest(block) for id_, block in blocks.items()}
+    info = _signed_info(digests, key.method)
     value = base64.b64encode(key.sign(info.encode())).decode()
     token = base64.b64encode(key.certificate).decode()
-    header_blocks = "".join(parts[id_] for id_ in blocks)
     return (
         '<?xml version="1.0" encoding="UTF-8"?>'
         f'<soap:Envelope xmlns:soap="{version.value}" xmlns:wsse="{names.WSSE}" xmlns:wsa="{names.WSA}"'
-        f' xmlns:wsu="{names.WSU}"><soap:Header>{header_blocks}<wsse:Security>{parts[f"time-{unique}"]}'
+        f' xmlns:wsu="{names.WSU}"><soap:Header>{"".join(blocks.values())}<wsse:Security>{timestamp}'
         f'<wsse:BinarySecurityToken EncodingType="{names.BASE64}" ValueType="{names.X509V3}"'
         f' wsu:Id="token-{unique}">{token}</wsse:BinarySecurityToken>'
         f'<ds:Signature xmlns:ds="{names.DS}">{info}<ds:SignatureValue>{value}</ds:SignatureValue>'
         f'<ds:KeyInfo><wsse:SecurityTokenReference><wsse:Reference URI="#token-{unique}"'
         f' ValueType="{names.X509V3}"/></wsse:SecurityTokenReference></ds:KeyInfo></ds:Signature>'
-        f"</wsse:Security></soap:Header>{parts[f'body-{unique}']}</soap:Envelope>"
-    ).encode()
+        f"</wsse:Security></soap:Header>"
+    )
 
 
-def _body(content: str, version: SoapVersion, id_: str) -> str:
-    return f'<soap:Body xmlns:soap="{version.value}" xmlns:wsu="{names.WSU}" wsu:Id="{id_}">{content}</soap:Body>'
+def _body(version: SoapVersion, unique: str) -> str:
+    return f'<soap:Body xmlns:soap="{version.value}" xmlns:wsu="{names.WSU}" wsu:Id="body-{unique}">'
 
 
 def _timestamp(now: datetime, lifetime: timedelta, id_: str) -> str:
@@ -107,12 +157,12 @@ def _block(header: Header, id_: str) -> str:
     )
 
 
-def _signed_info(parts: dict[str, str], method: str) -> str:
+def _signed_info(digests: dict[str, str], method: str) -> str:
     references = "".join(
         f'<ds:Reference URI="#{id_}"><ds:Transforms><ds:Transform Algorithm="{names.EXC_C14N}"></ds:Transform>'
         f'</ds:Transforms><ds:DigestMethod Algorithm="http://www.w3.org/2001/04/xmlenc#sha256"></ds:DigestMethod>'
-        f"<ds:DigestValue>{_digest(part)}</ds:DigestValue></ds:Reference>"
-        for id_, part in parts.items()
+        f"<ds:DigestValue>{digest}</ds:DigestValue></ds:Reference>"
+        for id_, digest in digests.items()
     )
     return (
         f'<ds:SignedInfo xmlns:ds="{names.DS}"><ds:CanonicalizationMethod Algorithm="{names.EXC_C14N}">'

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -24,8 +25,10 @@ from lxml import etree
 from gateway.model import Envelope, Verified
 from gateway.refusal import Code, Refusal
 from gateway.soap import names
+from gateway.soap.envelope import PLACE
 from gateway.soap.xml import Element, canonical
 from gateway.wss import profile, signed_info, times
+from gateway.wss.content import AroundContent
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
@@ -44,6 +47,64 @@ def verify(envelope: Envelope, window: profile.Window, now: datetime) -> Verifie
 
     Raises Refusal with a code of the WIB04 family.
     """
+    signed = _signed(envelope)
+    body = b""
+    for element, reference in signed.parts.items():
+        data = _verify_digest(element, reference)
+        if element is envelope.body:
+            body = data
+    return _verified(envelope, signed, body, _verify_time(signed.timestamp, window, now))
+
+
+class Unfinished:
+    """A message of which everything is verified but the digest of its Body, whose content is still to come.
+
+    Who signed is settled before a byte of the content is read; nothing of the message is known to be signed
+    before `finish`. `place`: the element that `soap.envelope.read_packaged` returned with the envelope.
+    """
+
+    def __init__(self, envelope: Envelope, place: Element, window: profile.Window, now: datetime) -> None:
+        """Raises Refusal with a code of the WIB04 family."""
+        self._envelope, self._place = envelope, place
+        self._signed = _signed(envelope)
+        for element, reference in self._signed.parts.items():
+            if element is not envelope.body:
+                _verify_digest(element, reference)
+        self._created = _verify_time(self._signed.timestamp, window, now)
+        self._expected = self._signed.parts[envelope.body]
+        self._before, self._after = _split(_canonical(envelope.body, self._expected))
+        self._body = AroundContent(self._expected.digest_name, self._before)
+        self._content = hashlib.sha256()
+
+    def update(self, content: bytes) -> None:
+        """The next bytes of the content."""
+        self._body.update(content)
+        self._content.update(content)
+
+    def finish(self) -> Verified:
+        """The content is complete. Its SHA-256 in hexadecimal now stands in its place, in element and body.
+
+        Call once. Raises Refusal: SIGNATURE.
+        """
+        if not hmac.compare_digest(self._body.finish(self._after), self._expected.digest):
+            raise Refusal(Code.SIGNATURE, "digest")
+        digest = self._content.hexdigest()
+        self._place.text = digest
+        body = self._before + digest.encode() + self._after
+        return _verified(self._envelope, self._signed, body, self._created)
+
+
+@dataclass(frozen=True, slots=True)
+class _Signed:
+    """A signature that verified over the references to these parts; their digests are still to be compared."""
+
+    timestamp: Element
+    certificate: bytes
+    info: signed_info.SignedInfo
+    parts: Mapping[Element, signed_info.Reference]
+
+
+def _signed(envelope: Envelope) -> _Signed:
     # §4.1 exactly one Timestamp, token and signature, in any order
     timestamp, token, signature = _children(envelope)
     # §4.2 our own map from id to element, built from positions
@@ -57,20 +118,22 @@ def verify(envelope: Envelope, window: profile.Window, now: datetime) -> Verifie
     if ids.get(info.token_id) is not token:
         raise Refusal(Code.TOKEN_FORM)
     certificate = _certificate(token)
-    # §4.6 signature over SignedInfo, then the digest of each part
+    # §4.6 signature over SignedInfo; the caller then verifies the digest of each part
     _verify_signature(public_key(certificate), info)
-    body = _verify_digests(parts, envelope.body)
-    # §4.7 time, read from the element that was just verified
-    created = _verify_time(timestamp, window, now)
+    # §4.7 is the caller's too: time, read from the element that was verified
+    return _Signed(timestamp, certificate, info, parts)
+
+
+def _verified(envelope: Envelope, signed: _Signed, body: bytes, created: datetime) -> Verified:
     return Verified(
         version=envelope.version,
         body=body,
         element=envelope.body,
-        certificate=certificate,
-        signature=info.value,
+        certificate=signed.certificate,
+        signature=signed.info.value,
         created=created,
         addressing=envelope.addressing,
-        addressing_signed=_addressing_signed(envelope, parts),
+        addressing_signed=_addressing_signed(envelope, signed.parts),
     )
 
 
@@ -191,17 +254,25 @@ def _der(value: bytes, octets: int) -> bytes:
     return encode_dss_signature(int.from_bytes(value[:octets]), int.from_bytes(value[octets:]))
 
 
-def _verify_digests(parts: Mapping[Element, signed_info.Reference], body: Element) -> bytes:
-    signed = b""
-    for element, reference in parts.items():
-        if reference.prefixes and len(reference.prefixes) * _ELEMENTS(element) > profile.MAX_LOOKUPS:
-            raise Refusal(Code.REFERENCE, "PrefixList")
-        data = canonical(element, list(reference.prefixes))
-        if not hmac.compare_digest(hashlib.new(reference.digest_name, data).digest(), reference.digest):
-            raise Refusal(Code.SIGNATURE, "digest")
-        if element is body:
-            signed = data
-    return signed
+def _verify_digest(element: Element, reference: signed_info.Reference) -> bytes:
+    """The canonical bytes of a part, which are what was signed."""
+    data = _canonical(element, reference)
+    if not hmac.compare_digest(hashlib.new(reference.digest_name, data).digest(), reference.digest):
+        raise Refusal(Code.SIGNATURE, "digest")
+    return data
+
+
+def _canonical(element: Element, reference: signed_info.Reference) -> bytes:
+    if reference.prefixes and len(reference.prefixes) * _ELEMENTS(element) > profile.MAX_LOOKUPS:
+        raise Refusal(Code.REFERENCE, "PrefixList")
+    return canonical(element, list(reference.prefixes))
+
+
+def _split(body: bytes) -> tuple[bytes, bytes]:
+    before, *after = body.split(PLACE.encode())
+    if len(after) != 1:  # a peer may have written it too
+        raise Refusal(Code.SOAP_STRUCTURE, "xop:Include")
+    return before, after[0]
 
 
 def _verify_time(timestamp: Element, window: profile.Window, now: datetime) -> datetime:
