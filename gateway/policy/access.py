@@ -1,14 +1,24 @@
 """What the hub answers by itself: the echo, and checkAccessControl (PROTOCOL §7.6).
 
-checkAccessControl tells an authority what it may do, and why not, by asking the very rule that will decide.
+checkAccessControl tells an authority what it may do, and why not, by asking the very rules that will decide.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.model import SERVICE, Authority, Criteria, LegalContext, OperationName, Permitted
+from gateway.model import (
+    SERVICE,
+    Authority,
+    Criteria,
+    FieldId,
+    LegalContext,
+    OperationName,
+    Pattern,
+    Permitted,
+)
 from gateway.policy.decide import Facts, grant
+from gateway.policy.notify import sendable
 from gateway.refusal import Refusal
 from gateway.soap.xml import text
 
@@ -38,10 +48,21 @@ def _row(
 ) -> str:
     head = f"<s:operation>{text(name)}</s:operation><s:legalContext>{text(context)}</s:legalContext>"
     try:
-        granted = grant(authority, name, context, Criteria(asked.dossier, asked.source), facts)
+        granted = _fields(authority, name, context, asked, facts)
     except Refusal as refusal:
         body = f"<s:permitted>false</s:permitted><s:code>{refusal.code.row.code}</s:code>"
         return f"<s:access>{head}{body}</s:access>"
-    fields = sorted(facts.agreement.released_fields(granted.view)) if asked.operation else []
+    fields = sorted(granted) if asked.operation else []
     shown = "".join(f"<s:field>{text(field)}</s:field>" for field in fields)
     return f"<s:access>{head}<s:permitted>true</s:permitted>{shown}</s:access>"
+
+
+def _fields(
+    authority: Authority, name: OperationName, context: LegalContext, asked: Criteria, facts: Facts
+) -> frozenset[FieldId]:
+    """What the authority would be shown, or, of a notification, may write. Raises Refusal."""
+    agreement = facts.agreement
+    if agreement.operations[name].pattern is Pattern.NOTIFY:
+        return sendable(authority, name, context, asked.dossier, facts)
+    granted = grant(authority, name, context, Criteria(asked.dossier, asked.source), facts)
+    return agreement.released_fields(granted.view)

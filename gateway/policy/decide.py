@@ -12,6 +12,7 @@ from typing import Final
 
 from gateway.agreement.load import Agreement, Operation
 from gateway.agreement.register import Register
+from gateway.agreement.terms import Context
 from gateway.model import (
     Authority,
     Criteria,
@@ -19,6 +20,7 @@ from gateway.model import (
     FieldId,
     LegalContext,
     OperationName,
+    Pattern,
     Permitted,
     Request,
     Role,
@@ -73,16 +75,12 @@ def grant(
 
     Raises Refusal with a code of the WIB07 family.
     """
-    agreement, role = facts.agreement, authority.role
+    agreement = facts.agreement
     operation = agreement.operations[name]
-    if role is None or role not in operation.requesters:
+    if operation.pattern is Pattern.NOTIFY:  # nothing to ask for: `policy.notify` decides on what is told
         raise Refusal(Code.OPERATION_DENIED)
     # §7.1 purpose
-    context = agreement.contexts.get(legal_context)
-    if context is None:
-        raise Refusal(Code.CONTEXT_UNKNOWN)
-    if role not in context.roles or legal_context not in operation.requesters[role]:
-        raise Refusal(Code.CONTEXT_DENIED)
+    role, context = require_purpose(authority, operation, legal_context, agreement)
     # §7.2 row scope; the hub's own answers disclose nothing of a dossier
     if criteria.dossier is not None and not operation.hub:
         scope = _require_scope(authority, role, facts)
@@ -102,6 +100,24 @@ def grant(
     return Grant(_providers(authority, operation, source, criteria, facts), view)
 
 
+def require_purpose(
+    authority: Authority, operation: Operation, legal_context: LegalContext, agreement: Agreement
+) -> tuple[Role, Context]:
+    """The role in which the authority calls, and the purpose for which.
+
+    Raises Refusal: OPERATION_DENIED, CONTEXT_UNKNOWN, CONTEXT_DENIED.
+    """
+    role = authority.role
+    if role is None or role not in operation.requesters:
+        raise Refusal(Code.OPERATION_DENIED)
+    context = agreement.contexts.get(legal_context)
+    if context is None:
+        raise Refusal(Code.CONTEXT_UNKNOWN)
+    if role not in context.roles or legal_context not in operation.requesters[role]:
+        raise Refusal(Code.CONTEXT_DENIED)
+    return role, context
+
+
 def _nothing_released(criteria: Criteria, *, own: bool) -> Code:
     """A function of policy alone: it tells nothing about who takes part in the dossier."""
     if criteria.document_type:
@@ -112,7 +128,7 @@ def _nothing_released(criteria: Criteria, *, own: bool) -> Code:
 def _require_scope(authority: Authority, role: Role, facts: Facts) -> DossierScope:
     """The second filter: this authority, in this role, in this dossier, at this status (KSZ: inscription)."""
     scope = facts.scope
-    if scope is None or not _inscribed(scope, authority, facts.now):
+    if scope is None or not is_inscribed(scope, authority, facts.now):
         raise Refusal(Code.DOSSIER_DENIED)  # one answer for unknown and foreign dossiers (attack Z04)
     lapse = timedelta(days=facts.agreement.closed_read_days)
     if scope.status == _CLOSED and facts.now > scope.status_since + lapse:
@@ -122,7 +138,8 @@ def _require_scope(authority: Authority, role: Role, facts: Facts) -> DossierSco
     return scope
 
 
-def _inscribed(scope: DossierScope, authority: Authority, now: datetime) -> bool:
+def is_inscribed(scope: DossierScope, authority: Authority, now: datetime) -> bool:
+    """Does the authority take part in the dossier, in its role, now?"""
     return any(
         line.authority == authority.id
         and line.role == authority.role
@@ -151,7 +168,7 @@ def _providers(
     others = [a for a in facts.register.active(source) if a.id != requester.id]
     scope = facts.scope
     found = [
-        a for a in others if operation.scatter or (scope is not None and _inscribed(scope, a, facts.now))
+        a for a in others if operation.scatter or (scope is not None and is_inscribed(scope, a, facts.now))
     ]
     if not found or (len(found) > 1 and not operation.scatter):
         raise Refusal(Code.SOURCE_DENIED)

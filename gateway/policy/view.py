@@ -1,6 +1,6 @@
-"""What may be released: a permitted view applied to answers (PROTOCOL §10.1).
+"""What may be released: a permitted view applied to answers, and to what is told (PROTOCOL §10.1).
 
-The reply is built from the contract's tree, element by element; nothing of a provider's message is
+The message is built from the contract's tree, element by element; nothing of a provider's message is
 copied but the text of released leaves. An element that the view does not name cannot appear, because
 there is no code that would write it.
 """
@@ -28,21 +28,38 @@ class _Template:
     children: Mapping[str, _Template]
 
 
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A view applied."""
+
+    payload: str  # exclusive C14N of the payload element; "" when there is nothing
+    values: Mapping[str, tuple[str, ...]]  # every released leaf path → its texts in order, () when absent
+
+
 def apply_view(
     permitted: Permitted, answers: Sequence[Answer], unanswered: Sequence[AuthorityId]
 ) -> Released:
     """Return only what the view permits of what the providers answered, merged in their order."""
-    template = _template(permitted.view)
-    values: dict[str, list[str]] = {path: [] for path in _released(permitted.view)}
     payloads = [answer.payload for answer in answers if answer.payload is not None]
-    written = "".join(_content(template, payload, values) for payload in payloads)
+    rendered = render(permitted.view, payloads)
     return Released(
         permitted=permitted,
-        outcome=_outcome(answers, found=bool(written)),
-        payload=f"{template.open}{written}{template.close}" if written else "",
-        values={path: tuple(texts) for path, texts in values.items()},
+        outcome=_outcome(answers, found=bool(rendered.payload)),
+        payload=rendered.payload,
+        values=rendered.values,
         answers=tuple(answers),
         unanswered=tuple(unanswered),
+    )
+
+
+def render(view: View, payloads: Sequence[Element]) -> Rendered:
+    """What the view permits of schema-valid payloads, as one payload. It stands where the prefix s is declared."""
+    template = _template(view)
+    values: dict[str, list[str]] = {path: [] for path in _released(view)}
+    written = "" if template is None else "".join(_content(template, one, values) for one in payloads)
+    return Rendered(
+        payload=f"{template.open}{written}{template.close}" if template is not None and written else "",
+        values={path: tuple(texts) for path, texts in values.items()},
     )
 
 
@@ -60,10 +77,9 @@ def _released(view: View) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _template(view: View) -> _Template:
-    template = _compile(view.payload, view, inherited="s")  # the response element declared the prefix s
-    assert template is not None  # policy.decide refuses an empty view
-    return template
+def _template(view: View) -> _Template | None:
+    """None when the view releases nothing."""
+    return _compile(view.payload, view, inherited="s")  # the message's own element declared the prefix s
 
 
 _NAMESPACES: Final = {prefix: namespace for namespace, prefix in PREFIX.items()}
