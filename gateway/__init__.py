@@ -1,10 +1,12 @@
 """The Working in Belgium exchange gateway.
 
-The life of one message is one function: `gateway.broker.consult.Broker.consult`. Everything it calls is
-found by following the names on that page. Packages, in order of dependency (imports point down only):
+The life of a message is one function for each pattern of exchange: a question is carried by
+`gateway.broker.consult`, a document by `document`, what is told by `notify` and then `deliver` or `mailbox`; all of
+them begin with `receive`. Everything they call is found by following the names on those pages. Packages, in order of dependency (imports point down only):
 
     cli          the commands
-    app          composition root
+    app          composition root: opens and starts
+    assembly     the paths and the courier, put together
     loading      settings to rules and keys, every finding at once
     reading      the files that settings name
     config       deployment settings

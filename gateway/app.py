@@ -19,11 +19,13 @@ from typing import Final, TextIO
 
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.spokes import HttpSpokes
+from gateway.adapters.spool import Spool, SpoolError
 from gateway.adapters.store import Store
 from gateway.adapters.tls import client_context, server_context
 from gateway.agreement.served import served_documents
 from gateway.agreement.terms import Agreement
-from gateway.broker.consult import Broker
+from gateway.assembly import Parts, broker_of, courier_of, dossiers_open
+from gateway.broker.bell import Bell
 from gateway.broker.reply import Signer
 from gateway.broker.rules import Rules
 from gateway.config import ConfigError, LimitSettings, Settings
@@ -31,13 +33,14 @@ from gateway.edge.listener import Listener
 from gateway.edge.operational_log import LibraryLines, OperationalLog
 from gateway.edge.operations import operations
 from gateway.edge.soap import PATH, HttpLimits, SoapEdge
+from gateway.edge.survey import survey
 from gateway.identity.authority import recognise
 from gateway.identity.chain import Trust, Usage
-from gateway.loading import Loaded, clock, contract_files, directory_key, load, trust_files
+from gateway.loading import Loaded, clock, contract_files, load, secret_key, trust_files
 from gateway.model import Authority, Role
 from gateway.refusal import Code, Refusal
 
-__all__ = ["Loaded", "clock", "contract_files", "directory_key", "hub", "load", "serve"]
+__all__ = ["Loaded", "clock", "contract_files", "hub", "load", "secret_key", "serve"]
 
 _FINISH_SECONDS: Final = 35.0  # for what is under way; deploy/gateway.service gives a little more
 
@@ -48,7 +51,9 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
     metrics, log, rules = Metrics(), OperationalLog(lines), loaded.rules
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
-            Store.open(settings.log.store, loaded.log_key, settings.log.origin)
+            Store.open(
+                settings.log.store, loaded.log_key, settings.log.origin, payload_key=loaded.payload_key
+            )
         )
         metrics.watch_log(lambda: store.size)
         spokes = HttpSpokes(
@@ -56,19 +61,24 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
             seconds=settings.limits.provider_seconds,
             connections=settings.limits.provider_connections,
             max_bytes=settings.limits.answer_bytes,
+            document_seconds=settings.limits.document_seconds,
+            document_bytes=settings.limits.document_bytes,
         )
         stack.push_async_callback(spokes.close)
-        broker = Broker(
-            rules=rules,
-            log=store,
-            directory=store,
-            spokes=spokes,
-            signer=Signer(loaded.signing, rules.register.hub, rules.terms.window),
-            clock=clock,
-            random=os.urandom,
+        await store.remember(rules.agreement.revision, rules.agreement.files)
+        signer = Signer(loaded.signing, rules.register.hub, rules.terms.window)
+        parts = Parts(
+            rules,
+            store,
+            spokes,
+            signer,
+            Bell(),
+            settings.delivery,
+            sources=spokes,
+            keeping=_spool(settings),
         )
         edge = SoapEdge(
-            broker=broker,
+            broker=broker_of(parts),
             recognise=lambda der, now: recognise(
                 der, Usage.TLS_CLIENT, rules.certificates, rules.register, now
             ),
@@ -88,6 +98,11 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
         soap = await _listen(stack, wire(edge.handle), (host, settings.listen.port), tls)
         ops = await _listen(stack, wire(inside), (host, settings.listen.operations_port), None)
         urls = f"https://{settings.listen.host}:{soap}{PATH}", f"http://{settings.listen.host}:{ops}"
+        courier = courier_of(parts, metrics, log)
+        stack.push_async_callback(courier.finish, _FINISH_SECONDS)
+        counted = partial(dossiers_open, rules, settings.log.store)
+        for name, work in (("courier", courier.run()), ("survey", survey(counted, metrics, log))):
+            stack.callback(asyncio.create_task(work, name=name).cancel)
         log.note("serving", url=urls[0], operations=urls[1], agreement=rules.agreement.revision)
         yield urls
         log.note("stopping")
@@ -175,10 +190,20 @@ async def _finish(server: asyncio.Server, listener: Listener) -> None:
     await listener.shutdown(_FINISH_SECONDS)
 
 
+def _spool(settings: Settings) -> Spool:
+    try:
+        return Spool(settings.documents.spool, settings.limits.spool_bytes)
+    except SpoolError as error:
+        raise ConfigError(
+            "CFG014", f"documents.spool: {error}.", "Name a directory on a disk that the hub may write to."
+        ) from error
+
+
 def _http_limits(limits: LimitSettings) -> HttpLimits:
     return HttpLimits(
         body_bytes=limits.request_bytes,
         body_seconds=limits.body_seconds,
+        document_seconds=limits.document_seconds,
         in_flight=limits.in_flight,
         in_flight_per_authority=limits.in_flight_per_authority,
     )

@@ -16,6 +16,7 @@ from msgspec import Meta
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 Count = Annotated[int, Meta(ge=1)]
+Days = Annotated[float, Meta(gt=0, le=3660)]
 
 
 class ConfigError(Exception):
@@ -47,7 +48,7 @@ class Contracts(_Section, frozen=True, kw_only=True):
 
 
 class Keys(_Section, frozen=True, kw_only=True):
-    """[keys]: keys and certificates of the hub; PEM files but for the last."""
+    """[keys]: keys and certificates of the hub; PEM files but for the last two."""
 
     tls_certificate: Path  # with the issuing chain behind it
     tls_key: Path
@@ -59,6 +60,7 @@ class Keys(_Section, frozen=True, kw_only=True):
     directory_key: (
         Path  # 32 bytes, or in hexadecimal: under it the directory keeps a digest of each worker's INSZ
     )
+    payload_key: Path  # 32 bytes, or in hexadecimal: notifications wait in the store encrypted under it
 
 
 class TrustFiles(_Section, frozen=True, kw_only=True):
@@ -76,6 +78,12 @@ class LogSettings(_Section, frozen=True, kw_only=True):
     origin: str  # the log's name in checkpoints, a schema-less URL
 
 
+class DocumentSettings(_Section, frozen=True, kw_only=True):
+    """[documents]: where documents are while they pass."""
+
+    spool: Path  # directory on a disk, not in memory; what is in it is sealed and has no name
+
+
 class LimitSettings(_Section, frozen=True, kw_only=True):
     """[limits]: what one message or peer may use."""
 
@@ -87,8 +95,24 @@ class LimitSettings(_Section, frozen=True, kw_only=True):
     body_seconds: Seconds = 20.0  # from headers to the last byte of a request
     provider_seconds: Seconds = 15.0  # from connecting to the last byte of an answer
     provider_connections: Count = 64  # at once, per provider
+    document_bytes: Count = 256 * 1024 * 1024  # of one document, when it is an attachment
+    document_seconds: Seconds = 300.0  # to receive one from its provider; again to send it to the requester
+    spool_bytes: Count = 4 * 1024 * 1024 * 1024  # of all documents that are under way
     in_flight: Count = 512  # exchanges at once; beyond that callers are told to come back
     in_flight_per_authority: Count = 128  # of those, for one authority
+
+
+class DeliverySettings(_Section, frozen=True, kw_only=True):
+    """[delivery]: how notifications reach their recipients."""
+
+    first_retry_seconds: Seconds = 5.0  # after the first failed attempt; doubles with each further one
+    max_retry_seconds: Seconds = 3600.0  # the longest time between two attempts
+    dead_after_days: Days = 14.0  # age at which a notification waits for the operator instead
+    at_once: Count = 4  # deliveries under way, for each recipient
+    lease_seconds: Seconds = 120.0  # for which a delivery under way is one process's
+    breaker_failures: Count = 5  # in a row: the recipient is left alone for a while
+    breaker_seconds: Seconds = 60.0  # for so long
+    mailbox_lease_seconds: Seconds = 300.0  # for which a fetched message is not listed again
 
 
 class Settings(_Section, frozen=True, kw_only=True):
@@ -99,7 +123,9 @@ class Settings(_Section, frozen=True, kw_only=True):
     keys: Keys
     trust: TrustFiles
     log: LogSettings
+    documents: DocumentSettings
     limits: LimitSettings = LimitSettings()
+    delivery: DeliverySettings = DeliverySettings()
     test_numbers: bool = False  # accept identifiers of the test range, which no person can have
 
 

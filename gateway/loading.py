@@ -27,13 +27,13 @@ from gateway.config import ConfigError, Settings
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.note import Signer, Verifier
 from gateway.identity.chain import Certificates, Trust, Usage
-from gateway.reading import Found, StartError, directory_key, read, read_log_key, read_pair, read_pem
+from gateway.reading import Found, StartError, read, read_log_key, read_pair, read_pem, secret_key
 from gateway.refusal import Refusal
 from gateway.soap.xml import Limits
 from gateway.wss.profile import Window
 from gateway.wss.sign import SigningKey
 
-__all__ = ["Loaded", "StartError", "clock", "contract_files", "directory_key", "load", "trust_files"]
+__all__ = ["Loaded", "StartError", "clock", "contract_files", "load", "secret_key", "trust_files"]
 
 # C2SP tlog-checkpoint: a schema-less URL without slash at its end; no space, no plus sign.
 _ORIGIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::\d{1,5})?(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
@@ -46,6 +46,7 @@ class Loaded:
     rules: Rules
     signing: Mapping[str, SigningKey]
     log_key: ed25519.Ed25519PrivateKey
+    payload_key: bytes  # of what waits in the store
     verifier: Verifier  # of the exchange log: the configured origin and key
     certificates: Mapping[str, datetime]  # of the hub itself: name → end of validity
 
@@ -72,12 +73,13 @@ def load(settings: Settings) -> Loaded:
     }
     log_key = found.of(partial(read_log_key, keys.log_key))
     verifier = found.of(partial(_verifier, settings.log.origin, log_key))
-    person_key = found.of(partial(directory_key, keys.directory_key))
+    person_key = found.of(partial(secret_key, keys.directory_key))
     pairs = {name: pair for name, pair in {"tls": tls, **signing}.items() if pair is not None}
     if trust is not None and register is not None:
         _require_hub(pairs, Certificates(trust), register, found)
     if trust is not None and tls is not None:
         found.of(partial(_require_openssl, settings))
+    payload_key = found.of(partial(secret_key, keys.payload_key))
     found.done()
     assert register is not None  # and so on: `done` raises when anything is missing
     assert agreement is not None
@@ -85,6 +87,7 @@ def load(settings: Settings) -> Loaded:
     assert log_key is not None
     assert verifier is not None
     assert person_key is not None
+    assert payload_key is not None
     rules = Rules(
         agreement=agreement,
         register=register,
@@ -97,7 +100,7 @@ def load(settings: Settings) -> Loaded:
         name: x509.load_der_x509_certificate(pair.certificate).not_valid_after_utc
         for name, pair in pairs.items()
     }
-    return Loaded(rules, {name: pairs[name] for name in signing}, log_key, verifier, expiry)
+    return Loaded(rules, {name: pairs[name] for name in signing}, log_key, payload_key, verifier, expiry)
 
 
 def contract_files(directory: Path) -> Mapping[str, bytes]:
@@ -108,7 +111,7 @@ def contract_files(directory: Path) -> Mapping[str, bytes]:
             f"{directory.resolve()}: no agreement.toml here.",
             "Name the directory that holds agreement.toml, xsd/ and wsdl/.",
         )
-    wanted = ("agreement.toml", "xsd/*.xsd", "wsdl/*.wsdl")
+    wanted = ("agreement.toml", "procedures.toml", "places.toml", "xsd/*.xsd", "wsdl/*.wsdl")
     found = [path for pattern in wanted for path in sorted(directory.glob(pattern))]
     return {f"contracts/{path.relative_to(directory).as_posix()}": read(path) for path in found}
 

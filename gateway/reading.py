@@ -55,8 +55,8 @@ class Found:
             raise StartError(list({str(one): one for one in self._errors}.values()))
 
 
-def directory_key(path: Path) -> bytes:
-    """The key of the dossier directory's digests. Raises ConfigError."""
+def secret_key(path: Path) -> bytes:
+    """A key of 32 bytes: of the directory's digests, or of what waits in the store. Raises ConfigError."""
     try:
         return parse_key(_private(path))
     except ValueError as error:

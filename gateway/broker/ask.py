@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from time import perf_counter
 from typing import Final
@@ -70,31 +71,45 @@ class Asker:
         found = {answer.provider.id for answer in answers}
         return answers, [provider.id for provider in permitted.providers if provider.id not in found]
 
-    async def _ask_one(
-        self, provider: Authority, permitted: Permitted, event: Event, received: datetime
-    ) -> Answer:
-        rules, request = self._rules, permitted.request
+    def question(
+        self, provider: Authority, permitted: Permitted, exchange: ExchangeId, received: datetime
+    ) -> tuple[Ticket, bytes]:
+        """The signed question to one provider, and the ticket that its answer must repeat."""
+        request = permitted.request
         ticket = Ticket(str(uuid.UUID(bytes=self._random(16), version=4)))  # a new one for each question
         question = Question(
             operation=request.operation,
-            customer=Customer(ticket, self._clock(), rules.register.hub.enterprise),
-            on_behalf=_on_behalf(permitted, event.exchange, received),
+            customer=Customer(ticket, self._clock(), self._rules.register.hub.enterprise),
+            on_behalf=_on_behalf(permitted, exchange, received),
             legal_context=request.legal_context,
             criteria=request.criteria,
         )
-        message = self._signer.question(write_question(question), provider, ticket, self._clock())
+        return ticket, self._signer.question(write_question(question), provider, ticket, self._clock())
+
+    async def _ask_one(
+        self, provider: Authority, permitted: Permitted, event: Event, received: datetime
+    ) -> Answer:
+        rules = self._rules
+        ticket, message = self.question(provider, permitted, event.exchange, received)
         asked = perf_counter()
-        raw = await self._spokes.ask(provider, message, f"{SERVICE}/{request.operation}")
+        raw = await self._spokes.ask(provider, message, f"{SERVICE}/{permitted.request.operation}")
         event.waited(asked)
         now = self._clock()
-        try:
+        with untrusted():
             verified = verify(read(raw, rules.limits), rules.terms.window, now)
-        except Refusal as refusal:
-            if refusal.code.row.category not in _UNTRUSTED_ANSWER:
-                raise
-            raise Refusal(Code.PROVIDER_SECURITY) from refusal
         answered = identify_provider(verified, provider, rules.certificates, rules.register, now)
         return accept(answered, ticket, permitted, rules.agreement)
+
+
+@contextmanager
+def untrusted() -> Iterator[None]:
+    """What is wrong with an answer as a message is told in one word, whatever it is."""
+    try:
+        yield
+    except Refusal as refusal:
+        if refusal.code.row.category not in _UNTRUSTED_ANSWER:
+            raise
+        raise Refusal(Code.PROVIDER_SECURITY) from refusal
 
 
 def _on_behalf(permitted: Permitted, exchange: ExchangeId, received: datetime) -> OnBehalf:

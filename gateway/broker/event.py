@@ -9,12 +9,36 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from time import perf_counter
 from traceback import extract_tb
-from typing import Literal
+from typing import Final, Literal
 
-from gateway.model import Authority, Caller, Envelope, ExchangeId, Receipt, Released, Request
+from gateway.model import (
+    Authority,
+    Caller,
+    Delivery,
+    Dispatch,
+    Envelope,
+    ExchangeId,
+    Receipt,
+    Released,
+    Request,
+    Settlement,
+    View,
+)
 from gateway.refusal import Code, Refusal
 
-Stage = Literal["read", "verify", "identify", "admit", "decide", "record", "ask", "release", "sign"]
+Stage = Literal["read", "verify", "identify", "admit", "recall", "decide", "record", "ask", "release", "sign"]
+
+# What an exchange may come to: label of metrics, word of the operational log.
+OUTCOMES: Final = (
+    "released",
+    "incomplete",
+    "accepted",
+    "repeated",
+    "acknowledged",
+    "refused",
+    "failed",
+    "unfinished",
+)
 
 
 class Timed:
@@ -32,6 +56,15 @@ class Timed:
         self._seconds[self._name] = self._seconds.get(self._name, 0.0) + perf_counter() - self._start
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A dossier left a status of its course."""
+
+    course: str
+    status: str
+    seconds: float  # that it spent there
+
+
 @dataclass(slots=True)
 class Event:
     """What is known of one request so far. Owned by the coroutine that serves the request."""
@@ -44,8 +77,10 @@ class Event:
     request: Request | None = None
     code: Code | None = None  # why it was refused
     signer: str = ""  # register id of who signed, if refused for not being the peer
-    outcome: str = "unfinished"  # "released", "incomplete", "refused" or "failed"
+    outcome: str = "unfinished"  # a word of OUTCOMES
     withheld: int = 0  # fields of the payload that the view withholds
+    recipients: int = 0  # of a notification that was accepted
+    left: Left | None = None  # what the notification moved the dossier from
     log_index: int | None = None  # of the last entry that this exchange left
     seconds: dict[Stage, float] = field(default_factory=dict)
     provider_seconds: float = 0.0  # of those in "ask": waiting for the slowest provider
@@ -62,8 +97,24 @@ class Event:
     def finished(self, released: Released, receipt: Receipt) -> None:
         """Both commits are made; only signing is left."""
         self.outcome = "incomplete" if released.unanswered else "released"
-        self.withheld = sum(1 for reason in released.permitted.view.verdicts.values() if reason is not None)
+        self.withheld = withheld(released.permitted.view)
         self.log_index = receipt.index
+
+    def accepted(self, receipt: Receipt, recipients: int) -> None:
+        """A notification is durable."""
+        self.outcome, self.log_index, self.recipients = "accepted", receipt.index, recipients
+
+    def repeated(self, receipt: Receipt) -> None:
+        """A notification was accepted before; its receipt is given again."""
+        self.outcome, self.log_index = "repeated", receipt.index
+
+    def dispatched(self, dispatch: Dispatch, receipt: Receipt) -> None:
+        """A message was released to the mailbox's owner."""
+        self.outcome, self.withheld, self.log_index = "released", withheld(dispatch.view), receipt.index
+
+    def acknowledged(self, receipt: Receipt | None) -> None:
+        """A message was taken over by its recipient, and purged; None: it was before."""
+        self.outcome, self.log_index = "acknowledged", receipt.index if receipt else None
 
     def refused(self, refusal: Refusal) -> None:
         """A foreseen refusal."""
@@ -73,6 +124,39 @@ class Event:
         """A bug. Its message may hold a value that a peer sent; its type and its places cannot."""
         self.outcome, self.code = "failed", Code.INTERNAL
         self.trace = trace(error)
+
+
+@dataclass(slots=True)
+class DeliveryEvent:
+    """What is known of one attempt of a delivery. Owned by the coroutine that makes it."""
+
+    delivery: Delivery
+    outcome: str = "unfinished"  # a word of Settlement, "refused" or "failed"
+    code: Code | None = None  # why the attempt failed
+    dead: bool = False  # it waits for the operator now
+    seconds: dict[Stage, float] = field(default_factory=dict)
+    trace: str = ""
+
+    def stage(self, name: Stage) -> Timed:
+        """Time a stage; a stage entered twice adds up."""
+        return Timed(self.seconds, name)
+
+    def ended(self, settlement: Settlement) -> None:
+        """The delivery is settled."""
+        self.outcome = settlement.value
+
+    def refused(self, refusal: Refusal) -> None:
+        """The attempt failed for a foreseen reason."""
+        self.outcome, self.code = "refused", refusal.code
+
+    def failed(self, error: Exception) -> None:
+        """A bug, as in `Event.failed`."""
+        self.outcome, self.code, self.trace = "failed", Code.INTERNAL, trace(error)
+
+
+def withheld(view: View) -> int:
+    """How many leaf paths a view withholds: a function of policy."""
+    return sum(1 for reason in view.verdicts.values() if reason is not None)
 
 
 def trace(error: Exception) -> str:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from gateway.agreement import messages
+from gateway.agreement import messages, notices
 from gateway.agreement.messages import Customer, Question
 from gateway.broker.event import Event
 from gateway.model import (
     SERVICE,
+    Acknowledgement,
     Addressing,
     Authority,
     ExchangeId,
@@ -24,7 +25,7 @@ from gateway.model import (
 from gateway.refusal import Category, Refusal
 from gateway.soap import fault, names
 from gateway.wss.profile import Window
-from gateway.wss.sign import Header, SigningKey, sign
+from gateway.wss.sign import Frame, Framing, Header, SigningKey, sign
 
 # Without `about`: what is wrong with a certificate would be an oracle (§5.1), and what is wrong with an answer could
 # name a field that the requester may not know to be there (§9.2).
@@ -43,17 +44,49 @@ class Signer:
         self, released: Released, receipt: Receipt, exchange: ExchangeId, received: datetime, now: datetime
     ) -> bytes:
         """The signed response to a released exchange."""
+        body = _reply(released, receipt, exchange, received, now)
+        return self.response(released.permitted.request, body, exchange, now)
+
+    def framing(
+        self, released: Released, receipt: Receipt, exchange: ExchangeId, received: datetime, now: datetime
+    ) -> Framing:
+        """The response to a released document, open where the payload has the digest of the content."""
         request = released.permitted.request
-        verified = request.caller.verified
-        body = messages.write_reply(
-            _echo(request),
-            messages.information_gateway(exchange, received, now, receipt),
-            messages.answered(released.outcome, released.unanswered),
-            released.permitted.view.filtered,
-            released.payload,
+        body = _reply(released, receipt, exchange, received, now)
+        before, after = body.split(f">{request.criteria.document_sha256}</s:content>")
+        return Framing(
+            f"{before}>",
+            f"</s:content>{after}",
+            version=request.caller.verified.version,
+            unique=exchange,
         )
-        headers = _addressing(verified.addressing, f"{SERVICE}/{request.operation}Response", exchange)
-        return self._sign(body, request.caller.authority, verified.version, headers, exchange, now)
+
+    def frame(self, framing: Framing, request: Request, exchange: ExchangeId, now: datetime) -> Frame:
+        """That response signed, when the framing has had all of the content."""
+        return framing.sign(
+            key=self.keys[request.caller.authority.suite],
+            now=now,
+            lifetime=self.window.reply,
+            addressing=_response_addressing(request, exchange),
+        )
+
+    def receipt(
+        self,
+        request: Request,
+        receipt: Receipt | None,
+        exchange: ExchangeId,
+        received: datetime,
+        now: datetime,
+    ) -> bytes:
+        """The signed acknowledgement of a notification, or of a message that was acknowledged."""
+        gateway = messages.information_gateway(exchange, received, now, receipt)
+        body = notices.write_acknowledgement(echo(request), gateway, Acknowledgement.OK)
+        return self.response(request, body, exchange, now)
+
+    def response(self, request: Request, body: str, exchange: ExchangeId, now: datetime) -> bytes:
+        """A response element to a request, signed: in its SOAP version, with addressing if it had any."""
+        version, headers = request.caller.verified.version, _response_addressing(request, exchange)
+        return self._sign(body, request.caller.authority, version, headers, exchange, now)
 
     def fault(self, refusal: Refusal, event: Event, now: datetime) -> bytes:
         """The signed fault, in the version of the request or, for what could not be parsed, SOAP 1.1."""
@@ -90,12 +123,30 @@ class Signer:
         )
 
 
-def _echo(request: Request) -> Question:
+def echo(request: Request) -> Question:
+    """The blocks of a request as its response repeats them."""
     return Question(request.operation, _customer(request), None, request.legal_context, request.criteria)
+
+
+def _reply(
+    released: Released, receipt: Receipt, exchange: ExchangeId, received: datetime, now: datetime
+) -> str:
+    return messages.write_reply(
+        echo(released.permitted.request),
+        messages.information_gateway(exchange, received, now, receipt),
+        messages.answered(released.outcome, released.unanswered),
+        released.permitted.view.filtered,
+        released.payload,
+    )
 
 
 def _customer(request: Request) -> Customer:
     return Customer(request.ticket, request.timestamp_sent, request.caller.authority.enterprise)
+
+
+def _response_addressing(request: Request, exchange: ExchangeId) -> list[Header]:
+    action = f"{SERVICE}/{request.operation}Response"
+    return _addressing(request.caller.verified.addressing, action, exchange)
 
 
 def _addressing(asked: Addressing | None, action: str, exchange: ExchangeId) -> list[Header]:

@@ -33,3 +33,4 @@ class Received:
     version: SoapVersion  # that the media type promises
     soap_action: str | None
     received: datetime
+    mtom: bool = False  # its sender reads MTOM: a document may come back as an attachment

@@ -11,7 +11,7 @@ from typing import TextIO
 
 import structlog
 
-from gateway.broker.event import Event
+from gateway.broker.event import DeliveryEvent, Event
 from gateway.model import Authority
 from gateway.refusal import Refusal
 
@@ -46,8 +46,27 @@ class OperationalLog:
             log_index=event.log_index,
             bytes=event.size,
             withheld=event.withheld,
+            **({"recipients": event.recipients} if event.recipients else {}),
             ms={stage: round(seconds * 1000, 3) for stage, seconds in event.seconds.items()},
             **({"signer": event.signer} if event.signer else {}),
+            **({"trace": event.trace} if event.trace else {}),
+        )
+
+    def delivery(self, event: DeliveryEvent) -> None:
+        """The one line of an attempt to deliver."""
+        delivery = event.delivery
+        self._logger.info(
+            "delivery",
+            delivery=delivery.id,
+            exchange=delivery.notification.exchange,
+            recipient=delivery.recipient,
+            operation=delivery.notification.operation,
+            attempt=delivery.attempts + 1,
+            outcome=event.outcome,
+            code=event.code.row.code if event.code else None,
+            label=event.code.row.label if event.code else None,
+            dead=event.dead,
+            ms={stage: round(seconds * 1000, 3) for stage, seconds in event.seconds.items()},
             **({"trace": event.trace} if event.trace else {}),
         )
 

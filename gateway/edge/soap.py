@@ -19,19 +19,18 @@ from aiohttp import HttpVersion11, StreamReader, web
 from multidict import CIMultiDictProxy
 
 from gateway.adapters.metrics import Metrics
-from gateway.broker.consult import Broker
+from gateway.broker.document import Parcel
 from gateway.broker.event import Event, trace
+from gateway.broker.exchange import Broker
 from gateway.broker.rules import Received
 from gateway.edge.listener import SERVER, bare, not_found
 from gateway.edge.operational_log import OperationalLog
 from gateway.model import Authority, AuthorityId, ExchangeId, SoapVersion
 from gateway.refusal import Code, Refusal
+from gateway.soap import mime
 
 PATH: Final = "/soap/v1"
-_MEDIA: Final = {"text/xml": SoapVersion.V11, "application/soap+xml": SoapVersion.V12}
-_HEADERS: Final = {
-    version: {**SERVER, "Content-Type": f"{media}; charset=utf-8"} for media, version in _MEDIA.items()
-}
+_HEADERS: Final = {version: {**SERVER, "Content-Type": mime.media_type(version)} for version in SoapVersion}
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 ServedContract = Callable[[Authority], Mapping[str, bytes]]  # query string → document
@@ -46,6 +45,7 @@ class HttpLimits:
     body_seconds: float
     in_flight: int
     in_flight_per_authority: int
+    document_seconds: float  # to send a reply that holds a document
 
 
 class SoapEdge:
@@ -72,7 +72,7 @@ class SoapEdge:
         self._in_flight = 0
         self._in_flight_of: defaultdict[AuthorityId, int] = defaultdict(int)
 
-    async def handle(self, http: web.BaseRequest) -> web.Response:
+    async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Serve one HTTP request. One path, compared undecoded; anything else is 404 (attack H21)."""
         if http.rel_url.raw_path != PATH:
             return not_found()
@@ -97,14 +97,17 @@ class SoapEdge:
         self._metrics.refused_on_the_wire(refusal.code.row.label)
         self._log.refused_on_the_wire(refusal, peer, error)
 
-    async def _exchange(self, http: web.BaseRequest, peer: Authority) -> web.Response:
-        version = _version(http)
-        action = _soap_action(http.headers, version)
+    async def _exchange(self, http: web.BaseRequest, peer: Authority) -> web.StreamResponse:
+        version, package = _promised(http)
+        action = _soap_action(http.headers, version) or (package.action if package else None)
         with self._slot(peer.id):
             data = await self._body(http)
-            received = Received(data, version, action, self._clock())
+            message = data if package is None else mime.unpack(data, package)
+            mtom = package is not None or _reads_packages(http.headers)
+            received = Received(message, version, action, self._clock(), mtom)
             event = Event(ExchangeId(str(uuid.uuid4())), peer, len(data))
-            return await self._answer(received, event)
+            reply = await self._answer(received, event)
+            return await self._stream(http, reply, event) if isinstance(reply, Parcel) else reply
 
     @contextmanager
     def _slot(self, peer: AuthorityId) -> Iterator[None]:
@@ -122,7 +125,7 @@ class SoapEdge:
             of[peer] -= 1
             self._metrics.in_flight(self._in_flight)
 
-    async def _answer(self, received: Received, event: Event) -> web.Response:
+    async def _answer(self, received: Received, event: Event) -> web.Response | Parcel:
         try:
             reply = await self._broker.answer(received, event)
         except Refusal as refusal:  # one that HTTP alone expresses; it is counted with its event, once
@@ -130,8 +133,27 @@ class SoapEdge:
         finally:
             self._metrics.emit(event)
             self._log.emit(event)
+        if isinstance(reply, Parcel):
+            return reply
         version = event.envelope.version if event.envelope else SoapVersion.V11
         return web.Response(body=reply, status=500 if event.code else 200, headers=_HEADERS[version])
+
+    async def _stream(self, http: web.BaseRequest, parcel: Parcel, event: Event) -> web.StreamResponse:
+        """Send a document. When that fails half-way there is nothing to say any more: the connection is cut."""
+        response = web.StreamResponse(headers={**SERVER, "Content-Type": parcel.media})
+        response.content_length = parcel.size
+        try:
+            async with asyncio.timeout(self._limits.document_seconds):
+                await response.prepare(http)
+                async for piece in parcel.stream():
+                    await response.write(piece)
+        except Exception as error:  # noqa: BLE001 - too slow, gone, the disk, a bug: no second answer may follow
+            self._log.note("cut off", exchange=event.exchange, trace=trace(error))
+            if http.transport is not None:
+                http.transport.abort()
+        finally:
+            await parcel.close()
+        return response
 
     async def _body(self, http: web.BaseRequest) -> bytes:
         if (http.content_length or 0) > self._limits.body_bytes:
@@ -169,18 +191,31 @@ def _tls_certificate(http: web.BaseRequest) -> bytes:
     return der
 
 
-def _version(http: web.BaseRequest) -> SoapVersion:
-    """The SOAP version that method, media type, charset and encoding promise. Raises Refusal."""
+def _promised(http: web.BaseRequest) -> tuple[SoapVersion, mime.Package | None]:
+    """The SOAP version that method, media type, charset and encoding promise, and the MTOM package around the
+    message if there is one. Raises Refusal.
+    """
     if http.method != "POST":
         raise Refusal(Code.METHOD)
     if "Content-Encoding" in http.headers:  # an unknown one would arrive undecoded (attack H09)
         raise Refusal(Code.CONTENT_ENCODING)
-    version = _MEDIA.get(http.content_type)
-    if version is None or len(http.headers.getall("Content-Type", [])) != 1:
+    if len(http.headers.getall("Content-Type", [])) != 1:
+        raise Refusal(Code.MEDIA_TYPE)
+    if http.content_type == mime.PACKAGE:
+        package = mime.read_type(http.headers["Content-Type"])
+        return package.version, package
+    version = mime.MEDIA.get(http.content_type)
+    if version is None:
         raise Refusal(Code.MEDIA_TYPE)
     if (http.charset or "utf-8").lower() != "utf-8":
         raise Refusal(Code.MEDIA_TYPE, "charset")
-    return version
+    return version, None
+
+
+def _reads_packages(headers: CIMultiDictProxy[str]) -> bool:
+    """Whether Accept names what MTOM travels in; `*/*` does not, for most who send it cannot read it."""
+    ranges = (one for value in headers.getall("Accept", []) for one in value.split(","))
+    return any(one.partition(";")[0].strip().lower() == mime.PACKAGE for one in ranges)
 
 
 def _expects_continue(http: web.BaseRequest) -> bool:

@@ -83,7 +83,8 @@ def issue_pki(
     root = issue_root(new_key(KeyKind.P384), now)
     issuing = issue_issuing(new_key(KeyKind.P256), root, now)
     files = _log_key(hub, origin or f"{hub.tls_name}/log")
-    files[f"{hub.id}/directory.key"] = f"{secrets.token_hex(32)}\n".encode()
+    for name in ("directory", "payload"):
+        files[f"{hub.id}/{name}.key"] = f"{secrets.token_hex(32)}\n".encode()
     for name, issuer in (("root", root), ("issuing", issuing)):
         files |= pair(name, [issuer.certificate], issuer.key)
         files[f"{name}.crl.pem"] = issue_crl(issuer, now).public_bytes(Encoding.PEM)

@@ -1,0 +1,152 @@
+"""The broker's paths and the courier, put together over one store. Opens nothing, starts nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from gateway.adapters.metrics import Metrics
+from gateway.adapters.store import Store
+from gateway.adapters.store_directory import Directory
+from gateway.broker.ask import Asker
+from gateway.broker.bell import Bell
+from gateway.broker.consult import Consultation
+from gateway.broker.deliver import Deliverer
+from gateway.broker.document import DocumentSource, Keeping, Retrieval
+from gateway.broker.exchange import Broker
+from gateway.broker.mailbox import MailboxService
+from gateway.broker.notify import Intake
+from gateway.broker.ports import Clock, Random, Spokes
+from gateway.broker.reply import Signer
+from gateway.broker.revisions import Revisions
+from gateway.broker.rules import Rules
+from gateway.broker.schedule import Breaker, RetryPolicy
+from gateway.config import DeliverySettings
+from gateway.edge.courier import Courier, CourierLimits
+from gateway.edge.operational_log import OperationalLog
+from gateway.loading import clock
+from gateway.policy.deadlines import open_dossiers
+
+_DAY: Final = 86_400.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every path shares."""
+
+    rules: Rules
+    store: Store
+    spokes: Spokes
+    signer: Signer
+    bell: Bell
+    delivery: DeliverySettings
+    clock: Clock = clock
+    random: Random = os.urandom
+    sources: DocumentSource = field(kw_only=True)
+    keeping: Keeping = field(kw_only=True)
+
+
+def broker_of(parts: Parts) -> Broker:
+    """The paths of all patterns."""
+    rules, store, signer, now, random = parts.rules, parts.store, parts.signer, parts.clock, parts.random
+    asker = Asker(rules, parts.spokes, signer, now, random)
+    return Broker(
+        rules=rules,
+        consultation=Consultation(
+            rules=rules,
+            log=store,
+            directory=store,
+            asker=asker,
+            signer=signer,
+            clock=now,
+            random=random,
+        ),
+        retrieval=Retrieval(
+            rules=rules,
+            log=store,
+            directory=store,
+            asker=asker,
+            source=parts.sources,
+            keeping=parts.keeping,
+            signer=signer,
+            clock=now,
+            random=random,
+        ),
+        intake=Intake(
+            rules=rules,
+            notifications=store,
+            directory=store,
+            history=store,
+            signer=signer,
+            clock=now,
+            random=random,
+            wake=parts.bell.ring,
+        ),
+        mailbox=MailboxService(
+            rules=rules,
+            revisions=Revisions(rules.agreement, store),
+            mailbox=store,
+            directory=store,
+            log=store,
+            signer=signer,
+            lease=timedelta(seconds=parts.delivery.mailbox_lease_seconds),
+            bell=parts.bell,
+            clock=now,
+            random=random,
+        ),
+        log=store,
+        signer=signer,
+        clock=now,
+        random=random,
+    )
+
+
+def dossiers_open(rules: Rules, store: Path) -> Mapping[tuple[str, str, str], int]:
+    """Where open dossiers stand: (course, status, days left) → how many. Raises ProofError."""
+    with closing(Directory.open(store, writes=False)) as directory:
+        dossiers = ((scope, directory.history(scope.dossier)) for scope in directory.all())
+        return open_dossiers(dossiers, rules.agreement, rules.register, clock())
+
+
+def deliverer_of(parts: Parts) -> Deliverer:
+    """The path of a delivery."""
+    chosen = parts.delivery
+    return Deliverer(
+        rules=parts.rules,
+        revisions=Revisions(parts.rules.agreement, parts.store),
+        queue=parts.store,
+        directory=parts.store,
+        spokes=parts.spokes,
+        signer=parts.signer,
+        retries=RetryPolicy(
+            chosen.first_retry_seconds, chosen.max_retry_seconds, chosen.dead_after_days * _DAY
+        ),
+        clock=parts.clock,
+        random=parts.random,
+    )
+
+
+def courier_of(parts: Parts, metrics: Metrics, log: OperationalLog) -> Courier:
+    """What drains the queue."""
+    chosen = parts.delivery
+    return Courier(
+        deliverer=deliverer_of(parts),
+        queue=parts.store,
+        register=parts.rules.register,
+        limits=CourierLimits(
+            at_once=chosen.at_once,
+            lease=timedelta(seconds=chosen.lease_seconds),
+            keep=timedelta(days=parts.rules.agreement.retention.payload_days),
+        ),
+        breaker=partial(Breaker, chosen.breaker_failures, timedelta(seconds=chosen.breaker_seconds)),
+        bell=parts.bell,
+        metrics=metrics,
+        log=log,
+        clock=parts.clock,
+    )

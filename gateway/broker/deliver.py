@@ -1,0 +1,158 @@
+"""THE PATH of a delivery, from the queue to the recipient's signed acknowledgement (PROTOCOL §13.5).
+
+Everything is done in an order in which a crash at any point leaves the delivery in the queue: it may arrive
+twice, it is never lost. What the recipient may receive is filtered now, by the revision of the agreement that
+was in force when the notification was accepted.
+"""
+
+from __future__ import annotations
+
+from gateway.agreement.acknowledged import acknowledged
+from gateway.agreement.messages import Customer, OnBehalf, Question
+from gateway.agreement.notices import write_notification
+from gateway.broker.event import DeliveryEvent
+from gateway.broker.ports import Clock, Directory, Queue, Random, Spokes
+from gateway.broker.reply import Signer
+from gateway.broker.revisions import Revisions
+from gateway.broker.rules import Rules
+from gateway.broker.schedule import RetryPolicy
+from gateway.exchangelog import entry
+from gateway.exchangelog.entry import Settling
+from gateway.exchangelog.fields import FieldPlans
+from gateway.identity.authority import identify_provider
+from gateway.model import (
+    SERVICE,
+    Authority,
+    AuthorityId,
+    Caller,
+    Criteria,
+    Delivery,
+    Dispatch,
+    Settlement,
+    Ticket,
+)
+from gateway.policy.dispatch import dispatch
+from gateway.refusal import Category, Code, Refusal
+from gateway.soap.envelope import read
+from gateway.wss.verify import verify
+
+_UNTRUSTED = frozenset({Category.TRANSPORT, Category.XML, Category.SOAP, Category.SECURITY})
+
+
+class Deliverer:
+    """Carries deliveries to endpoints. Owns nothing but its collaborators."""
+
+    def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
+        self,
+        *,
+        rules: Rules,
+        revisions: Revisions,
+        queue: Queue,
+        directory: Directory,
+        spokes: Spokes,
+        signer: Signer,
+        retries: RetryPolicy,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._rules = rules
+        self._revisions = revisions
+        self._queue = queue
+        self._directory = directory
+        self._spokes = spokes
+        self._signer = signer
+        self._retries = retries
+        self._clock = clock
+        self._random = random
+        self._plans = FieldPlans()
+
+    async def carry(self, delivery: Delivery, event: DeliveryEvent) -> None:
+        """One attempt, to its end. Raises Refusal; `attempt` decides what becomes of the delivery then."""
+        notification = delivery.notification
+        agreement = await self._revisions.of(notification.revision)
+        scope = await self._directory.scope(notification.dossier)
+        sender, recipient = self._party(notification.sender), self._party(delivery.recipient)
+        with event.stage("release"):  # §13.6 what this recipient may receive → Dispatch
+            dispatched = dispatch(
+                delivery, sender, recipient, agreement, self._rules.agreement, scope, self._clock()
+            )
+        if dispatched is None:
+            await self._settle(delivery, Settlement.LAPSED, None)
+            event.ended(Settlement.LAPSED)
+            return
+        if not delivery.recorded:
+            with event.stage("record"):  # §8 commit 2: it may be delivered
+                made = entry.delivered(dispatched, delivery.id, self._clock(), self._random, self._plans)
+                await self._queue.record(delivery, made)
+        with event.stage("ask"):  # the same checks as of a provider's answer
+            answer = await self._hand_over(dispatched)
+        signature = acknowledged(answer, Ticket(delivery.id), delivery, self._rules.agreement)
+        with event.stage("record"):  # §13.7 acknowledged and purged in one transaction
+            await self._settle(delivery, Settlement.ACKNOWLEDGED, signature)
+        event.ended(Settlement.ACKNOWLEDGED)
+
+    async def attempt(self, delivery: Delivery, event: DeliveryEvent) -> None:
+        """Carry it; what fails waits for its next turn, or for the operator."""
+        try:
+            await self.carry(delivery, event)
+        except Refusal as refusal:
+            event.refused(refusal)
+            await self._again(delivery, refusal.code, event)
+        except Exception as error:  # noqa: BLE001 - a bug must not stop the other deliveries
+            event.failed(error)
+            await self._again(delivery, Code.INTERNAL, event)
+
+    async def expire(self, delivery: Delivery) -> None:
+        """The cap on stored messages is reached: it is purged undelivered, and the log says so."""
+        await self._settle(delivery, Settlement.EXPIRED, None)
+
+    async def _hand_over(self, dispatched: Dispatch) -> Caller:
+        """Send it to the recipient's endpoint; the verified answer."""
+        delivery, recipient, rules = dispatched.delivery, dispatched.recipient, self._rules
+        now, operation = self._clock(), delivery.notification.operation
+        question = _question(dispatched, Customer(Ticket(delivery.id), now, rules.register.hub.enterprise))
+        body = write_notification(question, dispatched.view.filtered, dispatched.payload)
+        message = self._signer.question(body, recipient, Ticket(delivery.id), now)
+        raw = await self._spokes.ask(recipient, message, f"{SERVICE}/{operation}")
+        now = self._clock()
+        try:
+            verified = verify(read(raw, rules.limits), rules.terms.window, now)
+        except Refusal as refusal:
+            if refusal.code.row.category not in _UNTRUSTED:
+                raise
+            raise Refusal(Code.PROVIDER_SECURITY) from refusal
+        return identify_provider(verified, recipient, rules.certificates, rules.register, now)
+
+    async def _again(self, delivery: Delivery, code: Code, event: DeliveryEvent) -> None:
+        now, why = self._clock(), code.row.code
+        if self._retries.is_dead(delivery.notification.accepted, now):
+            event.dead = True
+            await self._queue.bury(delivery, why)
+        else:
+            draw = int.from_bytes(self._random(4)) / 2**32
+            await self._queue.postpone(delivery, self._retries.due(delivery.attempts + 1, now, draw), why)
+
+    async def _settle(self, delivery: Delivery, settlement: Settlement, signature: bytes | None) -> None:
+        sender, recipient = await self._queue.parties(delivery.id)
+        in_force = self._rules.agreement.revision
+        told = Settling.of(delivery, sender, recipient, settlement, in_force, signature)
+        made = entry.settled(told, delivery.id, self._clock(), self._random)
+        await self._queue.settle(delivery, made)
+
+    def _party(self, name: AuthorityId) -> Authority:
+        """Raises Refusal: PROVIDER_UNREACHABLE for one that the register has no more."""
+        found = self._rules.register.by_id.get(name)
+        if found is None:
+            raise Refusal(Code.PROVIDER_UNREACHABLE, "not in the register")
+        return found
+
+
+def _question(dispatched: Dispatch, customer: Customer) -> Question:
+    """The blocks of the message to a recipient: from the hub, on behalf of the sender."""
+    delivery, sender = dispatched.delivery, dispatched.sender
+    assert sender.role is not None  # policy.notify accepts nothing from one without
+    notification = delivery.notification
+    on_behalf = OnBehalf(notification.exchange, notification.accepted, sender.enterprise, sender.role)
+    return Question(
+        notification.operation, customer, on_behalf, delivery.legal_context, Criteria(notification.dossier)
+    )

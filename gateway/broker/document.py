@@ -1,0 +1,270 @@
+"""THE PATH of a document, in the order of PROTOCOL.md: that of a consultation, with the content streamed.
+
+Up to commit 2 the content is kept, sealed, and nothing of it leaves: its digest is verified end to end before
+the first byte is passed on. Filtered, merged and recorded is a payload in which its SHA-256 stands for it, so
+that no stage grows with the size of a document.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from binascii import b2a_base64
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Final, Protocol
+
+from gateway.agreement.answer import accept_document
+from gateway.broker.ask import Asker, untrusted
+from gateway.broker.event import Event
+from gateway.broker.ports import Clock, Directory, ExchangeLog, Random
+from gateway.broker.reply import Signer
+from gateway.broker.rules import Received, Rules
+from gateway.exchangelog import entry
+from gateway.exchangelog.fields import FieldPlans
+from gateway.identity.authority import identify_provider
+from gateway.model import (
+    SERVICE,
+    Answer,
+    Authority,
+    Permitted,
+    Receipt,
+    Released,
+    Request,
+    SoapVersion,
+    Verified,
+)
+from gateway.policy.decide import Facts, decide
+from gateway.policy.view import apply_view
+from gateway.refusal import Code, Refusal
+from gateway.soap import mime, names
+from gateway.soap.envelope import read, read_packaged
+from gateway.soap.xml import Element
+from gateway.wss.sign import Frame
+from gateway.wss.verify import Unfinished, verify
+
+PIECE: Final = 3 * 256 * 1024  # bytes handled at once; of three, because base64 encodes them in threes
+INLINE: Final = 7 * 1024 * 1024  # bytes of content that one text of a message holds as base64 (§3.1)
+_INCLUDE: Final = f'<xop:Include xmlns:xop="{names.XOP}" href="cid:{mime.CONTENT_ID}"/>'.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What follows a SOAP message in its package, still to be read."""
+
+    id: str
+    content: AsyncIterator[bytes]  # raises Refusal as `DocumentSource.fetch`
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A provider's answer as it comes in."""
+
+    message: bytes
+    attachment: Attachment | None
+
+
+class DocumentSource(Protocol):
+    """The providers' endpoints, asked for a document."""
+
+    def fetch(self, provider: Authority, message: bytes, action: str) -> AbstractAsyncContextManager[Arrived]:
+        """Ask, as `ports.Spokes.ask`; the content is read while the context is open.
+
+        Raises Refusal: PROVIDER_UNREACHABLE, PROVIDER_TIMEOUT, PROVIDER_HTTP, PROVIDER_IDENTITY.
+        """
+        ...
+
+
+class Kept(Protocol):
+    """One document, kept while it is checked and passed on: written once, read as often as needed."""
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        ...
+
+    async def write(self, piece: bytes) -> None:
+        """Raises Refusal: SPOOL_UNAVAILABLE."""
+        ...
+
+    def pieces(self) -> AsyncIterator[bytes]:
+        """What was written, piece by piece. Raises Refusal: SPOOL_UNAVAILABLE."""
+        ...
+
+    async def close(self) -> None:
+        """Nothing of it remains."""
+        ...
+
+
+class Keeping(Protocol):
+    """Where documents are kept."""
+
+    def open(self) -> Kept:
+        """Raises Refusal: SPOOL_UNAVAILABLE."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A signed reply with its content, to be streamed: in a package, or as base64 where the content belongs.
+
+    Both forms have the same signature. Whoever streams it closes it.
+    """
+
+    version: SoapVersion
+    frame: Frame
+    content: Kept
+    package: mime.Wrapping | None
+
+    @property
+    def media(self) -> str:
+        """Its Content-Type."""
+        return mime.media_type(self.version) if self.package is None else self.package.media
+
+    @property
+    def size(self) -> int:
+        """Bytes of the whole."""
+        before, after = self._around
+        content = self.content.size if self.package else (self.content.size + 2) // 3 * 4
+        return len(before) + content + len(after)
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The bytes of the whole. Raises Refusal: SPOOL_UNAVAILABLE."""
+        before, after = self._around
+        yield before
+        async for piece in self.content.pieces():
+            yield piece if self.package else b2a_base64(piece, newline=False)
+        yield after
+
+    async def close(self) -> None:
+        await self.content.close()
+
+    @property
+    def _around(self) -> tuple[bytes, bytes]:
+        head, tail, package = self.frame.head, self.frame.tail, self.package
+        if package is None:
+            return head, tail
+        return package.before + head + _INCLUDE + tail + package.between, package.after
+
+
+class Retrieval:
+    """Carries questions for documents to their answers. Owns nothing but its collaborators."""
+
+    def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
+        self,
+        *,
+        rules: Rules,
+        log: ExchangeLog,
+        directory: Directory,
+        asker: Asker,
+        source: DocumentSource,
+        keeping: Keeping,
+        signer: Signer,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._rules = rules
+        self._log = log
+        self._directory = directory
+        self._asker = asker
+        self._source = source
+        self._keeping = keeping
+        self._signer = signer
+        self._clock = clock
+        self._random = random
+        self._plans = FieldPlans()
+
+    async def retrieve(self, request: Request, message: Received, event: Event) -> bytes | Parcel:
+        """Return the signed reply; without document it is all there. Raises Refusal."""
+        rules, exchange = self._rules, event.exchange
+        with event.stage("decide"):  # §7 → Permitted
+            dossier = request.criteria.dossier
+            scope = await self._directory.scope(dossier) if dossier is not None else None
+            facts = Facts(rules.agreement, rules.register, scope, message.received, rules.directory_key)
+            permitted = decide(request, facts)
+        async with AsyncExitStack() as stack:
+            kept = self._keeping.open()
+            stack.push_async_callback(kept.close)
+            with event.stage("record"):  # §8 commit 1, with the replay claim: the question may be forwarded
+                await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))
+            with event.stage("ask"):  # §9 the same checks in the other direction, and the digest asked for
+                answer = await self._fetch(permitted, event, message, kept)
+            with event.stage("release"):  # §10 → Released
+                released = apply_view(permitted, [answer], [])
+            with event.stage("record"):  # §8 commit 2: the reply may be returned (it says may, not did)
+                receipt = await self._log.append(
+                    entry.returned(released, exchange, self._clock(), self._random, self._plans)
+                )
+            event.finished(released, receipt)
+            with event.stage("sign"):  # §11 time has passed: a new clock
+                reply = await self._reply(released, receipt, event, message, kept)
+            if isinstance(reply, Parcel):
+                stack.pop_all()  # whoever streams it closes it
+            return reply
+
+    async def _fetch(self, permitted: Permitted, event: Event, message: Received, kept: Kept) -> Answer:
+        """Ask the one provider; what it delivers is kept, and is what was asked for, when this returns."""
+        rules, (provider,) = self._rules, permitted.providers
+        ticket, question = self._asker.question(provider, permitted, event.exchange, message.received)
+        asked = perf_counter()
+        most = None if message.mtom else INLINE  # bytes that the requester can be given
+        action = f"{SERVICE}/{permitted.request.operation}"
+        async with self._source.fetch(provider, question, action) as arrived:
+            verified, place = await self._receive(arrived, kept, most)
+            event.waited(asked)
+        now = self._clock()
+        answered = identify_provider(verified, provider, rules.certificates, rules.register, now)
+        answer, content = accept_document(answered, ticket, permitted, rules.agreement, place)
+        for at in range(0, len(content), PIECE):
+            await _keep(kept, content[at : at + PIECE], most)
+        return answer
+
+    async def _receive(
+        self, arrived: Arrived, kept: Kept, most: int | None
+    ) -> tuple[Verified, Element | None]:
+        """The verified answer, and where in it the content belongs that is kept; None when it came inside."""
+        rules, now = self._rules, self._clock()
+        if arrived.attachment is None:
+            with untrusted():
+                return verify(read(arrived.message, rules.limits), rules.terms.window, now), None
+        with untrusted():
+            envelope, place = read_packaged(arrived.message, rules.limits, arrived.attachment.id)
+            unfinished = Unfinished(envelope, place, rules.terms.window, now)
+        async for piece in _pieces(arrived.attachment.content):
+            await _keep(kept, piece, most)
+            await asyncio.to_thread(unfinished.update, piece)
+        with untrusted():
+            return unfinished.finish(), place
+
+    async def _reply(
+        self, released: Released, receipt: Receipt, event: Event, message: Received, kept: Kept
+    ) -> bytes | Parcel:
+        request, exchange = released.permitted.request, event.exchange
+        if not released.payload:
+            return self._signer.reply(released, receipt, exchange, message.received, self._clock())
+        framing = self._signer.framing(released, receipt, exchange, message.received, self._clock())
+        async for piece in kept.pieces():
+            await asyncio.to_thread(framing.update, piece)
+        frame = self._signer.frame(framing, request, exchange, self._clock())
+        version = request.caller.verified.version
+        package = mime.wrap(version, self._random(16).hex()) if message.mtom else None
+        return Parcel(version, frame, kept, package)
+
+
+async def _keep(kept: Kept, piece: bytes, most: int | None) -> None:
+    if most is not None and kept.size + len(piece) > most:  # the rest is not waited for
+        raise Refusal(Code.DOCUMENT_TOO_LARGE)
+    await kept.write(piece)
+
+
+async def _pieces(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in pieces of PIECE, but for the last: each costs a change of threads."""
+    held = bytearray()
+    async for chunk in chunks:
+        held += chunk
+        while len(held) >= PIECE:
+            yield bytes(held[:PIECE])
+            del held[:PIECE]
+    if held:
+        yield bytes(held)

@@ -1,0 +1,112 @@
+"""Every message that arrives: received, carried by the path of its pattern, or refused.
+
+`receive` makes a request of the bytes; then a consultation, a notification or a mailbox has a path of its own.
+Here alone refusals and bugs are caught: each becomes a signed fault, and of an identified caller an entry.
+"""
+
+from __future__ import annotations
+
+from gateway.broker.consult import Consultation
+from gateway.broker.document import Parcel, Retrieval
+from gateway.broker.event import Event
+from gateway.broker.mailbox import MailboxService
+from gateway.broker.notify import Intake
+from gateway.broker.ports import Clock, ExchangeLog, Random
+from gateway.broker.receive import receive
+from gateway.broker.reply import Signer
+from gateway.broker.rules import Received, Rules
+from gateway.exchangelog import entry
+from gateway.model import Pattern, Refused
+from gateway.refusal import Code, Refusal
+
+
+class Broker:
+    """Carries exchanges through the stages. Owns nothing but its collaborators."""
+
+    def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
+        self,
+        *,
+        rules: Rules,
+        consultation: Consultation,
+        retrieval: Retrieval,
+        intake: Intake,
+        mailbox: MailboxService,
+        log: ExchangeLog,
+        signer: Signer,
+        clock: Clock,
+        random: Random,
+    ) -> None:
+        self._rules = rules
+        self._consultation = consultation
+        self._retrieval = retrieval
+        self._intake = intake
+        self._mailbox = mailbox
+        self._log = log
+        self._signer = signer
+        self._clock = clock
+        self._random = random
+
+    async def exchange(self, message: Received, event: Event) -> bytes | Parcel:
+        """Return the signed response. Raises Refusal; `answer` turns that into a signed fault."""
+        request = receive(message, event, self._rules)  # §3–§6 bytes → Request
+        match self._rules.agreement.operations[request.operation].pattern:
+            case Pattern.CONSULT if request.criteria.document_sha256 is not None:  # the content is streamed
+                return await self._retrieval.retrieve(request, message, event)
+            case Pattern.CONSULT:
+                return await self._consultation.consult(request, message, event)
+            case Pattern.NOTIFY:
+                return await self._intake.notify(request, message, event)
+            case Pattern.MAILBOX:
+                return await self._mailbox.serve(request, message, event)
+
+    async def answer(self, message: Received, event: Event) -> bytes | Parcel:
+        """The signed response or the signed fault: the one place where refusals and bugs are caught.
+
+        Raises Refusal for those that are bare HTTP, such as BUSY.
+        """
+        try:
+            return await self.exchange(message, event)
+        except Refusal as refusal:
+            event.refused(refusal)
+            return await self._fault(refusal, event)
+        except Exception as error:  # noqa: BLE001 - a bug: the peer learns an incident number, no more
+            event.failed(error)
+            return await self._fault(Refusal(Code.INTERNAL), event)
+
+    async def _fault(self, refusal: Refusal, event: Event) -> bytes:
+        if refusal.code.row.http != 500:
+            raise refusal
+        recorded = await self._record(refusal, event)
+        return self._signer.fault(recorded, event, self._clock())
+
+    async def _record(self, refusal: Refusal, event: Event) -> Refusal:
+        """A refusal of an identified caller is an entry of the exchange log; a stranger's is not (§8.4)."""
+        if event.caller is None:
+            return refusal
+        request = event.request
+        refused = Refused(
+            caller=event.caller.authority,
+            code=refusal.code.row.code,
+            signature=event.caller.verified.signature,
+            operation=request.operation if request else None,
+            legal_context=request.legal_context if request and self._known(request.legal_context) else None,
+            dossier=request.criteria.dossier if request else None,
+            revision=self._rules.agreement.revision,
+        )
+        try:
+            receipt = await self._log.append(
+                entry.refused(refused, event.exchange, self._clock(), self._random)
+            )
+        except Refusal as unavailable:  # the fault then says so: no refusal goes unrecorded
+            instead = unavailable if unavailable.code.row.http == 500 else Refusal(Code.LOG_UNAVAILABLE)
+            event.refused(instead)
+            return instead
+        except Exception as error:  # noqa: BLE001 - a bug while recording: it is unrecorded all the same
+            event.failed(error)
+            return Refusal(Code.LOG_UNAVAILABLE)
+        event.log_index = receipt.index
+        return refusal
+
+    def _known(self, context: str) -> bool:
+        """An unknown context is the peer's own text; the log keeps only the agreement's words."""
+        return context in self._rules.agreement.contexts

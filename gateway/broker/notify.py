@@ -1,0 +1,91 @@
+"""THE PATH of a notification, from its request to the signed receipt (PROTOCOL §13): one stage a line.
+
+The sender gets a receipt only when everything is durable in one transaction: the entry of the log with the
+claim of the ticket, the dossier's new scope, the sealed payload, and a delivery for each recipient. From then
+on it cannot be lost; carrying it to the recipients is `deliver` and `mailbox`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+from gateway.agreement.admit import content
+from gateway.broker.event import Event, Left
+from gateway.broker.ports import Clock, Directory, History, Notifications, Random
+from gateway.broker.reply import Signer
+from gateway.broker.rules import Received, Rules
+from gateway.exchangelog import entry
+from gateway.model import Accepted, DossierScope, ExchangeId, Request
+from gateway.policy.decide import Facts
+from gateway.policy.notify import accept
+from gateway.soap.xml import canonical
+
+
+class Intake:
+    """Takes notifications in. Owns nothing but its collaborators."""
+
+    def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
+        self,
+        *,
+        rules: Rules,
+        notifications: Notifications,
+        directory: Directory,
+        history: History,
+        signer: Signer,
+        clock: Clock,
+        random: Random,
+        wake: Callable[[], None],
+    ) -> None:
+        """`wake`: tells the courier that something waits."""
+        self._rules = rules
+        self._notifications = notifications
+        self._directory = directory
+        self._history = history
+        self._signer = signer
+        self._clock = clock
+        self._random = random
+        self._wake = wake
+
+    async def notify(self, request: Request, message: Received, event: Event) -> bytes:
+        """Return the signed receipt. Raises Refusal."""
+        rules, exchange = self._rules, event.exchange
+        assert request.payload is not None  # agreement.admit refuses a notification that tells nothing
+        assert request.criteria.dossier is not None  # the contract: every notification is about a dossier
+        said = content(request)
+        with event.stage("recall"):  # §13.2 the same ticket with the same content: the first receipt again
+            told = await self._notifications.told(request.caller.authority.id, request.ticket, said)
+        if told is not None:
+            event.repeated(told.receipt)
+            return self._signer.receipt(request, told.receipt, told.exchange, told.received, self._clock())
+        with event.stage("decide"):  # §13.3 → Accepted
+            scope = await self._directory.scope(request.criteria.dossier)
+            facts = Facts(rules.agreement, rules.register, scope, message.received, rules.directory_key)
+            follows = rules.agreement.operations[request.operation].follows_log
+            earlier = await self._history.releases(request.criteria.dossier) if follows else []
+            accepted = accept(request, facts, earlier)
+        with event.stage("record"):  # §13.4 one transaction: it may be delivered, and cannot be lost
+            receipt = await self._notifications.accept(
+                entry.accepted(accepted, exchange, self._clock(), self._random),
+                accepted,
+                canonical(request.payload),
+                said,
+                message.received,
+                [self._new_id() for _ in accepted.recipients],
+            )
+        event.accepted(receipt, len(accepted.recipients))
+        event.left = self._left(scope, accepted)
+        self._wake()
+        with event.stage("sign"):  # §11 time has passed: a new clock
+            return self._signer.receipt(request, receipt, exchange, message.received, self._clock())
+
+    def _left(self, before: DossierScope | None, accepted: Accepted) -> Left | None:
+        after = accepted.scope
+        if before is None or before.status == after.status:
+            return None
+        course = self._rules.agreement.course(before.permit_type, before.procedure)
+        seconds = (after.status_since - before.status_since).total_seconds()
+        return None if course is None else Left(course.name, before.status, seconds)
+
+    def _new_id(self) -> ExchangeId:
+        return ExchangeId(str(uuid.UUID(bytes=self._random(16), version=4)))

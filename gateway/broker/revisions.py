@@ -1,0 +1,34 @@
+"""Revisions of the agreement: the one in force, and earlier ones that accepted notifications still go by."""
+
+from __future__ import annotations
+
+import asyncio
+
+from gateway.agreement.finding import AgreementError
+from gateway.agreement.load import Agreement, load_agreement
+from gateway.broker.ports import Archive
+from gateway.refusal import Code, Refusal
+
+
+class Revisions:
+    """Earlier revisions are compiled once and kept; there are few."""
+
+    def __init__(self, in_force: Agreement, archive: Archive) -> None:
+        self.in_force = in_force
+        self._archive = archive
+        self._known = {in_force.revision: in_force}
+
+    async def of(self, revision: str) -> Agreement:
+        """Raises Refusal: LOG_UNAVAILABLE when the store does not have it, or has it damaged."""
+        if revision not in self._known:
+            files = await self._archive.agreement(revision)
+            if files is None:
+                raise Refusal(Code.LOG_UNAVAILABLE, "agreement")
+            try:  # compiling takes most of a second
+                found = await asyncio.to_thread(load_agreement, files)
+            except AgreementError as error:
+                raise Refusal(Code.LOG_UNAVAILABLE, "agreement") from error
+            if found.revision != revision:  # the store does not vouch for what it keeps
+                raise Refusal(Code.LOG_UNAVAILABLE, "agreement")
+            self._known[revision] = found
+        return self._known[revision]
