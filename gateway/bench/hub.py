@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from gateway.adapters.log_key import ensure_log
 from gateway.adapters.store_directory import Directory
-from gateway.app import directory_key
+from gateway.app import secret_key
 from gateway.bench.dossiers import dossier_number
 from gateway.bench.place import ORIGIN, PROVIDER, REQUESTER, Place
 from gateway.bench.process import Side, cpu_seconds, resident_mb
@@ -109,7 +109,7 @@ def _inscribe(place: Place, sizes: Sequence[int]) -> None:
         Inscription(PROVIDER, Role.PLAT, since, None),
         Inscription(REQUESTER, Role.REG, since, None),
     )
-    person = person_digest(directory_key(place.directory_key), _WORKER)
+    person = person_digest(secret_key(place.directory_key), _WORKER)
     with closing(Directory.open(place.store, writes=True)) as directory:
         for size in sizes:
             number = dossier_number(size)

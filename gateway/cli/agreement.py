@@ -1,4 +1,4 @@
-"""`gateway agreement check` and `show`: does it compile, and who may see what."""
+"""`gateway agreement check` and `show`: does it compile, who may see what, and what may be told when."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from rich.table import Table
 
 from gateway.agreement.load import Agreement, Cell, Group, load_agreement
 from gateway.app import contract_files
+from gateway.cli.agreement_courses import course_facts, print_courses
 from gateway.model import Role
 
 app = typer.Typer(no_args_is_help=True)
 
 Contracts = Annotated[
-    Path, typer.Option("--contracts", help="Directory with agreement.toml, xsd/ and wsdl/.")
+    Path, typer.Option("--contracts", help="Directory with agreement.toml and the files beside it.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 _DEFAULT = Path("contracts")
 _LEGEND: Final = """\
 P, R   provides, receives the whole group; with names in brackets: only these
 R*     receives more in some legal contexts: receive_under, shown with --json
+P*     provides more in some notifications: provide_in, shown with --json
 -      neither
 C L J  a published source shows this flow; likely; judgement of the drafters
 """
@@ -42,6 +44,9 @@ def check(contracts: Contracts = _DEFAULT, as_json: AsJson = False) -> None:
         "groups": len(agreement.groups),
         "fields": sum(len(group.fields) for group in agreement.groups.values()),
         "cells": sum(len(group.cells) for group in agreement.groups.values()),
+        "courses": len(agreement.courses),
+        "steps": sum(len(course.steps) for course in agreement.courses.values()),
+        "deadlines": sum(len(course.deadlines) for course in agreement.courses.values()),
     }
     if as_json:
         typer.echo(json.dumps(facts, indent=2))
@@ -54,11 +59,23 @@ def check(contracts: Contracts = _DEFAULT, as_json: AsJson = False) -> None:
 def show(
     contracts: Contracts = _DEFAULT,
     role: Annotated[Role | None, typer.Option("--role", help="Only this role.")] = None,
+    courses: Annotated[
+        bool, typer.Option("--courses", help="The process of each procedure and its deadlines instead.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the permitted-view matrix: what each role may provide (P) and receive (R) of each field group."""
+    """Print the permitted-view matrix: what each role may provide (P) and receive (R) of each field group.
+
+    With --courses: of each procedure who tells what at which status, and who hears of it in which legal context.
+    """
     agreement = load_agreement(contract_files(contracts))
     roles = list(Role) if role is None else [role]
+    if courses:
+        if as_json:
+            typer.echo(json.dumps(course_facts(agreement, roles), indent=2))
+        else:
+            print_courses(agreement, roles)
+        return
     if as_json:
         typer.echo(json.dumps(_matrix(agreement, roles), indent=2))
         return
@@ -75,6 +92,7 @@ def _matrix(agreement: Agreement, roles: list[Role]) -> dict[str, dict[str, dict
         group.code: {
             str(one): {
                 "provide": sorted(group.cells[one].provide),
+                "provide_in": {name: sorted(fields) for name, fields in group.cells[one].provide_in.items()},
                 "receive": sorted(group.cells[one].receive),
                 "receive_under": {
                     context: sorted(fields) for context, fields in group.cells[one].receive_under.items()
@@ -89,12 +107,14 @@ def _matrix(agreement: Agreement, roles: list[Role]) -> dict[str, dict[str, dict
 
 
 def _cell(group: Group, cell: Cell) -> str:
-    """`P`, `R`, or `R(number,expiryDate)` where only a part is granted; `R*` adds that contexts grant more."""
+    """`P`, `R`, or `R(number,expiryDate)` where only a part is granted; `P*` and `R*` say that there is more."""
     shown = [
         f"{letter}{_part(group, fields)}"
         for letter, fields in (("P", cell.provide), ("R", cell.receive))
         if fields
     ]
+    if cell.provide_in:
+        shown.append("P*")
     if cell.receive_under:
         shown.append("R*")
     return f"{' '.join(shown) or '-'} [dim]{cell.source.certainty}[/dim]"

@@ -1,35 +1,43 @@
-"""`gateway call`: one signed question from the shell, as an authority of a sandbox."""
+"""`gateway call`: one signed question or notification from the shell, as an authority of a sandbox."""
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from datetime import date, datetime
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gateway.cli import call_reply
 from gateway.cli.sandbox import DEFAULT
 from gateway.config import ConfigError
+from gateway.model import SERVICE
+from gateway.sandbox.files import read_payload
 from gateway.sandbox.place import Place
+from gateway.soap.xml import Element
 
 if TYPE_CHECKING:
-    from gateway.sandbox.client import Answered, ExchangeFault, Requester
+    from gateway.sandbox.client import Requester
+    from gateway.sandbox.replies import Answered, Receipted
 
 
 def call(  # noqa: PLR0917 - one parameter for each option of the command
     operation: Annotated[
-        str, typer.Argument(help="Operation of the served contract, such as consultDossier.")
+        str,
+        typer.Argument(help="Operation of the served contract, such as consultDossier or submitApplication."),
     ],
-    authority: Annotated[str, typer.Option("--as", help="Who asks: an id of the register.")],
+    authority: Annotated[str, typer.Option("--as", help="Who asks or tells: an id of the register.")],
     context: Annotated[str, typer.Option("--context", help="Legal context, such as WIB:WORK_DECISION.")],
     world: Annotated[Path, typer.Option("--world", help="Directory of a running sandbox.")] = DEFAULT,
     dossier: Annotated[str | None, typer.Option("--dossier", help="Dossier number.")] = None,
+    payload: Annotated[
+        Path | None,
+        typer.Option("--payload", help="A notification: XML file with the dossier element that it tells."),
+    ] = None,
     source: Annotated[
         str | None, typer.Option("--source", help="Role whose file is meant: PLAT REG OE CONS MUN NSSO.")
     ] = None,
@@ -43,6 +51,16 @@ def call(  # noqa: PLR0917 - one parameter for each option of the command
     document_sha256: Annotated[
         str | None, typer.Option("--document-sha256", help="As the dossier names it.")
     ] = None,
+    message: Annotated[
+        str | None, typer.Option("--message", help="Mailbox: the message, as listMessages names it.")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option("--after", help="listMessages: only what follows this message.")
+    ] = None,
+    wait: Annotated[
+        str | None,
+        typer.Option("--wait", help="listMessages: seconds to wait for a first message, up to 30."),
+    ] = None,
     echo: Annotated[str | None, typer.Option("--echo", help="sendTestMessage: what is to come back.")] = None,
     about: Annotated[
         str | None, typer.Option("--about", help="checkAccessControl: only this operation.")
@@ -55,15 +73,7 @@ def call(  # noqa: PLR0917 - one parameter for each option of the command
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the reply as JSON.")] = False,
 ) -> None:
-    """Ask one question and print the verified reply. Exit status 1 when it is refused."""
-    from gateway.sandbox.client import (  # loads zeep
-        ExchangeFault,
-        NoReply,
-        Requester,
-        Unsendable,
-        UntrustedReply,
-    )
-
+    """Ask or tell one thing and print the verified reply. Exit status 1 when it is refused."""
     criteria = {
         "dossierNumber": dossier,
         "operation": about,
@@ -74,27 +84,88 @@ def call(  # noqa: PLR0917 - one parameter for each option of the command
         "documentReference": document_reference,
         "documentType": document_type,
         "documentSha256": document_sha256,
+        "messageId": message,
+        "after": after,
+        "waitSeconds": wait,
         "echo": echo,
     }
     given = {name: value for name, value in criteria.items() if value is not None}
     if save is not None:
         _require_writable(save)
-    place = Place(world)
+    told = None if payload is None else _read(payload)
+    sent = _Sent(operation, authority, context, given, told, ticket)
+    with _explained(world, as_json=as_json):
+        reply = sent.exchange(Place(world), soap12=soap12)
+    if save is not None:
+        _save(save, reply.message)
+    typer.echo(
+        call_reply.as_json(reply)
+        if as_json
+        else _words(reply, rights=operation == "checkAccessControl" and not show_all)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What was given on the command line."""
+
+    operation: str
+    authority: str
+    context: str
+    criteria: Mapping[str, str]
+    payload: Element | None
+    ticket: str
+
+    def exchange(self, place: Place, *, soap12: bool) -> Answered | Receipted:
+        """The verified reply. Raises ConfigError for what cannot be sent, and what `Requester` raises."""
+        from gateway.sandbox.client import Requester  # loads zeep
+
+        requester = Requester(place, place.authority(self.authority), soap12=soap12)
+        self._require_known(requester)
+        self._require_criteria(requester.criteria(self.operation))
+        tells = requester.tells(self.operation)
+        if tells is (self.payload is None):
+            word = "needs" if tells else "has no"
+            remedy = "A notification tells something, a question does not."
+            raise ConfigError("SBX011", f"{self.operation} {word} --payload.", remedy)
+        if self.payload is None:
+            return requester.ask(self.operation, self.context, self.criteria, self.ticket)
+        number = self.criteria["dossierNumber"]
+        return requester.tell(self.operation, self.context, number, self.payload, self.ticket)
+
+    def _require_known(self, requester: Requester) -> None:
+        if self.operation not in requester.operations:
+            known = ", ".join(requester.operations)
+            sentence = f"{self.operation} is not in the contract served to {self.authority}."
+            raise ConfigError("SBX009", sentence, f"Use one of {known}.")
+
+    def _require_criteria(self, known: Mapping[str, bool]) -> None:
+        takes = f"It takes {', '.join(_option(name) for name in known)}."
+        for name in self.criteria:
+            if name not in known:
+                raise ConfigError("SBX011", f"{self.operation} has no {_option(name)}.", takes)
+        missing = [_option(name) for name, needed in known.items() if needed and name not in self.criteria]
+        if missing:
+            raise ConfigError("SBX011", f"{self.operation} needs {', '.join(missing)}.", takes)
+
+
+@contextmanager
+def _explained(world: Path, *, as_json: bool) -> Iterator[None]:
+    """What may happen to an exchange, in words with a remedy."""
+    from gateway.sandbox.client import ExchangeFault, NoReply, Unsendable, UntrustedReply  # loads zeep
+
     try:
-        requester = Requester(place, place.authority(authority), soap12=soap12)
-        _require_known(operation, authority, requester)
-        _require_criteria(operation, given, requester.criteria(operation))
-        answered = requester.ask(operation, context, given, ticket)
+        yield
     except ExchangeFault as fault:
-        _refused(fault, as_json=as_json)
+        call_reply.refused(fault, in_json=as_json)
     except Unsendable as trouble:
         raise ConfigError(
             "SBX011",
             "Not sent: the values do not have the form of the contract.",
-            "gateway call --help names every option.",
+            "gateway call --help names every option; the contract served to you has the elements of --payload.",
         ) from trouble
     except NoReply as trouble:
-        url = place.settings.listen.public_url
+        url = Place(world).settings.listen.public_url
         raise ConfigError(
             "SBX007", f"No usable answer from {url}: {trouble}.", "Is the sandbox of --world running?"
         ) from trouble
@@ -105,16 +176,31 @@ def call(  # noqa: PLR0917 - one parameter for each option of the command
     except OSError as error:  # a file of the sandbox's own
         raise ConfigError(
             "SBX006",
-            f"{error.filename or place.directory}: the sandbox is not complete.",
+            f"{error.filename or world}: the sandbox is not complete.",
             "Start it again, or name another directory.",
         ) from error
-    if save is not None:
-        _save(save, answered.message)
-    if as_json:
-        typer.echo(json.dumps(_plain(answered), indent=2, default=_wire))
-    else:
-        rights = operation == "checkAccessControl" and not show_all
-        typer.echo("\n".join((*_head(answered), *(_rights if rights else _values_of)(answered))))
+
+
+def _words(reply: Answered | Receipted, *, rights: bool) -> str:
+    from gateway.sandbox.replies import Receipted
+
+    if isinstance(reply, Receipted):
+        return call_reply.receipt(reply)
+    return call_reply.rights(reply) if rights else call_reply.answer(reply)
+
+
+def _read(path: Path) -> Element:
+    """The dossier element in a file. Raises ConfigError."""
+    try:
+        return read_payload(path)
+    except OSError as error:
+        raise ConfigError(
+            "SBX015", f"{path}: {error.strerror}.", "Name an XML file with --payload."
+        ) from error
+    except ValueError as error:
+        raise ConfigError(
+            "SBX015", f"{path}: {error}.", f"A notification tells one dossier element of {SERVICE}."
+        ) from error
 
 
 def _require_writable(path: Path) -> None:
@@ -133,109 +219,12 @@ def _save(path: Path, message: bytes) -> None:
         raise ConfigError("SBX014", f"{path}: {error.strerror}.", "The exchange took place.") from error
 
 
-def _require_criteria(operation: str, given: Mapping[str, str], known: Mapping[str, bool]) -> None:
-    takes = ", ".join(_option(name) for name in known)
-    for name in given:
-        if name not in known:
-            raise ConfigError("SBX011", f"{operation} has no {_option(name)}.", f"It takes {takes}.")
-    missing = [_option(name) for name, needed in known.items() if needed and name not in given]
-    if missing:
-        raise ConfigError("SBX011", f"{operation} needs {', '.join(missing)}.", f"It takes {takes}.")
-
-
 def _option(criterion: str) -> str:
     """The option of a criterion: dossierNumber → --dossier."""
-    own = {"dossierNumber": "--dossier", "operation": "--about"}
+    own = {
+        "dossierNumber": "--dossier",
+        "operation": "--about",
+        "messageId": "--message",
+        "waitSeconds": "--wait",
+    }
     return own.get(criterion) or "--" + re.sub(r"(?=[A-Z])", "-", criterion).lower()
-
-
-def _require_known(operation: str, authority: str, requester: Requester) -> None:
-    if operation not in requester.operations:
-        known = ", ".join(requester.operations)
-        raise ConfigError(
-            "SBX009", f"{operation} is not in the contract served to {authority}.", f"Use one of {known}."
-        )
-
-
-def _refused(fault: ExchangeFault, *, as_json: bool) -> NoReturn:
-    if as_json:
-        names = ("code", "label", "sentence", "remedy", "incident")
-        typer.echo(json.dumps({"fault": {name: getattr(fault, name) for name in names}}, indent=2))
-    remedy = f" {fault.remedy}" if fault.remedy else ""
-    incident = f" Incident {fault.incident}." if fault.incident else ""
-    typer.echo(f"{fault}{remedy}{incident}", err=True)
-    raise typer.Exit(1)
-
-
-def _plain(answered: Answered) -> dict[str, Any]:
-    facts = asdict(answered)
-    del facts["message"]
-    return facts
-
-
-def _wire(value: object) -> str:
-    """As on the wire: what JSON has no word for, and what Python writes otherwise."""
-    match value:
-        case bytes():
-            return base64.b64encode(value).decode()
-        case bool():
-            return str(value).lower()
-        case datetime():
-            return value.isoformat().replace("+00:00", "Z")
-        case date():
-            return value.isoformat()
-        case _:
-            return str(value)
-
-
-def _head(answered: Answered) -> Iterator[str]:
-    yield f"{answered.outcome}  {answered.code} {answered.description}"
-    if answered.missing:
-        yield f"missing  {', '.join(answered.missing)}"
-    yield f"exchange {answered.exchange}, log index {answered.log_index}"
-
-
-def _rights(answered: Answered) -> Iterator[str]:
-    """What is permitted: each operation with its legal contexts, and its fields when they were asked for."""
-    payload = answered.payload
-    rows = payload.get("access") or [] if isinstance(payload, dict) else []
-    permitted: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        if row["permitted"]:
-            permitted.setdefault(row["operation"], []).append(row)
-    if not permitted:
-        yield "  nothing is permitted"
-    width = max(map(len, permitted), default=0)
-    for operation, granted in permitted.items():
-        if not any(row.get("field") for row in granted):
-            yield f"  {operation:<{width}}  {' '.join(row['legalContext'] for row in granted)}"
-            continue
-        for row in granted:
-            groups = sorted({field.partition(".")[0] for field in row.get("field") or ()})
-            yield f"  {operation:<{width}}  {row['legalContext']}: {' '.join(groups)}"
-    refused = sum(not row["permitted"] for row in rows)
-    yield f"{refused} combinations are refused; --all shows them, and every field."
-
-
-def _values_of(answered: Answered) -> Iterator[str]:
-    yield from _values(answered.element, answered.payload)
-    if answered.filtered:
-        yield "withheld from you by the agreement, whether there is anything or not:"
-        yield from (f"  {path}" for path in answered.filtered)
-
-
-def _values(path: str, value: object) -> Iterator[str]:
-    """`path  value` for every text of the payload."""
-    match value:
-        case None:
-            return
-        case dict():
-            for name, inner in value.items():
-                yield from _values(f"{path}/{name}", inner)
-        case list():
-            for number, inner in enumerate(value, 1):
-                yield from _values(f"{path}[{number}]", inner)
-        case bytes():
-            yield f"  {path}  {len(value)} bytes"
-        case _:
-            yield f"  {path}  {_wire(value)}"

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gateway import __version__
-from gateway.cli import agreement, bench, call, check, demo, dossier, log, pki, sandbox, serve
+from gateway.cli import agreement, bench, call, check, demo, dossier, log, pki, queue, sandbox, serve
 
 app = typer.Typer(
     name="gateway",
@@ -43,4 +43,5 @@ app.add_typer(
     log.app, name="log", help="The exchange log: init, list, show, verify, prove, checkpoint, vkey."
 )
 app.add_typer(dossier.app, name="dossier", help="The dossier directory.")
+app.add_typer(queue.app, name="queue", help="Notifications that wait for delivery.")
 app.add_typer(pki.app, name="pki", help="Development certificates.")

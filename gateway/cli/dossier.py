@@ -15,15 +15,19 @@ from typing import Annotated
 import typer
 
 from gateway.adapters.store_directory import Directory
+from gateway.cli import dossier_clock
 from gateway.cli.dossier_change import Change, bound, changed, parse, scoped
 from gateway.cli.dossier_person import digest_under, stop, typed
-from gateway.cli.dossier_rules import Rules, is_open
+from gateway.cli.dossier_rules import Rules
 from gateway.cli.lines import table, write
 from gateway.cli.log_filter import known_authority
 from gateway.cli.log_place import AsJson, Config, StoreFile, explained, find
 from gateway.model import AuthorityId, DossierNumber, DossierScope
+from gateway.policy.routing import is_open
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(dossier_clock.clock)
+app.command()(dossier_clock.scope)
 
 Number = Annotated[str, typer.Argument(help="Dossier number, WIB-YYYY-NNNNNNN-CC.")]
 
@@ -141,6 +145,8 @@ def show(number: Number, store: StoreFile = None, config: Config = None, as_json
         return
     for name in ("dossier", "permit_type", "procedure", "status", "status_since"):
         write(f"{name:<14}{described[name]}")
+    if scope.resumes is not None:
+        write(f"{'resumes':<14}{scope.resumes}")
     write(f"{'person':<14}{_told(scope)}")
     for one in scope.inscriptions:
         until = "" if one.until is None else f" until {one.until.isoformat()}"
@@ -165,6 +171,7 @@ def _described(scope: DossierScope) -> dict[str, object]:
         "status": scope.status,
         "status_since": scope.status_since.isoformat(),
         "person": scope.person is not None,
+        "resumes": scope.resumes,
         "inscriptions": [
             {
                 "authority": one.authority,

@@ -36,6 +36,7 @@ class Described(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inscriptions: list[Line] | None = None  # left out: those that it has
     ssin: str | None = None  # never printed: the directory has no number, only a digest of it
     person: bool | None = None  # with no number: true or left out keeps whom it is bound to, false frees it
+    resumes: str | None = None  # in a status that interrupts: the status that is resumed
 
 
 def parse(path: Path) -> list[Described]:
@@ -80,7 +81,10 @@ def changed(change: Change, directory: Directory, now: datetime) -> Described:
     held = {(one.authority, one.role) for one in lines if one.until is None or now < _aware(one.until)}
     new = dict.fromkeys((one.authority, one.role) for one in map(_added, change.inscribe))
     lines += [Line(*key, since=now) for key in new if key not in held]
-    return Described(change.number, permit_type, procedure, status, since, lines, change.ssin)
+    resumes = before.resumes if before is not None and before.status == status else None
+    return Described(
+        change.number, permit_type, procedure, status, since, lines, change.ssin, resumes=resumes
+    )
 
 
 def _ended(lines: list[Line], wanted: Line, number: str, now: datetime) -> list[Line]:
@@ -138,7 +142,15 @@ def scoped(line: Described, directory: Directory, now: datetime) -> DossierScope
             for one in line.inscriptions
         )
     since = _aware(line.status_since or now)
-    return DossierScope(number, line.permit_type, line.procedure, line.status, since, inscriptions)
+    return DossierScope(
+        number,
+        line.permit_type,
+        line.procedure,
+        line.status,
+        since,
+        inscriptions,
+        resumes=line.resumes,
+    )
 
 
 def bound(

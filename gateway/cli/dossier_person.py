@@ -11,7 +11,7 @@ import typer
 
 from gateway.agreement.identifiers import check_ssin
 from gateway.config import ConfigError, load
-from gateway.loading import directory_key
+from gateway.loading import secret_key
 from gateway.policy.person import person_digest
 from gateway.refusal import Refusal
 
@@ -25,7 +25,7 @@ def digest_under(config: Path) -> Callable[[str], bytes]:
     """INSZ → what the directory keeps of it, under the key that the settings name."""
     try:
         settings = load(config)
-        key = directory_key(settings.keys.directory_key)
+        key = secret_key(settings.keys.directory_key)
     except ConfigError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

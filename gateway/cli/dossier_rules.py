@@ -14,6 +14,7 @@ from gateway.agreement.register import Register
 from gateway.cli.dossier_person import stop
 from gateway.cli.log_place import find
 from gateway.model import DossierScope, FieldId, Inscription, Role
+from gateway.policy.routing import is_open
 
 _PERMIT_TYPE = re.compile(r"[A-Z_]{1,32}")  # an open code: a new type needs no new schema
 
@@ -42,6 +43,8 @@ class Rules:
     def check(self, scope: DossierScope, now: datetime) -> None:
         """Ends the command with the first thing that is wrong."""
         _require(scope.dossier, "status", scope.status, self.statuses)
+        if scope.resumes is not None:
+            _require(scope.dossier, "status to resume", scope.resumes, self.statuses)
         _require(scope.dossier, "procedure", scope.procedure, self.procedures)
         if not _PERMIT_TYPE.fullmatch(scope.permit_type):
             stop(
@@ -87,8 +90,3 @@ def _require_one_of_each(scope: DossierScope, now: datetime) -> None:
             "Add it with --inscribe PLATFORM:PLAT",
             err=True,
         )
-
-
-def is_open(line: Inscription, now: datetime) -> bool:
-    """Not ended yet; it may begin later."""
-    return line.until is None or now < line.until

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gateway.adapters.store_reader import Filter, LogReader
+from gateway.adapters.store_filter import Filter
+from gateway.adapters.store_reader import LogReader
 from gateway.cli import log_identity
 from gateway.cli.lines import write
-from gateway.cli.log_filter import Wanted, understood
+from gateway.cli.log_filter import DECISIONS, Wanted, understood
 from gateway.cli.log_place import (
     AsJson,
     Config,
@@ -24,8 +21,6 @@ from gateway.cli.log_place import (
     VkeyFile,
     explained,
     find,
-    named,
-    read_file,
     write_file,
 )
 from gateway.cli.log_told import (
@@ -40,12 +35,9 @@ from gateway.cli.log_told import (
     report,
     shown,
 )
-from gateway.exchangelog.audit import audit
-from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
-from gateway.exchangelog.flaw import Finding, Flaw, ProofError
+from gateway.cli.log_verify import check, pinned, verify_proof
+from gateway.exchangelog.form import Kind
 from gateway.exchangelog.merkle import leaf_hash
-from gateway.exchangelog.note import Verifier
-from gateway.exchangelog.proof import HEADER, TlogProof
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(log_identity.init)
@@ -61,13 +53,14 @@ def list_entries(
     store: StoreFile = None,
     config: Config = None,
     kind: Annotated[
-        str | None, typer.Option("--kind", help="Only entries of this kind: request, response or refusal.")
+        str | None, typer.Option("--kind", help=f"Only entries of this kind: {', '.join(Kind)}.")
     ] = None,
     authority: Annotated[
         str | None,
         typer.Option(
             "--authority",
-            help="Only this authority, asking, asked or answering: enterprise number, or id with --config.",
+            help="Only this authority, asking, asked or answering, telling or told: enterprise number, "
+            "or id with --config.",
         ),
     ] = None,
     operation: Annotated[
@@ -75,9 +68,7 @@ def list_entries(
     ] = None,
     code: Annotated[
         str | None,
-        typer.Option(
-            "--code", help="Only this decision: permitted, released, incomplete, or a refusal code."
-        ),
+        typer.Option("--code", help=f"Only this decision: {', '.join(DECISIONS)}, or a refusal code."),
     ] = None,
     since: Annotated[
         datetime | None, typer.Option("--since", help="Only entries from this time on (UTC).")
@@ -94,9 +85,13 @@ def list_entries(
         str | None,
         typer.Option(
             "--field",
-            help="Only responses that released this field (G16.amount) or one of this group (G16); "
+            help="Only releases of this field (G16.amount) or of one of this group (G16); "
             "needs --config. By the contracts as they are now.",
         ),
+    ] = None,
+    notification: Annotated[
+        str | None,
+        typer.Option("--notification", help="Only deliveries and settlements of this notification: its id."),
     ] = None,
     before: Annotated[
         int | None, typer.Option("--before", min=0, help="Only entries below this index: the next page.")
@@ -107,7 +102,9 @@ def list_entries(
     """List entries, the newest first."""
     with explained():
         place = find(store, config)
-        wanted = understood(Wanted(kind, authority, operation, code, since, dossier, field), place)
+        wanted = understood(
+            Wanted(kind, authority, operation, code, since, dossier, field, notification), place
+        )
         with LogReader.open(place.store) as log:
             size = log.head().size
             found = log.listed(wanted, size if before is None else min(before, size), limit)
@@ -135,9 +132,11 @@ def show(index: Index, store: StoreFile = None, config: Config = None, as_json: 
             facts = described(index, leaf, log.hash(index))
             exchange = facts["entry"]
             related = log.exchange(str(exchange["id"])) if isinstance(exchange, dict) else []
+            told = log.notification(str(of)) if (of := _notification(exchange)) else []
             records = log.records(index)
         fields = place.fields() if records else {}
-    facts |= {"exchange": related, "fields": [field_told(record, fields) for record in records]}
+    facts |= {"exchange": related, "notification": told}
+    facts["fields"] = [field_told(record, fields) for record in records]
     if as_json:
         print_json(facts)
         return
@@ -147,6 +146,8 @@ def show(index: Index, store: StoreFile = None, config: Config = None, as_json: 
     for flaw in flaws_of(leaf, leaf_hash(leaf), facts["hash_in_tree"]):
         write(f"{'wrong':<12} {flaw.row.code}: {flaw.row.sentence}")
     write(f"{'exchange':<12} entries {', '.join(map(str, related))}")
+    if told:
+        write(f"{'notification':<12} entries {', '.join(map(str, told))}")
     if records:
         records_table(records, fields)
 
@@ -179,13 +180,13 @@ def verify(
     """
     with explained():
         if proof is not None:
-            _verify_proof(proof, entry, find(None, config, vkey, vkey_file, needs_store=False).key, as_json)
+            verify_proof(proof, entry, find(None, config, vkey, vkey_file, needs_store=False).key, as_json)
             return
         place = find(store, config, vkey, vkey_file)
         key = place.key
-        pinned = None if pin is None else _pinned(pin, key)
+        kept = None if pin is None else pinned(pin, key)
         with LogReader.open(place.store) as log:
-            signed, findings = _check(log, key, pinned, place.parties)
+            signed, findings = check(log, key, kept, place.parties)
     holds = not any(finding.fails for finding in findings)
     if as_json:
         print_json(
@@ -230,56 +231,11 @@ def prove(
         write(text.decode().removesuffix("\n"))
 
 
-def _verify_proof(path: Path, entry: Path | None, verifier: Verifier, as_json: bool) -> None:
-    data = read_file("--proof", path)
-    given = None if entry is None else read_file("--entry", entry)
-    with named("--proof", path):
-        proof = TlogProof.parse(data)
-        leaf = proof.extra if given is None else given
-        if leaf is None:
-            raise ProofError(Flaw.PROOF_FORM, "the proof carries no entry: give it with --entry")
-        signed = proof.verify(leaf, verifier)
-    if as_json:
-        facts = described(proof.index, leaf, leaf_hash(leaf))
-        print_json({"verified": True, **head_told(signed), **facts})
-        return
-    write(f"Entry {proof.index} is in the log {signed.origin} of size {signed.size}.")
-    write(leaf.decode("ascii", "backslashreplace"))
-
-
-def _pinned(path: Path, verifier: Verifier) -> Checkpoint:
-    """A checkpoint, bare or as a proof file carries it."""
-    data = read_file("--pin", path)
-    with named("--pin", path):
-        note = TlogProof.parse(data).checkpoint if data.startswith(HEADER.encode()) else data
-        return open_checkpoint(note, verifier)
-
-
-def _check(
-    log: LogReader, verifier: Verifier, pinned: Checkpoint | None, parties: Mapping[str, str]
-) -> tuple[Checkpoint | None, list[Finding]]:
-    """The checkpoint, if it is properly signed, and every finding."""
-    findings, signed = list[Finding](), None
-    columns = TextColumn("entries"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    try:
-        head = log.head()  # what is checked, and what is reported, also when the log grows meanwhile
-        with contextlib.suppress(ProofError):  # the check says so
-            signed = open_checkpoint(head.note, verifier)
-        console = Console(stderr=True)
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("entries", total=head.size)
-            for finding in audit(
-                log,
-                head,
-                verifier,
-                pinned,
-                progress=lambda done: progress.update(task, completed=done),
-                parties=parties,
-            ):
-                findings.append(finding)
-    except ProofError as error:  # the file itself is damaged: what was found so far still counts
-        findings.append(Finding(error.flaw, about=error.about))
-    return signed, findings
+def _notification(entry: object) -> object:
+    """Of which notification the entry is part, None for other kinds."""
+    if not isinstance(entry, dict):
+        return None
+    return entry["id"] if entry["kind"] == Kind.NOTIFICATION else entry.get("of")
 
 
 def _count(log: LogReader, wanted: Filter, before: int) -> int:

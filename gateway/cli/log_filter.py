@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
-from gateway.adapters.store_reader import Filter
+from gateway.adapters.store_filter import Filter
 from gateway.agreement.identifiers import check_dossier
 from gateway.cli.log_place import Place
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.leaf import INCOMPLETE, PERMITTED, RELEASED, Kind
+from gateway.exchangelog.form import ACCEPTED, INCOMPLETE, PERMITTED, RELEASED, Kind
+from gateway.model import Settlement
 from gateway.refusal import Code, Refusal
 
+# What an entry may say but for refusal codes.
+DECISIONS: Final = (PERMITTED, RELEASED, INCOMPLETE, ACCEPTED, *(one.value for one in Settlement))
 _ENTERPRISE = re.compile(r"\d{10}(/[A-Za-z0-9][A-Za-z0-9 .-]{0,63})?", re.ASCII)
 _ID = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
 _OPERATION = re.compile(r"[a-z][A-Za-z0-9]{0,63}", re.ASCII)
@@ -30,6 +35,7 @@ class Wanted:
     since: datetime | None
     dossier: str | None
     field: str | None
+    notification: str | None = None
 
 
 def understood(wanted: Wanted, place: Place) -> Filter:
@@ -38,12 +44,11 @@ def understood(wanted: Wanted, place: Place) -> Filter:
         kind=_one_of("--kind", wanted.kind, list(Kind)),
         authority=_enterprise(wanted.authority, place),
         operation=_operation(wanted.operation, place),
-        code=_one_of(
-            "--code", wanted.code, [PERMITTED, RELEASED, INCOMPLETE, *(one.row.code for one in Code)]
-        ),
+        code=_one_of("--code", wanted.code, [*DECISIONS, *(one.row.code for one in Code)]),
         since=_since(wanted.since),
         dossier=_dossier(wanted.dossier),
         paths=_paths(wanted.field, place),
+        notification=_id(wanted.notification),
     )
 
 
@@ -82,6 +87,13 @@ def _operation(name: str | None, place: Place) -> str | None:
 
 def _since(time: datetime | None) -> str | None:
     return time.replace(tzinfo=UTC).isoformat(timespec="milliseconds")[:23] if time else None
+
+
+def _id(notification: str | None) -> str | None:
+    try:
+        return None if notification is None else str(uuid.UUID(notification))
+    except ValueError:
+        raise _unknown("--notification", str(notification), "the id that its entry has") from None
 
 
 def _dossier(number: str | None) -> str | None:

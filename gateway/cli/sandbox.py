@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from lxml import etree
 from rich.console import Console
 from rich.text import Text
 
 from gateway.cli.demo import Contracts, stopped_by_sigterm
 from gateway.cli.program import command
-from gateway.model import Authority
-from gateway.sandbox.files import FIRST, OTHER_WORKER, RENEWAL, WORKER
+from gateway.model import Authority, AuthorityId
+from gateway.sandbox.files import FIRST, OTHER_WORKER, RENEWAL, WORK_PERMIT, WORKER, read_files, told
 
 if TYPE_CHECKING:
     from gateway.sandbox.world import World
@@ -37,6 +38,11 @@ _EXAMPLES = {
     "MUN_LIEGE": ["consultStatus", "--context", "WIB:RENEWAL", "--dossier", RENEWAL],
     "NSSO": ["consultDossier", "--context", "WIB:CARD_ISSUE", "--dossier", FIRST, "--source", "MUN"],
 }  # fmt: skip
+# Who may tell what, of which dossier.
+_TOLD = (
+    ("NSSO", "notifySocialSecurityEvent", "WIB:WORK_DECISION", FIRST),
+    ("PLATFORM", "submitApplication", "WIB:WORK_PERMIT", WORK_PERMIT),
+)
 _CONTEXTS = {"REG": "WIB:ADMISSIBILITY", "CONS": "WIB:VISA_ISSUE", "MUN": "WIB:MUNICIPAL_REGISTRATION"}
 
 
@@ -62,11 +68,24 @@ def sandbox(
 def _fill(world: World) -> None:
     """Both dossiers at the end of their way, so that every authority can see its part."""
     first = ["PLATFORM", "BRUSSELS", "IMMIGRATION_OFFICE", "POST_RABAT", "MUN_BRUSSELS", "NSSO"]
-    world.open_dossier(FIRST, "FIRST", WORKER, first)
-    world.move(FIRST, "CARD_ISSUED", [])
+    world.records.enter(FIRST, "FIRST", "CARD_ISSUED", WORKER, first)
     second = ["PLATFORM", "WALLONIA", "IMMIGRATION_OFFICE", "MUN_LIEGE", "NSSO"]
-    world.open_dossier(RENEWAL, "RENEWAL", OTHER_WORKER, second)
-    world.move(RENEWAL, "CARD_ISSUED", [])
+    world.records.enter(RENEWAL, "RENEWAL", "CARD_ISSUED", OTHER_WORKER, second)
+
+
+def _telling(directory: Path) -> list[dict[str, str]]:
+    """Notifications to try, each with its payload as a file: one that may be told again and again, and a new dossier."""
+    folder = directory / "payloads"
+    folder.mkdir(exist_ok=True)
+    examples = []
+    for who, operation, context, number in _TOLD:
+        path = folder / f"{operation}.xml"
+        payload = told(read_files(AuthorityId(who))[number], operation)
+        path.write_bytes(etree.tostring(payload, pretty_print=True, xml_declaration=True, encoding="UTF-8"))
+        options = ["--as", who, "--context", context, "--dossier", number, "--payload", str(path)]
+        call = command("call", operation, *options, "--world", directory)
+        examples.append({"operation": operation, "as": who, "payload": str(path), "call": call})
+    return examples
 
 
 def _facts(world: World, directory: Path) -> dict[str, Any]:
@@ -77,6 +96,7 @@ def _facts(world: World, directory: Path) -> dict[str, Any]:
         "config": str(directory / "gateway.toml"),
         "anchor": str(directory / "pki" / "root.crt.pem"),
         "dossiers": [FIRST, RENEWAL],
+        "notifications": _telling(directory),
         "authorities": [_authority(one, world, directory) for one in place.register.authorities],
     }
 
@@ -89,7 +109,7 @@ def _authority(one: Authority, world: World, directory: Path) -> dict[str, Any]:
         "role": str(one.role),
         "cbe": one.enterprise.cbe,
         "unit": one.enterprise.unit,
-        "endpoint": one.endpoint,
+        "endpoint": one.endpoint,  # None: it has a mailbox
         "tls_certificate": str(folder / "tls.crt.pem"),
         "tls_key": str(folder / "tls.key.pem"),
         "sign_certificate": str(folder / "sign.crt.pem"),
@@ -127,11 +147,14 @@ def _print(facts: dict[str, Any]) -> None:
             f"\n[bold]{one['id']}[/bold]  {one['name']}, role {one['role']}, {one['cbe']} {one['unit'] or ''}"
         )
         for line in (
-            f"back office  {one['endpoint']}",
+            f"back office  {one['endpoint'] or 'none: what it is told waits in its mailbox (listMessages)'}",
             f"certificates {one['tls_certificate']}, {one['sign_certificate']}; pin {one['hub_certificate']}",
             one["call"],
             one["plain"],
         ):
             console.print(Text(f"  {line}"))
+    console.print("\n[bold]Notifications[/bold]  what is told reaches every back office at once:")
+    for one in facts["notifications"]:
+        console.print(Text(f"  {one['call']}"))
     console.print(Text(f"\nThe officer's view: {command('log', 'list', '--config', facts['config'])}"))
     console.print("Ctrl-C ends it all; certificates and exchange log stay.")

@@ -1,0 +1,171 @@
+"""`gateway queue`: notifications that wait for delivery. Works beside a running hub, which sees changes.
+
+What waits is delivered by itself. A delivery that failed for too long is dead: it waits for the operator, and
+holds back what follows about the same dossier to the same recipient.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from gateway.adapters.log_key import log_signer
+from gateway.adapters.store_delivery import Row
+from gateway.adapters.store_operator import OperatorQueue
+from gateway.adapters.store_work import instant, moment
+from gateway.cli.dossier_person import stop
+from gateway.cli.lines import table, write
+from gateway.cli.log_filter import known_authority
+from gateway.cli.log_place import AsJson, Config, Settled, StoreFile, explained, find
+from gateway.config import load
+from gateway.exchangelog.form import DropReason
+from gateway.model import AuthorityId
+from gateway.refusal import Refusal
+
+app = typer.Typer(no_args_is_help=True)
+
+Id = Annotated[str, typer.Argument(help="Id of the delivery; see gateway queue list.")]
+
+
+@app.command("list")
+def list_deliveries(
+    recipient: Annotated[
+        str | None, typer.Option("--recipient", help="Only deliveries to this authority, e.g. BRUSSELS.")
+    ] = None,
+    dead: Annotated[bool, typer.Option("--dead", help="Only those that wait for the operator.")] = False,
+    store: StoreFile = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what waits, in the order of acceptance."""
+    with explained():
+        place = find(store, config)
+        wanted = None if recipient is None else AuthorityId(known_authority(recipient, place))
+    with _queue(place.store) as queue:
+        rows = queue.listed(wanted, dead=dead)
+    if as_json:
+        write(json.dumps([_described(row) for row in rows], indent=2))
+        return
+    headings = (
+        "Delivery",
+        "Recipient",
+        "Operation",
+        "From",
+        "Dossier",
+        "Accepted",
+        "State",
+        "Attempts",
+        "Last",
+    )
+    table(headings, [_line(row) for row in rows])
+
+
+@app.command()
+def show(delivery: Id, store: StoreFile = None, config: Config = None, as_json: AsJson = False) -> None:
+    """Show a delivery that waits."""
+    with explained():
+        place = find(store, config)
+    with _queue(place.store) as queue:
+        described = _described(_waiting(queue, delivery))
+    if as_json:
+        write(json.dumps(described, indent=2))
+        return
+    for name, value in described.items():
+        write(f"{name:<14}{'-' if value is None else value}")
+
+
+@app.command()
+def retry(delivery: Id, config: Settled, as_json: AsJson = False) -> None:
+    """Try a dead delivery again now."""
+    with explained():
+        place = find(None, config)
+    with _queue(place.store, writes=True) as queue:
+        if not queue.retry(delivery, datetime.now(UTC)):
+            row = _waiting(queue, delivery)
+            stop("QUE003", f"{row.id} is not dead.", "It is tried again by itself; see gateway queue show")
+        described = _described(_waiting(queue, delivery))
+    write(json.dumps(described, indent=2) if as_json else delivery)
+
+
+@app.command()
+def drop(
+    delivery: Id,
+    reason: Annotated[str, typer.Option("--reason", help=f"Why: {', '.join(DropReason)}.")],
+    config: Settled,
+    as_json: AsJson = False,
+) -> None:
+    """End a delivery undelivered: its payload is purged, and the exchange log says so. For good."""
+    if reason not in set(DropReason):
+        stop(
+            "QUE004", f"--reason {reason!r} is none of the reasons.", f"Give one of {', '.join(DropReason)}."
+        )
+    with explained():
+        settings = load(config)
+        signer = log_signer(settings.keys.log_key, settings.log.origin)
+    with _queue(settings.log.store) as queue:
+        row, now = _waiting(queue, delivery), datetime.now(UTC)
+        if row.lease_until > instant(now):
+            until = moment(row.lease_until).isoformat(timespec="seconds")
+            stop("QUE005", f"{delivery} is under way.", f"Wait until {until}, and see how it went.")
+        try:
+            index = queue.drop(row, DropReason(reason), signer, now)
+        except Refusal:  # acknowledged in this very moment
+            _missing(delivery, settled=True)
+    if as_json:
+        write(json.dumps({"delivery": row.id, "reason": reason, "log_index": index}, indent=2))
+    else:
+        write(f"{row.id} dropped; entry {index}")
+
+
+@contextmanager
+def _queue(store: Path, *, writes: bool = False) -> Iterator[OperatorQueue]:
+    with explained(), closing(OperatorQueue.open(store, writes=writes)) as queue:
+        yield queue
+
+
+def _waiting(queue: OperatorQueue, delivery: str) -> Row:
+    row = queue.one(delivery)
+    if row is None:
+        _missing(delivery, settled=queue.settled(delivery))
+    return row
+
+
+def _missing(delivery: str, *, settled: bool) -> NoReturn:
+    if settled:
+        stop("QUE002", f"{delivery} is settled.", "How it ended: gateway log list --kind settlement")
+    stop("QUE001", f"There is no delivery {delivery}.", "See what waits: gateway queue list")
+
+
+def _line(row: Row) -> tuple[str, ...]:
+    accepted = moment(row.accepted).isoformat(timespec="seconds")
+    return (
+        *(row.id, row.recipient, row.operation, row.sender, row.dossier, accepted),
+        *(row.state, str(row.attempts), row.last_code or "-"),
+    )
+
+
+def _described(row: Row) -> dict[str, object]:
+    leased = moment(row.lease_until)
+    return {
+        "delivery": row.id,
+        "notification": row.exchange,
+        "dossier": row.dossier,
+        "operation": row.operation,
+        "sender": row.sender,
+        "recipient": row.recipient,
+        "legal_context": row.context,
+        "accepted": moment(row.accepted).isoformat(),
+        "revision": row.revision,
+        "state": row.state,
+        "attempts": row.attempts,
+        "recorded": bool(row.recorded),
+        "due": moment(row.due).isoformat(),
+        "leased_until": leased.isoformat() if row.lease_until else None,
+        "last_code": row.last_code,
+    }
