@@ -1,4 +1,4 @@
-"""A reference provider: answers the hub's questions from one authority's files, as any back office would.
+"""A reference back office: answers the hub's questions from one authority's files, and takes its notifications over.
 
 It trusts nobody but the hub: mutual TLS, then the strict verifier, then the hub's identity, then the
 contract. What of its answer the requester may see is the hub's business. How it can misbehave is `mischief`.
@@ -7,22 +7,32 @@ contract. What of its answer the requester may see is the hub's business. How it
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from aiohttp import web
 
-from gateway.agreement import messages
+from gateway.agreement import messages, notices
 from gateway.agreement.messages import Question
+from gateway.agreement.notices import Notice
 from gateway.agreement.register import Register
 from gateway.agreement.schema import Contract
 from gateway.identity.authority import recognise
 from gateway.identity.chain import Certificates, Usage
-from gateway.model import Authority, AuthorityId, DossierNumber, ExchangeId, Outcome, SoapVersion
+from gateway.model import (
+    Acknowledgement,
+    Authority,
+    AuthorityId,
+    DossierNumber,
+    ExchangeId,
+    Outcome,
+    SoapVersion,
+)
 from gateway.refusal import Code, Refusal
 from gateway.sandbox.files import Files, known, payload
+from gateway.sandbox.inbox import Inbox
 from gateway.soap import fault
 from gateway.soap.envelope import read
 from gateway.soap.xml import Element, Limits, canonical, parse_verified
@@ -32,7 +42,7 @@ from gateway.wss.verify import verify
 
 PATH: Final = "/soap/v1"
 Answering = Callable[["BackOffice", Question], Awaitable[web.Response]]
-StatusOf = Callable[[DossierNumber], str]
+Receiving = Callable[["BackOffice", Notice], Awaitable[web.Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +53,22 @@ class Surroundings:
     contract: Contract
     certificates: Certificates
     keys: Callable[[AuthorityId], SigningKey]  # `mischief` also signs with the keys of others
-    status_of: (
-        StatusOf  # the dossier's present status: work is done elsewhere, here only its outcome is known
-    )
+    # The dossier's present status, and what an authority has told of it: work is done elsewhere, here only its
+    # outcome is known.
+    status_of: Callable[[DossierNumber], str]
+    told_by: Callable[[AuthorityId, DossierNumber], Collection[str]]
     clock: Callable[[], datetime]
 
 
 class BackOffice:
-    """One authority's service. `answering` may be replaced to see what the hub makes of it."""
+    """One authority's service. `answering` and `receiving` may be replaced to see what the hub makes of it."""
 
     def __init__(self, authority: Authority, files: Files, around: Surroundings) -> None:
         self.authority = authority
         self.around = around
         self.answering: Answering = honest
+        self.receiving: Receiving = acknowledging
+        self.inbox = Inbox()
         self._files = files
 
     def application(self) -> web.Application:
@@ -67,18 +80,21 @@ class BackOffice:
 
     async def _serve(self, http: web.Request) -> web.Response:
         try:
-            question = self._read(_tls_certificate(http), await http.read())
+            notice = self._read(_tls_certificate(http), await http.read())
         except Refusal as refusal:
             return self.fault(refusal)
         try:
-            return await self.answering(self, question)
+            if not self.around.contract.messages[notice.question.operation].notification:
+                return await self.answering(self, notice.question)
+            self.inbox.attempts += 1
+            return await self.receiving(self, notice)
         except ConnectionAbortedError:  # a mischief: cut the connection without a word
             if http.transport is not None:
                 http.transport.abort()
             return web.Response()
 
-    def _read(self, tls_certificate: bytes, data: bytes) -> Question:
-        """The hub's question. Raises Refusal."""
+    def _read(self, tls_certificate: bytes, data: bytes) -> Notice:
+        """The hub's question or notification; a question reads as a notification that tells nothing. Raises Refusal."""
         around, now = self.around, self.around.clock()
         peer = recognise(tls_certificate, Usage.TLS_CLIENT, around.certificates, around.register, now)
         verified = verify(read(data, Limits()), Window(), now)
@@ -88,10 +104,10 @@ class BackOffice:
             raise Refusal(Code.AUTHORITY_UNKNOWN)
         element = parse_verified(verified.body)[0]
         around.contract.validate(element, Code.SCHEMA)
-        question = messages.read_question(element)
-        if question.customer.enterprise != hub.enterprise or question.on_behalf is None:
+        notice = notices.read_notification(element)
+        if notice.question.customer.enterprise != hub.enterprise or notice.question.on_behalf is None:
             raise Refusal(Code.CUSTOMER)
-        return question
+        return notice
 
     def body(self, question: Question) -> str:
         """The honest answer, not yet signed."""
@@ -103,6 +119,10 @@ class BackOffice:
         outcome = Outcome.DATA_FOUND if content else Outcome.NO_DATA_FOUND
         written = messages.write_reply(question, "", messages.answered(outcome, ()), (), content)
         return canonical(parse_verified(written.encode())).decode()
+
+    def acknowledgement(self, question: Question, value: Acknowledgement = Acknowledgement.OK) -> str:
+        """The response to a notification, not yet signed."""
+        return notices.write_acknowledgement(question, "", value)
 
     def signed(self, body: str, key: SigningKey | None = None) -> bytes:
         """The message, signed with this authority's key or with another."""
@@ -126,7 +146,9 @@ class BackOffice:
         file = self._files.get(dossier) if dossier is not None else None
         if dossier is None or file is None:
             return None
-        return payload(question.operation, known(file, self.around.status_of(dossier)), question.criteria)
+        done = self.around.told_by(self.authority.id, dossier)
+        now = known(file, done, self.around.status_of(dossier))
+        return payload(question.operation, now, question.criteria)
 
 
 async def _anonymous(_: web.Request, response: web.StreamResponse) -> None:
@@ -137,6 +159,12 @@ async def _anonymous(_: web.Request, response: web.StreamResponse) -> None:
 async def honest(office: BackOffice, question: Question) -> web.Response:
     """The answer of a back office in order."""
     return respond(office.signed(office.body(question)))
+
+
+async def acknowledging(office: BackOffice, notice: Notice) -> web.Response:
+    """Takes the notification over, and says so: the first time, and every time that it comes again."""
+    office.inbox.take(notice)
+    return respond(office.signed(office.acknowledgement(notice.question)))
 
 
 def respond(message: bytes, status: int = 200) -> web.Response:

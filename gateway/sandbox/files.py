@@ -1,15 +1,17 @@
-"""What each authority holds of each dossier: the files that the back offices answer from.
+"""What each authority holds of each dossier: the files that the back offices answer from and tell from.
 
 One XML file for each dossier and authority under dossiers/, in the contract's own form, with only what the
-agreement lets that authority provide. The attribute `known` on a group names the status from which the
-authority knows it; it is taken off before anything is answered. All of it is fictitious.
+agreement lets that authority provide. Two attributes mark a group; they are taken off before it is sent.
+`told` names the notifications in which it stands: the authority knows it once it has told one of them. `since`
+says otherwise when it is known: "" always, "never", or from a notification in which it does not stand. Of groups
+of one name the last that is known counts. All of it is fictitious.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,18 +19,19 @@ from typing import Final
 
 from lxml import etree
 
+from gateway.agreement.identifiers import dossier_number
 from gateway.model import COMMON, DOSSIER, SERVICE, AuthorityId, Criteria, DossierNumber, OperationName
 from gateway.soap.xml import Element
 
 FOLDER: Final = Path(__file__).with_name("dossiers")
-FIRST, RENEWAL = DossierNumber("WIB-2026-0000001-59"), DossierNumber("WIB-2026-0000002-58")
-WORKER, OTHER_WORKER = "90612400144", "85650304271"  # theirs; numbers of the test range: nobody's
-_FOLDERS: Final = {FIRST: "first", RENEWAL: "renewal"}
-# The states of a dossier that goes well, in their order.
-STATES: Final = (
-    "SUBMITTED", "ADMISSIBLE", "UNDER_REVIEW", "WORK_GRANTED", "RESIDENCE_GRANTED", "PERMIT_GRANTED", "VISA_ISSUED",
-    "REGISTERED", "CARD_ISSUED", "CLOSED",
+_NAMES: Final = (
+    "first", "renewal", "work_permit", "professional_card", "indefinite", "refused", "withdrawn", "revoked",
 )  # fmt: skip
+_FOLDERS: Final[Mapping[DossierNumber, str]] = {
+    dossier_number(2026, sequence): name for sequence, name in enumerate(_NAMES, 1)
+}
+FIRST, RENEWAL, WORK_PERMIT, PROFESSIONAL_CARD, INDEFINITE, REFUSED, WITHDRAWN, REVOKED = _FOLDERS
+WORKER, OTHER_WORKER = "90612400144", "85650304271"  # of the first two; numbers of the test range: nobody's
 _DOCUMENT_TYPES: Final = {  # group that refers to a document → its type
     "contractDocument": "CONTRACT",
     "travelDocument": "TRAVEL_DOCUMENT_SCAN",
@@ -60,15 +63,49 @@ def read_files(name: AuthorityId) -> Files:
     return {number: etree.parse(path, _PARSER).getroot() for number, path in found.items() if path.exists()}
 
 
-def known(file: Element, status: str) -> Element:
-    """What is known of a dossier at this status, with the status in the header where there is one."""
-    dossier = deepcopy(file)
-    for group in list(dossier):
-        since = group.attrib.pop("known", STATES[0])
-        if STATES.index(str(since)) > STATES.index(status):
-            dossier.remove(group)
+def read_payload(path: Path) -> Element:
+    """A dossier element that somebody wrote. Raises OSError, and ValueError for a file that holds something else."""
+    try:
+        element = etree.fromstring(path.read_bytes(), _PARSER)
+    except etree.XMLSyntaxError as error:
+        raise ValueError(f"no XML, in line {error.lineno}") from error
+    if element.tag != f"{{{SERVICE}}}dossier":
+        raise ValueError(f"begins with {etree.QName(element).localname}")
+    return element
+
+
+def notifications(file: Element) -> frozenset[str]:
+    """Every notification in which something of the file is told."""
+    return frozenset(label for group in file for label in group.get("told", "").split())
+
+
+def told(file: Element, notification: str) -> Element:
+    """What one notification tells: the groups that stand in it."""
+    return _kept(file, [group for group in file if notification in group.get("told", "").split()])
+
+
+def known(file: Element, done: Collection[str], status: str) -> Element:
+    """What the authority knows once it has told these notifications, with the dossier's status in the header."""
+    groups = [group for group in file if _is_known(group, done)]
+    last = {str(group.tag): dict(group.attrib) for group in groups}
+    dossier = _kept(file, [group for group in groups if last[str(group.tag)] == dict(group.attrib)])
     for element in dossier.iterfind(f"{{{DOSSIER}}}header/{{{DOSSIER}}}status"):
         element.text = status
+    return dossier
+
+
+def _is_known(group: Element, done: Collection[str]) -> bool:
+    since, labels = group.get("since"), group.get("told", "").split()
+    if since is not None:
+        return since == "" or since in done
+    return not labels or not set(labels).isdisjoint(done)
+
+
+def _kept(file: Element, groups: list[Element]) -> Element:
+    dossier = etree.Element(file.tag, nsmap=file.nsmap)
+    dossier.extend(deepcopy(group) for group in groups)
+    for group in dossier:
+        group.attrib.clear()
     return dossier
 
 

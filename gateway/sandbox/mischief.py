@@ -1,4 +1,4 @@
-"""What a bad provider might do: one way of answering for each trouble that the hub must notice.
+"""What a bad provider or recipient might do: one way of answering for each trouble that the hub must notice.
 
 Each differs from the honest answer in one thing. The hub's code for it is in the comment.
 """
@@ -14,10 +14,13 @@ from typing import Final
 from aiohttp import web
 
 from gateway.agreement.messages import Question
-from gateway.model import DOSSIER, AuthorityId, SoapVersion, Ticket
+from gateway.agreement.notices import Notice
+from gateway.model import DOSSIER, Acknowledgement, AuthorityId, SoapVersion, Ticket
 from gateway.refusal import Code, Refusal
-from gateway.sandbox.back_office import Answering, BackOffice, honest, respond
+from gateway.sandbox.back_office import Answering, BackOffice, Receiving, acknowledging, honest, respond
 from gateway.sandbox.files import RENEWAL
+
+_OTHER: Final = Ticket("00000000-0000-4000-8000-000000000000")
 
 
 class Mischief(StrEnum):
@@ -35,6 +38,16 @@ class Mischief(StrEnum):
     BEYOND_RIGHT = "writes a decision that is not its own"
     OTHER_DOCUMENT = "delivers another document than its digest says"
     FAULT = "answers with a fault of its own"
+
+
+class Neglect(StrEnum):
+    """How a recipient misbehaves: the first time that a notification comes; then it is itself again."""
+
+    DOWN = "is down for a moment"
+    GARBAGE = "answers garbage"
+    NOK = "cannot take it over at once"
+    OTHER_TICKET = "acknowledges something else"
+    LOST = "takes it over, but its acknowledgement is lost"
 
 
 async def _down(_: BackOffice, __: Question) -> web.Response:  # WIB09001
@@ -70,7 +83,7 @@ async def _schema_invalid(office: BackOffice, question: Question) -> web.Respons
 
 
 async def _other_ticket(office: BackOffice, question: Question) -> web.Response:  # WIB09007
-    customer = replace(question.customer, ticket=Ticket("00000000-0000-4000-8000-000000000000"))
+    customer = replace(question.customer, ticket=_OTHER)
     return respond(office.signed(office.body(replace(question, customer=customer))))
 
 
@@ -109,3 +122,44 @@ ANSWERING: Final[Mapping[Mischief, Answering]] = {
     Mischief.OTHER_DOCUMENT: _other_document,
     Mischief.FAULT: _fault,
 }
+
+
+async def _never_there(_: BackOffice, __: Notice) -> web.Response:  # WIB09001
+    raise ConnectionAbortedError
+
+
+async def _garbage(_: BackOffice, __: Notice) -> web.Response:  # WIB09004
+    return respond(b"<acknowledged/>")
+
+
+async def _not_taken(office: BackOffice, notice: Notice) -> web.Response:  # WIB09009
+    return respond(office.signed(office.acknowledgement(notice.question, Acknowledgement.NOK)))
+
+
+async def _other_acknowledged(office: BackOffice, notice: Notice) -> web.Response:  # WIB09007
+    other = replace(notice.question, customer=replace(notice.question.customer, ticket=_OTHER))
+    return respond(office.signed(office.acknowledgement(other)))
+
+
+async def _lost(office: BackOffice, notice: Notice) -> web.Response:  # WIB09001, though it was taken over
+    office.inbox.take(notice)
+    raise ConnectionAbortedError
+
+
+NEGLECTING: Final[Mapping[Neglect, Receiving]] = {
+    Neglect.DOWN: _never_there,
+    Neglect.GARBAGE: _garbage,
+    Neglect.NOK: _not_taken,
+    Neglect.OTHER_TICKET: _other_acknowledged,
+    Neglect.LOST: _lost,
+}
+
+
+def once(neglect: Neglect) -> Receiving:
+    """Receives badly once; from then on the office does as it should."""
+
+    async def receiving(office: BackOffice, notice: Notice) -> web.Response:
+        office.receiving = acknowledging
+        return await NEGLECTING[neglect](office, notice)
+
+    return receiving

@@ -30,6 +30,8 @@ from gateway.identity.issue import issue_pki
 from gateway.model import Authority, AuthorityId
 from gateway.sandbox.settings import hub_settings, register_with_endpoints
 
+# Authorities without a service of their own: what they are told waits in their mailbox.
+MAILBOXES: Final = frozenset({AuthorityId("POST_NEW_DELHI"), AuthorityId("MUN_EUPEN")})
 _CONTRACTS: Final = Path(__file__).resolve().parents[2] / "contracts"
 _SUITES: Final = {"rsa-sha256": "sign-rsa", "ecdsa-sha256": "sign-ec"}
 

@@ -31,6 +31,7 @@ sign_ec_certificate = "pki/HUB/sign-ec.crt.pem"
 sign_ec_key = "pki/HUB/sign-ec.key.pem"
 log_key = "pki/HUB/log.key.pem"
 directory_key = "pki/HUB/directory.key"
+payload_key = "pki/HUB/payload.key"
 
 [trust]
 anchors = ["pki/root.crt.pem"]
@@ -41,8 +42,16 @@ crls = ["pki/root.crl.pem", "pki/issuing.crl.pem"]
 store = "store.db"
 origin = "{origin}"
 
+[documents]
+spool = "spool"
+
 [limits]
 provider_seconds = {provider_seconds}
+
+[delivery]  # all on one machine: what fails is tried again at once
+first_retry_seconds = 0.2
+max_retry_seconds = 5.0
+breaker_seconds = 0.5
 """
 
 
