@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from lxml import etree
 
+from gateway.agreement.course import RESUME, Course, Deadline, Step
 from gateway.agreement.views import REASONS
 from gateway.exchangelog.flaw import Flaw
 from gateway.model import Role
@@ -72,6 +73,52 @@ def statuses() -> str:
     return table(("Role", "Statuses at which a dossier is open"), rows_)
 
 
+def courses() -> str:
+    """One table of steps for each course."""
+    return "\n".join(course_table(one) for one in examples.agreement().courses.values())
+
+
+def course_table(course: Course) -> str:
+    about = f"{listed(sorted(course.permit_types))}; procedures {listed(sorted(course.procedures))}"
+    head = ("Told", "By", "At", "Leads to", "Part begins (+), ends (−)", "Who hears, in which legal context")
+    return f"**{course.name}**: {about}\n\n{table(head, map(step_row, course.steps))}"
+
+
+def step_row(step: Step) -> tuple[str, ...]:
+    when = "" if step.when is None else f", {step.when[0]} = `{step.when[1]}`"
+    parts = [f"+{role}" for role in step.inscribes] + [f"−{role}" for role in sorted(step.ends)]
+    return (
+        f"`{step.operation}`{when}",
+        f"{', '.join(sorted(step.senders))} in `{step.context}`",
+        listed(sorted(step.before)),
+        {None: "stays", RESUME: "resumes"}.get(step.after, f"`{step.after}`")
+        + (" (interrupts)" if step.interrupts else ""),
+        " ".join(parts) or "—",
+        "; ".join(f"{role} `{context}`" for role, context in step.recipients.items()) or "—",
+    )
+
+
+def deadlines() -> str:
+    head = ("Course", "Deadline", "Starts", "Ends", "Stands still", "Term", "Only for", "In force", "Basis")
+    known = examples.agreement().courses.values()
+    return table(head, (deadline_row(course, one) for course in known for one in course.deadlines))
+
+
+def deadline_row(course: Course, one: Deadline) -> tuple[str, ...]:
+    only = sorted((one.regions or frozenset()) | (one.permit_types or frozenset()))
+    return (
+        course.name,
+        one.name,
+        listed(sorted(one.starts)),
+        listed(sorted(one.ends)),
+        listed(sorted(one.suspended)),
+        f"{one.days} {'working ' if one.working else ''}days",
+        listed(only),
+        f"{one.valid_from} to {one.valid_until}" if one.valid_until else f"from {one.valid_from}",
+        f"{', '.join(one.basis)} [{one.certainty}]",
+    )
+
+
 def listed(words: Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in words) or "—"
 
@@ -119,6 +166,8 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "contexts": contexts,
     "statuses": statuses,
     "reasons": reasons,
+    "courses": courses,
+    "deadlines": deadlines,
     "flaws": flaws,
     "body": body,
     "text": text,

@@ -24,20 +24,23 @@ from unittest.mock import patch
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.agreement import messages
+from gateway.agreement import messages, notices
 from gateway.agreement.admit import Terms
 from gateway.agreement.identifiers import dossier_number
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.agreement.register import Register, load_register
 from gateway.app import contract_files
-from gateway.broker.consult import Broker
-from gateway.broker.event import Event
+from gateway.assembly import Parts, broker_of, deliverer_of
+from gateway.broker.bell import Bell
+from gateway.broker.event import DeliveryEvent, Event
 from gateway.broker.reply import Signer
 from gateway.broker.rules import Received, Rules
+from gateway.config import DeliverySettings
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import sign_checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.fields import FieldPlan, disclosure, salts
+from gateway.exchangelog.form import Kind
 from gateway.exchangelog.note import Signer as LogSigner
 from gateway.exchangelog.proof import TlogProof
 from gateway.identity.certify import Issuer, Purpose, issue_crl, issue_issuing, issue_leaf, issue_root
@@ -45,14 +48,18 @@ from gateway.identity.chain import Certificates, Trust
 from gateway.model import (
     DOSSIER,
     SERVICE,
+    Accepted,
+    Acknowledgement,
     Authority,
     AuthorityId,
     Criteria,
+    Delivery,
     DossierNumber,
     DossierScope,
     ExchangeId,
     Inscription,
     LegalContext,
+    Notification,
     OperationName,
     Outcome,
     Receipt,
@@ -199,6 +206,8 @@ class World:
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.files: dict[str, bytes] = {}
+        self.opened: DossierScope | None = None
+        self.queue: list[Delivery] = []
         self._ticks = count(1)
         self._draws = count()
 
@@ -213,6 +222,8 @@ class World:
         return Receipt(ORIGIN, len(self.entries) - 1)
 
     async def scope(self, dossier: DossierNumber) -> DossierScope:
+        if self.opened is not None:
+            return self.opened
         region = "BRUSSELS" if dossier == NUMBER else "FLANDERS"
         since = NOW - timedelta(days=2)
         lines = (
@@ -226,9 +237,10 @@ class World:
         assert action.startswith(SERVICE)
         if provider.id == SILENT:
             raise Refusal(Code.PROVIDER_TIMEOUT)
-        question = messages.read_question(
-            parse_verified(verify(read(message, Limits()), Window(), NOW).body)[0]
-        )
+        body = parse_verified(verify(read(message, Limits()), Window(), NOW).body)[0]
+        if action == f"{SERVICE}/notifyAdmissibility":
+            return self._take_over(provider, message, notices.read_notification(body))
+        question = messages.read_question(body)
         payload = _dossier() if question.operation == "consultDossier" else _earlier(provider)
         outcome = Outcome.DATA_FOUND
         asked = messages.Question(
@@ -240,7 +252,41 @@ class World:
             self.files |= {"question.xml": message, "answer.xml": answer}
         return answer
 
-    async def exchange(self, name: str, request: bytes, version: SoapVersion = SoapVersion.V11) -> bytes:
+    def _take_over(self, recipient: Authority, message: bytes, notice: notices.Notice) -> bytes:
+        body = notices.write_acknowledgement(replace(notice.question, on_behalf=None), "", Acknowledgement.OK)
+        answer = _signed(recipient.id, body, _uuid(f"acknowledgement of {recipient.id}"))
+        if recipient.id == "PLATFORM":  # messages to others are signed with ECDSA, and differ each time
+            self.files |= {"delivery.xml": message, "acknowledgement.xml": answer}
+        return answer
+
+    async def told(self, *_: object) -> None:
+        """Nothing was told before."""
+
+    async def accept(
+        self, entry: Entry, accepted: Accepted, payload: bytes, content: bytes, received: datetime, ids: list
+    ) -> Receipt:
+        request, self.opened = accepted.request, accepted.scope
+        notification = Notification(
+            entry.exchange, request.caller.authority.id, request.operation, NUMBER, received, accepted.revision,
+            accepted.scope.status, payload,
+        )  # fmt: skip
+        self.queue = [
+            Delivery(one, notification, to.authority.id, to.legal_context, 0, recorded=False)
+            for one, to in zip(ids, accepted.recipients, strict=True)
+        ]
+        return await self.append(entry)
+
+    async def record(self, delivery: Delivery, entry: Entry) -> Receipt:
+        return await self.append(entry)
+
+    settle = record
+
+    async def parties(self, delivery: ExchangeId) -> tuple[str, str]:
+        (one,) = (one for one in self.queue if one.id == delivery)
+        names = one.notification.sender, one.recipient
+        return tuple(str(authority(name).enterprise) for name in names)
+
+    def parts(self) -> Parts:
         rules = Rules(
             agreement(),
             register(),
@@ -250,17 +296,27 @@ class World:
             _bytes("directory", 32),
         )
         keys = {"rsa-sha256": signing_key("HUB"), "ecdsa-sha256": signing_key("HUB", elliptic=True)}
-        broker = Broker(
-            rules=rules,
-            log=self,
-            directory=self,
-            spokes=self,
-            signer=Signer(keys, register().hub, Window()),
-            clock=self.clock,
-            random=self.random,
+        signer = Signer(keys, register().hub, Window())
+        return Parts(
+            rules,
+            self,
+            self,
+            signer,
+            Bell(),
+            DeliverySettings(),
+            self.clock,
+            self.random,
+            sources=self,  # no example is a document
+            keeping=self,
         )
+
+    async def exchange(self, name: str, request: bytes, version: SoapVersion = SoapVersion.V11) -> bytes:
         event = Event(ExchangeId(_uuid(f"exchange {name}")), authority("BRUSSELS"), len(request))
-        return await broker.answer(Received(request, version, None, NOW), event)
+        return await broker_of(self.parts()).answer(Received(request, version, None, NOW), event)
+
+    async def deliver(self) -> None:
+        for delivery in self.queue:
+            await deliverer_of(self.parts()).carry(delivery, DeliveryEvent(delivery))
 
 
 def _uuid(name: str) -> str:
@@ -298,10 +354,18 @@ def _request(
     return _signed("BRUSSELS", messages.write_question(question), _uuid(ticket), version, addressing)
 
 
-def _dossier() -> str:
+def _notification(ticket: str, groups: Mapping[str, Mapping[str, str]]) -> bytes:
+    customer = messages.Customer(Ticket(ticket), NOW, authority("BRUSSELS").enterprise)
+    context = LegalContext("WIB:ADMISSIBILITY")
+    operation = OperationName("notifyAdmissibility")
+    question = messages.Question(operation, customer, None, context, Criteria(NUMBER))
+    return _signed("BRUSSELS", notices.write_notification(question, (), _dossier(groups)), _uuid(ticket))
+
+
+def _dossier(file: Mapping[str, Mapping[str, str]] | None = None) -> str:
     groups = (
         f"<d:{group}{_D}>{''.join(f'<d:{name}>{value}</d:{name}>' for name, value in fields.items())}</d:{group}>"
-        for group, fields in _FILE.items()
+        for group, fields in (file or _FILE).items()
     )
     return f"<s:dossier>{''.join(groups)}</s:dossier>"
 
@@ -340,6 +404,12 @@ async def _play(world: World) -> None:
     world.files["fault-soap11.xml"] = await world.exchange("foreign dossier", foreign)
     world.files["fault-soap12.xml"] = await world.exchange("weak algorithm", weak, SoapVersion.V12)
     world.files["reply-incomplete.xml"] = await world.exchange("incomplete", earlier)
+    told = _notification(
+        "BXL-2026-000421", {"admissibility": {"outcome": "ADMISSIBLE", "date": "2026-03-02"}}
+    )
+    world.files["notification.xml"] = told
+    world.files["receipt.xml"] = await world.exchange("admissibility", told)
+    await world.deliver()
 
 
 def _log_files(entries: list[Entry]) -> dict[str, bytes]:
@@ -358,6 +428,9 @@ def _log_files(entries: list[Entry]) -> dict[str, bytes]:
         "leaf-request.json": entries[0].leaf,
         "leaf-response.json": response.leaf,
         "leaf-refusal.json": entries[2].leaf,
+        "leaf-notification.json": next(one.leaf for one in entries if one.kind is Kind.NOTIFICATION),
+        "leaf-delivery.json": next(one.leaf for one in entries if one.kind is Kind.DELIVERY),
+        "leaf-settlement.json": next(one.leaf for one in entries if one.kind is Kind.SETTLEMENT),
         "field-records.json": ("[\n" + ",\n".join(map(json.dumps, records)) + "\n]\n").encode(),
         "disclosure.txt": text + b"\n",
         "checkpoint": checkpoint,

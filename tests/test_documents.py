@@ -19,12 +19,16 @@ import typer
 
 from gateway.adapters import store
 from gateway.adapters.metrics import Metrics
+from gateway.agreement import notices
 from gateway.agreement.messages import answered
 from gateway.agreement.rows import AuthorityRow
+from gateway.agreement.schema import NOTHING
 from gateway.agreement.served import served_documents
+from gateway.broker.document import INLINE
 from gateway.config import Settings, load
 from gateway.exchangelog.flaw import Flaw
-from gateway.model import AuthorityId, Outcome, Role
+from gateway.exchangelog.form import DropReason
+from gateway.model import Acknowledgement, AuthorityId, Outcome, Pattern, Role, Settlement
 from gateway.refusal import Code
 from gateway.soap.xml import Limits
 from gateway.wss import profile, verify
@@ -74,6 +78,7 @@ def test_codes_and_labels_are_unique_and_well_formed():
 
 def test_every_code_that_a_document_names_exists():
     known = {code.row.code for code in Code} | {answered(outcome, ()).code for outcome in Outcome}
+    known |= {notices.status(value).code for value in Acknowledgement}
     known |= {answered(Outcome.NO_RESULT, (AuthorityId("X"),)).code} | {flaw.row.code for flaw in Flaw}
     for path in DOCUMENTS:
         named = set(re.findall(r"\b(?:WIB\d{5}|LOG\d{3})\b", path.read_text()))
@@ -146,10 +151,10 @@ def test_every_metric_stands_in_the_annex_with_its_labels():
 
 
 def test_every_stage_of_the_path_is_a_label_in_the_annex():
-    tree = ast.parse((ROOT / "gateway/broker/consult.py").read_text())
     stages = {
         node.args[0].value
-        for node in ast.walk(tree)
+        for path in (ROOT / "gateway/broker").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "stage"
     }
     row = next(row for row in rows(annex("C")) if "gateway_stage_seconds_total" in row[0])
@@ -219,13 +224,30 @@ def test_every_family_of_start_up_codes_is_explained():
 
 
 def test_every_operation_is_described_with_its_criteria_and_payload():
-    table_ = {names(row[0])[0]: row for row in rows(section("6.2")) if names(row[0])}
+    found = [row for number in ("6.2", "13.1", "14. Mailboxes") for row in rows(section(number))]
+    table_ = {names(row[0])[0]: row for row in found if names(row[0])}
     messages = examples.agreement().contract.messages
     assert set(table_) == set(messages)
     for name, one in messages.items():
         criteria = next(node for node in one.request.children if node.name == "criteria")
         assert re.findall(r"[A-Za-z0-9]+", table_[name][1]) == [node.name for node in criteria.children]
-        assert names(table_[name][2]) == [one.payload.name]
+        assert names(table_[name][2]) == ([one.payload.name] if one.payload is not NOTHING else [])
+
+
+def test_the_senders_of_every_notification_are_those_of_the_agreement():
+    described_ = {names(row[0])[0]: set(names(row[3])) for row in rows(section("13.1")) if names(row[0])}
+    told = {
+        name: {str(role) for role in one.requesters}
+        for name, one in examples.agreement().operations.items()
+        if one.pattern is Pattern.NOTIFY
+    }
+    assert described_ == told
+
+
+def test_every_settlement_and_reason_is_described():
+    text = section("13.7")
+    assert {names(row[0])[0] for row in rows(text) if names(row[0])} == set(Settlement)
+    assert set(DropReason) <= set(names(text))
 
 
 def test_every_role_and_every_table_of_the_agreement_is_described():
@@ -263,14 +285,9 @@ def test_limits_in_the_text_are_those_of_the_code():
     assert len(members(Limits)) == 7
     assert f"{limits.bytes:,} bytes" in section("2.3")
     assert f"| {store.MAX_QUEUE:,} |" in section("2.3")
-    [document] = re.findall(
-        r'name="ContentType">.*?<xs:maxLength value="(\d+)"',
-        (ROOT / "contracts/xsd/common.xsd").read_text(),
-        re.DOTALL,
-    )
     for text_ in (section("2.3"), (ROOT / "contracts/README.md").read_text()):
-        assert f"{int(document):,} bytes (7 MiB) before encoding" in text_
-    assert int(document) * 4 / 3 < 10_000_000  # its text fits libxml2's limit
+        assert f"{INLINE:,} bytes (7 MiB) before encoding" in text_
+    assert INLINE * 4 / 3 < 10_000_000  # its text fits libxml2's limit
     assert f"at most {verify._MAX_IDS} identifiers" in section("4.2")
     assert f"1 to {profile.MAX_REFERENCES} `Reference`" in section("4.3")
     assert f"at most {profile.MAX_PREFIXES} prefixes" in section("4.3")

@@ -18,7 +18,9 @@ MADE_IN = {
     "Permitted": "policy/decide.py",
     "Answer": "agreement/answer.py",
     "Released": "policy/view.py",
-    "Refused": "broker/consult.py",
+    "Refused": "broker/exchange.py",
+    "Accepted": "policy/notify.py",
+    "Dispatch": "policy/dispatch.py",
 }
 
 

@@ -6,9 +6,10 @@ Providers answer as they should. A test breaks one thing: a request on its way i
 from __future__ import annotations
 
 import json
-import os
+import tempfile
 import uuid
 from collections.abc import Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -18,20 +19,26 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from lxml import etree
 
+from gateway.adapters.spool import Spool
 from gateway.adapters.store import LogReader, Store
-from gateway.agreement import messages
+from gateway.agreement import messages, notices
 from gateway.agreement.admit import Terms
 from gateway.agreement.identifiers import dossier_number
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.agreement.register import Register, load_register
 from gateway.app import contract_files
-from gateway.broker.consult import Broker
+from gateway.assembly import Parts, broker_of
+from gateway.broker.bell import Bell
+from gateway.broker.document import Arrived, Parcel
 from gateway.broker.event import Event
+from gateway.broker.exchange import Broker
 from gateway.broker.reply import Signer
 from gateway.broker.rules import Received, Rules
+from gateway.config import DeliverySettings
 from gateway.identity.chain import Certificates, Trust
 from gateway.identity.issue import issue_pki, new_ec_key
 from gateway.model import (
+    Acknowledgement,
     Authority,
     AuthorityId,
     Criteria,
@@ -42,6 +49,7 @@ from gateway.model import (
     LegalContext,
     OperationName,
     Outcome,
+    Pattern,
     Role,
     SoapVersion,
     Ticket,
@@ -52,6 +60,7 @@ from gateway.soap.xml import Limits, parse_verified
 from gateway.wss.profile import Window
 from gateway.wss.sign import SigningKey, sign
 from gateway.wss.verify import verify
+from tests.path.parcels import read_parcel
 from tests.path.payloads import PAYLOADS
 
 ROOT = Path(__file__).parents[2]
@@ -61,8 +70,11 @@ OTHER_DOSSIER = dossier_number(2026, 2)
 SSIN = "90612400144"
 HUB = AuthorityId("HUB")
 DIRECTORY_KEY = bytes(range(32))
+PAYLOAD_KEY = bytes(range(32, 64))
+SPOOL = Path(tempfile.gettempdir())  # its files have no names
 URL = "https://gateway.example.be/soap/v1"
 Answering = Callable[["Hub", Authority, messages.Question], bytes]
+Receiving = Callable[["Hub", Authority, notices.Notice], bytes]
 
 
 @cache
@@ -100,6 +112,7 @@ class Answered:
 
     event: Event
     body: etree._Element
+    attachment: bytes | None = None  # the content of a document, where it is not in the body
 
     @property
     def code(self) -> str | None:
@@ -123,15 +136,30 @@ class Hub:
     answering: dict[str, Answering] = field(default_factory=dict)
     now: datetime = NOW
     asked: list[tuple[AuthorityId, messages.Question]] = field(default_factory=list)
+    receiving: dict[str, Receiving] = field(default_factory=dict)
+    received: list[tuple[AuthorityId, notices.Notice]] = field(default_factory=list)
+    bell: Bell = field(default_factory=Bell)
+    spool: Spool = field(default_factory=lambda: Spool(SPOOL, 2**30))
     rules_change: Callable[[Rules], Rules] = lambda rules: rules
+    through: object = None  # stands before the store, in its place
 
     @classmethod
     async def start(cls, directory: Path) -> Hub:
         path = directory / "store.db"
-        key = load_pem_private_key(pki()["HUB/log.key.pem"], None)
-        hub = cls(Store.open(path, key, "test.example/log", create=True), path)
+        hub = cls(open_store(path, create=True), path)
+        await hub.store.remember(agreement().revision, agreement().files)
         await hub.dossier(DOSSIER, "UNDER_REVIEW")
         return hub
+
+    async def restart(self) -> None:
+        """A new process on the same file: nothing that was only in memory is left."""
+        await self.store.close()
+        self.store, self.bell, self.through = open_store(self.path), Bell(), None
+
+    async def adopt(self, terms: Agreement) -> None:
+        """From now on the hub serves under another revision of the agreement."""
+        await self.store.remember(terms.revision, terms.files)
+        self.rules_change = lambda rules: replace(rules, agreement=terms)
 
     async def dossier(
         self, number: DossierNumber, status: str, region: str = "BRUSSELS", **change: str
@@ -148,42 +176,63 @@ class Hub:
         scope = DossierScope(number, "SINGLE_PERMIT", "FIRST", status, since, lines, person)
         await self.store.put_scope(replace(scope, **change))
 
-    def broker(self) -> Broker:
-        rules = Rules(
-            agreement(),
-            register(),
-            certificates(),
-            Limits(),
-            Terms(URL, Window(), test_numbers=True),
-            DIRECTORY_KEY,
-        )
+    def rules(self) -> Rules:
+        terms = Terms(URL, Window(), test_numbers=True)
+        rules = Rules(agreement(), register(), certificates(), Limits(), terms, DIRECTORY_KEY)
+        return self.rules_change(rules)
+
+    def signer(self) -> Signer:
         keys = {"rsa-sha256": signing_key(HUB, "sign-rsa"), "ecdsa-sha256": signing_key(HUB, "sign-ec")}
-        return Broker(
-            rules=self.rules_change(rules),
-            log=self.store,
-            directory=self.store,
-            spokes=self,
-            signer=Signer(keys, register().hub, Window()),
-            clock=lambda: self.now,
-            random=os.urandom,
+        return Signer(keys, register().hub, Window())
+
+    def parts(self, store: object = None) -> Parts:
+        """`store`: something in the place of the real one."""
+        used = store or self.through or self.store
+        return Parts(
+            self.rules(),
+            used,
+            self,
+            self.signer(),
+            self.bell,
+            DeliverySettings(),
+            lambda: self.now,
+            sources=self,
+            keeping=self.spool,
         )
+
+    def broker(self) -> Broker:
+        return broker_of(self.parts())
 
     async def ask(self, provider: Authority, message: bytes, action: str) -> bytes:
         """The spokes: hand the hub's message to the provider's function."""
         body = parse_verified(verify(read(message, Limits()), Window(), self.now).body)[0]
+        if agreement().operations[etree.QName(body).localname].pattern is Pattern.NOTIFY:
+            notice = notices.read_notification(body)
+            self.received.append((provider.id, notice))
+            return self.receiving.get(provider.id, take_well)(self, provider, notice)
         question = messages.read_question(body)
         self.asked.append((provider.id, question))
         return self.answering.get(provider.id, answer_well)(self, provider, question)
+
+    @asynccontextmanager
+    async def fetch(self, provider: Authority, message: bytes, action: str):
+        """The same for a document. A provider's function may also give what arrives, in parts."""
+        answer = await self.ask(provider, message, action)
+        yield answer if isinstance(answer, Arrived) else Arrived(answer, None)
 
     async def send(self, name: str, data: bytes, **received: object) -> Answered:
         """Send raw bytes over the TLS connection of `name`."""
         event = Event(ExchangeId(str(uuid.uuid4())), authority(name), len(data))
         version = received.get("version", SoapVersion.V11)
-        message = Received(data, version, received.get("soap_action"), self.now)
+        mtom = bool(received.get("mtom"))
+        message = Received(data, version, received.get("soap_action"), self.now, mtom)
         reply = await self.broker().answer(message, event)
-        hub = verify(read(reply, Limits()), Window(), self.now)
+        if isinstance(reply, Parcel):
+            hub, attachment = await read_parcel(reply, self.now)
+        else:
+            hub, attachment = verify(read(reply, Limits()), Window(), self.now), None
         assert hub.certificate in {signing_key(HUB, kind).certificate for kind in ("sign-rsa", "sign-ec")}
-        return Answered(event, parse_verified(hub.body)[0])
+        return Answered(event, parse_verified(hub.body)[0], attachment)
 
     async def consult(
         self, name: str, operation: str, context: str, criteria: Criteria | None = None, **change: object
@@ -195,6 +244,11 @@ class Hub:
         """The leaves of the exchange log, as an officer reads them."""
         with LogReader.open(self.path) as reader:
             return [json.loads(reader.entry(index)) for index in range(reader.head().size)]
+
+
+def open_store(path: Path, *, create: bool = False) -> Store:
+    key = load_pem_private_key(pki()["HUB/log.key.pem"], None)
+    return Store.open(path, key, "test.example/log", payload_key=PAYLOAD_KEY, create=create)
 
 
 @cache
@@ -253,6 +307,15 @@ def answer_well(hub: Hub, provider: Authority, asked: messages.Question) -> byte
     """What an honest provider answers."""
     body = reply_body(asked, Outcome.DATA_FOUND, payload(asked, provider))
     return sign_as(provider.id, body, hub.now)
+
+
+def take_well(hub: Hub, recipient: Authority, notice: notices.Notice) -> bytes:
+    """What an honest recipient answers to a notification."""
+    return sign_as(recipient.id, acknowledgement(notice.question), hub.now)
+
+
+def acknowledgement(question: messages.Question, value: Acknowledgement = Acknowledgement.OK) -> str:
+    return notices.write_acknowledgement(replace(question, on_behalf=None), "", value)
 
 
 def payload(asked: messages.Question, provider: Authority) -> str:

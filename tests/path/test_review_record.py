@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -31,6 +32,9 @@ class Leaving:
         if self.left == 0:
             self.task.cancel()
 
+    def __getattr__(self, name):
+        return getattr(self.hub.store, name)
+
     async def append(self, entry):
         self.step()
         receipt = await self.hub.store.append(entry)
@@ -49,17 +53,10 @@ class Leaving:
         return raw
 
 
-def changed(hub: Hub, **collaborators: object) -> None:
-    """Give the hub's broker other collaborators."""
-    plain = hub.broker
-
-    def broker():
-        made = plain()
-        for name, value in collaborators.items():
-            setattr(made._asker if name == "spokes" else made, f"_{name}", value)
-        return made
-
-    hub.broker = broker
+def changed(hub: Hub, **parts: object) -> None:
+    """Give the hub's paths other parts."""
+    plain = hub.parts
+    hub.parts = lambda: replace(plain(), **parts)
 
 
 def findings(hub: Hub) -> set[Flaw]:
@@ -71,10 +68,10 @@ def findings(hub: Hub) -> set[Flaw]:
 async def cancelled_at(hub: Hub, at: int, operation: str, context: str, criteria: Criteria | None):
     """The reply, or None where the request was cancelled."""
     leaving = Leaving(hub, at)
-    changed(hub, log=leaving, directory=leaving, spokes=leaving)
+    changed(hub, store=leaving, spokes=leaving)
     leaving.task = asyncio.create_task(hub.consult("BRUSSELS", operation, context, criteria))
     (reply,) = await asyncio.gather(leaving.task, return_exceptions=True)
-    del hub.broker
+    del hub.parts
     assert not isinstance(reply, Exception), reply
     return None if isinstance(reply, asyncio.CancelledError) else reply
 
@@ -106,7 +103,7 @@ async def test_whenever_a_request_is_cut_off_nothing_was_forwarded_or_returned_u
 async def test_a_request_that_is_not_cut_off_has_as_many_steps_as_were_cut_above(hub: Hub, case):
     operation, context, criteria, steps = QUESTIONS[case]
     leaving = Leaving(hub, -1)
-    changed(hub, log=leaving, directory=leaving, spokes=leaving)
+    changed(hub, store=leaving, spokes=leaving)
     await hub.consult("BRUSSELS", operation, context, criteria)
     assert -1 - leaving.left == steps
 
@@ -149,6 +146,9 @@ class Log:
     def __init__(self, hub: Hub, at: int, trouble: Exception):
         self.hub, self.left, self.trouble = hub, at, trouble
 
+    def __getattr__(self, name):
+        return getattr(self.hub.store, name)
+
     async def append(self, entry):
         self.left -= 1
         if self.left == 0:
@@ -160,7 +160,7 @@ class Log:
     "trouble", [Refusal(Code.LOG_UNAVAILABLE), Refusal(Code.BUSY), ValueError(CANARY)], ids=repr
 )
 async def test_a_refusal_that_cannot_be_recorded_is_a_fault_that_says_so(hub: Hub, trouble):
-    changed(hub, log=Log(hub, 1, trouble))
+    changed(hub, store=Log(hub, 1, trouble))
     answered = await hub.consult("BRUSSELS", "consultDossier", "WIB:RESIDENCE_DECISION")
     assert answered.code == "WIB10001"
     assert CANARY not in "".join(answered.body.itertext()) + answered.event.trace
@@ -168,14 +168,14 @@ async def test_a_refusal_that_cannot_be_recorded_is_a_fault_that_says_so(hub: Hu
 
 
 async def test_a_refusal_that_can_be_recorded_says_why(hub: Hub):
-    changed(hub, log=Log(hub, 2, ValueError()))
+    changed(hub, store=Log(hub, 2, ValueError()))
     assert (await hub.consult("BRUSSELS", "consultDossier", "WIB:RESIDENCE_DECISION")).code == "WIB07002"
     assert [entry["decision"] for entry in hub.entries()] == ["WIB07002"]
 
 
 @pytest.mark.parametrize(("at", "forwarded"), [(1, 0), (2, 1)])
 async def test_at_a_full_log_nothing_is_forwarded_or_returned(hub: Hub, at, forwarded):
-    changed(hub, log=Log(hub, at, Refusal(Code.BUSY)))
+    changed(hub, store=Log(hub, at, Refusal(Code.BUSY)))
     with pytest.raises(Refusal) as caught:
         await hub.consult("BRUSSELS", "consultDossier", WORK)
     assert caught.value.code is Code.BUSY

@@ -136,7 +136,7 @@ def inscribe(store: Path, key: Path) -> None:
     parts = [("PLATFORM", "PLAT"), ("BRUSSELS", "REG"), ("IMMIGRATION_OFFICE", "OE")]
     since = datetime.now(UTC) - timedelta(days=1)
     lines = tuple(Inscription(name, memory.Role(role), since, None) for name, role in parts)
-    person = person_digest(application.directory_key(key), memory.SSIN)
+    person = person_digest(application.secret_key(key), memory.SSIN)
     directory = Directory.open(store, writes=True)
     directory.put(DossierScope(DOSSIER, "SINGLE_PERMIT", "FIRST", "UNDER_REVIEW", since, lines, person))
     directory.close()

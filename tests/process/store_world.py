@@ -22,11 +22,12 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OTHER_KEY = Ed25519PrivateKey.from_private_bytes(bytes(32))
 SIGNER = Signer.of(ORIGIN, KEY)
 VERIFIER = SIGNER.verifier
+PAYLOAD_KEY = bytes(range(32, 64))
 
 
 def open_store(path: Path, **options: object) -> Store:
     """A new one where there is none."""
-    return Store.open(path, KEY, ORIGIN, **{"create": True, **options})
+    return Store.open(path, KEY, ORIGIN, **{"create": True, "payload_key": PAYLOAD_KEY, **options})
 
 
 async def append_all(store: Store, entries: list[Entry]) -> list[Receipt | Code]:
@@ -65,3 +66,30 @@ def query(path: Path, sql: str) -> list[tuple[object, ...]]:
     rows = connection.execute(sql).fetchall()
     connection.close()
     return rows
+
+
+class DiskError(Exception):
+    """Stands for whatever a commit can fail with."""
+
+
+class Failing:
+    """A connection that fails at its n-th statement."""
+
+    def __init__(self, connection: apsw.Connection, at: int) -> None:
+        self._connection, self._left = connection, at
+
+    def _step(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise DiskError
+
+    def execute(self, *arguments):
+        self._step()
+        return self._connection.execute(*arguments)
+
+    def executemany(self, *arguments):
+        self._step()
+        return self._connection.executemany(*arguments)
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)

@@ -82,7 +82,7 @@ def test_memory_is_watched_over_a_soak():
 def test_the_hottest_functions_are_named():
     done = bench("--quick", "--profile", "--suites", "ecdsa", "--exchanges", "40")
     assert done.returncode == 0, done.stderr
-    assert "Broker.consult  gateway/broker/consult.py" in done.stdout
+    assert "Consultation.consult  gateway/broker/consult.py" in done.stdout
 
 
 def test_the_slope_is_that_of_the_samples():

@@ -16,6 +16,7 @@ import pytest
 from gateway.adapters import store_log
 from gateway.adapters.store import LogReader, Store
 from gateway.adapters.store_log import Log, new_log
+from gateway.adapters.store_work import Work
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import open_checkpoint, sign_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -28,8 +29,11 @@ from tests.process.store_world import (
     KEY,
     ORIGIN,
     OTHER_KEY,
+    PAYLOAD_KEY,
     SIGNER,
     VERIFIER,
+    DiskError,
+    Failing,
     alter,
     append_all,
     fill,
@@ -59,7 +63,7 @@ async def test_receipts_are_contiguous_from_zero(path):
 
 async def test_new_log_has_a_signed_checkpoint_of_nothing(path):
     async with open_store(path) as store:
-        assert (store.ready, store.size, store.waiting) == (True, 0, 0)
+        assert (store.ready, store.size, store.pending) == (True, 0, 0)
     with LogReader.open(path) as log:
         assert open_checkpoint(log.checkpoint, VERIFIER).root == merkle.EMPTY_ROOT
     assert findings(path) == []
@@ -224,15 +228,11 @@ async def test_full_queue_is_busy(path, monkeypatch):
         await asyncio.sleep(0.05)
         queued = [asyncio.create_task(store.append(request_entry(f"t{number}"))) for number in range(2)]
         await asyncio.sleep(0)
-        assert store.waiting == 3
+        assert store.pending == 3
         assert await append_all(store, [request_entry("late")]) == [Code.BUSY]
         hold.set()
         await asyncio.gather(held, *queued)
         assert (await store.append(request_entry("later"))).index == 3
-
-
-class DiskError(Exception):
-    """Stands for whatever a commit can fail with."""
 
 
 def fail(connection):
@@ -266,29 +266,6 @@ async def test_failed_commit_stops_the_log_and_reopening_recovers(path, monkeypa
     assert not any(finding.fails for finding in findings(path))
 
 
-class Failing:
-    """A connection that fails at its n-th statement."""
-
-    def __init__(self, connection: apsw.Connection, at: int) -> None:
-        self._connection, self._left = connection, at
-
-    def _step(self) -> None:
-        self._left -= 1
-        if self._left < 0:
-            raise DiskError
-
-    def execute(self, *arguments):
-        self._step()
-        return self._connection.execute(*arguments)
-
-    def executemany(self, *arguments):
-        self._step()
-        return self._connection.executemany(*arguments)
-
-    def __getattr__(self, name):
-        return getattr(self._connection, name)
-
-
 async def test_failure_at_any_statement_of_a_batch_leaves_all_of_it_or_nothing(path):
     new_log(path, SIGNER)
     appended, statement, failed = 0, 0, True
@@ -297,7 +274,7 @@ async def test_failure_at_any_statement_of_a_batch_leaves_all_of_it_or_nothing(p
         log = Log.open(path, SIGNER)
         log._connection = Failing(log._connection, statement)
         try:
-            log.append(batch)
+            log.append([Work(entry) for entry in batch])
             failed = False
         except DiskError:
             log.close()
@@ -394,20 +371,20 @@ async def test_log_of_another_key_or_origin_is_not_opened(path):
     await fill(path, exchange_entries("t"))
     for key, origin in ((OTHER_KEY, ORIGIN), (KEY, "other.example")):
         with pytest.raises(ProofError) as caught:
-            Store.open(path, key, origin)
+            Store.open(path, key, origin, payload_key=PAYLOAD_KEY)
         assert caught.value.flaw is Flaw.UNSIGNED
 
 
 def test_no_log_begins_by_itself_behind_a_mistyped_path(path):
     with pytest.raises(ProofError) as caught:
-        Store.open(path, KEY, ORIGIN)
+        Store.open(path, KEY, ORIGIN, payload_key=PAYLOAD_KEY)
     assert caught.value.flaw is Flaw.NO_STORE
     assert not path.parent.exists()
 
 
 async def test_a_log_is_begun_once(path):
     new_log(path, SIGNER)
-    async with Store.open(path, KEY, ORIGIN) as store:
+    async with Store.open(path, KEY, ORIGIN, payload_key=PAYLOAD_KEY) as store:
         assert store.size == 0
         await append_all(store, exchange_entries("t"))
     with pytest.raises(ProofError) as caught:

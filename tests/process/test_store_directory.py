@@ -37,6 +37,7 @@ SCOPE = DossierScope(
         Inscription(AuthorityId("BRUSSELS"), Role.REG, START, None),
         Inscription(AuthorityId("PLATFORM"), Role.PLAT, START, START + timedelta(days=90)),
     ),
+    version=1,
 )
 
 
@@ -88,7 +89,7 @@ async def test_putting_again_replaces_the_inscriptions(path):
         await store.put_scope(SCOPE)
         await store.put_scope(replace(SCOPE, dossier=OTHER))
         await store.put_scope(later)
-        assert await store.scope(NUMBER) == later
+        assert await store.scope(NUMBER) == replace(later, version=2)
         assert await store.scope(OTHER) == replace(SCOPE, dossier=OTHER)
 
 
@@ -172,7 +173,7 @@ async def test_what_show_prints_can_be_put_again(path, tmp_path, config):
         assert await store.scope(OTHER) == replace(SCOPE, dossier=OTHER)
         file.write_text(json.dumps([json.loads(shown), json.loads(shown) | {"status": "ADMISSIBLE"}]))
         assert run("put", "--file", file, "--config", config).exit_code == 0
-        assert await store.scope(NUMBER) == replace(SCOPE, status="ADMISSIBLE")
+        assert await store.scope(NUMBER) == replace(SCOPE, status="ADMISSIBLE", version=3)
 
 
 async def test_list_shows_dossiers_of_one_authority_or_all(path):
@@ -360,7 +361,7 @@ async def test_file_without_inscriptions_keeps_them(path, config, tmp_path):
     del shown["inscriptions"]
     file.write_text(json.dumps(shown | {"status": "ADMISSIBLE"}))
     assert run("put", "--file", file, "--config", config).exit_code == 0
-    assert held(path) == replace(SCOPE, status="ADMISSIBLE")
+    assert held(path) == replace(SCOPE, status="ADMISSIBLE", version=2)
 
 
 async def test_a_dossier_in_which_nobody_is_the_platform_is_entered_with_a_warning(path, config):

@@ -10,6 +10,8 @@ from gateway.agreement.load import Agreement, load_agreement
 
 ROOT = Path(__file__).parents[2]
 AGREEMENT = "contracts/agreement.toml"
+PROCEDURES = "contracts/procedures.toml"
+PLACES = "contracts/places.toml"
 REGISTER = "contracts/register.toml"
 COMMON, DOSSIER, EXCHANGE = (f"contracts/xsd/{name}.xsd" for name in ("common", "dossier", "exchange"))
 WSDL = "contracts/wsdl/exchange.wsdl"
@@ -17,7 +19,8 @@ WSDL = "contracts/wsdl/exchange.wsdl"
 
 @cache
 def shipped_files() -> Mapping[str, bytes]:
-    return {name: (ROOT / name).read_bytes() for name in (AGREEMENT, COMMON, DOSSIER, EXCHANGE, WSDL)}
+    names = (AGREEMENT, PROCEDURES, PLACES, COMMON, DOSSIER, EXCHANGE, WSDL)
+    return {name: (ROOT / name).read_bytes() for name in names}
 
 
 @cache

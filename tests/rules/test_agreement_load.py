@@ -1,4 +1,7 @@
-"""agreement.toml → Agreement: every reference resolves, or every finding is named with its place."""
+"""agreement.toml → Agreement: every reference resolves, or every finding is named with its place.
+
+Courses and places, which stand in files of their own, are tested in files of their own.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,19 @@ from hypothesis import strategies as st
 
 from gateway.agreement.finding import AgreementError
 from gateway.agreement.load import load_agreement, require_in_force, revision
-from gateway.model import Role
-from tests.rules.agreement_files import AGREEMENT, DOSSIER, changed, shipped, shipped_files
+from gateway.model import Pattern, Role
+from tests.rules.agreement_files import (
+    AGREEMENT,
+    DOSSIER,
+    PLACES,
+    PROCEDURES,
+    changed,
+    shipped,
+    shipped_files,
+)
 
 SCAN_REG = 'receive = ["number", "issueDate", "expiryDate"], basis = ["G"]'
-CELL = 'PLAT = { provide = "all", receive = "none", basis = ["A", "F"], certainty = "C" }'
+CELL = 'OE   = { provide = "none", receive = "all", basis = ["A", "F"], certainty = "C" }'
 CONSULT_CONS = 'CONS = ["WIB:VISA_ISSUE"]'
 
 
@@ -74,8 +85,38 @@ def test_employment_control_is_off_by_default():
 
 
 def test_the_hub_answers_only_what_holds_no_fields():
-    hub = {name for name, operation in shipped().operations.items() if operation.hub}
+    hub = {
+        name
+        for name, operation in shipped().operations.items()
+        if operation.hub and operation.pattern is Pattern.CONSULT and not operation.messages.notification
+    }
     assert hub == {"sendTestMessage", "checkAccessControl"}
+
+
+def test_the_pattern_of_an_operation_follows_from_who_answers_it():
+    operations = shipped().operations
+    of = {
+        pattern: {name for name, one in operations.items() if one.pattern is pattern} for pattern in Pattern
+    }
+    assert of[Pattern.MAILBOX] == {"listMessages", "fetchMessage", "acknowledgeMessage"}
+    assert {"consultDossier", "sendTestMessage"} <= of[Pattern.CONSULT]
+    assert len(of[Pattern.NOTIFY]) == 19
+    assert all(operations[name].messages.notification for name in of[Pattern.NOTIFY])
+
+
+def test_the_providers_of_a_notification_are_its_senders():
+    permit = shipped().operations["notifyPermit"]
+    assert set(permit.providers) == set(permit.requesters) == {Role.OE, Role.REG}
+    assert not permit.hub
+    assert permit.groups == {"G09", "G28", "G29"}
+
+
+def test_only_notifications_have_groups_and_recipients():
+    for operation in shipped().operations.values():
+        told = operation.pattern is Pattern.NOTIFY
+        assert (operation.groups is not None) is told
+        assert bool(operation.recipients) is told
+        assert operation.follows_log is (operation.name == "rectifyData")
 
 
 def test_the_platform_is_asked_by_default():
@@ -134,38 +175,38 @@ BROKEN = {
         "groups.G08.REG.receive",
         "empty list",
     ),
-    "a missing cell": (CELL + "\n", "", "groups.G01.PLAT", "no cell"),
+    "a missing cell": (CELL + "\n", "", "groups.G01.OE", "no cell"),
     "a missing side of a cell": (
         CELL,
-        CELL.replace('receive = "none", ', ""),
-        "groups.G01.PLAT",
+        CELL.replace('receive = "all", ', ""),
+        "groups.G01.OE",
         "missing required field `receive`",
     ),
-    "a cell without basis": (CELL, CELL.replace('["A", "F"]', "[]"), "groups.G01.PLAT.basis", "has a basis"),
-    "an unknown basis": (CELL, CELL.replace('"F"', '"Z"'), "groups.G01.PLAT.basis[1]", 'no basis "Z"'),
+    "a cell without basis": (CELL, CELL.replace('["A", "F"]', "[]"), "groups.G01.OE.basis", "has a basis"),
+    "an unknown basis": (CELL, CELL.replace('"F"', '"Z"'), "groups.G01.OE.basis[1]", 'no basis "Z"'),
     "an unknown certainty": (
         CELL,
         CELL.replace('"C"', '"X"'),
-        "groups.G01.PLAT.certainty",
+        "groups.G01.OE.certainty",
         "invalid enum value",
     ),
     "an unknown key in a cell": (
         CELL,
         CELL.replace("certainty", "sure"),
-        "groups.G01.PLAT",
+        "groups.G01.OE",
         "unknown field `sure`",
     ),
     "a wildcard other than all": (
         CELL,
         CELL.replace('"all"', '"*"'),
-        "groups.G01.PLAT.provide",
+        "groups.G01.OE.receive",
         "invalid enum value",
     ),
     "a misspelt role in a row": (
         CELL,
-        CELL + "\n" + CELL.replace("PLAT", "PLATFORM"),
+        CELL + "\n" + CELL.replace("OE  ", "DVZ "),
         "groups.G01",
-        "unknown field `PLATFORM`",
+        "unknown field `DVZ`",
     ),
     "a missing row": ("[groups.G34]", "[groups.G35]", "groups.G34", "which the schemas use"),
     "a row too many": ("[groups.G34]", "[groups.G35]", "groups.G35", 'no group "G35" in the schemas'),
@@ -316,6 +357,96 @@ BROKEN = {
         "operations.sendTestMessage.providers",
         "holds no fields",
     ),
+    "an operation that is asked and told": (
+        "[operations.withdrawApplication]",
+        "[operations.withdrawApplication]\nrequesters = {}",
+        "operations.withdrawApplication",
+        "either requesters or senders",
+    ),
+    "an operation that nobody may call": (
+        'senders = { CONS = ["WIB:VISA_ISSUE"] }\n',
+        "",
+        "operations.notifyVisa",
+        "either requesters or senders",
+    ),
+    "telling what is asked for": (
+        '[operations.consultStatus]\nproviders = ["PLAT"]\nrequesters',
+        '[operations.consultStatus]\ngroups = ["G01"]\nsenders',
+        "operations.consultStatus",
+        "where the request ends with what is told",
+    ),
+    "asking for what is told": (
+        "senders = { CONS =",
+        'providers = ["CONS"]\nrequesters = { CONS =',
+        "operations.notifyVisa",
+        "where the request ends with what is told",
+    ),
+    "a notification with a provider": (
+        'senders = { CONS = ["WIB:VISA_ISSUE"] }',
+        'senders = { CONS = ["WIB:VISA_ISSUE"] }\nproviders = ["CONS"]',
+        "operations.notifyVisa",
+        "has no providers",
+    ),
+    "an unknown sender": (
+        'senders = { CONS = ["WIB:VISA_ISSUE"] }',
+        'senders = { POST = ["WIB:VISA_ISSUE"] }',
+        "operations.notifyVisa.senders.POST",
+        'no role "POST"',
+    ),
+    "a context that the sender may not invoke": (
+        'senders = { CONS = ["WIB:VISA_ISSUE"] }',
+        'senders = { CONS = ["WIB:APPEAL"] }',
+        "operations.notifyVisa.senders.CONS[0]",
+        "may not invoke",
+    ),
+    "a notification that carries nothing": (
+        'groups = ["G08", "G31"]\n',
+        "",
+        "operations.notifyVisa.groups",
+        "groups that it may carry",
+    ),
+    "a notification of an unknown group": (
+        'groups = ["G08", "G31"]',
+        'groups = ["G08", "G35"]',
+        "operations.notifyVisa.groups[1]",
+        'no group "G35"',
+    ),
+    "a question with groups": (
+        '[operations.consultStatus]\nproviders = ["PLAT"]',
+        '[operations.consultStatus]\nproviders = ["PLAT"]\ngroups = ["G01"]',
+        "operations.consultStatus.groups",
+        "only a notification",
+    ),
+    "a question that follows the log": (
+        '[operations.consultStatus]\nproviders = ["PLAT"]',
+        '[operations.consultStatus]\nproviders = ["PLAT"]\nfollows_log = true',
+        "operations.consultStatus.follows_log",
+        "only a notification",
+    ),
+    "a right to write in an unknown operation": (
+        "provide_in = { closeDossier",
+        "provide_in = { endDossier",
+        "groups.G01.REG.provide_in.endDossier",
+        'tells no "endDossier"',
+    ),
+    "a right to write in another's notification": (
+        "provide_in = { closeDossier",
+        "provide_in = { submitApplication",
+        "groups.G01.REG.provide_in.submitApplication",
+        'tells no "submitApplication"',
+    ),
+    "a right to write in a notification that does not carry it": (
+        "provide_in = { closeDossier",
+        "provide_in = { notifyAppeal",
+        "groups.G01.REG.provide_in.notifyAppeal",
+        "does not carry group G01",
+    ),
+    "an unknown field to write in a notification": (
+        'closeDossier = ["status", "statusDate"]',
+        'closeDossier = ["status", "since"]',
+        "groups.G01.REG.provide_in.closeDossier[1]",
+        'no field "since"',
+    ),
     "asking two roles at once": (
         'providers = ["REG"]\nscatter',
         'providers = ["REG", "OE"]\nscatter',
@@ -409,9 +540,22 @@ def test_a_group_that_only_the_schema_has_needs_a_row():
     assert "groups.G35" in {finding.path for finding in refused.value.findings}
 
 
-def test_a_second_agreement_among_the_files_is_refused():
-    with pytest.raises(AgreementError):
-        load_agreement({**shipped_files(), "contracts/old/agreement.toml": b""})
+@pytest.mark.parametrize("name", [AGREEMENT, PROCEDURES, PLACES])
+def test_a_file_stands_once_among_the_files(name):
+    second = {**shipped_files(), name.replace("contracts", "old"): b""}
+    none = {other: data for other, data in shipped_files().items() if other != name}
+    for files, count in ((second, "2"), (none, "0")):
+        with pytest.raises(AgreementError) as refused:
+            load_agreement(files)
+        assert str(refused.value) == f"{name.partition('/')[2]}: {count} such files, one expected"
+
+
+def test_what_is_wrong_in_places_is_said_with_what_is_wrong_in_the_agreement():
+    files = changed(AGREEMENT, "payload_days = 30", "payload_days = 0")
+    files[PLACES] = files[PLACES].replace(b'region = "BRUSSELS"', b'region = "BRUSSEL"')
+    with pytest.raises(AgreementError) as refused:
+        load_agreement(files)
+    assert {finding.file for finding in refused.value.findings} == {AGREEMENT, PLACES}
 
 
 def test_the_revision_is_the_hash_of_all_files():

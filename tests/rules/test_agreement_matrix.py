@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+import tomllib
 
 import pytest
 
+from gateway.agreement.finding import AgreementError, Findings
 from gateway.agreement.load import load_agreement
+from gateway.agreement.load_operations import load_operations
+from gateway.agreement.load_words import load_words
+from gateway.agreement.matrix import compile_groups, compile_matrix
+from gateway.agreement.views import compile_views
 from gateway.model import Role
 from tests.rules.agreement_files import AGREEMENT, changed, shipped, shipped_files
 
 # Columns PLAT REG OE CONS MUN NSSO. P provides, R receives, with fields where not all; "+": more in some contexts.
-# The last letter is the certainty of the cell.
+# "~": provides more in some notifications. The last letter is the certainty of the cell.
 MATRIX = """
-G01 | P C      | R C                             | R C           | R L      | R L      | R L
+G01 | PR(status,statusDate) C | R~ C                             | R C           | R L      | R L      | R L
 G02 | PR L     | R C                             | R C           | R L      | PR L     | R L
 G03 | P L      | - J                             | R L           | R J      | R L      | - J
 G04 | P J      | - J                             | R L           | R J      | - J      | R J
@@ -41,7 +47,7 @@ G25 | P L      | -+ J                            | R C           | - J      | - 
 G26 | P J      | -+ J | R L | R(relation,familyName,givenNames,birthDate,nationality) J | R(relation,familyName,givenNames,birthDate,nationality) J | - J
 G27 | R C      | P C                             | R C           | - J      | - J      | - J
 G28 | R C      | P C | R C | R(outcome) L | R(outcome) L | R(outcome,validFrom,validUntil) L
-G29 | R C      | R(outcome) L                    | P C           | R C      | R C      | R(outcome,validFrom,validUntil) L
+G29 | R~ C | R(outcome) L | PR(outcome,date,validFrom,validUntil,annexType) C | R C      | R C      | R(outcome,validFrom,validUntil) L
 G30 | R(work,residence) L | P(work) J | P(residence,publicOrder)R(work) L | - J | - J | - J
 G31 | R(status) J | R(status) J                  | R L           | P C      | R L      | - J
 G32 | R(status) J | R(cardExpiry) L              | R L           | - J      | P C      | R(cardExpiry) J
@@ -71,6 +77,7 @@ def test_cell(code, role, cell):
     assert compiled.provide == _fields(group, "P", cell)
     assert compiled.receive == _fields(group, "R", cell)
     assert bool(compiled.receive_under) is ("+" in cell)
+    assert bool(compiled.provide_in) is ("~" in cell)
     assert compiled.source.certainty == cell[-1]
 
 
@@ -99,6 +106,32 @@ UNDER = {
 def test_the_region_receives_more_only_under_the_named_contexts(code, context):
     cell = shipped().groups[code].cells[Role.REG]
     assert cell.receives(context) == {f"{code}.{name}" for name in UNDER[code, context]}
+
+
+WRITES = {
+    # role, notification, field → may it be written there
+    (Role.PLAT, "notifyDeemedDecision", "G29.outcome"): True,
+    (Role.PLAT, "notifyDeemedDecision", "G29.appealDate"): False,  # not in the list of what it computes
+    (Role.PLAT, "submitApplication", "G29.outcome"): False,  # in no other operation
+    (Role.OE, "notifyDeemedDecision", "G29.outcome"): True,
+    (
+        Role.OE,
+        "notifyDeemedDecision",
+        "G30.residence",
+    ): False,  # its own, but the notification does not carry it
+    (Role.REG, "closeDossier", "G01.status"): True,
+    (Role.REG, "closeDossier", "G01.permitType"): False,
+    (Role.REG, "rectifyData", "G28.outcome"): True,
+    (Role.REG, "rectifyData", "G01.status"): False,
+    (Role.REG, "rectifyData", "G29.outcome"): False,
+    (Role.MUN, "notifyCard", "G02.ssin"): True,
+    (Role.MUN, "notifyVisa", "G02.ssin"): False,  # no sender of it
+}
+
+
+@pytest.mark.parametrize(("role", "operation", "field"), WRITES, ids=str)
+def test_what_a_role_may_write_in_a_notification(role, operation, field):
+    assert (field in shipped().provided(role, operation)) is WRITES[role, operation, field]
 
 
 def test_special_categories_are_named():
@@ -130,11 +163,17 @@ def test_every_right_to_receive_is_reachable_in_some_context():
         assert agreement.matrix.ever(role) - reached == frozenset(), role
 
 
+def _provides(role):
+    """What a role may write somewhere."""
+    cells = [group.cells[role] for group in shipped().groups.values()]
+    return frozenset().union(*(cell.provide.union(*cell.provide_in.values()) for cell in cells))
+
+
 def test_every_field_has_a_provider_and_every_received_field_is_provided_by_another_role():
     matrix, fields = shipped().matrix, shipped().contract.fields
     assert fields == frozenset().union(*(matrix.provides(role) for role in Role))
     for role in Role:
-        others = frozenset().union(*(matrix.provides(other) for other in Role if other is not role))
+        others = frozenset().union(*(_provides(other) for other in Role if other is not role))
         own = {"G34.hit", "G34.region", "G34.date", "G34.outcome"}  # from the authorities of the same role
         assert matrix.ever(role) - others <= own
 
@@ -154,19 +193,50 @@ def test_holding_is_providing_or_receiving(role, field, held):
     assert shipped().may_hold(role, field) is held
 
 
-def test_an_agreement_whose_cells_grant_nothing_releases_nothing():
+def _emptied():
     text = shipped_files()[AGREEMENT].decode()
-    emptied = re.sub(r'(provide|receive) = ("all"|\[[^]]*\])', r'\1 = "none"', text)
-    emptied = re.sub(r"receive_under = \{[^}]*\}, ", "", emptied)
-    agreement = load_agreement({**shipped_files(), AGREEMENT: emptied.encode()})
-    for role in Role:
-        assert agreement.visible(role) == frozenset()
-    for operation in agreement.operations.values():
-        for role, contexts in operation.requesters.items():
-            for context in contexts:
-                for provider in operation.providers:
-                    view = agreement.view(operation.name, role, context, provider)
-                    assert set(view.verdicts.values()) == {"PROVIDER"}
+    emptied = re.sub(r"(receive_under|provide_in) = \{[^}]*\}, ", "", text)
+    emptied = re.sub(r'(provide|receive) = ("all"|\[[^]]*\])', r'\1 = "none"', emptied)
+    return emptied.encode()
+
+
+def test_cells_that_grant_nothing_release_nothing():
+    """The courses are taken out, for their steps would have nothing to tell."""
+    tables = tomllib.loads(_emptied().decode())
+    findings = Findings(AGREEMENT)
+    words = load_words(tables, shipped().contract, findings)
+    operations = load_operations(tables, shipped().contract, words, findings)
+    groups = compile_groups(
+        tables["groups"], shipped().contract.groups, words.bases, words.contexts, operations, findings
+    )
+    assert not findings.found
+    everybody = {
+        name: {
+            (sender, role, context) for sender in one.providers for role in Role for context in words.contexts
+        }
+        for name, one in operations.items()
+    }
+    compiled = compile_views(
+        operations,
+        words.documents,
+        compile_matrix(groups, words.contexts),
+        everybody,
+    )
+    assert not any(compiled.provided.values())
+    for (name, _, _, provider, _), view in compiled.views.items():
+        assert compiled.released[view] == frozenset()
+        assert set(view.verdicts.values()) == (set() if provider is None else {"PROVIDER"}), name
+
+
+def test_a_course_of_which_nobody_hears_anything_does_not_compile():
+    with pytest.raises(AgreementError) as refused:
+        load_agreement({**shipped_files(), AGREEMENT: _emptied()})
+    silent = {finding.path for finding in refused.value.findings if "hears nothing" in finding.sentence}
+    assert len(silent) == sum(len({r for _, r, _ in step.tellings()}) for step in _steps())
+
+
+def _steps():
+    return [step for course in shipped().courses.values() for step in course.steps]
 
 
 def test_a_new_field_of_the_schema_reaches_nobody_who_was_granted_a_list():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 from lxml import etree
 
 from gateway.agreement.finding import ContractError
 from gateway.agreement.load import load_agreement
-from gateway.agreement.schema import compile_contract, leaves
+from gateway.agreement.schema import NOTHING, compile_contract, leaves
 from gateway.model import COMMON as COMMON_NAMESPACE
 from gateway.model import DOSSIER as DOSSIER_NAMESPACE
 from gateway.model import SERVICE
@@ -16,36 +18,77 @@ from tests.rules.agreement_files import COMMON, DOSSIER, EXCHANGE, WSDL, changed
 
 NUMBER = '<g:group code="G08" field="number"/>'
 SCAN = '<g:group code="G08" field="scan"/>'
+STRUCTURAL = "\n        <xs:annotation><xs:appinfo><g:structural/></xs:appinfo></xs:annotation>\n      </xs:element>\n      "
+BEFORE_FILTERS = f'<xs:element name="criteria" type="s:NotificationCriteriaType">{STRUCTURAL}'
+FILTERS = (
+    f'{BEFORE_FILTERS}<xs:element name="dataFilters" type="c:DataFiltersType" minOccurs="0">{STRUCTURAL}'
+)
 QUARTER = '<xs:element name="quarter" type="c:QuarterType">'
 
 
+@cache
+def _contract():
+    return compile_contract(shipped_files())
+
+
 def _payload(operation):
-    return shipped().contract.messages[operation].payload
+    return _contract().messages[operation].payload
 
 
 def _leaf(operation, path):
     return next(leaf for leaf in leaves(_payload(operation)) if leaf.path == path)
 
 
-def test_every_operation_has_request_response_and_payload():
-    contract = shipped().contract
-    assert {name: messages.payload.name for name, messages in contract.messages.items()} == {
-        "consultDossier": "dossier",
-        "consultStatus": "header",
-        "consultSocialSecurityStatus": "socialSecurity",
-        "consultPriorApplications": "priorApplications",
-        "retrieveDocument": "document",
-        "sendTestMessage": "echo",
-        "checkAccessControl": "accessControl",
+ASKED = {
+    "consultDossier": "dossier",
+    "consultStatus": "header",
+    "consultSocialSecurityStatus": "socialSecurity",
+    "consultPriorApplications": "priorApplications",
+    "retrieveDocument": "document",
+    "sendTestMessage": "echo",
+    "checkAccessControl": "accessControl",
+    "listMessages": "messages",
+    "fetchMessage": "dossier",
+}
+
+
+def test_the_response_to_a_question_ends_with_its_payload():
+    asked = {
+        name: messages
+        for name, messages in _contract().messages.items()
+        if messages.response.children[-1] is messages.payload
     }
-    for name, messages in contract.messages.items():
+    assert {name: messages.payload.name for name, messages in asked.items()} == ASKED
+    for name, messages in asked.items():
+        assert not messages.notification
         assert messages.request.name == name
-        assert messages.response.children[-1] is messages.payload
+        assert messages.request.children[-1].name == "criteria"
+
+
+def test_the_request_of_a_notification_ends_with_its_payload():
+    told = {name: messages for name, messages in _contract().messages.items() if messages.notification}
+    assert len(told) == 19
+    for messages in told.values():
+        assert messages.request.children[-1] is messages.payload
+        assert messages.payload.name == "dossier"
+        assert messages.response.children[-1].name == "status"
+
+
+def test_what_neither_asks_nor_tells_has_an_empty_payload():
+    messages = _contract().messages["acknowledgeMessage"]
+    assert messages.payload is NOTHING
+    assert not messages.notification
+    assert [leaf.field for leaf in leaves(NOTHING)] == [None]
+
+
+def test_what_many_messages_end_with_is_one_tree():
+    trees = {id(_payload(name)) for name in ("consultDossier", "notifyPermit", "rectifyData", "fetchMessage")}
+    assert len(trees) == 1
 
 
 def test_paths_start_at_the_payload_and_at_the_message():
     assert _leaf("consultDossier", "dossier/travelDocument/number").field == "G08.number"
-    request = shipped().contract.messages["consultDossier"].request
+    request = _contract().messages["consultDossier"].request
     assert "consultDossier/criteria/dossierNumber" in {leaf.path for leaf in leaves(request)}
 
 
@@ -78,18 +121,18 @@ def test_document_leaves_have_fields_of_their_own():
 
 
 def test_groups_are_complete_and_in_schema_order():
-    groups = shipped().contract.groups
+    groups = _contract().groups
     assert list(groups) == [f"G{number:02d}" for number in range(1, 35)]
     assert groups["G30"] == ("G30.work", "G30.residence", "G30.publicOrder")
     assert groups["G21"][-1] == "G21.present"
 
 
 def test_enumerated_values_are_known_by_path():
-    values = shipped().contract.values
+    values = _contract().values
     assert values["dossier/header/procedure"] == {"FIRST", "RENEWAL", "CHANGE"}
     assert len(values["dossier/header/status"]) == 18
-    assert shipped().contract.values_of("G01.status") == values["header/status"]
-    assert shipped().contract.values_of("G31.status") == values["dossier/visa/status"]
+    assert _contract().values_of("G01.status") == values["header/status"]
+    assert _contract().values_of("G31.status") == values["dossier/visa/status"]
 
 
 def test_fields_that_refer_to_documents_are_known():
@@ -242,6 +285,27 @@ BROKEN = {
         "sendTestMessageResponse",
         "optional payload",
     ),
+    "a notification without room for what is withheld": (
+        EXCHANGE,
+        BEFORE_FILTERS + '<xs:element name="dataFilters"',
+        BEFORE_FILTERS + '<xs:element name="remarks"',
+        "submitApplication",
+        "dataFilters stands before",
+    ),
+    "a notification whose payload cannot be withheld": (
+        EXCHANGE,
+        FILTERS + '<xs:element name="dossier" type="d:DossierType" minOccurs="0">',
+        FILTERS + '<xs:element name="dossier" type="d:DossierType">',
+        "closeDossier",
+        "optional payload",
+    ),
+    "a notification that tells nothing of a field": (
+        EXCHANGE,
+        FILTERS + '<xs:element name="dossier" type="d:DossierType" minOccurs="0">',
+        FILTERS + '<xs:element name="remark" type="c:EchoType" minOccurs="0">',
+        "rectifyData",
+        "has fields",
+    ),
     "a request without its response": (
         EXCHANGE,
         '<xs:element name="sendTestMessageResponse"',
@@ -325,7 +389,7 @@ def _echo(attributes="", echo="hello"):
 
 
 def test_a_valid_message_passes():
-    shipped().contract.validate(_echo(), Code.SCHEMA)
+    _contract().validate(_echo(), Code.SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -343,7 +407,7 @@ def test_a_valid_message_passes():
 def test_an_invalid_message_is_refused_with_the_given_code(message):
     for code in (Code.SCHEMA, Code.PROVIDER_SCHEMA):
         with pytest.raises(Refusal) as refused:
-            shipped().contract.validate(message, code)
+            _contract().validate(message, code)
         assert refused.value.code is code
         assert "hello" not in str(refused.value)
 
@@ -353,9 +417,9 @@ def test_the_validator_fetches_nothing(tmp_path, monkeypatch):
     compile_contract(shipped_files()).validate(_echo(), Code.SCHEMA)
 
 
-def _refused(text):
+def _refused(text, known=frozenset):
     with pytest.raises(Refusal) as caught:
-        shipped().contract.validate(etree.fromstring(text), Code.SCHEMA)
+        _contract().validate(etree.fromstring(text), Code.SCHEMA, known)
     return caught.value.about
 
 
@@ -377,3 +441,33 @@ def test_refusal_names_the_element_of_the_contract_that_fails():
 def test_refusal_never_repeats_a_name_that_requests_do_not_have(element):
     assert not _refused(f'<s:consultStatus xmlns:s="{SERVICE}">{element}</s:consultStatus>')
     assert not _refused(element)
+
+
+def _told(element):
+    dossier = f'<s:dossier xmlns:d="{DOSSIER_NAMESPACE}">{element}</s:dossier>'
+    body = etree.tostring(_echo()).decode()
+    head = body[body.index("<informationCustomer>") : body.index("<criteria>")]
+    criteria = "<s:criteria><s:dossierNumber>WIB-2026-0000001-39</s:dossierNumber></s:criteria>"
+    return (
+        f'<s:notifyCard xmlns:s="{SERVICE}" xmlns="{SERVICE}" xmlns:c="{COMMON_NAMESPACE}">'
+        f"{head}{criteria}{dossier}</s:notifyCard>"
+    )
+
+
+def test_an_element_of_what_is_told_is_named_only_to_who_may_know_of_it():
+    bad = _told("<d:salary><d:amount>much</d:amount></d:salary>")
+    assert _refused(bad, lambda: {"G16.amount"}) == "amount"
+    assert not _refused(bad, lambda: {"G02.ssin"})
+    assert not _refused(bad)
+    wrong_place = _told("<d:worker><d:salary/></d:worker>")
+    assert _refused(wrong_place, lambda: {"G16.period"}) == "salary"
+    assert not _refused(wrong_place, lambda: {"G02.ssin"})
+
+
+def test_what_a_role_may_know_is_not_asked_for_while_all_is_well():
+    def never():
+        raise AssertionError
+
+    _contract().validate(
+        etree.fromstring(_told("<d:salary><d:amount>1</d:amount></d:salary>")), Code.SCHEMA, never
+    )

@@ -13,7 +13,8 @@ from gateway.model import Role
 from tests.rules.agreement_files import COMMON, DOSSIER, EXCHANGE, WSDL, shipped
 
 URL = "https://gateway.wib.example/soap/v1"
-OPERATIONS = {
+# What a role asks or is asked, beside what is everybody's.
+CONSULTS = {
     Role.PLAT: {"consultDossier", "consultStatus", "consultSocialSecurityStatus", "retrieveDocument"},
     Role.REG: {"consultDossier", "consultStatus", "consultSocialSecurityStatus", "consultPriorApplications", "retrieveDocument"},
     Role.OE: {"consultDossier", "consultStatus", "consultSocialSecurityStatus", "consultPriorApplications", "retrieveDocument"},
@@ -21,7 +22,29 @@ OPERATIONS = {
     Role.MUN: {"consultDossier", "consultStatus", "retrieveDocument"},
     Role.NSSO: {"consultDossier", "consultStatus", "consultSocialSecurityStatus"},
 }  # fmt: skip
-HUB = {"sendTestMessage", "checkAccessControl"}
+TELLS = {
+    Role.PLAT: {"submitApplication", "supplyInformation", "transferApplication", "notifyDeemedDecision", "withdrawApplication", "closeDossier"},
+    Role.REG: {"notifyAdmissibility", "requestInformation", "transferApplication", "notifyWorkDecision", "notifyPermit", "notifyRevocation", "notifyAppeal", "closeDossier"},
+    Role.OE: {"notifyResidenceDecision", "notifyDeemedDecision", "notifyPermit", "instructMunicipality", "notifyRevocation", "notifyAppeal"},
+    Role.CONS: {"notifyVisa"},
+    Role.MUN: {"notifyRegistration", "notifyCard"},
+    Role.NSSO: {"notifySocialSecurityEvent"},
+}  # fmt: skip
+EVERYBODY = {
+    "sendTestMessage",
+    "checkAccessControl",
+    "rectifyData",
+    "listMessages",
+    "fetchMessage",
+    "acknowledgeMessage",
+}
+
+
+def _operations(role):
+    """What a role is served, by hand and by the steps of the courses in which it hears of something."""
+    steps = [step for course in shipped().courses.values() for step in course.steps]
+    heard = {step.operation for step in steps if role in step.recipients}
+    return CONSULTS[role] | TELLS[role] | EVERYBODY | heard
 
 
 def _client(files, folder):
@@ -47,8 +70,8 @@ def test_zeep_loads_the_contract_of_each_role(role, tmp_path):
     assert [port.name for port in ports] == ["ExchangePortSoap11", "ExchangePortSoap12"]
     for port in ports:
         assert port.binding_options["address"] == URL
-        assert set(port.binding._operations) == OPERATIONS[role] | HUB
-    assert served_operations(shipped(), role) == OPERATIONS[role] | HUB
+        assert set(port.binding._operations) == _operations(role)
+    assert served_operations(shipped(), role) == _operations(role)
 
 
 @pytest.mark.parametrize("role", Role)
@@ -58,7 +81,7 @@ def test_zeep_loads_the_single_file_and_sees_the_same(role, soap12, tmp_path):
     path.write_bytes(single_wsdl(shipped(), role, URL, soap12=soap12))
     client = Client(str(path))
     assert len(_ports(client)) == (2 if soap12 else 1)
-    assert set(_ports(client)[0].binding._operations) == OPERATIONS[role] | HUB
+    assert set(_ports(client)[0].binding._operations) == _operations(role)
     assert _dossier_elements(client) == _dossier_elements(
         _client(served_contract(shipped(), role, URL), tmp_path)
     )
@@ -108,6 +131,38 @@ def test_types_of_operations_that_a_role_does_not_have_are_not_served():
     assert b"PriorApplication" not in municipal[EXCHANGE] + municipal[DOSSIER]
     assert b"SocialSecurity" not in municipal[EXCHANGE] + municipal[DOSSIER]
     assert b"consultPriorApplications" not in municipal[WSDL]
+
+
+def test_a_role_is_served_what_it_hears_of_and_may_not_tell(tmp_path):
+    client = _client(served_contract(shipped(), Role.MUN, URL), tmp_path)
+    instruct = _ports(client)[0].binding.get("instructMunicipality")
+    assert "dossier" in instruct.input.signature()
+    assert not shipped().operations["instructMunicipality"].requesters.get(Role.MUN)
+
+
+def test_what_a_role_neither_tells_nor_hears_of_is_not_served():
+    post = served_contract(shipped(), Role.CONS, URL)
+    for name in (b"submitApplication", b"notifyWorkDecision", b"notifySocialSecurityEvent"):
+        assert name not in post[WSDL] + post[EXCHANGE]
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_field_that_a_role_may_tell_or_be_told_is_in_its_contract(role):
+    agreement = shipped()
+    contract = compile_contract(served_contract(agreement, role, URL))
+    told = {
+        name: {leaf.field for leaf in leaves(messages.payload)}
+        for name, messages in contract.messages.items()
+        if messages.notification
+    }
+    for name, fields in told.items():
+        heard = [
+            view
+            for (operation, recipient, *_), view in agreement._views.items()
+            if (operation, recipient) == (name, role)
+        ]
+        assert set(agreement.provided(role, name)).union(*map(agreement.released_fields, heard)) <= fields
+    assert {len(fields) for fields in told.values()} == {len(agreement.visible(role))}
 
 
 def test_policies_and_faults_stay():

@@ -8,18 +8,26 @@ from hypothesis import strategies as st
 
 from gateway.agreement.load import load_agreement
 from gateway.agreement.schema import leaves
-from gateway.agreement.views import CONTEXT, PROVIDER, REASONS, ROLE, Sides
-from gateway.model import Role
+from gateway.agreement.views import CONTEXT, PROVIDER, REASONS, ROLE, Sides, told
+from gateway.model import Pattern, Role
 from tests.rules.agreement_files import AGREEMENT, changed, shipped
 
-GRANTS = [
-    (name, role, context, provider, kind)
-    for name, operation in shipped().operations.items()
-    for role, contexts in operation.requesters.items()
+CONSULTED = [one for one in shipped().operations.values() if one.pattern is Pattern.CONSULT]
+ASKED = [
+    (one.name, role, context, provider, kind)
+    for one in CONSULTED
+    for role, contexts in one.requesters.items()
     for context in sorted(contexts)
-    for provider in (operation.providers or (None,))
-    for kind in ((None, *shipped().documents) if name == "retrieveDocument" else (None,))
+    for provider in (one.providers or (None,))
+    for kind in ((None, *shipped().documents) if one.name == "retrieveDocument" else (None,))
 ]
+TOLD = [
+    (one.name, role, context, sender, None)
+    for one in shipped().operations.values()
+    if one.pattern is Pattern.NOTIFY
+    for sender, role, context in sorted(told(shipped().courses.values(), one, shipped().contexts))
+]
+GRANTS = ASKED + TOLD
 
 
 def _view(operation, role, context, provider=Role.PLAT, kind=None):
@@ -44,7 +52,9 @@ def test_a_released_leaf_is_provided_received_and_needed():
         view = agreement.view(operation, role, context, provider, kind)
         for field in agreement.released_fields(view):
             group = agreement.groups[field.partition(".")[0]]
-            assert field in group.cells[provider].provide
+            cell = group.cells[provider]
+            assert field in cell.provide | cell.provide_in.get(operation, frozenset())
+            assert group.code in (agreement.operations[operation].groups or agreement.groups)
             assert field in group.cells[role].receives(context)
             assert group.code in agreement.contexts[context].groups
             assert role in agreement.contexts[context].roles
@@ -226,21 +236,115 @@ def test_a_post_may_deliver_only_the_documents_of_its_fields():
 
 
 def test_taking_a_context_from_a_role_takes_its_view():
-    files = changed(AGREEMENT, 'roles = ["PLAT", "OE", "CONS"]', 'roles = ["PLAT", "OE"]')
-    files[AGREEMENT] = files[AGREEMENT].replace(b'CONS = ["WIB:VISA_ISSUE"]\n', b"")
+    of = 'another region before"\nroles = '
+    files = changed(AGREEMENT, f'{of}["REG", "OE"]', f'{of}["REG"]')
+    check = b'"WIB:PRIOR_APPLICATION_CHECK"'
+    files[AGREEMENT] = files[AGREEMENT].replace(b"OE = [" + check + b"]\n", b"")
+    files[AGREEMENT] = files[AGREEMENT].replace(
+        b'"WIB:APPEAL", ' + check + b', "WIB:PROF', b'"WIB:APPEAL", "WIB:PROF'
+    )
+    agreement = load_agreement(files)
+    assert agreement.view("consultPriorApplications", Role.REG, check.decode().strip('"'), Role.REG)
     with pytest.raises(KeyError):
-        load_agreement(files).view("consultDossier", Role.CONS, "WIB:VISA_ISSUE", Role.PLAT)
+        agreement.view("consultPriorApplications", Role.OE, check.decode().strip('"'), Role.REG)
 
 
 def test_every_granted_question_can_release_something_from_some_provider():
     """A grant that releases nothing from anybody would be a clause without effect."""
     agreement = shipped()
-    for name, operation in agreement.operations.items():
+    for operation in CONSULTED:
         for role, contexts in operation.requesters.items():
             for context in contexts:
-                views = [agreement.view(name, role, context, one) for one in operation.providers]
+                views = [agreement.view(operation.name, role, context, one) for one in operation.providers]
                 assert operation.hub or any(agreement.released_fields(view) for view in views), (
-                    name,
+                    operation.name,
                     role,
                     context,
                 )
+
+
+def test_everybody_who_hears_of_a_step_hears_something():
+    agreement = shipped()
+    for operation, role, context, sender, _ in TOLD:
+        if not agreement.operations[operation].follows_log:
+            assert agreement.released_fields(agreement.view(operation, role, context, sender))
+
+
+TELLINGS = {
+    # notification, who hears, its context, who tells → what passes, and the reason why something does not
+    ("notifyWorkDecision", Role.OE, "WIB:RESIDENCE_DECISION", Role.REG): (
+        {"workDecision/outcome", "grounds/work"},
+        {"grounds/residence": PROVIDER, "salary/amount": PROVIDER},
+    ),
+    ("notifyWorkDecision", Role.NSSO, "WIB:WORK_DECISION", Role.REG): (
+        {"workDecision/outcome", "workDecision/validUntil"},
+        {"workDecision/conditions": ROLE, "grounds/work": ROLE},
+    ),
+    ("notifyResidenceDecision", Role.PLAT, "WIB:RESIDENCE_DECISION", Role.OE): (
+        {"residenceDecision/outcome", "grounds/residence"},
+        {"grounds/publicOrder": ROLE},
+    ),
+    ("notifyResidenceDecision", Role.REG, "WIB:WORK_DECISION", Role.OE): (
+        {"residenceDecision/outcome"},
+        {"residenceDecision/date": ROLE, "grounds/residence": ROLE},
+    ),
+    ("submitApplication", Role.REG, "WIB:ADMISSIBILITY", Role.PLAT): (
+        {"workPlace/municipality", "medicalCertificatePresent"},
+        {"salary/amount": CONTEXT, "medicalCertificate/fit": ROLE},
+    ),
+    ("transferApplication", Role.REG, "WIB:WORK_DECISION", Role.PLAT): (
+        {"salary/amount", "qualification/diploma"},
+        {"criminalRecordPresent": CONTEXT},
+    ),
+    ("notifyCard", Role.REG, "WIB:WORK_DECISION", Role.MUN): (
+        {"municipalOutcome/cardExpiry", "worker/ssin"},
+        {"municipalOutcome/cardNumber": ROLE, "addressBelgium/street": ROLE},
+    ),
+    ("notifySocialSecurityEvent", Role.REG, "WIB:RENEWAL", Role.NSSO): ({"socialSecurity/declared"}, {}),
+    ("notifyDeemedDecision", Role.OE, "WIB:RESIDENCE_DECISION", Role.PLAT): (
+        {"residenceDecision/outcome"},
+        {"residenceDecision/appealDate": PROVIDER},
+    ),
+}
+
+
+@pytest.mark.parametrize("telling", TELLINGS, ids=str)
+def test_each_recipient_of_a_notification_has_its_own_view(telling):
+    passes, withheld = TELLINGS[telling]
+    verdicts = shipped().view(*telling).verdicts
+    assert {verdicts[f"dossier/{path}"] for path in passes} == {None}
+    assert {path: verdicts[f"dossier/{path}"] for path in withheld} == withheld
+
+
+@pytest.mark.parametrize(
+    "untold",
+    [
+        ("submitApplication", Role.OE, "WIB:RESIDENCE_DECISION", Role.PLAT),  # not before it is admissible
+        ("notifyWorkDecision", Role.OE, "WIB:RESIDENCE_DECISION", Role.PLAT),  # no sender
+        ("notifyWorkDecision", Role.OE, "WIB:APPEAL", Role.REG),  # not the context of the step
+        ("notifyAdmissibility", Role.REG, "WIB:ADMISSIBILITY", Role.REG),  # its own
+    ],
+    ids=str,
+)
+def test_what_no_step_tells_has_no_view(untold):
+    with pytest.raises(KeyError):
+        shipped().view(*untold)
+
+
+def test_a_rectification_has_a_view_for_every_earlier_recipient():
+    agreement = shipped()
+    rectify = agreement.operations["rectifyData"]
+    assert rectify.recipients == {
+        role: {name for name, context in agreement.contexts.items() if role in context.roles} for role in Role
+    }
+    view = agreement.view("rectifyData", Role.CONS, "WIB:VISA_ISSUE", Role.PLAT)
+    assert view.verdicts["dossier/worker/familyName"] is None
+    assert view.verdicts["dossier/salary/amount"] == ROLE
+
+
+def test_a_mailbox_shows_nothing_of_its_own():
+    """What a message releases is the view of the notification."""
+    for name in ("listMessages", "fetchMessage", "acknowledgeMessage"):
+        view = shipped().view(name, Role.CONS, "WIB:VISA_ISSUE", None)
+        assert view.verdicts == {}
+        assert shipped().provided(Role.CONS, name) == frozenset()

@@ -12,6 +12,8 @@ import pytest
 import zeep
 from lxml import etree
 
+from gateway.config import LimitSettings
+
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 SCHEMAS = ("common", "dossier", "exchange")
 WSDL_FILE = CONTRACTS / "wsdl" / "exchange.wsdl"
@@ -28,7 +30,8 @@ SP = "{http://docs.oasis-open.org/ws-sx/ws-securitypolicy/200702}"
 WSAM = "{http://www.w3.org/2007/05/addressing/metadata}"
 WSU = "{http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-wssecurity-utility-1.0.xsd}"
 
-PAYLOADS = {
+# What is asked for, the last element of the response.
+ASKED = {
     "consultDossier": "dossier",
     "consultStatus": "header",
     "consultSocialSecurityStatus": "socialSecurity",
@@ -37,10 +40,35 @@ PAYLOADS = {
     "sendTestMessage": "echo",
     "checkAccessControl": "accessControl",
 }
+NOTIFICATIONS = (
+    "submitApplication",
+    "notifyAdmissibility",
+    "requestInformation",
+    "supplyInformation",
+    "transferApplication",
+    "notifyWorkDecision",
+    "notifyResidenceDecision",
+    "notifyDeemedDecision",
+    "notifyPermit",
+    "notifyVisa",
+    "instructMunicipality",
+    "notifyRegistration",
+    "notifyCard",
+    "notifySocialSecurityEvent",
+    "withdrawApplication",
+    "notifyRevocation",
+    "notifyAppeal",
+    "rectifyData",
+    "closeDossier",
+)
+# What is told, the last element of the request.
+TOLD = dict.fromkeys(NOTIFICATIONS, "dossier")
+FETCHED = {"listMessages": "messages", "fetchMessage": "dossier"}
+OPERATIONS = (*ASKED, *TOLD, *FETCHED, "acknowledgeMessage")
 
 # Group → element, then its fields in order; "*" may occur several times, "+name" is the presence flag beside it.
 GROUPS = """
-G01 header dossierNumber permitType procedure submittedAt language competentRegion status statusDate
+G01 header dossierNumber permitType procedure submittedAt language competentRegion post status statusDate
 G02 worker ssin familyName givenNames birthDate sex nationality
 G03 workerCivil birthPlace birthCountry civilStatus alias*
 G04 foreignIdentifier* type value country validFrom validUntil
@@ -66,9 +94,9 @@ G23 medicalCertificate issuingCountry issueDate fit document +medicalCertificate
 G24 sicknessInsurance insurer startDate endDate familyCovered document +sicknessInsurancePresent
 G25 meansOfSubsistence kind amount document
 G26 familyMember* relation familyName givenNames birthDate nationality +familyInsured
-G27 admissibility outcome date
-G28 workDecision outcome date validFrom validUntil conditions
-G29 residenceDecision outcome date validFrom validUntil annexType
+G27 admissibility outcome date requested* dueDate
+G28 workDecision outcome date validFrom validUntil conditions appealDate
+G29 residenceDecision outcome date validFrom validUntil annexType appealDate
 G30 grounds work residence publicOrder
 G31 visa status stickerNumber type nationalCode validFrom validUntil post
 G32 municipalOutcome status registrationDate residenceCheck annex49From annex49Until cardType cardNumber cardExpiry
@@ -196,6 +224,7 @@ TWINS = {
     ),
     "c:HoursType": Twins(["38", "19.25"], ["-1", "169", "38.125"]),
     "c:DaysType": Twins(["65", "64.5"], ["-1", "93", "NaN"]),
+    "c:WaitSecondsType": Twins(["0", "9", "30"], ["", "-1", "31", "05", "1.5"]),
     "c:YearsType": Twins(["0", "12"], ["-1", "81", "1.5"]),
     "c:JointCommitteeType": Twins(["200", "140.03", "118.03.01"], ["20", "200.1", "200.01.01.01", "PC200"]),
     "c:IscoCodeType": Twins(["2512"], ["251", "25121"]),
@@ -369,7 +398,9 @@ def test_marks_are_of_the_five_forms() -> None:
 
 
 def test_only_messages_and_the_fault_are_global_elements() -> None:
-    expected = {f"s:{name}{suffix}" for name in PAYLOADS for suffix in ("", "Response")} | {"c:exchangeFault"}
+    expected = {f"s:{name}{suffix}" for name in OPERATIONS for suffix in ("", "Response")} | {
+        "c:exchangeFault"
+    }
     assert set(named("element")) == expected
 
 
@@ -428,7 +459,8 @@ def test_shared_types_inherit_the_field_of_their_user() -> None:
 
 
 def test_criteria_name_the_fields_that_they_reveal() -> None:
-    criteria = [node for name in PAYLOADS for node in sequence(f"s:{name[0].upper()}{name[1:]}CriteriaType")]
+    types = {node.get("type") for node in declarations() if node.get("name") == "criteria"}
+    criteria = [node for name in types for node in sequence(name)]
     found = {(node.get("name"), mark(node)) for node in criteria if mark(node) != "structural"}
     assert found == {("dossierNumber", "G01.dossierNumber"), ("ssin", "G02.ssin")}
 
@@ -436,14 +468,59 @@ def test_criteria_name_the_fields_that_they_reveal() -> None:
 # --------------------------------------------------------------------------- messages
 
 
-@pytest.mark.parametrize("operation", PAYLOADS)
-def test_blocks_stand_in_their_order_and_the_payload_is_last(operation: str) -> None:
-    stem = f"s:{operation[0].upper()}{operation[1:]}"
-    header = ["informationCustomer", "informationGateway", "legalContext", "criteria"]
-    assert [node.get("name") for node in sequence(f"{stem}RequestType")] == header
-    response = sequence(f"{stem}ResponseType")
-    assert [node.get("name") for node in response] == [*header, "status", "dataFilters", PAYLOADS[operation]]
-    assert response[-1].get("minOccurs") == "0"
+def blocks(name: str) -> list[str]:
+    return [node.get("name") for node in sequence(named("element")[f"s:{name}"].get("type"))]
+
+
+HEAD = ["informationCustomer", "informationGateway", "legalContext", "criteria"]
+
+
+@pytest.mark.parametrize("operation", ASKED)
+def test_what_is_asked_for_ends_the_response(operation: str) -> None:
+    assert blocks(operation) == HEAD
+    assert blocks(f"{operation}Response") == [*HEAD, "status", "dataFilters", ASKED[operation]]
+
+
+@pytest.mark.parametrize("operation", TOLD)
+def test_what_is_told_ends_the_request_and_the_response_is_an_acknowledgement(operation: str) -> None:
+    assert blocks(operation) == [*HEAD, "dataFilters", TOLD[operation]]
+    assert blocks(f"{operation}Response") == [*HEAD, "status"]
+
+
+def test_mailbox_operations_ask_for_a_list_and_for_a_notification_and_acknowledge_it() -> None:
+    assert [blocks(name) for name in (*FETCHED, "acknowledgeMessage")] == [HEAD] * 3
+    assert blocks("listMessagesResponse") == [*HEAD, "status", "dataFilters", "messages"]
+    assert blocks("fetchMessageResponse") == [*HEAD, "status", "dataFilters", "notification", "dossier"]
+    assert blocks("acknowledgeMessageResponse") == [*HEAD, "status"]
+
+
+def test_status_values_of_answers_and_of_acknowledgements_are_kept_apart() -> None:
+    for name in OPERATIONS:
+        made = message(f"s:{name}Response").root
+        value = made.find(f"{{{SERVICE}}}status/{{{COMMON}}}value")
+        acknowledged = name in TOLD or name == "acknowledgeMessage"
+        for right, wrong in (("OK", "DATA_FOUND"), ("NOK", "NO_RESULT")):
+            value.text = right if acknowledged else wrong
+            assert is_valid(made), name
+            value.text = wrong if acknowledged else right
+            assert not is_valid(made), name
+
+
+def test_what_is_asked_for_or_told_may_be_withheld() -> None:
+    ends = [f"s:{name}" for name in TOLD] + [f"s:{name}Response" for name in (*ASKED, *FETCHED)]
+    assert {sequence(named("element")[end].get("type"))[-1].get("minOccurs") for end in ends} == {"0"}
+
+
+def test_all_notifications_have_one_form() -> None:
+    forms = {
+        tuple(named("element")[f"s:{name}{end}"].get("type") for end in ("", "Response"))
+        for name in NOTIFICATIONS
+    }
+    assert forms == {("s:NotificationType", "s:NotificationResponseType")}
+
+
+# One message of each type.
+FORMS = sorted({node.get("type"): name for name, node in named("element").items()}.values())
 
 
 @pytest.mark.parametrize("name", sorted(named("element")))
@@ -452,7 +529,7 @@ def test_message_with_every_element_is_valid(name: str) -> None:
     schema().assertValid(root)
 
 
-@pytest.mark.parametrize("name", sorted(named("element")))
+@pytest.mark.parametrize("name", FORMS)
 def test_message_with_an_unknown_element_or_attribute_is_refused(name: str) -> None:
     root = message(name).root
     for element in list(root.iter()):
@@ -514,13 +591,11 @@ def test_bad_values_are_refused(type_name: str) -> None:
         assert not is_valid(made.root), value
 
 
-def test_document_of_seven_mebibytes_is_accepted_and_one_byte_more_is_refused() -> None:
-    made = message("s:retrieveDocumentResponse")
-    [content] = made.leaves["c:ContentType"]
-    content.text = "AAAA" * (7 * 1024 * 1024 // 3) + "AA=="
-    assert is_valid(made.root)
-    content.text = content.text.replace("AA==", "AAA=")
-    assert not is_valid(made.root)
+def test_a_document_may_be_as_large_as_an_attachment() -> None:
+    [facet] = etree.parse(CONTRACTS / "xsd/common.xsd").iterfind(
+        ".//{*}simpleType[@name='ContentType']//{*}maxLength"
+    )
+    assert int(facet.get("value", "")) == LimitSettings().document_bytes
 
 
 # --------------------------------------------------------------------------- WSDL
@@ -554,9 +629,9 @@ def test_soap_1_1_port_comes_first_and_both_have_one_address() -> None:
         assert binding.find(f"{namespace}binding").get("style") == "document"
 
 
-def test_port_type_has_the_seven_operations_with_input_output_and_fault() -> None:
+def test_port_type_has_the_operations_with_input_output_and_fault() -> None:
     operations = list(wsdl().find(f"{WSDL}portType"))
-    assert [node.get("name") for node in operations] == list(PAYLOADS)
+    assert [node.get("name") for node in operations] == list(OPERATIONS)
     for node in operations:
         name = node.get("name")
         stated = [(part.tag, part.get(f"{WSAM}Action")) for part in node if part.get("message")]
@@ -572,14 +647,14 @@ def test_soap_action_is_the_addressing_action_in_both_bindings() -> None:
         node.get("name"): node.find(f"{WSDL}input").get(f"{WSAM}Action")
         for node in wsdl().find(f"{WSDL}portType")
     }
-    assert len(binding_operations()) == 2 * len(PAYLOADS)
+    assert len(binding_operations()) == 2 * len(OPERATIONS)
     for node in binding_operations():
         assert node[0].get("soapAction") == actions[node.get("name")]
 
 
 def test_messages_wrap_the_elements_of_the_schema() -> None:
     parts = {node.get("name"): dict(node[0].attrib) for node in wsdl().iterchildren(f"{WSDL}message")}
-    for name in PAYLOADS:
+    for name in OPERATIONS:
         assert parts.pop(f"{name}Request") == {"name": "parameters", "element": f"s:{name}"}
         assert parts.pop(f"{name}Response") == {"name": "parameters", "element": f"s:{name}Response"}
     assert parts == {"exchangeFault": {"name": "fault", "element": "c:exchangeFault"}}
@@ -634,18 +709,18 @@ def test_message_policy_signs_body_and_addressing_headers() -> None:
     assert {node.get("Namespace") for node in parts[1:]} == {"http://www.w3.org/2005/08/addressing"}
 
 
-def test_zeep_finds_two_ports_of_seven_operations() -> None:
+def test_zeep_finds_two_ports_with_every_operation() -> None:
     [service] = client().wsdl.services.values()
     found = {name: sorted(port.binding._operations) for name, port in service.ports.items()}
     assert list(found) == ["ExchangePortSoap11", "ExchangePortSoap12"]
-    assert all(operations == sorted(PAYLOADS) for operations in found.values())
+    assert all(operations == sorted(OPERATIONS) for operations in found.values())
 
 
-@pytest.mark.parametrize("operation", PAYLOADS)
+@pytest.mark.parametrize("operation", OPERATIONS)
 def test_zeep_shows_the_wrapped_parameters(operation: str) -> None:
     signature = client().service._binding.get(operation).input.signature()
     shown = [part.partition(":")[0] for part in signature.split(", ")]
-    assert shown == ["informationCustomer", "informationGateway", "legalContext", "criteria"]
+    assert shown == blocks(operation)
 
 
 @pytest.mark.parametrize("port", ["ExchangePortSoap11", "ExchangePortSoap12"])
@@ -664,3 +739,21 @@ def test_message_made_by_zeep_is_valid(port: str) -> None:
     )
     [body] = made.iter("{*}Body")
     schema().assertValid(body[0])
+
+
+def test_notification_made_by_zeep_is_valid() -> None:
+    made = client().create_message(
+        client().bind("ExchangeService", "ExchangePortSoap11"),
+        "notifyWorkDecision",
+        informationCustomer={
+            "ticket": "T-1",
+            "timestampSent": datetime(2026, 11, 23, 10, tzinfo=UTC),
+            "customerIdentification": {"cbeNumber": "0999022202"},
+        },
+        legalContext="WIB:WORK_DECISION",
+        criteria={"dossierNumber": "WIB-2026-0000001-39"},
+        dossier={"workDecision": {"outcome": "GRANTED"}},
+    )
+    [body] = made.iter("{*}Body")
+    schema().assertValid(body[0])
+    assert [child.tag.rpartition("}")[2] for child in body[0]][-1] == "dossier"

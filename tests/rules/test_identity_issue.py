@@ -68,7 +68,9 @@ def everybody() -> list[tuple[Authority, str]]:
 
 def test_every_file_is_there_and_no_other():
     pairs = [f"{one.id}/{name}.{kind}.pem" for one, name in everybody() for kind in ("crt", "key")]
-    assert sorted(pki()) == sorted([*ROOT, *pairs, "HUB/directory.key", "HUB/log.key.pem", "HUB/log.vkey"])
+    assert sorted(pki()) == sorted(
+        [*ROOT, *pairs, "HUB/directory.key", "HUB/log.key.pem", "HUB/log.vkey", "HUB/payload.key"]
+    )
 
 
 @pytest.mark.parametrize(("holder", "name"), everybody(), ids=lambda one: getattr(one, "id", one))

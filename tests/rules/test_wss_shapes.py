@@ -122,7 +122,7 @@ SHAPES = {
         "prefixes": "u env soap",
     },
     "a token with line breaks": {"edit": BST_WRAPPED},
-    "a token with carriage returns as references": {"edit": (("\">MII", "\">&#13;\nMII"),)},
+    "a token with carriage returns as references": {"edit": (('">MII', '">&#13;\nMII'),)},
     "no EncodingType": {"edit": ((f' EncodingType="{BASE64}"', ""),)},
     "no ValueType on the reference": {"edit": (NO_TYPE,)},
     "addressing, all of it signed, and the token": {"blocks": ADDRESSED, "signed": ALL},

@@ -1,0 +1,380 @@
+"""PROTOCOL §14: what waits for an authority without an endpoint is listed, fetched and acknowledged by it alone."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from gateway.agreement.identifiers import dossier_number
+from gateway.broker.bell import Bell
+from gateway.broker.mailbox import PAGE
+from gateway.config import DeliverySettings
+from gateway.exchangelog.flaw import Flaw
+from gateway.model import Role
+from tests.path.hub import DOSSIER, NOW, OTHER_DOSSIER, Answered, Hub
+from tests.path.notifying import (
+    GRANTED,
+    PERMIT,
+    RESIDENCE,
+    WORK,
+    declare,
+    enrol,
+    enterprise,
+    findings,
+    kinds,
+    mailbox,
+    of_kind,
+    paths,
+    released,
+    rows,
+    scope,
+    states,
+    tell,
+)
+from tests.path.test_delivery import end_part, narrowed
+
+VISA, REGISTRATION = "WIB:VISA_ISSUE", "WIB:MUNICIPAL_REGISTRATION"
+UNKNOWN = "0b7f6a3c-5d3e-4c4a-9b1e-0a1b2c3d4e5f"
+MAILBOX_LEASE = timedelta(seconds=DeliverySettings().mailbox_lease_seconds)
+
+
+async def permit(hub: Hub, number: str = DOSSIER, post: str = "POST_RABAT") -> None:
+    """A permit is granted: the post hears of it."""
+    await hub.dossier(number, "RESIDENCE_GRANTED")
+    now = await scope(hub, number)
+    lines = [replace(one, authority=post) if one.role is Role.CONS else one for one in now.inscriptions]
+    await hub.store.put_scope(replace(now, inscriptions=tuple(lines)))
+    assert (await tell(hub, "IMMIGRATION_OFFICE", "notifyPermit", RESIDENCE, PERMIT, number)).code is None
+
+
+async def listed(hub: Hub, name: str = "POST_RABAT", context: str = VISA, **criteria: object) -> list[str]:
+    answered = await mailbox(hub, name, "listMessages", context, **criteria)
+    assert answered.code is None
+    return answered.texts("messageId")
+
+
+async def fetch(hub: Hub, message: str, name: str = "POST_RABAT", context: str = VISA) -> Answered:
+    return await mailbox(hub, name, "fetchMessage", context, message=message)
+
+
+async def take_over(hub: Hub, message: str, name: str = "POST_RABAT", context: str = VISA) -> Answered:
+    return await mailbox(hub, name, "acknowledgeMessage", context, message=message)
+
+
+def content(answered: Answered) -> set[str]:
+    """Leaf paths of the payload that a fetch brought."""
+    (found,) = [one for one in answered.body if one.tag.endswith("}dossier")]
+    return paths(found, "notifyPermit")
+
+
+async def test_a_post_lists_fetches_and_acknowledges(hub: Hub):
+    await permit(hub, post="POST_NEW_DELHI")
+    answered = await mailbox(hub, "POST_NEW_DELHI", "listMessages", VISA)
+    assert answered.texts("more") == ["false"]
+    assert answered.texts("operation") == ["notifyPermit"]
+    assert answered.texts("value") == ["DATA_FOUND"]
+    (message,) = answered.texts("messageId")
+    fetched = await fetch(hub, message, "POST_NEW_DELHI")
+    assert content(fetched) == {
+        "dossier/residenceFile/fileNumber", "dossier/residenceDecision/outcome",
+        "dossier/residenceDecision/date", "dossier/residenceDecision/annexType",
+    }  # fmt: skip
+    done = await take_over(hub, message, "POST_NEW_DELHI")
+    assert (done.code, done.texts("value")) == (None, ["OK"])
+    assert await listed(hub, "POST_NEW_DELHI") == []
+    assert ("POST_NEW_DELHI", "settled") in states(hub)
+
+
+async def test_a_fetch_and_an_acknowledgement_leave_their_entries(hub: Hub):
+    await permit(hub)
+    (message,) = await listed(hub)
+    assert kinds(hub) == ["notification"]  # a list leaves none
+    fetched = await fetch(hub, message)
+    done = await take_over(hub, message)
+    assert kinds(hub) == ["notification", "request", "delivery", "request", "settlement"]
+    told, asked, delivery, acknowledging, settlement = hub.entries()
+    assert asked["id"] == delivery["id"] == fetched.event.exchange != message
+    assert acknowledging["id"] == settlement["id"] == done.event.exchange
+    assert delivery["of"] == settlement["of"] == told["id"]
+    assert (delivery["from"], delivery["to"]) == (
+        enterprise("IMMIGRATION_OFFICE"),
+        [enterprise("POST_RABAT")],
+    )
+    assert fetched.texts("index") == ["2"]
+    assert done.texts("index") == ["4"]
+    assert settlement["decision"] == "acknowledged"
+    assert settlement["msgsig"] is not None
+    assert content(fetched) <= released(hub, 2)
+    assert findings(hub) <= {Flaw.UNSETTLED}
+
+
+async def test_the_payload_goes_with_the_last_acknowledgement(hub: Hub):
+    await permit(hub)
+    for name, context in (
+        ("PLATFORM", RESIDENCE), ("BRUSSELS", WORK), ("POST_RABAT", VISA),
+        ("MUN_BRUSSELS", REGISTRATION), ("NSSO", WORK),
+    ):  # fmt: skip
+        assert rows(hub, "SELECT sealed IS NULL FROM notifications") == [(0,)]
+        (message,) = await listed(hub, name, context)
+        await fetch(hub, message, name, context)
+        assert (await take_over(hub, message, name, context)).code is None
+    assert rows(hub, "SELECT sealed FROM notifications") == [(None,)]
+    assert not findings(hub)
+
+
+# Leases and order
+
+
+async def test_a_fetched_message_is_leased_until_the_lease_has_ended(hub: Hub):
+    await permit(hub)
+    (message,) = await listed(hub)
+    assert (await fetch(hub, message)).code is None
+    assert await listed(hub) == []
+    assert (await fetch(hub, message)).code == "WIB14002"
+    hub.now += MAILBOX_LEASE
+    assert await listed(hub) == [message]
+    assert (await fetch(hub, message)).code is None
+    assert (await take_over(hub, message)).code is None
+
+
+async def test_what_was_fetched_may_be_acknowledged_after_the_lease(hub: Hub):
+    await permit(hub)
+    (message,) = await listed(hub)
+    await fetch(hub, message)
+    hub.now += MAILBOX_LEASE * 2
+    assert (await take_over(hub, message)).code is None
+
+
+async def events(hub: Hub, *numbers: str) -> None:
+    for number in numbers:
+        if await hub.store.scope(number) is None or (await scope(hub, number)).status != "CARD_ISSUED":
+            await hub.dossier(number, "CARD_ISSUED")
+        assert (await declare(hub, number)).code is None
+
+
+def waiting_for(hub: Hub, name: str) -> list[str]:
+    return [
+        one for (one,) in rows(hub, "SELECT id FROM deliveries WHERE recipient = ? ORDER BY position", name)
+    ]
+
+
+async def test_messages_of_a_dossier_are_taken_in_their_order(hub: Hub):
+    await events(hub, DOSSIER, DOSSIER, OTHER_DOSSIER)
+    first, second, other = waiting_for(hub, "PLATFORM")
+    assert await listed(hub, "PLATFORM", WORK) == [first, other]
+    assert (await fetch(hub, second, "PLATFORM", WORK)).code == "WIB14003"
+    assert (await fetch(hub, first, "PLATFORM", WORK)).code is None
+    assert (await fetch(hub, second, "PLATFORM", WORK)).code == "WIB14003"  # fetched is not taken over
+    assert (await fetch(hub, other, "PLATFORM", WORK)).code is None
+    await take_over(hub, first, "PLATFORM", WORK)
+    assert await listed(hub, "PLATFORM", WORK) == [second]
+    assert (await fetch(hub, second, "PLATFORM", WORK)).code is None
+
+
+# What is not the caller's
+
+
+@pytest.mark.parametrize("operation", ["fetchMessage", "acknowledgeMessage"])
+async def test_a_foreign_message_and_none_at_all_get_the_same_answer(hub: Hub, operation: str):
+    await permit(hub)
+    (message,) = await listed(hub)
+    foreign = await mailbox(hub, "POST_NEW_DELHI", operation, VISA, message=message)
+    none = await mailbox(hub, "POST_NEW_DELHI", operation, VISA, message=UNKNOWN)
+    assert foreign.code == none.code == "WIB14001"
+    assert foreign.texts("diagnostic") == none.texts("diagnostic")
+    assert await listed(hub) == [message]
+
+
+async def test_what_nobody_fetched_cannot_be_acknowledged(hub: Hub):
+    await permit(hub)
+    (message,) = await listed(hub)
+    assert (await take_over(hub, message)).code == "WIB14001"
+    assert not of_kind(hub, "settlement")
+
+
+async def test_a_message_that_was_acknowledged_is_fetched_no_more(hub: Hub):
+    await permit(hub)
+    (message,) = await listed(hub)
+    await fetch(hub, message)
+    await take_over(hub, message)
+    assert (await fetch(hub, message)).code == "WIB14001"
+
+
+async def test_acknowledging_twice_is_no_error_and_is_recorded_once(hub: Hub):
+    await permit(hub)
+    (message,) = await listed(hub)
+    await fetch(hub, message)
+    await take_over(hub, message)
+    before = len(hub.entries())
+    again = await take_over(hub, message)
+    assert (again.code, again.texts("value"), again.texts("index")) == (None, ["OK"], [])
+    assert len(hub.entries()) == before
+
+
+async def test_of_two_acknowledgements_at_once_one_is_recorded(hub: Hub):
+    await permit(hub)
+    (message,) = await listed(hub)
+    await fetch(hub, message)
+    answers = await asyncio.gather(*(take_over(hub, message) for _ in range(2)))
+    assert len(of_kind(hub, "settlement")) == 1
+    assert {answered.code for answered in answers} <= {None, "WIB14001"}
+    assert None in {answered.code for answered in answers}
+    assert findings(hub) <= {Flaw.UNSETTLED}
+
+
+async def test_of_two_fetches_at_once_one_gets_the_message(hub: Hub):
+    await permit(hub)
+    (message,) = await listed(hub)
+    answers = await asyncio.gather(*(fetch(hub, message) for _ in range(2)))
+    assert sorted(str(answered.code) for answered in answers) == ["None", "WIB14002"]
+    assert len(of_kind(hub, "delivery")) == 1
+
+
+def with_endpoint(hub: Hub, name: str) -> None:
+    """The register gives this authority an endpoint."""
+    enrol(hub, lambda one: replace(one, endpoint="https://spoke.example") if one.id == name else one)
+
+
+@pytest.mark.parametrize("operation", ["listMessages", "fetchMessage", "acknowledgeMessage"])
+async def test_an_authority_with_an_endpoint_has_no_mailbox(hub: Hub, operation: str):
+    criteria = {} if operation == "listMessages" else {"message": UNKNOWN}
+    with_endpoint(hub, "POST_RABAT")
+    assert (await mailbox(hub, "POST_RABAT", operation, VISA, **criteria)).code == "WIB14004"
+    with_endpoint(hub, "POST_NEW_DELHI")
+    assert (await mailbox(hub, "POST_RABAT", operation, VISA, **criteria)).code != "WIB14004"
+
+
+# What may be fetched
+
+
+async def test_the_context_is_that_of_the_message(hub: Hub):
+    await permit(hub)
+    (message,) = await listed(hub, "MUN_BRUSSELS", "WIB:CARD_ISSUE")  # a list is of every context
+    assert (await fetch(hub, message, "MUN_BRUSSELS", "WIB:CARD_ISSUE")).code == "WIB07002"
+    assert (await fetch(hub, message, "MUN_BRUSSELS", REGISTRATION)).code is None
+
+
+async def test_a_context_of_another_role_lists_nothing(hub: Hub):
+    assert (await mailbox(hub, "POST_RABAT", "listMessages", WORK)).code == "WIB07002"
+
+
+async def test_what_the_present_status_does_not_open_waits(hub: Hub):
+    """Taken back by hand to a status at which no post takes part; the permit had led to another."""
+    await permit(hub)
+    (message,) = await listed(hub)
+    now = await scope(hub)
+    await hub.store.put_scope(replace(now, status="UNDER_REVIEW"))
+    assert (await fetch(hub, message)).code == "WIB07006"
+    assert not of_kind(hub, "delivery")
+    await hub.store.put_scope(replace(await scope(hub), status="VISA_ISSUED"))
+    assert (await fetch(hub, message)).code is None
+
+
+async def test_the_status_to_which_a_message_led_opens_it_though_the_role_reads_nothing_then(hub: Hub):
+    """The Immigration Office hears of a withdrawal, at which the dossier is closed to it."""
+    await tell(hub, "PLATFORM", "withdrawApplication", WORK, {"header": {"status": "WITHDRAWN"}})
+    (message,) = await listed(hub, "IMMIGRATION_OFFICE", RESIDENCE)
+    assert (await hub.consult("IMMIGRATION_OFFICE", "consultStatus", RESIDENCE)).code == "WIB07006"
+    assert (await fetch(hub, message, "IMMIGRATION_OFFICE", RESIDENCE)).code is None
+
+
+async def test_whose_part_has_ended_fetches_nothing_and_the_message_lapses(hub: Hub):
+    await permit(hub)
+    (message,) = await listed(hub)
+    hub.now += timedelta(minutes=1)
+    await end_part(hub, "POST_RABAT")
+    assert (await fetch(hub, message)).code == "WIB14001"
+    (settlement,) = of_kind(hub, "settlement")
+    assert (settlement["decision"], settlement["to"]) == ("lapsed", [enterprise("POST_RABAT")])
+    assert await listed(hub) == []
+    assert findings(hub) <= {Flaw.UNSETTLED}
+
+
+async def test_a_message_goes_by_the_agreement_under_which_it_was_accepted(hub: Hub):
+    await tell(hub, "BRUSSELS", "notifyWorkDecision", WORK, GRANTED)
+    await hub.adopt(narrowed())
+    (message,) = await listed(hub, "NSSO", WORK)
+    fetched = await fetch(hub, message, "NSSO", WORK)
+    assert fetched.texts("validUntil") == ["2027-03-20"]
+    (entry,) = of_kind(hub, "delivery")
+    assert entry["in_force"] == narrowed().revision != entry["policy"]
+
+
+# Long lists, and waiting
+
+
+async def test_a_long_list_is_read_in_pages(hub: Hub):
+    numbers = [dossier_number(2026, 100 + n) for n in range(PAGE + 2)]
+    await events(hub, *numbers)
+    first = await mailbox(hub, "PLATFORM", "listMessages", WORK)
+    page = first.texts("messageId")
+    assert (len(page), first.texts("more")) == (PAGE, ["true"])
+    rest = await mailbox(hub, "PLATFORM", "listMessages", WORK, after=page[-1])
+    assert rest.texts("more") == ["false"]
+    assert page + rest.texts("messageId") == waiting_for(hub, "PLATFORM")
+
+
+async def test_after_a_message_of_somebody_else_lists_nothing(hub: Hub):
+    await permit(hub)
+    (message,) = await listed(hub)
+    assert (await mailbox(hub, "PLATFORM", "listMessages", RESIDENCE, after=message)).code == "WIB14001"
+    assert await listed(hub, after=message) == []
+
+
+async def test_an_empty_mailbox_says_so_at_once(hub: Hub):
+    answered = await mailbox(hub, "POST_RABAT", "listMessages", VISA)
+    assert answered.texts("value") == ["NO_DATA_FOUND"]
+    assert answered.texts("messageId") == answered.texts("more") == []
+
+
+class Patient(Bell):
+    """Looks again only when it is rung, so that a ring that is missing shows."""
+
+    async def wait(self, seconds: float) -> None:
+        await super().wait(60)
+
+
+async def test_a_list_that_waits_is_answered_when_something_comes(hub: Hub):
+    hub.bell = Patient()
+    waiting = asyncio.create_task(listed(hub, wait_seconds=30))
+    await asyncio.sleep(0)
+    await permit(hub)
+    async with asyncio.timeout(5):
+        assert len(await waiting) == 1
+
+
+async def test_a_list_that_waits_is_answered_when_its_time_is_over(hub: Hub):
+    waits = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+        hub.now += timedelta(seconds=seconds)
+
+    hub.bell.wait = wait
+    assert await listed(hub, wait_seconds=3) == []
+    assert sum(waits) == 3
+    assert hub.now == NOW + timedelta(seconds=3)
+
+
+async def test_a_list_that_waits_is_answered_when_the_message_before_is_acknowledged(hub: Hub):
+    await events(hub, DOSSIER, DOSSIER)
+    first, second = waiting_for(hub, "PLATFORM")
+    await fetch(hub, first, "PLATFORM", WORK)
+    hub.bell = Patient()
+    waiting = asyncio.create_task(listed(hub, "PLATFORM", WORK, wait_seconds=30))
+    await asyncio.sleep(0)
+    await take_over(hub, first, "PLATFORM", WORK)
+    async with asyncio.timeout(5):
+        assert await waiting == [second]
+
+
+async def test_a_reply_says_who_told_it_and_what_is_withheld(hub: Hub):
+    await permit(hub)
+    (message,) = await listed(hub, "BRUSSELS", WORK)
+    fetched = await fetch(hub, message, "BRUSSELS", WORK)
+    assert enterprise("IMMIGRATION_OFFICE") in fetched.texts("cbeNumber")
+    assert "dossier/residenceDecision/date" in fetched.texts("filteredElement")
+    assert fetched.texts("date") == []

@@ -1,0 +1,363 @@
+"""The client command against a running sandbox, as a user runs both."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+import requests.adapters
+from typer.testing import CliRunner
+
+from gateway.cli.commands import app
+from tests.process.sandboxes import ROOT, authority, gateway, running_sandbox
+
+FIRST = "WIB-2026-0000001-59"
+
+
+def run(*arguments):
+    return subprocess.run(
+        gateway(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory):
+    world = tmp_path_factory.mktemp("call") / "world"
+    with running_sandbox(world) as facts:
+        yield world, facts
+
+
+def call(sandbox, *arguments):
+    world, _ = sandbox
+    return run("call", *arguments, "--world", str(world))
+
+
+DOSSIER = "gateway/sandbox/dossiers/first/NSSO.xml"
+CONSULT = ("consultDossier", "--dossier", FIRST, "--context", "WIB:WORK_DECISION")
+
+
+def test_call_prints_the_verified_reply(sandbox):
+    done = call(sandbox, *CONSULT, "--as", "BRUSSELS", "--json")
+    assert done.returncode == 0, done.stderr
+    reply = json.loads(done.stdout)
+    assert reply["outcome"] == "DATA_FOUND"
+    assert reply["payload"]["employer"]["name"] == "Atelier Zenne NV"
+    assert "dossier/workerCivil" in reply["filtered"]
+
+
+def test_call_fails_with_code_remedy_and_incident_when_refused(sandbox):
+    done = call(sandbox, *CONSULT, "--as", "FLANDERS", "--json")
+    fault = json.loads(done.stdout)["fault"]
+    assert (done.returncode, fault["code"]) == (1, "WIB07005")
+    assert fault["incident"] in done.stderr
+    assert fault["remedy"] in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ((*CONSULT, "--as", "NOBODY"), "SBX001"),
+        (("consultNothing", "--context", "WIB:RENEWAL", "--as", "BRUSSELS"), "SBX009"),
+        (("consultDossier", "--context", "WIB:RENEWAL", "--as", "BRUSSELS"), "SBX011"),
+        (("consultStatus", "--context", "WIB:RENEWAL", "--as", "BRUSSELS", "--echo", "x"), "SBX011"),
+        ((*CONSULT, "--as", "BRUSSELS", "--payload", "tests/process/__init__.py"), "SBX015"),
+        ((*CONSULT, "--as", "BRUSSELS", "--payload", "/nowhere/payload.xml"), "SBX015"),
+        ((*CONSULT, "--as", "BRUSSELS", "--payload", DOSSIER), "SBX011"),
+        ((*CONSULT, "--as", "BRUSSELS", "--payload", "contracts/xsd/dossier.xsd"), "SBX015"),
+        (("closeDossier", "--context", "WIB:RENEWAL", "--dossier", FIRST, "--as", "PLATFORM"), "SBX011"),
+        ((*CONSULT, "--as", "BRUSSELS", "--save", "/nowhere/reply.xml"), "SBX014"),
+        ((*CONSULT, "--as", "BRUSSELS", "--save", "/"), "SBX014"),
+    ],
+    ids=[
+        "unknown authority",
+        "unknown operation",
+        "missing criterion",
+        "criterion of another operation",
+        "payload that is no XML",
+        "payload that is not there",
+        "payload for a question",
+        "payload that is no dossier",
+        "notification that tells nothing",
+        "reply to a directory that is not there",
+        "reply to a directory",
+    ],
+)
+def test_call_explains_what_it_cannot_send(sandbox, arguments, code):
+    done = call(sandbox, *arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(code)
+    assert "Traceback" not in done.stderr
+
+
+def test_call_without_sandbox_says_how_to_start_one(tmp_path):
+    done = run("call", *CONSULT, "--as", "BRUSSELS", "--world", str(tmp_path / "nowhere"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("SBX006")
+
+
+def test_call_to_what_is_left_of_a_sandbox_has_a_code(sandbox, tmp_path):
+    world, _ = sandbox
+    for name in ("gateway.toml", "register.toml"):
+        shutil.copy(world / name, tmp_path)
+    done = run("call", *CONSULT, "--as", "BRUSSELS", "--world", str(tmp_path))
+    assert (done.returncode, done.stderr[:6]) == (1, "SBX006")
+
+
+def test_contracts_without_a_register_have_a_code(tmp_path):
+    shutil.copy(ROOT / "contracts/agreement.toml", tmp_path)
+    done = run("sandbox", "--world", str(tmp_path / "world"), "--contracts", str(tmp_path))
+    assert (done.returncode, done.stderr[:6]) == (1, "SBX002")
+
+
+def test_second_sandbox_in_one_directory_is_refused(sandbox):
+    world, _ = sandbox
+    done = run("sandbox", "--world", str(world))
+    assert done.returncode == 1
+    assert done.stderr.startswith("SBX010")
+
+
+def test_directory_that_holds_something_else_is_left_alone(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    done = run("sandbox", "--world", str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr.startswith("SBX003")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_printed_examples_work(sandbox):
+    """One for each authority, as printed; in this process, since a new one takes a second to start."""
+    _, facts = sandbox
+    printed = [shlex.split(one["call"]) for one in facts["authorities"]]
+    commands = [words[words.index("call") :] for words in printed]
+    done = [CliRunner().invoke(app, command) for command in commands]
+    assert [(one.exit_code, one.output.split()[0]) for one in done] == [(0, "DATA_FOUND")] * len(commands)
+
+
+def notification(facts, operation):
+    """The printed call of a notification, without the program's name."""
+    words = shlex.split(next(one["call"] for one in facts["notifications"] if one["operation"] == operation))
+    return words[words.index("call") :]
+
+
+def test_printed_notification_may_be_told_again_and_again(sandbox):
+    _, facts = sandbox
+    command = notification(facts, "notifySocialSecurityEvent")
+    done = [CliRunner().invoke(app, [*command, "--json"]) for _ in range(2)]
+    told = [json.loads(one.stdout) for one in done]
+    assert [one["outcome"] for one in told] == ["OK", "OK"]
+    assert told[0]["exchange"] != told[1]["exchange"]
+    assert told[0]["log_index"] < told[1]["log_index"]
+
+
+def test_notification_under_its_ticket_gives_the_first_receipt_again(sandbox):
+    _, facts = sandbox
+    command = [*notification(facts, "notifySocialSecurityEvent"), "--ticket", "event-2026-17", "--json"]
+    first, again = (json.loads(CliRunner().invoke(app, command).stdout) for _ in range(2))
+    assert first == again
+
+
+def test_notification_prints_its_receipt(sandbox):
+    _, facts = sandbox
+    done = CliRunner().invoke(app, notification(facts, "submitApplication"))
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("OK")
+    assert ", log index " in done.stdout
+    again = CliRunner().invoke(app, notification(facts, "submitApplication"))
+    assert again.exit_code == 1
+    assert "WIB13003" in again.output
+
+
+@pytest.mark.parametrize(
+    ("beyond", "code"),
+    [
+        ("", "OK"),
+        ("<workDecision><outcome>GRANTED</outcome></workDecision>", "WIB13005"),
+        ("<grounds><work>No grounds of ours.</work></grounds>", "SBX011"),
+    ],
+    ids=["its own fields", "a field that it only receives", "a field that its contract does not have"],
+)
+def test_payload_holds_what_its_sender_may_write(sandbox, tmp_path, beyond, code):
+    _, facts = sandbox
+    command = notification(facts, "notifySocialSecurityEvent")
+    written = Path(command[command.index("--payload") + 1]).read_text()
+    (tmp_path / "payload.xml").write_text(written.replace("<socialSecurity", f"{beyond}<socialSecurity"))
+    done = run(*command, "--payload", str(tmp_path / "payload.xml"))
+    assert (done.stdout + done.stderr).startswith(code)
+
+
+def test_metrics_count_notifications_and_name_no_dossier_and_nobody(sandbox):
+    world, facts = sandbox
+    assert CliRunner().invoke(app, notification(facts, "notifySocialSecurityEvent")).exit_code == 0
+    metrics = requests.get(f"{facts['operations']}/metrics", timeout=10).text
+    told = re.findall(r"^gateway_notifications_total{(.*)} [1-9]", metrics, re.MULTILINE)
+    assert any('operation="notifySocialSecurityEvent"' in labels for labels in told)
+    said = metrics + (world / "hub.log").read_text()
+    for value in (FIRST, "90612400144", "2999900093", "DIMONA"):
+        assert value not in said
+
+
+def test_mailbox_is_listed_and_holds_nothing_of_others(sandbox):
+    mine = ("--as", "MUN_EUPEN", "--context", "WIB:MUNICIPAL_REGISTRATION")
+    assert call(sandbox, "listMessages", *mine).stdout.startswith("NO_DATA_FOUND")
+    unknown = "00000000-0000-4000-8000-000000000000"
+    done = call(sandbox, "acknowledgeMessage", *mine, "--message", unknown)
+    assert (done.returncode, done.stderr[:8]) == (1, "WIB14001")
+
+
+def test_printed_example_works_from_anywhere(sandbox, tmp_path):
+    _, facts = sandbox
+    printed = shlex.split(authority(facts, "MUN_LIEGE")["call"])
+    around = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        printed, cwd=tmp_path, env=around, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("DATA_FOUND")
+
+
+def test_criteria_are_explained_by_option(sandbox):
+    done = call(sandbox, "consultStatus", "--context", "WIB:RENEWAL", "--as", "BRUSSELS", "--echo", "x")
+    assert "--echo" in done.stderr
+    assert "--dossier" in done.stderr
+    assert "{" not in done.stderr  # neither Python nor XML names
+
+
+def test_schema_refusal_names_the_element(sandbox):
+    done = call(
+        sandbox, "consultStatus", "--context", "WIB:RENEWAL", "--as", "BRUSSELS", "--dossier", "no number"
+    )
+    assert done.stderr.startswith("WIB06001")
+    assert "(dossierNumber)" in done.stderr
+    assert "no number" not in done.stderr
+
+
+def test_rights_are_a_short_table_and_in_full_on_demand(sandbox):
+    asking = ("checkAccessControl", "--context", "WIB:WORK_DECISION", "--as", "BRUSSELS")
+    short = call(sandbox, *asking).stdout.splitlines()
+    assert len(short) < 30  # a line for each operation
+    assert any("consultDossier" in line and "WIB:WORK_DECISION" in line for line in short)
+    full = call(sandbox, *asking, "--all").stdout
+    assert "accessControl/access[1]/permitted  true" in full
+    assert "  false" in full
+    assert "WIB07002" in full
+
+
+def test_released_and_withheld_paths_are_written_alike(sandbox):
+    lines = call(sandbox, *CONSULT, "--as", "BRUSSELS").stdout.splitlines()
+    assert "  dossier/employer/name  Atelier Zenne NV" in lines
+    assert "  dossier/workerCivil" in lines
+
+
+def test_back_office_names_no_software(sandbox):
+    _, facts = sandbox
+    own = authority(facts, "BRUSSELS")
+    session = requests.Session()
+    session.trust_env = False
+    session.cert, session.verify = (own["tls_certificate"], own["tls_key"]), facts["anchor"]
+    session.mount("https://", _AnyName())
+    answer = session.post(authority(facts, "PLATFORM")["endpoint"], data=b"x", timeout=10)
+    assert answer.headers["Server"] == "back-office"
+
+
+class _AnyName(requests.adapters.HTTPAdapter):
+    """Back offices carry the register's names, and are reached by a loopback address."""
+
+    def cert_verify(self, conn, url, verify, cert):
+        super().cert_verify(conn, url, verify, cert)
+        conn.assert_hostname = False
+
+
+@pytest.mark.parametrize(("command", "option"), [("sandbox", "--world"), ("demo", "--keep")])
+@pytest.mark.parametrize("place", ["file", "file/below", "/proc/none"])
+def test_impossible_directory_has_a_code(tmp_path, command, option, place):
+    (tmp_path / "file").write_text("a file")
+    done = run(command, option, str(tmp_path / place))
+    assert done.returncode == 1
+    assert done.stderr.startswith("SBX014")
+    assert "Traceback" not in done.stderr
+
+
+def started(world):
+    process = subprocess.Popen(
+        gateway("sandbox", "--world", str(world), "--json"),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    return process, json.loads(process.stdout.readline())
+
+
+def await_closed(url):
+    """Until nobody serves there any more."""
+    parts, end = urlsplit(url), time.monotonic() + 30
+    with suppress(ConnectionRefusedError):
+        while time.monotonic() < end:
+            socket.create_connection((parts.hostname, parts.port)).close()
+            time.sleep(0.05)
+        pytest.fail("the hub lives on")
+
+
+def children(pid):
+    stats = [path.read_text() for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+    fields = [(int(one.split()[0]), int(one.rpartition(")")[2].split()[1])) for one in stats]
+    return [child for child, parent in fields if parent == pid]
+
+
+def test_interrupt_stops_the_sandbox_and_its_hub_and_the_next_start_has_the_same_ports(tmp_path):
+    process, facts = started(tmp_path / "world")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 0
+    await_closed(facts["soap"])
+    said = (tmp_path / "world/hub.log").read_text()
+    again, later = started(tmp_path / "world")
+    again.terminate()
+    again.wait(30)
+    assert later["soap"] == facts["soap"]
+    assert [one["endpoint"] for one in later["authorities"]] == [
+        one["endpoint"] for one in facts["authorities"]
+    ]
+    log = tmp_path / "world/hub.log"
+    assert log.read_text().startswith(said)
+    assert len(log.read_text()) > len(said)
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_call_to_a_sandbox_that_has_ended_says_so_in_its_own_words(tmp_path):
+    process, _ = started(tmp_path / "world")
+    process.terminate()
+    process.wait(30)
+    done = run("call", *CONSULT, "--as", "BRUSSELS", "--world", str(tmp_path / "world"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("SBX007")
+    assert "nobody serves there" in done.stderr
+    assert "Error" not in done.stderr
+
+
+def test_hub_ends_with_a_sandbox_that_is_killed(tmp_path):
+    process, facts = started(tmp_path / "world")
+    process.kill()
+    process.wait(30)
+    await_closed(facts["soap"])
+
+
+def test_sandbox_ends_with_its_hub_and_says_so(tmp_path):
+    process, _ = started(tmp_path / "world")
+    (hub,) = children(process.pid)
+    os.kill(hub, signal.SIGKILL)
+    assert process.wait(30) == 1
+    assert process.stderr is not None
+    assert process.stderr.read().startswith("SBX013")

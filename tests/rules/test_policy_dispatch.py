@@ -1,0 +1,146 @@
+"""What of a notification its recipient receives, and when it may not have it any more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from lxml import etree
+
+from gateway.agreement.answer import leaves
+from gateway.model import (
+    SERVICE,
+    AuthorityId,
+    Delivery,
+    DossierScope,
+    ExchangeId,
+    LegalContext,
+    Notification,
+    OperationName,
+)
+from gateway.policy.dispatch import dispatch, may_fetch
+from gateway.refusal import Code, Refusal
+from gateway.soap.xml import canonical
+from tests.rules.agreement_files import shipped
+from tests.rules.notify_world import (
+    ADMISSIBILITY,
+    APPLICATION,
+    NOW,
+    NUMBER,
+    SSIN,
+    WORK,
+    line,
+    party,
+    payload,
+    scope,
+)
+
+LATER = NOW + timedelta(days=2)
+PART = line("BRUSSELS")
+FULL = {**APPLICATION, "salary": {"amount": "4120.50"}, "criminalRecord": {"issuingCountry": "MAR"}}
+
+
+def delivery(
+    operation: str = "submitApplication",
+    recipient: str = "BRUSSELS",
+    context: LegalContext = ADMISSIBILITY,
+    status: str = "SUBMITTED",
+) -> Delivery:
+    told = Notification(
+        exchange=ExchangeId("e-1"),
+        sender=AuthorityId("PLATFORM"),
+        operation=OperationName(operation),
+        dossier=NUMBER,
+        accepted=NOW,
+        revision=shipped().revision,
+        status=status,
+        payload=canonical(payload(FULL)),
+    )
+    return Delivery(ExchangeId("d-1"), told, AuthorityId(recipient), context, 0, recorded=False)
+
+
+def dispatched(one: Delivery, before: DossierScope | None, now: datetime = LATER):
+    in_force = replace(shipped(), revision="of another day")
+    return dispatch(one, party("PLATFORM"), party(one.recipient), shipped(), in_force, before, now)
+
+
+def test_the_recipient_receives_its_view_of_what_was_told_and_no_more():
+    found = dispatched(delivery(), scope("SUBMITTED", PART))
+    assert found is not None
+    view = shipped().view(
+        OperationName("submitApplication"), party("BRUSSELS").role, ADMISSIBILITY, party("PLATFORM").role
+    )
+    assert found.view is view
+    wrapped = etree.fromstring(f'<s:x xmlns:s="{SERVICE}">{found.payload}</s:x>')
+    written = dict.fromkeys(leaf.path for leaf, _ in leaves(view.payload, payload(FULL)))
+    shown = [(leaf.path, text) for leaf, text in leaves(view.payload, wrapped[0])]
+    assert [path for path, _ in shown] == [path for path in written if view.verdicts[path] is None]
+    assert any(view.verdicts[path] is not None for path in written)
+    assert ("dossier/worker/ssin", SSIN) in shown
+    assert found.values["dossier/worker/ssin"] == (SSIN,)
+    assert canonical(wrapped) == f'<s:x xmlns:s="{SERVICE}">{found.payload}</s:x>'.encode()
+
+
+def test_both_revisions_and_both_parties_are_told():
+    found = dispatched(delivery(), scope("SUBMITTED", PART))
+    assert found is not None
+    assert found.in_force == "of another day"
+    assert (found.sender.id, found.recipient.id) == ("PLATFORM", "BRUSSELS")
+
+
+@pytest.mark.parametrize(
+    ("lines", "still"),
+    [
+        ([PART], True),
+        ([line("BRUSSELS", until=LATER + timedelta(seconds=1))], True),
+        ([line("BRUSSELS", until=NOW)], True),  # by the notification itself
+        ([line("BRUSSELS", until=LATER)], False),
+        ([line("BRUSSELS", until=NOW + timedelta(seconds=1))], False),
+        ([line("FLANDERS")], False),
+        ([line("BRUSSELS", until=NOW - timedelta(days=9)), line("BRUSSELS", NOW, LATER)], False),
+        ([line("BRUSSELS", until=NOW + timedelta(days=1)), line("BRUSSELS", NOW + timedelta(days=1))], True),
+    ],
+)
+def test_whose_part_ended_since_may_not_have_it_any_more(lines, still: bool):
+    assert (dispatched(delivery(), scope("SUBMITTED", *lines)) is not None) == still
+
+
+def test_of_a_dossier_that_the_directory_does_not_know_nothing_is_told():
+    assert dispatched(delivery(), None) is None
+
+
+def test_a_rectification_is_owed_to_whoever_took_part():
+    owed = delivery("rectifyData", context=WORK)
+    assert dispatched(owed, scope("SUBMITTED", line("BRUSSELS", until=NOW + timedelta(days=1)))) is not None
+    assert dispatched(owed, None) is not None
+
+
+def fetched(one: Delivery, before: DossierScope | None) -> Code | None:
+    try:
+        may_fetch(one, party(one.recipient), before, shipped())
+    except Refusal as refusal:
+        return refusal.code
+    return None
+
+
+def mailed(status: str, operation: str = "notifyVisa") -> Delivery:
+    return delivery(operation, "MUN_LIEGE", LegalContext("WIB:MUNICIPAL_REGISTRATION"), status)
+
+
+def test_a_message_is_fetched_at_a_status_that_opens_the_dossier_to_its_owner():
+    assert fetched(mailed("VISA_ISSUED"), scope("REGISTERED")) is None
+    assert fetched(mailed("VISA_ISSUED"), scope("INFO_REQUESTED")) is Code.STATUS_DENIED
+
+
+def test_a_message_is_fetched_at_the_status_that_it_led_to():
+    assert fetched(mailed("WITHDRAWN"), scope("WITHDRAWN")) is None
+    assert fetched(mailed("PERMIT_GRANTED"), scope("WITHDRAWN")) is Code.STATUS_DENIED
+
+
+def test_a_rectification_is_fetched_at_every_status():
+    assert fetched(mailed("SUBMITTED", "rectifyData"), scope("INFO_REQUESTED")) is None
+
+
+def test_of_a_dossier_that_is_not_known_it_is_not_the_status_that_is_wrong():
+    assert fetched(mailed("VISA_ISSUED"), None) is None
