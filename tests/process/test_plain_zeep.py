@@ -14,6 +14,8 @@ import pytest
 import requests
 import xmlsec
 import zeep
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from lxml import etree
 from zeep import ns
 from zeep.exceptions import Fault, SignatureVerificationFailed
@@ -187,3 +189,106 @@ def test_the_client_of_the_documents_works_as_it_stands(sandbox, name, tmp_path,
     assert reply.echo == "hello"
     with pytest.raises(Fault, match="WIB07005"):
         consult(namespace["client"].service, own, "WIB:RENEWAL", "WIB-2026-0000009-51")
+
+
+def said():
+    """What the documents tell a partner to write: its functions for notifications and the mailbox."""
+    blocks = re.findall(r"```python\n(.*?)```", CLIENTS.read_text(), re.DOTALL)
+    functions = [one for one in blocks if "\ndef " in one and "zeep.Client(" not in one]
+    namespace: dict[str, object] = {}
+    exec("\n".join(functions).replace("waitSeconds=30", "waitSeconds=0"), namespace)
+    return namespace
+
+
+def who(own):
+    return (own["cbe"], own["unit"]) if own["unit"] else (own["cbe"],)
+
+
+APPLICATION = {
+    "header": {"permitType": "SINGLE_PERMIT", "procedure": "FIRST", "language": "nl", "post": "NEW-DELHI"},
+    "worker": {"familyName": "Example", "givenNames": "Asha", "birthDate": "1991-00-00", "nationality": "IN"},
+    "workPlace": [{"municipality": "21004", "main": True}],
+}
+GRANTED = {"outcome": "GRANTED", "date": "2026-03-02"}
+COURSE = [  # sender, its algorithms, what is told, in which legal context
+    ("PLATFORM", "submitApplication", "WIB:ADMISSIBILITY", APPLICATION),
+    (
+        "BRUSSELS",
+        "notifyAdmissibility",
+        "WIB:ADMISSIBILITY",
+        {"admissibility": {**GRANTED, "outcome": "ADMISSIBLE"}},
+    ),
+    ("PLATFORM", "transferApplication", "WIB:RESIDENCE_DECISION", APPLICATION),
+    ("BRUSSELS", "notifyWorkDecision", "WIB:WORK_DECISION", {"workDecision": GRANTED}),
+    (
+        "IMMIGRATION_OFFICE",
+        "notifyResidenceDecision",
+        "WIB:RESIDENCE_DECISION",
+        {"residenceDecision": GRANTED},
+    ),
+    ("IMMIGRATION_OFFICE", "notifyPermit", "WIB:RESIDENCE_DECISION", {"residenceDecision": GRANTED}),
+]
+
+
+def test_what_is_told_with_plain_zeep_arrives_in_a_mailbox_that_plain_zeep_empties(sandbox):
+    namespace, number, told = said(), "WIB-2026-0009001-80", {}
+    for name, operation, context, dossier in COURSE:
+        exchange, own = service(sandbox, name, algorithms(sandbox, name))
+        ticket = f"{operation}-{name}"[:36]
+        asking = namespace["customer"](ticket, *who(own))
+        told[operation] = namespace["tell"](exchange, operation, asking, context, number, dossier)
+        again = namespace["customer"](ticket, *who(own))
+        assert namespace["tell"](exchange, operation, again, context, number, dossier) == told[operation]
+    assert list(told.values()) == sorted(set(told.values()))
+    post, own = service(sandbox, "POST_NEW_DELHI", algorithms(sandbox, "POST_NEW_DELHI"))
+    kept = []
+    asking = namespace["customer"]("first-look", *who(own))
+    listed = post.listMessages(informationCustomer=asking, legalContext="WIB:VISA_ISSUE", criteria={})
+    assert [one.operation for one in listed.messages.message] == ["notifyPermit"]
+    (message,) = listed.messages.message
+    fetched = post.fetchMessage(
+        informationCustomer=namespace["customer"]("fetch-it", *who(own)),
+        legalContext="WIB:VISA_ISSUE",
+        criteria={"messageId": message.messageId},
+    )
+    kept.append(fetched.dossier.residenceDecision.outcome)
+    for ticket in ("take-it-over", "take-it-over-again"):
+        done = post.acknowledgeMessage(
+            informationCustomer=namespace["customer"](ticket, *who(own)),
+            legalContext="WIB:VISA_ISSUE",
+            criteria={"messageId": message.messageId},
+        )
+        assert done.status.value == "OK"
+    assert kept == ["GRANTED"]
+    namespace["empty"](post, who(own), "WIB:VISA_ISSUE", lambda *_: kept.append("more"))
+    assert kept == ["GRANTED"]
+
+
+def test_other_content_under_a_ticket_is_refused(sandbox):
+    exchange, own = service(sandbox, "NSSO", ECDSA)
+    namespace = said()
+    declared = {"socialSecurity": {"declared": True, "declarationType": "DIMONA"}}
+    tell = namespace["tell"]
+    arguments = ("WIB:WORK_DECISION", FIRST)
+    tell(
+        exchange,
+        "notifySocialSecurityEvent",
+        namespace["customer"]("dimona-1", *who(own)),
+        *arguments,
+        declared,
+    )
+    declared["socialSecurity"]["declarationType"] = "LIMOSA"
+    with pytest.raises(Fault, match="WIB06005"):
+        tell(
+            exchange,
+            "notifySocialSecurityEvent",
+            namespace["customer"]("dimona-1", *who(own)),
+            *arguments,
+            declared,
+        )
+
+
+def algorithms(sandbox, name):
+    """Those of the authority's key."""
+    key = load_pem_private_key(Path(authority(sandbox, name)["sign_key"]).read_bytes(), None)
+    return RSA if isinstance(key, RSAPrivateKey) else ECDSA

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.path.hub import ROOT, signed_question
+from gateway.agreement import notices
+from tests.path.hub import ROOT, question, sign_as, signed_question
+from tests.path.notifying import GRANTED, dossier
 from tests.process.running import running_hub
 
 CONFIG = """
@@ -45,11 +47,18 @@ async def eventually(session: aiohttp.ClientSession, url: str, query: str) -> li
     return []
 
 
+def decision() -> bytes:
+    now = datetime.now(UTC)
+    asked = question("BRUSSELS", "notifyWorkDecision", "WIB:WORK_DECISION", None, now)
+    return sign_as("BRUSSELS", notices.write_notification(asked, (), dossier(GRANTED)), now)
+
+
 async def test_prometheus_scrapes_the_hub(tmp_path: Path):
     port = free_port()
     async with running_hub(tmp_path) as hub, aiohttp.ClientSession() as session:
         data = signed_question("BRUSSELS", "consultDossier", "WIB:WORK_DECISION", None, datetime.now(UTC))
         assert (await hub.soap("BRUSSELS", data))[0] == 200
+        assert (await hub.soap("BRUSSELS", decision()))[0] == 200
         config = tmp_path / "prometheus.yml"
         target = hub.operations.removeprefix("http://")
         config.write_text(CONFIG.format(target=target, rules=ROOT / "deploy/alerts.yml"))
@@ -64,7 +73,16 @@ async def test_prometheus_scrapes_the_hub(tmp_path: Path):
                 'gateway_exchanges_total{operation="consultDossier",authority="BRUSSELS",outcome="released"}'
             )
             assert await eventually(session, url, counted) == [1.0]
-            assert await value(session, url, "gateway_log_entries") == [2.0]
+            told = 'gateway_notifications_total{operation="notifyWorkDecision",sender="BRUSSELS"}'
+            assert await eventually(session, url, told) == [1.0]
+            # The platform's endpoint here answers questions only, the Immigration Office has none.
+            for recipient in ("PLATFORM", "IMMIGRATION_OFFICE"):
+                waiting = f'gateway_queue_depth{{recipient="{recipient}",state="waiting"}} == 1'
+                assert await eventually(session, url, waiting) == [1.0]
+            assert await eventually(session, url, 'gateway_deliveries_total{recipient="PLATFORM"} > 0')
+            assert await value(session, url, "gateway_log_entries") == [
+                4.0
+            ]  # with the delivery to the platform
             assert await value(session, url, "up") == [1.0]
         finally:
             prometheus.terminate()

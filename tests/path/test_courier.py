@@ -1,0 +1,187 @@
+"""The courier's loop: so many at once for each recipient, a failing one left alone, the old ones purged, bugs outlived."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gateway.adapters.metrics import Metrics
+from gateway.agreement.identifiers import dossier_number
+from gateway.assembly import courier_of
+from gateway.config import DeliverySettings
+from gateway.edge.operational_log import OperationalLog
+from gateway.refusal import Code, Refusal
+from tests.path.hub import Hub, agreement
+from tests.path.notifying import declare, enrol, findings, of_kind, rows, told_to
+
+DOSSIERS = [dossier_number(2026, number) for number in range(301, 309)]
+
+
+@pytest.fixture
+async def hub(tmp_path: Path):
+    made = await Hub.start(tmp_path)
+    enrol(made, lambda one: replace(one, endpoint=f"https://{one.tls_name}/soap"))
+    for number in DOSSIERS:
+        await made.dossier(number, "WORK_GRANTED")
+    yield made
+    await made.store.close()
+
+
+@asynccontextmanager
+async def courier(hub: Hub, **settings: object):
+    """The courier at work, with what it logs and counts."""
+    lines, metrics = io.StringIO(), Metrics()
+    parts = replace(hub.parts(), delivery=DeliverySettings(**settings))
+    made = courier_of(parts, metrics, OperationalLog(lines))
+    task = asyncio.create_task(made.run())
+    try:
+        yield lambda: [json.loads(line) for line in lines.getvalue().splitlines()], metrics
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await made.finish(5)
+
+
+async def until(condition) -> None:
+    for _ in range(400):
+        if condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it did not come to that")
+
+
+def settled(hub: Hub) -> int:
+    return len(of_kind(hub, "settlement"))
+
+
+async def test_what_is_told_is_delivered_without_being_asked_for(hub: Hub):
+    async with courier(hub) as (lines, metrics):
+        await declare(hub, DOSSIERS[0])
+        await until(lambda: settled(hub) == 2)
+    assert {line["outcome"] for line in lines() if line["event"] == "delivery"} == {"acknowledged"}
+    assert (
+        b'gateway_deliveries_total{outcome="acknowledged",recipient="PLATFORM"} 1.0' in metrics.exposition()
+    )
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+async def test_a_recipient_is_given_so_many_at_once_and_no_more(hub: Hub, at_once: int):
+    now, most, gate = [0], [0], asyncio.Event()
+    plain = hub.ask
+
+    async def ask(provider, message, action):
+        if provider.id == "PLATFORM":
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+            await gate.wait()
+            now[0] -= 1
+        return await plain(provider, message, action)
+
+    hub.ask = ask
+    async with courier(hub, at_once=at_once):
+        for number in DOSSIERS:
+            await declare(hub, number)
+        await until(lambda: len(told_to(hub, "IMMIGRATION_OFFICE")) == len(DOSSIERS))  # it waits for nobody
+        assert now[0] == at_once
+        gate.set()
+        await until(lambda: settled(hub) == 2 * len(DOSSIERS))
+    assert most[0] == at_once
+
+
+async def test_a_recipient_that_fails_in_a_row_is_left_alone_and_then_tried_once(hub: Hub):
+    tried = []
+
+    async def down(provider, message, action):
+        tried.append(provider.id)
+        raise Refusal(Code.PROVIDER_UNREACHABLE)
+
+    plain, hub.ask = hub.ask, down
+    settings = {"at_once": 1, "breaker_failures": 3, "breaker_seconds": 60.0, "first_retry_seconds": 1.0}
+    async with courier(hub, **settings) as (_, metrics):
+        for number in DOSSIERS:
+            await declare(hub, number)
+        await until(lambda: tried.count("PLATFORM") == 3)
+        await asyncio.sleep(0.3)
+        assert tried.count("PLATFORM") == 3
+        assert b'gateway_circuit_open{recipient="PLATFORM"} 1.0' in metrics.exposition()
+        hub.now += timedelta(seconds=61)
+        hub.bell.ring()
+        await until(lambda: tried.count("PLATFORM") == 4)
+        await asyncio.sleep(0.3)
+        assert tried.count("PLATFORM") == 4  # it decided: another pause
+        hub.ask = plain
+        hub.now += timedelta(seconds=61)
+        hub.bell.ring()
+        await until(lambda: settled(hub) == 2 * len(DOSSIERS))
+        assert b'gateway_circuit_open{recipient="PLATFORM"} 0.0' in metrics.exposition()
+    assert not findings(hub)
+
+
+async def test_a_fault_of_ours_says_nothing_about_the_recipient(hub: Hub):
+    async def bug(provider, message, action):
+        raise ValueError("ours")
+
+    plain, hub.ask = hub.ask, bug
+    async with courier(hub, breaker_failures=1, first_retry_seconds=1.0) as (lines, metrics):
+        await declare(hub, DOSSIERS[0])
+        await until(lambda: sum(line["event"] == "delivery" for line in lines()) == 2)
+        assert b'gateway_circuit_open{recipient="PLATFORM"} 0.0' in metrics.exposition()
+        hub.ask = plain
+        hub.now += timedelta(seconds=2)
+        hub.bell.ring()
+        await until(lambda: settled(hub) == 2)
+    failed = [line for line in lines() if line["outcome"] == "failed"]
+    assert {line["trace"].split(" ")[0] for line in failed} == {"ValueError"}
+
+
+async def test_what_has_waited_too_long_is_purged_and_one_that_cannot_be_ended_keeps_no_other(hub: Hub):
+    enrol(hub, lambda one: replace(one, endpoint=None))
+    for number in DOSSIERS[:3]:
+        await declare(hub, number)
+    hub.now += timedelta(days=agreement().retention.payload_days, seconds=1)
+    (first,) = rows(hub, "SELECT id FROM deliveries ORDER BY position LIMIT 1")[0]
+    plain = hub.store.parties
+
+    async def parties(delivery):
+        if delivery == first:
+            raise Refusal(Code.LOG_UNAVAILABLE)
+        return await plain(delivery)
+
+    hub.store.parties = parties
+    async with courier(hub) as (lines, _):
+        await until(lambda: settled(hub) == 5)
+        assert {entry["decision"] for entry in of_kind(hub, "settlement")} == {"expired"}
+        assert [line["delivery"] for line in lines() if line["event"] == "courier"] == [first]
+
+
+async def test_a_store_that_is_busy_for_a_moment_does_not_end_the_courier(hub: Hub):
+    plain, troubles = hub.store.lease, [Refusal(Code.BUSY), ValueError("a bug")]
+
+    async def lease(*args):
+        if troubles:
+            raise troubles.pop()
+        return await plain(*args)
+
+    hub.store.lease = lease
+    async with courier(hub) as (lines, _):
+        await declare(hub, DOSSIERS[0])
+        await until(lambda: settled(hub) == 2)
+    assert [line["event"] for line in lines()][:2] == ["failed", "courier"]
+
+
+async def test_a_suspended_recipient_is_left_out_and_its_messages_wait(hub: Hub):
+    enrol(hub, lambda one: replace(one, endpoint="https://x.example/soap", active=one.id != "PLATFORM"))
+    async with courier(hub):
+        await declare(hub, DOSSIERS[0])
+        await until(lambda: settled(hub) == 1)
+        await asyncio.sleep(0.2)
+    assert told_to(hub, "PLATFORM") == []
+    assert rows(hub, "SELECT recipient FROM deliveries WHERE state = 'waiting'") == [("PLATFORM",)]
