@@ -8,7 +8,7 @@ procedure is another table. Made by `load_course` only; whether a notification t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
 
@@ -36,11 +36,19 @@ class Step:
     basis: tuple[str, ...] = ()
     certainty: str = "J"
     note: str = ""
+    allows: Mapping[FieldId, frozenset[str]] = field(
+        default_factory=dict
+    )  # outcomes that the payload may repeat
 
     @property
     def opens(self) -> bool:
         """Does it open the dossier?"""
         return not self.before
+
+    def values(self, outcome: FieldId) -> frozenset[str]:
+        """What a payload that takes the step may say in a field by which steps of the course are told apart."""
+        own = {self.when[1]} if self.when is not None and self.when[0] == outcome else set()
+        return self.allows.get(outcome, frozenset()) | own
 
     def tellings(self) -> Iterator[Telling]:
         """Who can hear of it from whom.
@@ -83,6 +91,11 @@ class Course:
     deadlines: tuple[Deadline, ...]
     basis: tuple[str, ...]
     certainty: str
+
+    @property
+    def outcomes(self) -> frozenset[FieldId]:
+        """The fields by which its steps are told apart: a payload may contradict no step in them."""
+        return frozenset(step.when[0] for step in self.steps if step.when is not None)
 
 
 @dataclass(frozen=True, slots=True)

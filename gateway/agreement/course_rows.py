@@ -31,6 +31,7 @@ class StepRow(Row, frozen=True):
     basis: list[str]
     certainty: Certainty
     when: dict[str, str] = field(default_factory=dict)
+    allows: dict[str, list[str]] = field(default_factory=dict)
     before: list[str] = field(default_factory=list)
     after: str | None = None
     interrupts: bool = False

@@ -1,13 +1,19 @@
-"""What makes no sense in a course as a whole: what is never reached, never begun, or could be meant twice."""
+"""What makes no sense in a course as a whole.
+
+What is never reached, never begun or never ended, what could be meant twice, and what would open a dossier to
+somebody whom it never concerned.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 from typing import Final
 
 from gateway.agreement.course import RESUME, Course, Deadline, Step
+from gateway.agreement.course_walk import Move, moves
 from gateway.agreement.finding import Findings
+from gateway.model import Role
 
 _NO_STATUS: Final = frozenset({None, RESUME})
 
@@ -19,8 +25,13 @@ def check_pairs(courses: Mapping[str, Course], findings: Findings) -> None:
             findings.add(f"courses.{other.name}", f"{one.name} has dossiers of the same type and procedure")
 
 
-def check_course(course: Course, path: str, findings: Findings) -> None:
-    """Every step can be taken, by somebody who takes part, and only one is meant; every deadline can run."""
+def check_course(
+    course: Course, statuses: Mapping[Role, frozenset[str]], path: str, findings: Findings
+) -> None:
+    """Every step can be taken, by somebody who takes part, and only one is meant; every deadline runs and ends.
+
+    `statuses`: those at which a dossier is open to a role.
+    """
     if not any(step.opens for step in course.steps):
         findings.add(f"{path}.steps", "no step opens a dossier")
     reached, parts = _reached(course.steps), {role for step in course.steps for role in step.inscribes}
@@ -30,9 +41,14 @@ def check_course(course: Course, path: str, findings: Findings) -> None:
             findings.add(f"{path}.steps[{n}].before", f'status "{status}" is never reached')
         for role in sorted({*step.senders, *step.recipients, *step.ends} - parts):
             findings.add(f"{path}.steps[{n}]", f"role {role} never gets a part in the dossier")
+        for field in sorted(set(step.allows) - course.outcomes):
+            findings.add(f"{path}.steps[{n}].allows", f"no step is told apart by {field}")
     _check_ambiguity(course.steps, path, findings)
     for n, deadline in enumerate(course.deadlines):
         _check_deadline(deadline, reached, f"{path}.deadlines[{n}]", findings)
+        _check_end(deadline, course.steps, f"{path}.deadlines[{n}]", findings)
+    for role in sorted(parts):
+        _check_opened(role, statuses.get(role, frozenset()), course.steps, path, findings)
     _check_versions(course.deadlines, path, findings)
 
 
@@ -99,3 +115,54 @@ def _alike(one: frozenset[str] | None, other: frozenset[str] | None) -> bool:
     if one is None or other is None:
         return one is other
     return bool(one & other)
+
+
+def _check_opened(
+    role: Role, statuses: frozenset[str], steps: tuple[Step, ...], path: str, findings: Findings
+) -> None:
+    """A status that does not tell how far the dossier came opens it only to whom it was open before.
+
+    Such a status is one that other ways enter after the dossier was open to the role, or one with which it ends. A
+    step that inscribes the role means to open the dossier to it.
+    """
+
+    def remember(memory: tuple[bool, bool], step: Step, status: str, _: bool) -> Iterator[tuple[bool, bool]]:  # noqa: FBT001 - as `moves` calls it
+        part, opened = memory
+        keeps = part and role not in step.ends
+        for has in {keeps, keeps or role in step.inscribes}:  # nobody, where the file names no place
+            yield has, opened or (has and status in statuses)
+
+    def was_open(move: Move[tuple[bool, bool]]) -> bool:
+        return move.before is not None and move.before.memory[1]
+
+    opening = [
+        one
+        for one in moves(steps, remember, start=(False, False))
+        if one.enters and one.after.memory[0] and one.after.status in statuses
+    ]
+    later = {one.after.status for one in opening if was_open(one)} | _last(steps)
+    found = {
+        (one.at, one.after.status)
+        for one in opening
+        if not was_open(one) and one.after.status in later and role not in steps[one.at].inscribes
+    }
+    for at, status in sorted(found):
+        findings.add(f"{path}.steps[{at}]", f'"{status}" would open to role {role} what was never open to it')
+
+
+def _last(steps: Iterable[Step]) -> set[str]:
+    """The statuses from which nothing leads on."""
+    leaving = {status for step in steps for status in step.before if step.after not in {None, status}}
+    return {step.after for step in steps if step.after is not None and step.after != RESUME} - leaving
+
+
+def _check_end(deadline: Deadline, steps: tuple[Step, ...], path: str, findings: Findings) -> None:
+    """No clock runs on in a dossier in which nothing more can happen."""
+
+    def remember(runs: bool, _: Step, status: str, enters: bool) -> Iterator[bool]:  # noqa: FBT001 - as `moves` calls it
+        yield (status not in deadline.ends if runs else status in deadline.starts) if enters else runs
+
+    last = _last(steps)
+    ended = {one.after.status for one in moves(steps, remember, start=False) if one.after.memory}
+    for status in sorted(ended & last):
+        findings.add(f"{path}.ends", f'the clock would never end: it can still run at "{status}"')

@@ -111,7 +111,8 @@ class _Reader:
             certainty=row.certainty,
         )
         if len(steps) == len(row.steps) and len(deadlines) == len(row.deadlines):
-            course_sense.check_course(course, path, found)
+            statuses = {role: terms.statuses for role, terms in words.roles.items()}
+            course_sense.check_course(course, statuses, path, found)
         return course
 
     def _step(self, value: object, path: str, pairs: Collection[tuple[str, str]]) -> Step | None:
@@ -136,6 +137,7 @@ class _Reader:
             basis=self._basis(row, path),
             certainty=row.certainty,
             note=row.note,
+            allows=self._allows(row.allows, f"{path}.allows"),
         )
         if row.after is not None:
             is_known(row.after, {*self._statuses, RESUME}, "status", f"{path}.after", self._findings)
@@ -156,6 +158,22 @@ class _Reader:
                 is_known(wanted, values, f"value of {field}", path, self._findings)
             return FieldId(field), wanted
         return None
+
+    def _allows(self, value: Mapping[str, list[str]], path: str) -> dict[FieldId, frozenset[str]]:
+        contract = self._known.contract
+        return {
+            FieldId(field): frozenset(
+                resolve(
+                    values,
+                    contract.values_of(FieldId(field)),
+                    f"value of {field}",
+                    f"{path}.{field}",
+                    self._findings,
+                )
+            )
+            for field, values in value.items()
+            if is_known(field, contract.fields, "field", path, self._findings)
+        }
 
     def _recipients(self, value: Mapping[str, str], path: str) -> dict[Role, LegalContext]:
         return {
@@ -190,6 +208,8 @@ class _Reader:
             writes = self._known.matrix.writes(role, operation)
             if step.when is not None and step.when[0] not in writes:
                 self._findings.add(f"{path}.when", f"role {role} may not write {step.when[0]}")
+            for field in sorted(set(step.allows) - writes):
+                self._findings.add(f"{path}.allows", f"role {role} may not write {field}")
             if step.binds and _SSIN not in writes:
                 self._findings.add(f"{path}.binds", f"role {role} may not write {_SSIN}")
             self._check_routed(step, role, writes, path)

@@ -15,6 +15,7 @@ from gateway.agreement.messages import Question, answered, begin_request, begin_
 from gateway.model import (
     Acknowledgement,
     Criteria,
+    DossierNumber,
     Enterprise,
     ExchangeId,
     LegalContext,
@@ -105,15 +106,23 @@ def write_messages(messages: Sequence[tuple[ExchangeId, Heading]], *, more: bool
     return f"<s:messages>{rows}{blocks.service('more', 'true' if more else 'false')}</s:messages>"
 
 
-def write_message(
-    question: Question, gateway: str, heading: Heading, filtered: tuple[str, ...], payload: str
+def write_message(  # noqa: PLR0913, PLR0917 - each block of the response is one
+    question: Question,
+    gateway: str,
+    heading: Heading,
+    dossier: DossierNumber,
+    filtered: tuple[str, ...],
+    payload: str,
 ) -> str:
-    """The response of fetchMessage; `payload` as for `write_notification`, "" when the view releases nothing."""
+    """The response of fetchMessage; `payload` as for `write_notification`, "" when the view releases nothing.
+
+    Its recipient learns here alone which dossier it is about: the payload need not say so.
+    """
     content = (
         begin_response(question, gateway)
         + blocks.write_status(answered(Outcome.DATA_FOUND, ()))
         + blocks.write_filters(filtered)
-        + f"<s:notification>{_heading(heading)}</s:notification>"
+        + f"<s:notification>{_heading(heading)}{blocks.service('dossierNumber', dossier)}</s:notification>"
         + payload
     )
     return blocks.message(f"{question.operation}Response", content)

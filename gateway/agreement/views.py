@@ -19,10 +19,12 @@ from gateway.model import FieldId, LegalContext, Node, OperationName, Pattern, R
 PROVIDER: Final = "PROVIDER"
 ROLE: Final = "ROLE"
 CONTEXT: Final = "CONTEXT"
+RECEIVED: Final = "RECEIVED"
 REASONS: Final[Mapping[str, str]] = {
     PROVIDER: "The provider may not provide it.",
     ROLE: "The requester's role may never receive it.",
     CONTEXT: "The requester's role may receive it, but not for this purpose.",
+    RECEIVED: "The recipient of a rectification never received it: there is nothing to rectify.",
 }
 
 

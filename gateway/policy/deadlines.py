@@ -15,19 +15,17 @@ What follows from the end of a term is for the authorities: it is shown here, an
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from typing import Final
+from datetime import date, datetime
 
 from gateway.agreement.course import Course, Deadline
 from gateway.agreement.load import Agreement
 from gateway.agreement.register import Register
 from gateway.model import DossierScope, Passage, Role
-from gateway.policy.days import day_of, is_working
+from gateway.policy import counting
+from gateway.policy.days import day_of
 from gateway.policy.routing import is_open
-
-_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +59,7 @@ def clocks(
     A term starts anew when its status is entered again after it ended: each request for information has its own.
     `passages`: in order of time. `region`: of the competent authority; None when there is none.
     """
-    rules: dict[str, list[Deadline]] = {}
-    for rule in course.deadlines:
-        if _concerns(rule.regions, region) and _concerns(rule.permit_types, permit_type):
-            rules.setdefault(rule.name, []).append(rule)
-    entries = list(_entries(passages, now))
-    runs = (run for versions in rules.values() for run in _runs(versions, entries))
+    runs = _runs_of(course, passages, region, permit_type, now)
     return sorted((_clock(run, now) for run in runs), key=lambda one: (one.started, one.due, one.name))
 
 
@@ -77,12 +70,7 @@ def clocks_of(
     course = agreement.course(scope.permit_type, scope.procedure)
     if course is None:
         return []
-    regions = (
-        register.by_id[one.authority].region
-        for one in scope.inscriptions
-        if one.role is Role.REG and one.since <= now and is_open(one, now) and one.authority in register.by_id
-    )
-    return clocks(course, passages, next(regions, None), scope.permit_type, now)
+    return clocks(course, passages, _region(scope, register, now), scope.permit_type, now)
 
 
 def open_dossiers(
@@ -96,12 +84,12 @@ def open_dossiers(
     A dossier is open while some step of its course leads on from its status.
     """
     found: Counter[tuple[str, str, str]] = Counter()
+    leading = {course.name: _leading(course) for course in agreement.courses.values()}
     for scope, passages in dossiers:
         course = agreement.course(scope.permit_type, scope.procedure)
-        if course is not None and any(
-            scope.status in step.before and step.after not in {None, scope.status} for step in course.steps
-        ):
-            left = days_left(clocks_of(scope, passages, agreement, register, now))
+        if course is not None and scope.status in leading[course.name]:
+            runs = _runs_of(course, passages, _region(scope, register, now), scope.permit_type, now)
+            left = days_left(_clock(run, now) for run in runs if run.ended is None)
             found[course.name, scope.status, bucket(left)] += 1
     return found
 
@@ -139,6 +127,35 @@ class _Run:
             self.pauses.append((at, None))
 
 
+def _leading(course: Course) -> frozenset[str]:
+    """The statuses from which some step leads on."""
+    return frozenset(
+        status for step in course.steps for status in step.before if step.after not in {None, status}
+    )
+
+
+def _region(scope: DossierScope, register: Register, now: datetime) -> str | None:
+    """Of the authority that is competent at the moment."""
+    regions = (
+        register.by_id[one.authority].region
+        for one in scope.inscriptions
+        if one.role is Role.REG and one.since <= now and is_open(one, now) and one.authority in register.by_id
+    )
+    return next(regions, None)
+
+
+def _runs_of(
+    course: Course, passages: Iterable[Passage], region: str | None, permit_type: str, now: datetime
+) -> Iterator[_Run]:
+    """Each time that a term of the course ran in such a dossier."""
+    rules: dict[str, list[Deadline]] = {}
+    for rule in course.deadlines:
+        if _concerns(rule.regions, region) and _concerns(rule.permit_types, permit_type):
+            rules.setdefault(rule.name, []).append(rule)
+    entries = list(_entries(passages, now))
+    return (run for versions in rules.values() for run in _runs(versions, entries))
+
+
 def _entries(passages: Iterable[Passage], now: datetime) -> Iterator[tuple[str, datetime]]:
     """Status and time of each entry into a status; telling the status that a dossier has is none."""
     before = None
@@ -155,13 +172,14 @@ def _concerns(named: frozenset[str] | None, value: str | None) -> bool:
 def _runs(versions: Iterable[Deadline], entries: Iterable[tuple[str, datetime]]) -> list[_Run]:
     """Each time that the term ran. `versions`: of one term, for such a dossier."""
     runs: list[_Run] = []
+    starting = frozenset[str]().union(*(one.starts for one in versions))
     for status, at in entries:
         if runs and runs[-1].ended is None:
             runs[-1].enter(status, at)
-            continue
-        rule = _version(versions, day_of(at))
-        if rule is not None and status in rule.starts:
-            runs.append(_Run(rule, at))
+        elif status in starting:
+            rule = _version(versions, day_of(at))
+            if rule is not None and status in rule.starts:
+                runs.append(_Run(rule, at))
     return runs
 
 
@@ -183,39 +201,22 @@ def _clock(run: _Run, now: datetime) -> Running:
     rule, start = run.rule, day_of(run.started)
     until = day_of(run.ended or now)
     pauses = [(day_of(since), day_of(end or now)) for since, end in run.pauses]
-
-    def of_rule(day: date) -> bool:
-        return not rule.working or is_working(day)
-
-    def counts(day: date) -> bool:
-        return of_rule(day) and not any(since < day <= end for since, end in pauses)
-
-    due = _due(start, rule, counts)
-    spent = _count(start, until, of_rule)
-    elapsed = _count(start, until, counts)
+    last = counting.due(start, rule.days, pauses, working=rule.working)
+    suspended = counting.paused(start, until, pauses, working=rule.working)
     return Running(
         rule=rule,
         started=run.started,
         ended=run.ended,
-        due=due,
-        elapsed=elapsed,
-        suspended=spent - elapsed,
+        due=last,
+        elapsed=counting.count(start, until, working=rule.working) - suspended,
+        suspended=suspended,
         stands_still=bool(run.pauses) and run.pauses[-1][1] is None,
-        left=_count(until, due, of_rule) if until <= due else -max(1, _count(due, until, of_rule)),
+        left=_left(until, last, working=rule.working),
     )
 
 
-def _due(start: date, rule: Deadline, counts: Callable[[date], bool]) -> date:
-    """The last day: so many days that count after the first, then on to a working day."""
-    day, missing = start, rule.days
-    while missing > 0:
-        day += _DAY
-        missing -= counts(day)
-    while not is_working(day):
-        day += _DAY
-    return day
-
-
-def _count(after: date, until: date, counts: Callable[[date], bool]) -> int:
-    """How many of the days after the one, up to and with the other, count."""
-    return sum(counts(after + n * _DAY) for n in range(1, (until - after).days + 1))
+def _left(until: date, last: date, *, working: bool) -> int:
+    """Days until the last one; a day too late is one even when it is no working day."""
+    if until <= last:
+        return counting.count(until, last, working=working)
+    return -max(1, counting.count(last, until, working=working))

@@ -1,6 +1,8 @@
 """Which authority gets a part in a dossier, by what the file says (PROTOCOL §13.3; CA of 2 February 2018, arts. 7-8).
 
-A place that is named leads to an authority or the notification is refused: nobody is left out in silence.
+A place that is named leads to an authority or the notification is refused: nobody is left out in silence. Who plays
+a role alone has its part even while it is suspended, and so has the region once it is competent: what they are told
+waits for them.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from gateway.refusal import Code, Refusal
 
 _TRUE: Final = frozenset({"true", "1"})  # of xs:boolean
 _REGION: Final = FieldId("G01.competentRegion")
+_BY_CHOICE: Final = frozenset({Role.MUN, Role.CONS})  # many play them; one that is suspended gets no part
 
 
 def competent(
@@ -26,7 +29,7 @@ def competent(
 ) -> Mapping[Role, Authority]:
     """The authority of each role; a role whose place is not named is left out.
 
-    Raises Refusal: ROUTE_UNKNOWN when a named place, or a role that needs none, leads to no active authority.
+    Raises Refusal: ROUTE_UNKNOWN when a named place leads to no authority, or a role that needs none has none.
     """
     found = {role: _competent(role, written, agreement, register, day) for role in roles}
     return {role: one for role, one in found.items() if one is not None}
@@ -37,11 +40,16 @@ def require_region(
 ) -> None:
     """A step that routes to a region has found one, and a region that the file calls competent is that one.
 
+    Competence never moves: a place of work in another region is another application's. A dossier is opened only with
+    a region that is not suspended. `lines`: as the step leaves them.
+
     Raises Refusal: ROUTE_UNKNOWN.
     """
-    said = written.text(_REGION)
-    names = {one.authority for one in lines if one.role is Role.REG and is_open(one, now)}
-    if Role.REG in step.inscribes and not names:
+    said, regions = written.text(_REGION), [one for one in lines if one.role is Role.REG]
+    names = {one.authority for one in regions if is_open(one, now)}
+    usable = {one.id for one in register.active(Role.REG)} if step.opens else names
+    left = any(one.until == now for one in regions)
+    if Role.REG in step.inscribes and (left or names.isdisjoint(usable)):
         raise Refusal(Code.ROUTE_UNKNOWN, Role.REG.value)
     if said is not None and said not in {one.region for one in register.authorities if one.id in names}:
         raise Refusal(Code.ROUTE_UNKNOWN, _REGION)
@@ -73,16 +81,25 @@ def _leaves(line: Inscription, ends: frozenset[Role], new: Mapping[Role, Authori
 def _competent(
     role: Role, written: Written, agreement: Agreement, register: Register, day: date
 ) -> Authority | None:
-    field, active = agreement.routing.fields.get(role), register.active(role)
+    field, known = agreement.routing.fields.get(role), _playing(role, register)
     if field is not None:
         named = _places(written, field, agreement.routing.main)
         if not named:
             return None
         keys = {_key(role, place, agreement.places, day) for place in named}
-        active = tuple(one for one in active if _own(one) in keys) if len(keys) == 1 else ()
-    if len(active) != 1:
+        known = tuple(one for one in known if _own(one) in keys) if len(keys) == 1 else ()
+    if len(known) != 1:
         raise Refusal(Code.ROUTE_UNKNOWN, role.value)
-    return active[0]
+    return known[0]
+
+
+def _playing(role: Role, register: Register) -> Sequence[Authority]:
+    """The authorities among which the one is found; of a role that one plays alone, a suspended one if there is no other."""
+    active = register.active(role)
+    if role in _BY_CHOICE:
+        return active
+    everybody = tuple(one for one in register.authorities if one.role is role)
+    return everybody if role is Role.REG else active or everybody
 
 
 def _places(written: Written, field: FieldId, main: FieldId | None) -> list[str]:

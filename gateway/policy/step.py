@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gateway.agreement.course import RESUME, Course, Step
 from gateway.agreement.load import Agreement
-from gateway.model import DossierScope, LegalContext, OperationName, Role
+from gateway.model import DossierScope, FieldId, LegalContext, OperationName, Role
 from gateway.policy.written import Written
 from gateway.refusal import Code, Refusal
 
@@ -35,11 +35,16 @@ def find_step(  # noqa: PLR0913, PLR0917 - what is told, by whom and why, and wh
 ) -> Step:
     """The one step; of several that fit alike the one that is meant for a value which the payload has.
 
+    A payload that contradicts a step is not meant by it: in the fields by which steps are told apart it says nothing
+    else than the step does, or allows. A permit cannot say that it is refused.
+
     `written`: None to ask whether there is a step for some payload.
     Raises Refusal: STEP_UNKNOWN, DOSSIER_EXISTS, DOSSIER_DENIED, TRANSITION_DENIED, CONTEXT_DENIED.
     """
     known = [
-        one for one in course.steps if one.operation == name and role in one.senders and _meant(one, written)
+        one
+        for one in course.steps
+        if one.operation == name and role in one.senders and _meant(one, course.outcomes, written)
     ]
     if not known:
         raise Refusal(Code.STEP_UNKNOWN)
@@ -50,11 +55,12 @@ def find_step(  # noqa: PLR0913, PLR0917 - what is told, by whom and why, and wh
     return max(fitting, key=lambda one: one.when is not None)  # the first of equals
 
 
-def _meant(step: Step, written: Written | None) -> bool:
-    if step.when is None or written is None:
+def _meant(step: Step, outcomes: Iterable[FieldId], written: Written | None) -> bool:
+    if written is None:
         return True
-    field, value = step.when
-    return value in written.texts(field)
+    if any(not step.values(field).issuperset(written.texts(field)) for field in outcomes):
+        return False
+    return step.when is None or step.when[1] in written.texts(step.when[0])
 
 
 def _possible(steps: Sequence[Step], scope: DossierScope | None) -> list[Step]:
