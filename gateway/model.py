@@ -281,6 +281,7 @@ class Accepted:
     scope: DossierScope  # the dossier as the notification leaves it
     expected: int  # version of the scope that was decided on; 0: the dossier is opened
     revision: str
+    newest: int | None = None  # what follows the log: index of the newest release it saw; -1: it saw none
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,9 +170,9 @@ class Code(Enum):
     STEP_UNKNOWN = _row("WIB13001", "step-unknown", _P, "The course of such a dossier has no such step for your role.", "Check operation, permit type and procedure, and the value that tells the outcome.")
     TRANSITION_DENIED = _row("WIB13002", "transition-denied", _P, "At its present status the dossier does not allow this step.", "Consult the status first; tell what came before it first.")
     DOSSIER_EXISTS = _row("WIB13003", "dossier-exists", _P, "The dossier was opened before.", "Give each application a new dossier number.")
-    ROUTE_UNKNOWN = _row("WIB13004", "route-unknown", _P, "No active authority is competent by what the file says.", "Check the place of work, the post and the residence that the file names.")
+    ROUTE_UNKNOWN = _row("WIB13004", "route-unknown", _P, "What the file says leads to no authority that can take part, or to another region than the competent one.", "Check the place of work, competentRegion, the post and the residence that the file names.")
     SENDER_RIGHT = _row("WIB13005", "sender-right", _P, "The notification holds a field that your role may not write in this operation.", "Leave out what is another authority's to say; the WSDL served to you has your fields.")
-    DOSSIER_CHANGED = _row("WIB13006", "dossier-changed", _P, "Another notification changed the dossier at the same moment.", "Send the same message again.", severity=_TRANSIENT)
+    DOSSIER_CHANGED = _row("WIB13006", "dossier-changed", _P, "Something else about the dossier happened at the same moment.", "Send the same message again.", severity=_TRANSIENT)
     PAYLOAD_REQUIRED = _row("WIB13007", "payload-required", _R, "The notification tells nothing, or not of which dossier.", "Send the dossier element with what the operation is about.")
 
     # PROTOCOL §14: mailboxes.

@@ -41,6 +41,7 @@ class Facts:
     scope: DossierScope | None  # of the dossier asked about; None when the directory knows none
     now: datetime
     directory_key: bytes = field(repr=False)  # of the digests by which dossiers are bound to persons
+    skew: timedelta = timedelta()  # how far the clock may have been set back since somebody got a part
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,20 +131,30 @@ def _require_scope(authority: Authority, role: Role, facts: Facts) -> DossierSco
     scope = facts.scope
     if scope is None or not is_inscribed(scope, authority, facts.now):
         raise Refusal(Code.DOSSIER_DENIED)  # one answer for unknown and foreign dossiers (attack Z04)
+    require_open(scope, role, facts)
+    return scope
+
+
+def require_open(scope: DossierScope, role: Role, facts: Facts) -> None:
+    """The dossier is open to the role at the status where it stands; a closed one not for ever.
+
+    Raises Refusal: STATUS_DENIED.
+    """
     lapse = timedelta(days=facts.agreement.closed_read_days)
     if scope.status == _CLOSED and facts.now > scope.status_since + lapse:
         raise Refusal(Code.STATUS_DENIED)
     if scope.status not in facts.agreement.roles[role].statuses:
         raise Refusal(Code.STATUS_DENIED)
-    return scope
 
 
-def is_inscribed(scope: DossierScope, authority: Authority, now: datetime) -> bool:
-    """Does the authority take part in the dossier, in its role, now?"""
+def is_inscribed(
+    scope: DossierScope, authority: Authority, now: datetime, skew: timedelta = timedelta()
+) -> bool:
+    """Does the authority take part in the dossier, in its role, now? `skew`: how early its part may begin."""
     return any(
         line.authority == authority.id
         and line.role == authority.role
-        and line.since <= now
+        and line.since <= now + skew
         and (line.until is None or now < line.until)
         for line in scope.inscriptions
     )

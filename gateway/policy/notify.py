@@ -17,13 +17,15 @@ from gateway.model import (
     DossierNumber,
     DossierScope,
     FieldId,
+    Inscription,
     LegalContext,
     OperationName,
     Recipient,
     Request,
+    Role,
 )
-from gateway.policy.decide import Facts, is_inscribed, require_purpose
-from gateway.policy.rectify import EarlierRelease, earlier_recipients
+from gateway.policy.decide import Facts, is_inscribed, require_open, require_purpose
+from gateway.policy.rectify import EarlierRelease, Outstanding, earlier_recipients
 from gateway.policy.routing import is_open
 from gateway.policy.scope import PERMIT_TYPE, PROCEDURE, after_rectification, after_step
 from gateway.policy.step import find_step, opens, require_course
@@ -31,8 +33,11 @@ from gateway.policy.written import Written
 from gateway.refusal import Code, Refusal
 
 
-def accept(request: Request, facts: Facts, earlier: Sequence[EarlierRelease]) -> Accepted:
-    """`earlier`: releases of the dossier's data, oldest first; only read for an operation that follows the log.
+def accept(
+    request: Request, facts: Facts, earlier: Sequence[EarlierRelease], waiting: Sequence[Outstanding] = ()
+) -> Accepted:
+    """`earlier`: releases of the dossier's data, oldest first; `waiting`: deliveries that are not settled, read
+    before the releases were. Both are only read for an operation that follows the log.
 
     Raises Refusal with a code of the WIB07 or WIB13 family.
     """
@@ -50,20 +55,21 @@ def accept(request: Request, facts: Facts, earlier: Sequence[EarlierRelease]) ->
     # §13.3 what comes of it, and who hears of it
     if operation.follows_log:
         assert before is not None  # it opens no dossier
-        _require_applicable(context, before)
-        after = after_rectification(before, written, facts)
-        recipients = earlier_recipients(written.fields, sender, operation, earlier, facts)
+        _require_rectifiable(role, context, before, facts)
+        after = after_rectification(before, role, written, facts)
+        recipients = earlier_recipients(written, sender, operation, earlier, waiting, facts)
     else:
         course = _course(before, written, facts)
         step = find_step(course, operation.name, role, request.legal_context, before, written)
         after = after_step(number, step, written, facts)
-        recipients = _recipients(step, sender, after, facts)
+        recipients = _recipients(step, sender, before, after, facts)
     return Accepted(
         request=request,
         scope=after,
         expected=0 if before is None else before.version,
         recipients=recipients,
         revision=agreement.revision,
+        newest=max((one.index for one in earlier), default=-1) if operation.follows_log else None,
     )
 
 
@@ -84,7 +90,7 @@ def sendable(
     if dossier is not None:
         _require_part(authority, operation, facts)
         if before is not None and operation.follows_log:
-            _require_applicable(context, before)
+            _require_rectifiable(role, context, before, facts)
         elif before is not None:
             course = require_course(agreement, before.permit_type, before.procedure)
             find_step(course, name, role, legal_context, before, None)
@@ -99,13 +105,14 @@ def _require_part(sender: Authority, operation: Operation, facts: Facts) -> None
     if facts.scope is None:
         known = opens(facts.agreement, operation.name)
     else:
-        known = is_inscribed(facts.scope, sender, facts.now)
+        known = is_inscribed(facts.scope, sender, facts.now, facts.skew)
     if not known:
         raise Refusal(Code.DOSSIER_DENIED)  # one answer for unknown and foreign dossiers (attack Z04)
 
 
-def _require_applicable(context: Context, scope: DossierScope) -> None:
-    """Of a step, the agreement saw to it; what takes none has a context of the dossier's procedure too."""
+def _require_rectifiable(role: Role, context: Context, scope: DossierScope, facts: Facts) -> None:
+    """What a step's own status and context say, said of what takes no step: as of a question."""
+    require_open(scope, role, facts)
     if not context.applies(scope.permit_type, scope.procedure):
         raise Refusal(Code.CONTEXT_INAPPLICABLE)
 
@@ -123,12 +130,18 @@ def _require_right(written: Written, may: frozenset[FieldId]) -> None:
         raise Refusal(Code.SENDER_RIGHT, field)
 
 
-def _recipients(step: Step, sender: Authority, scope: DossierScope, facts: Facts) -> tuple[Recipient, ...]:
-    """Who takes part in the dossier now, and whose part this very step ends, in a role that hears of the step."""
+def _recipients(
+    step: Step, sender: Authority, before: DossierScope | None, after: DossierScope, facts: Facts
+) -> tuple[Recipient, ...]:
+    """Who takes part in the dossier after the step, or until it, in a role that hears of the step.
+
+    Since when does not matter: the clock may have been set back since.
+    """
+    known = () if before is None else before.inscriptions
     taking = {
         (line.authority, line.role)
-        for line in scope.inscriptions
-        if line.since <= facts.now and (is_open(line, facts.now) or line.until == facts.now)
+        for line in after.inscriptions
+        if is_open(line, facts.now) or _ended(line, known)
     }
     return tuple(
         Recipient(one, step.recipients[one.role])
@@ -138,3 +151,8 @@ def _recipients(step: Step, sender: Authority, scope: DossierScope, facts: Facts
         and (one.id, one.role) in taking
         and one.id != sender.id
     )
+
+
+def _ended(line: Inscription, known: Sequence[Inscription]) -> bool:
+    """By this very step: before it the line did not stand there like this."""
+    return line.until is not None and line not in known

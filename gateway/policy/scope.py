@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from gateway.agreement.course import RESUME, Step
-from gateway.model import DossierNumber, DossierScope, FieldId
+from gateway.model import DossierNumber, DossierScope, FieldId, Role
 from gateway.policy.days import day_of
 from gateway.policy.decide import Facts
 from gateway.policy.person import person_digest
@@ -31,7 +31,7 @@ def after_step(number: DossierNumber, step: Step, written: Written, facts: Facts
     after = replace(
         before,
         status=status,
-        status_since=before.status_since if status == before.status else facts.now,
+        status_since=before.status_since if status == before.status else max(facts.now, before.status_since),
         inscriptions=lines,
         resumes=resumes,
         version=before.version + 1,
@@ -39,9 +39,16 @@ def after_step(number: DossierNumber, step: Step, written: Written, facts: Facts
     return bound(after, written, facts) if step.binds else after
 
 
-def after_rectification(before: DossierScope, written: Written, facts: Facts) -> DossierScope:
-    """The status stays, and so does who takes part."""
-    return bound(replace(before, version=before.version + 1), written, facts)
+def after_rectification(before: DossierScope, role: Role, written: Written, facts: Facts) -> DossierScope:
+    """The status stays, and so does who takes part. `role`: of the sender.
+
+    The person is bound anew only by a role that binds one in some step of the dossier's course.
+    """
+    after = replace(before, version=before.version + 1)
+    course = facts.agreement.course(before.permit_type, before.procedure)
+    steps = () if course is None else course.steps
+    binds = any(step.binds and role in step.senders for step in steps)
+    return bound(after, written, facts) if binds else after
 
 
 def bound(scope: DossierScope, written: Written, facts: Facts) -> DossierScope:

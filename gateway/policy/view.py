@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from gateway.model import PREFIX, Answer, AuthorityId, Node, Outcome, Permitted, Released, View
+from gateway.agreement.schema import leaves
+from gateway.agreement.views import RECEIVED
+from gateway.model import PREFIX, Answer, AuthorityId, FieldId, Node, Outcome, Permitted, Released, View
 from gateway.soap.xml import Element, text
 
 
@@ -61,6 +63,20 @@ def render(view: View, payloads: Sequence[Element]) -> Rendered:
         payload=f"{template.open}{written}{template.close}" if template is not None and written else "",
         values={path: tuple(texts) for path, texts in values.items()},
     )
+
+
+@lru_cache(maxsize=1024)
+def narrowed(view: View, fields: frozenset[FieldId]) -> View:
+    """The view, without what is of none of these fields.
+
+    What it withholds besides is not declared: what a recipient never received, it does not miss.
+    """
+    kept = {leaf.path for leaf in leaves(view.payload) if leaf.field in fields}
+    verdicts = {
+        path: RECEIVED if reason is None and path not in kept else reason
+        for path, reason in view.verdicts.items()
+    }
+    return View(view.payload, verdicts, view.filtered)
 
 
 def _outcome(answers: Sequence[Answer], *, found: bool) -> Outcome:
