@@ -19,7 +19,6 @@ from typing import Final, TextIO
 
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.spokes import HttpSpokes
-from gateway.adapters.spool import Spool, SpoolError
 from gateway.adapters.store import Store
 from gateway.adapters.tls import client_context, server_context
 from gateway.agreement.served import served_documents
@@ -75,7 +74,7 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
             Bell(),
             settings.delivery,
             sources=spokes,
-            keeping=_spool(settings),
+            keeping=loaded.spool,
         )
         edge = SoapEdge(
             broker=broker_of(parts),
@@ -188,15 +187,6 @@ async def _finish(server: asyncio.Server, listener: Listener) -> None:
     await asyncio.sleep(0)  # what was accepted this moment gets its protocol
     listener.pre_shutdown()
     await listener.shutdown(_FINISH_SECONDS)
-
-
-def _spool(settings: Settings) -> Spool:
-    try:
-        return Spool(settings.documents.spool, settings.limits.spool_bytes)
-    except SpoolError as error:
-        raise ConfigError(
-            "CFG014", f"documents.spool: {error}.", "Name a directory on a disk that the hub may write to."
-        ) from error
 
 
 def _http_limits(limits: LimitSettings) -> HttpLimits:

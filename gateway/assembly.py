@@ -92,10 +92,13 @@ def broker_of(parts: Parts) -> Broker:
             rules=rules,
             revisions=Revisions(rules.agreement, store),
             mailbox=store,
+            queue=store,
             directory=store,
+            history=store,
             log=store,
             signer=signer,
             lease=timedelta(seconds=parts.delivery.mailbox_lease_seconds),
+            waits=parts.delivery.mailbox_waits,
             bell=parts.bell,
             clock=now,
             random=random,
@@ -122,6 +125,7 @@ def deliverer_of(parts: Parts) -> Deliverer:
         revisions=Revisions(parts.rules.agreement, parts.store),
         queue=parts.store,
         directory=parts.store,
+        history=parts.store,
         spokes=parts.spokes,
         signer=parts.signer,
         retries=RetryPolicy(
@@ -138,6 +142,7 @@ def courier_of(parts: Parts, metrics: Metrics, log: OperationalLog) -> Courier:
     return Courier(
         deliverer=deliverer_of(parts),
         queue=parts.store,
+        mailbox=parts.store,
         register=parts.rules.register,
         limits=CourierLimits(
             at_once=chosen.at_once,

@@ -113,6 +113,7 @@ class DeliverySettings(_Section, frozen=True, kw_only=True):
     breaker_failures: Count = 5  # in a row: the recipient is left alone for a while
     breaker_seconds: Seconds = 60.0  # for so long
     mailbox_lease_seconds: Seconds = 300.0  # for which a fetched message is not listed again
+    mailbox_waits: Count = 2  # lists of one mailbox that may wait at once; a further one is answered at once
 
 
 class Settings(_Section, frozen=True, kw_only=True):

@@ -43,7 +43,7 @@ from gateway.model import (
     Receipt,
     Ticket,
 )
-from gateway.policy.rectify import EarlierRelease
+from gateway.policy.rectify import EarlierRelease, Outstanding
 from gateway.refusal import Code, Refusal
 
 __all__ = ["LogReader", "Store"]
@@ -147,6 +147,10 @@ class Store:
         """See `ports.History`."""
         return store_releases.releases(self._reader, self._keys, dossier)
 
+    async def outstanding(self, dossier: DossierNumber) -> list[Outstanding]:
+        """See `ports.History`."""
+        return store_releases.outstanding(self._reader, dossier)
+
     # Notifications.
 
     async def told(self, sender: AuthorityId, ticket: Ticket, content: bytes) -> Told | None:
@@ -166,6 +170,7 @@ class Store:
         effect = store_notifications.Accept(
             exchange=entry.exchange,
             accepted=accepted,
+            about=self._keys.dossier(accepted.scope.dossier),
             content=self._keys.content(content),
             sealed=store_notifications.sealed(self._seal, entry.exchange, accepted, payload),
             at=instant(received),

@@ -62,21 +62,32 @@ def require_key(path: Path, seal: Seal) -> None:
     with contextlib.closing(connect(path, Use.WRITE)) as connection:
         try:
             connection.execute("BEGIN IMMEDIATE")
-            _compare(connection, seal)
+            if not _is_known(connection, seal):
+                known = seal.close(_KNOWN, _KNOWN)
+                connection.execute("INSERT OR REPLACE INTO payload_key VALUES (1, ?)", (known,))
             connection.execute("COMMIT")
         except apsw.Error as error:
             raise unreadable(error, path) from error
 
 
-def _compare(connection: apsw.Connection, seal: Seal) -> None:
-    row = connection.execute("SELECT known FROM payload_key").fetchone()
-    if row is not None:
+def compare_key(path: Path, seal: Seal) -> None:
+    """As `require_key`, but a new key is not taken: a look changes nothing. Raises `ProofError`."""
+    with contextlib.closing(connect(path, Use.READ)) as connection:
         try:
-            seal.open(row[0], _KNOWN)
-        except ProofError:
-            if connection.execute("SELECT 1 FROM notifications WHERE sealed IS NOT NULL LIMIT 1").fetchone():
-                raise
-        else:
-            return
-    known = seal.close(_KNOWN, _KNOWN)
-    connection.execute("INSERT OR REPLACE INTO payload_key VALUES (1, ?)", (known,))
+            _is_known(connection, seal)
+        except apsw.Error as error:
+            raise unreadable(error, path) from error
+
+
+def _is_known(connection: apsw.Connection, seal: Seal) -> bool:
+    """False for a new key, which may be one as long as nothing waits. Raises `ProofError` when something does."""
+    row = connection.execute("SELECT known FROM payload_key").fetchone()
+    if row is None:
+        return False
+    try:
+        seal.open(row[0], _KNOWN)
+    except ProofError:
+        if connection.execute("SELECT 1 FROM notifications WHERE sealed IS NOT NULL LIMIT 1").fetchone():
+            raise
+        return False
+    return True

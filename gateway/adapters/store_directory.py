@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,10 +15,13 @@ from gateway.adapters.store_file import Use, connect, unreadable
 from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, OperationName, Passage, Role
 from gateway.refusal import Code, Refusal
 
+# One statement, so one snapshot; and what a read costs here is less its rows than that it begins.
 _DOSSIER = """
-SELECT number, permit_type, procedure, status, status_since, person, resumes, version FROM dossiers
+SELECT number, permit_type, procedure, status, status_since, person, resumes, version,
+  (SELECT json_group_array(json_array(authority, role, since, until) ORDER BY position)
+   FROM inscriptions WHERE dossier = number)
+FROM dossiers
 """
-_INSCRIPTIONS = "SELECT authority, role, since, until FROM inscriptions WHERE dossier = ? ORDER BY position"
 _PASSAGES = "SELECT status, since, operation FROM passages WHERE dossier = ? ORDER BY n"
 _LAST_PASSAGE = "SELECT n, status, since FROM passages WHERE dossier = ? ORDER BY n DESC LIMIT 1"
 _ENTER = """
@@ -43,7 +47,7 @@ class Directory:
 
     def get(self, dossier: DossierNumber) -> DossierScope | None:
         row = self._connection.execute(f"{_DOSSIER} WHERE number = ?", (dossier,)).fetchone()
-        return None if row is None else self._scope(row)
+        return None if row is None else _scope(row)
 
     def all(self, authority: AuthorityId | None = None) -> Iterator[DossierScope]:
         """Every dossier, or those in which the authority is inscribed, by number."""
@@ -54,7 +58,7 @@ class Directory:
         )
         bindings = () if authority is None else (authority,)
         for row in self._connection.execute(f"{_DOSSIER}{only} ORDER BY number", bindings).fetchall():
-            yield self._scope(row)
+            yield _scope(row)
 
     @contextmanager
     def change(self) -> Iterator[None]:
@@ -136,26 +140,25 @@ class Directory:
     def close(self) -> None:
         self._connection.close()
 
-    def _scope(self, row: tuple[Any, ...]) -> DossierScope:
-        number, permit_type, procedure, status, since = map(str, row[:5])
-        person, resumes, version = row[5:]
-        inscriptions = tuple(
-            Inscription(
-                AuthorityId(str(authority)), Role(role), _time(start), None if end is None else _time(end)
-            )
-            for authority, role, start, end in self._connection.execute(_INSCRIPTIONS, (number,))
-        )
-        return DossierScope(
-            dossier=DossierNumber(number),
-            permit_type=permit_type,
-            procedure=procedure,
-            status=status,
-            status_since=_time(since),
-            inscriptions=inscriptions,
-            person=person,
-            resumes=resumes,
-            version=version,
-        )
+
+def _scope(row: tuple[Any, ...]) -> DossierScope:
+    number, permit_type, procedure, status, since = map(str, row[:5])
+    person, resumes, version, inscribed = row[5:]
+    inscriptions = tuple(
+        Inscription(AuthorityId(authority), Role(role), _time(start), None if end is None else _time(end))
+        for authority, role, start, end in json.loads(inscribed)
+    )
+    return DossierScope(
+        dossier=DossierNumber(number),
+        permit_type=permit_type,
+        procedure=procedure,
+        status=status,
+        status_since=_time(since),
+        inscriptions=inscriptions,
+        person=person,
+        resumes=resumes,
+        version=version,
+    )
 
 
 def _text(time: datetime | None) -> str | None:

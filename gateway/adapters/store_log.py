@@ -18,6 +18,7 @@ from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.form import Kind
 from gateway.exchangelog.merkle import HASH_SIZE, leaf_hash
 from gateway.exchangelog.note import Signer, Verifier
 from gateway.exchangelog.tile import WIDTH, Edge, Tile, TileNodes
@@ -109,6 +110,8 @@ class Log:
             outcome = None if work.entry is None else self._insert(index, work.entry)
             if not isinstance(outcome, Refusal):
                 outcome = work.effect.apply(self._connection, index)
+            elif work.entry is not None and work.entry.kind is Kind.SETTLEMENT:  # ended by another meanwhile?
+                work.effect.apply(self._connection, index)
         except Refusal as refusal:
             outcome = refusal
         if isinstance(outcome, Refusal):

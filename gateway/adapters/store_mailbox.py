@@ -10,15 +10,17 @@ import apsw
 from gateway.adapters.store_delivery import Row, reading
 from gateway.adapters.store_work import moment
 from gateway.broker.ports import Waiting
-from gateway.model import AuthorityId, ExchangeId, LegalContext, OperationName
+from gateway.exchangelog.flaw import ProofError
+from gateway.exchangelog.leaf import Leaf
+from gateway.model import AuthorityId, ExchangeId, LegalContext, OperationName, Settlement
 from gateway.refusal import Code, Refusal
 
 _WAITING: Final = """
 SELECT d.id, n.operation, d.context, n.accepted, n.sender
 FROM foremost AS d JOIN notifications AS n ON n.exchange = d.notification
-WHERE d.state = 'waiting' AND d.recipient = :recipient AND d.position > :after AND d.due <= :now
+WHERE d.state = 'waiting' AND d.recipient = :recipient AND d.position > :after AND +d.due <= :now
 ORDER BY d.position LIMIT :limit
-"""
+"""  # the plus: by the index in the order of positions, which ends with the page
 _POSITION: Final = "SELECT position FROM deliveries WHERE id = ? AND recipient = ?"
 _TAKE: Final = """
 UPDATE deliveries SET due = :until, lease_until = :until, attempts = attempts + 1 WHERE position = (
@@ -29,6 +31,9 @@ UPDATE deliveries SET due = :until, lease_until = :until, attempts = attempts + 
 _STATE: Final = "SELECT state, due FROM deliveries WHERE id = ? AND recipient = ?"
 _TAKEN: Final = "SELECT * FROM outstanding WHERE position = ?"
 _FIND: Final = "SELECT * FROM outstanding WHERE id = ?"
+# An acknowledged message has its settlement under the exchange that acknowledged it; any other end of a
+# delivery, and an endpoint's acknowledgement, has it under the delivery's own id.
+_ENDED: Final = "SELECT leaf FROM entries WHERE exchange = ? AND kind = 'settlement'"
 
 
 def waiting(
@@ -56,12 +61,27 @@ def waiting(
 
 
 def find(connection: apsw.Connection, recipient: AuthorityId, message: ExchangeId) -> Row | None:
-    """A message, None when it is settled. Raises Refusal: MESSAGE_UNKNOWN if it never was the recipient's."""
+    """A message, None when it was acknowledged.
+
+    Raises Refusal: MESSAGE_UNKNOWN if it never was the recipient's, or ended without being taken over.
+    """
     with reading("mailbox"):
         if connection.execute(_STATE, (message, recipient)).fetchone() is None:
             raise Refusal(Code.MESSAGE_UNKNOWN)
         row = connection.execute(_FIND, (message,)).fetchone()
-    return None if row is None else Row(*row)
+        if row is not None:
+            return Row(*row)
+        ended = connection.execute(_ENDED, (message,)).fetchone()
+    if ended is not None and _decision(ended[0]) != Settlement.ACKNOWLEDGED:
+        raise Refusal(Code.MESSAGE_UNKNOWN)
+    return None
+
+
+def _decision(leaf: bytes) -> str:
+    try:
+        return Leaf.parse(leaf).decision
+    except ProofError as error:
+        raise Refusal(Code.LOG_UNAVAILABLE, "mailbox") from error
 
 
 @dataclass(frozen=True, slots=True)

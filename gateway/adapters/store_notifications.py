@@ -11,6 +11,7 @@ import apsw
 from gateway.adapters.sealing import Seal, belongs_to
 from gateway.adapters.store_delivery import reading
 from gateway.adapters.store_directory import Directory
+from gateway.adapters.store_releases import any_newer
 from gateway.adapters.store_work import ClaimKey, moment
 from gateway.broker.ports import Told
 from gateway.model import Accepted, AuthorityId, ExchangeId, Receipt, Ticket
@@ -53,6 +54,7 @@ class Accept:
 
     exchange: ExchangeId
     accepted: Accepted
+    about: bytes  # its dossier, as beside the seeds
     content: bytes  # digest under the key of claims
     sealed: bytes | None  # None: nobody is to receive it
     at: int  # instant of acceptance
@@ -62,6 +64,8 @@ class Accept:
         """Raises Refusal: DOSSIER_CHANGED."""
         accepted, request = self.accepted, self.accepted.request
         sender = request.caller.authority.id
+        if accepted.newest is not None and any_newer(connection, self.about, accepted.newest):
+            raise Refusal(Code.DOSSIER_CHANGED)
         Directory(connection).advance(accepted.scope, accepted.expected, request.operation)
         row = (
             *(self.exchange, sender, request.operation, request.legal_context),

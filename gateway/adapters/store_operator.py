@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -29,7 +29,16 @@ WHERE (:recipient IS NULL OR recipient = :recipient) AND (NOT :dead OR state = '
 ORDER BY position
 """
 _ONE: Final = "SELECT * FROM outstanding WHERE id = ?"
-_SETTLED: Final = "SELECT 1 FROM deliveries WHERE id = ? AND state = 'settled'"
+_SETTLED: Final = "SELECT notification FROM deliveries WHERE id = ? AND state = 'settled'"
+# Of each delivery that is not its dossier's first to this recipient: the first, for which it waits.
+_BEHIND: Final = """
+SELECT later.id, (
+  SELECT first.id FROM deliveries AS first
+  WHERE first.recipient = later.recipient AND first.dossier = later.dossier AND first.state <> 'settled'
+    AND first.position < later.position
+  ORDER BY first.position LIMIT 1
+) AS held FROM deliveries AS later WHERE later.state <> 'settled' AND held IS NOT NULL
+"""
 _RETRY: Final = (
     "UPDATE deliveries SET state = 'waiting', due = ?, lease_until = 0 WHERE id = ? AND state = 'dead'"
 )
@@ -60,9 +69,13 @@ class OperatorQueue:
         """A delivery that is not settled. Raises `ProofError`."""
         return next((Row(*row) for row in self._query(_ONE, (delivery,))), None)
 
-    def settled(self, delivery: str) -> bool:
-        """Whether there was such a delivery. Raises `ProofError`."""
-        return bool(self._query(_SETTLED, (delivery,)))
+    def behind(self) -> Mapping[str, str]:
+        """What is held back → the earlier delivery of its dossier that must end first. Raises `ProofError`."""
+        return dict(self._query(_BEHIND))
+
+    def settled(self, delivery: str) -> ExchangeId | None:
+        """The notification of a delivery that has ended; None when there was none. Raises `ProofError`."""
+        return next((ExchangeId(one) for (one,) in self._query(_SETTLED, (delivery,))), None)
 
     def retry(self, delivery: str, now: datetime) -> bool:
         """Make a dead delivery due; False when it is not dead (any more). Raises `ProofError`."""

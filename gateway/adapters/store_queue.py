@@ -46,6 +46,7 @@ _PURGE: Final = """
 UPDATE notifications SET sealed = NULL WHERE exchange = :of
 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE notification = :of AND state <> 'settled')
 """
+# By the index of what is not settled: looked for every ten minutes only, and also where the payload is gone.
 _OVERDUE: Final = "SELECT * FROM outstanding WHERE accepted < ? ORDER BY position LIMIT ?"
 _DEPTH: Final = """
 SELECT waits.recipient, waits.waiting, waits.dead, n.accepted FROM (

@@ -6,23 +6,33 @@ An entry whose seed was erased is found no more: erasing a seed takes away what 
 from __future__ import annotations
 
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Final
 
 import apsw
 
 from gateway.adapters.store_delivery import reading
 from gateway.adapters.store_work import ClaimKey
-from gateway.exchangelog.fields import FieldPlan
+from gateway.exchangelog.fields import FieldPlan, disclosure, salts
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.leaf import Kind, Leaf
-from gateway.model import DossierNumber, LegalContext, OperationName
-from gateway.policy.rectify import EarlierRelease
+from gateway.exchangelog.merkle import HASH_SIZE
+from gateway.model import AuthorityId, DossierNumber, ExchangeId, LegalContext, OperationName
+from gateway.policy.rectify import EarlierRelease, Outstanding
 from gateway.refusal import Code, Refusal
 
 _RELEASES: Final = """
-SELECT e.leaf, v.vector FROM seeds s JOIN entries e ON e.idx = s.idx JOIN views v ON v.hash = e.view
+SELECT e.idx, e.leaf, v.vector, e.digests, s.fields
+FROM seeds s JOIN entries e ON e.idx = s.idx JOIN views v ON v.hash = e.view
 WHERE s.dossier = ? ORDER BY e.idx
 """
+_NEWER: Final = """
+SELECT 1 FROM seeds s JOIN entries e ON e.idx = s.idx
+WHERE s.dossier = ? AND s.idx > ? AND e.view IS NOT NULL LIMIT 1
+"""
+_OUTSTANDING: Final = (
+    "SELECT recipient, sender, operation, context FROM outstanding WHERE dossier = ? ORDER BY position"
+)
 
 
 def releases(connection: apsw.Connection, keys: ClaimKey, dossier: DossierNumber) -> list[EarlierRelease]:
@@ -30,19 +40,55 @@ def releases(connection: apsw.Connection, keys: ClaimKey, dossier: DossierNumber
     with reading("log"):
         rows: list[tuple[Any, ...]] = connection.execute(_RELEASES, (keys.dossier(dossier),)).fetchall()
     try:
-        return [_release(Leaf.parse(leaf), vector) for leaf, vector in rows]
-    except ProofError as error:
+        return [_release(*row) for row in rows]
+    except (ProofError, ValueError) as error:
         raise Refusal(Code.LOG_UNAVAILABLE, "log") from error
 
 
-def _release(leaf: Leaf, vector: bytes) -> EarlierRelease:
-    recipient = leaf.to[0] if leaf.kind is Kind.DELIVERY else leaf.caller
+def outstanding(connection: apsw.Connection, dossier: DossierNumber) -> list[Outstanding]:
+    """In the order of acceptance. Raises Refusal: LOG_UNAVAILABLE."""
+    with reading("queue"):
+        rows: list[tuple[Any, ...]] = connection.execute(_OUTSTANDING, (dossier,)).fetchall()
+    return [
+        Outstanding(
+            AuthorityId(recipient), AuthorityId(sender), OperationName(operation), LegalContext(context)
+        )
+        for recipient, sender, operation, context in rows
+    ]
+
+
+def any_newer(connection: apsw.Connection, about: bytes, index: int) -> bool:
+    """Was anything of the dossier released after the entry of this index? `about`: as beside the seeds."""
+    return connection.execute(_NEWER, (about, index)).fetchone() is not None
+
+
+def _release(index: int, entry: bytes, vector: bytes, digests: bytes, seed: bytes | None) -> EarlierRelease:
+    leaf, plan = Leaf.parse(entry), _plan(vector)
     return EarlierRelease(
-        recipient, OperationName(leaf.operation or ""), LegalContext(leaf.legal_context or ""), _paths(vector)
+        index=index,
+        enterprise=leaf.to[0] if leaf.kind is Kind.DELIVERY else leaf.caller,
+        operation=OperationName(leaf.operation or ""),
+        legal_context=LegalContext(leaf.legal_context or ""),
+        released=plan.released,
+        present=frozenset() if seed is None else _present(plan, digests, seed),
+        notification=ExchangeId(leaf.notification) if leaf.notification else None,
     )
 
 
+def _present(plan: FieldPlan, digests: bytes, seed: bytes) -> frozenset[str]:
+    """The released paths of which there was a value: those whose digest is not that of absence."""
+    paths = sorted(plan.released)
+    each = zip(paths, salts(seed, len(paths)), _split(digests), strict=True)
+    return frozenset(
+        path for path, salt, digest in each if sha256(disclosure(salt, path, None)).digest() != digest
+    )
+
+
+def _split(digests: bytes) -> list[bytes]:
+    return [digests[at : at + HASH_SIZE] for at in range(0, len(digests), HASH_SIZE)]
+
+
 @lru_cache(maxsize=512)
-def _paths(vector: bytes) -> frozenset[str]:
+def _plan(vector: bytes) -> FieldPlan:
     """A view releases the same to everybody who has it."""
-    return FieldPlan.parse(vector).released
+    return FieldPlan.parse(vector)

@@ -102,6 +102,7 @@ CREATE TABLE deliveries (
 CREATE INDEX unsettled ON deliveries (recipient, dossier, position, state) WHERE state <> 'settled';
 CREATE INDEX in_order ON deliveries (position) WHERE state <> 'settled';
 CREATE INDEX next ON deliveries (recipient, due, position) WHERE state = 'waiting';
+CREATE INDEX in_mailbox ON deliveries (recipient, position) WHERE state = 'waiting';
 CREATE INDEX told ON deliveries (notification);
 CREATE VIEW outstanding AS                 -- deliveries that are not settled, with what they deliver
 SELECT d.position, d.id, d.recipient, d.context, d.attempts, d.recorded, d.dossier,

@@ -11,7 +11,7 @@ from gateway.agreement.acknowledged import acknowledged
 from gateway.agreement.messages import Customer, OnBehalf, Question
 from gateway.agreement.notices import write_notification
 from gateway.broker.event import DeliveryEvent
-from gateway.broker.ports import Clock, Directory, Queue, Random, Spokes
+from gateway.broker.ports import Clock, Directory, History, Queue, Random, Spokes
 from gateway.broker.reply import Signer
 from gateway.broker.revisions import Revisions
 from gateway.broker.rules import Rules
@@ -31,12 +31,14 @@ from gateway.model import (
     Settlement,
     Ticket,
 )
-from gateway.policy.dispatch import dispatch
+from gateway.policy.dispatch import dispatch, follows_log
 from gateway.refusal import Category, Code, Refusal
 from gateway.soap.envelope import read
 from gateway.wss.verify import verify
 
 _UNTRUSTED = frozenset({Category.TRANSPORT, Category.XML, Category.SOAP, Category.SECURITY})
+# Nothing that the recipient could do helps: the operator's at once, and no sign of the recipient's health.
+_HOPELESS = frozenset({Code.AUTHORITY_UNKNOWN})
 
 
 class Deliverer:
@@ -49,6 +51,7 @@ class Deliverer:
         revisions: Revisions,
         queue: Queue,
         directory: Directory,
+        history: History,
         spokes: Spokes,
         signer: Signer,
         retries: RetryPolicy,
@@ -59,6 +62,7 @@ class Deliverer:
         self._revisions = revisions
         self._queue = queue
         self._directory = directory
+        self._history = history
         self._spokes = spokes
         self._signer = signer
         self._retries = retries
@@ -69,12 +73,18 @@ class Deliverer:
     async def carry(self, delivery: Delivery, event: DeliveryEvent) -> None:
         """One attempt, to its end. Raises Refusal; `attempt` decides what becomes of the delivery then."""
         notification = delivery.notification
+        if self._revisions.outlived(notification, self._clock()):
+            await self.expire(delivery)
+            event.ended(Settlement.EXPIRED)
+            return
         agreement = await self._revisions.of(notification.revision)
         scope = await self._directory.scope(notification.dossier)
+        follows = follows_log(delivery, agreement)
+        earlier = await self._history.releases(notification.dossier) if follows else None
         sender, recipient = self._party(notification.sender), self._party(delivery.recipient)
         with event.stage("release"):  # §13.6 what this recipient may receive → Dispatch
             dispatched = dispatch(
-                delivery, sender, recipient, agreement, self._rules.agreement, scope, self._clock()
+                delivery, sender, recipient, agreement, self._rules.agreement, scope, self._clock(), earlier
             )
         if dispatched is None:
             await self._settle(delivery, Settlement.LAPSED, None)
@@ -102,6 +112,12 @@ class Deliverer:
             event.failed(error)
             await self._again(delivery, Code.INTERNAL, event)
 
+    async def give_up(self, delivery: Delivery, event: DeliveryEvent) -> None:
+        """Nobody carries it, for its recipient is suspended: once it is too old it waits for the operator."""
+        if self._retries.is_dead(delivery.notification.accepted, self._clock()):
+            event.refused(Refusal(Code.SUSPENDED))
+            await self._bury(delivery, Code.SUSPENDED, event)
+
     async def expire(self, delivery: Delivery) -> None:
         """The cap on stored messages is reached: it is purged undelivered, and the log says so."""
         await self._settle(delivery, Settlement.EXPIRED, None)
@@ -124,13 +140,17 @@ class Deliverer:
         return identify_provider(verified, recipient, rules.certificates, rules.register, now)
 
     async def _again(self, delivery: Delivery, code: Code, event: DeliveryEvent) -> None:
-        now, why = self._clock(), code.row.code
-        if self._retries.is_dead(delivery.notification.accepted, now):
-            event.dead = True
-            await self._queue.bury(delivery, why)
+        now = self._clock()
+        if code in _HOPELESS or self._retries.is_dead(delivery.notification.accepted, now):
+            await self._bury(delivery, code, event)
         else:
             draw = int.from_bytes(self._random(4)) / 2**32
-            await self._queue.postpone(delivery, self._retries.due(delivery.attempts + 1, now, draw), why)
+            due = self._retries.due(delivery.attempts + 1, now, draw)
+            await self._queue.postpone(delivery, due, code.row.code)
+
+    async def _bury(self, delivery: Delivery, code: Code, event: DeliveryEvent) -> None:
+        event.dead = True
+        await self._queue.bury(delivery, code.row.code)
 
     async def _settle(self, delivery: Delivery, settlement: Settlement, signature: bytes | None) -> None:
         sender, recipient = await self._queue.parties(delivery.id)
@@ -140,10 +160,10 @@ class Deliverer:
         await self._queue.settle(delivery, made)
 
     def _party(self, name: AuthorityId) -> Authority:
-        """Raises Refusal: PROVIDER_UNREACHABLE for one that the register has no more."""
+        """Raises Refusal: AUTHORITY_UNKNOWN for one that the register has no more."""
         found = self._rules.register.by_id.get(name)
         if found is None:
-            raise Refusal(Code.PROVIDER_UNREACHABLE, "not in the register")
+            raise Refusal(Code.AUTHORITY_UNKNOWN, "not in the register")
         return found
 
 

@@ -6,13 +6,16 @@ recipient acknowledges it: what is fetched and lost on the way is listed again w
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.agreement import messages, notices
-from gateway.broker.bell import Bell
+from gateway.agreement.load import Agreement
+from gateway.broker.bell import Bell, aside
 from gateway.broker.event import Event
-from gateway.broker.ports import Clock, Directory, ExchangeLog, Mailbox, Random, Waiting
+from gateway.broker.ports import Clock, Directory, ExchangeLog, History, Mailbox, Queue, Random, Waiting
 from gateway.broker.reply import Signer, echo
 from gateway.broker.revisions import Revisions
 from gateway.broker.rules import Received, Rules
@@ -20,7 +23,6 @@ from gateway.exchangelog import entry
 from gateway.exchangelog.entry import Settling
 from gateway.exchangelog.fields import FieldPlans
 from gateway.model import (
-    Authority,
     AuthorityId,
     Delivery,
     Enterprise,
@@ -31,15 +33,16 @@ from gateway.model import (
     Settlement,
 )
 from gateway.policy.decide import Facts, decide
-from gateway.policy.dispatch import dispatch, may_fetch
+from gateway.policy.dispatch import dispatch, follows_log, may_fetch
 from gateway.refusal import Code, Refusal
 
 PAGE: Final = 50  # messages of one list
 _LOOK_AGAIN: Final = 1.0  # seconds: what another process of the hub took in rings no bell here
+_NO_CONTEXT: Final = frozenset({Code.CONTEXT_UNKNOWN, Code.CONTEXT_DENIED})
 
 
 class MailboxService:
-    """Serves mailboxes. Owns nothing but its collaborators."""
+    """Serves mailboxes. Owns the count of lists that wait."""
 
     def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
         self,
@@ -47,21 +50,29 @@ class MailboxService:
         rules: Rules,
         revisions: Revisions,
         mailbox: Mailbox,
+        queue: Queue,
         directory: Directory,
+        history: History,
         log: ExchangeLog,
         signer: Signer,
         lease: timedelta,
+        waits: int,
         bell: Bell,
         clock: Clock,
         random: Random,
     ) -> None:
+        """`waits`: lists of one mailbox that may wait at once."""
         self._rules = rules
         self._revisions = revisions
         self._mailbox = mailbox
+        self._queue = queue
         self._directory = directory
+        self._history = history
         self._log = log
         self._signer = signer
         self._lease = lease
+        self._waits = waits
+        self._waiting: defaultdict[AuthorityId, int] = defaultdict(int)
         self._bell = bell
         self._clock = clock
         self._random = random
@@ -69,11 +80,9 @@ class MailboxService:
 
     async def serve(self, request: Request, message: Received, event: Event) -> bytes:
         """Return the signed reply. Raises Refusal."""
-        rules, owner = self._rules, request.caller.authority
         with event.stage("decide"):  # §7 → Permitted
-            facts = Facts(rules.agreement, rules.register, None, message.received, rules.directory_key)
-            permitted = decide(request, facts)
-            if owner.endpoint is not None:
+            permitted = await self._decide(request, message)
+            if request.caller.authority.endpoint is not None:
                 raise Refusal(Code.MAILBOX_NONE)
         match request.operation:
             case "listMessages":
@@ -82,6 +91,33 @@ class MailboxService:
                 return await self._fetch(permitted, message, event)
             case _:
                 return await self._acknowledge(permitted, message, event)
+
+    async def _decide(self, request: Request, message: Received) -> Permitted:
+        """By the agreement in force; where that has the context no more, by the message's own (§14.2)."""
+        rules = self._rules
+        facts = Facts(rules.agreement, rules.register, None, message.received, rules.directory_key)
+        try:
+            return decide(request, facts)
+        except Refusal as refusal:
+            earlier = await self._earlier(request) if refusal.code in _NO_CONTEXT else None
+            if earlier is None:
+                raise
+        return decide(request, replace(facts, agreement=earlier))
+
+    async def _earlier(self, request: Request) -> Agreement | None:
+        """The agreement under which a message with this context was accepted; None where there is no such."""
+        wanted, owner = request.criteria.message, request.caller.authority
+        if wanted is None:
+            return None
+        try:
+            delivery = await self._mailbox.find(owner.id, wanted)
+        except Refusal as refusal:
+            if refusal.code is Code.MESSAGE_UNKNOWN:
+                return None
+            raise
+        if delivery is None or delivery.legal_context != request.legal_context:
+            return None
+        return await self._revisions.of(delivery.notification.revision)
 
     async def _list(self, permitted: Permitted, message: Received, event: Event) -> bytes:
         """Identifiers of the owner's own messages: nothing of a dossier, hence no entry of the log (§14.1)."""
@@ -100,13 +136,25 @@ class MailboxService:
             return self._signer.response(request, body, event.exchange, now)
 
     async def _wait(self, request: Request, until: datetime) -> list[Waiting]:
+        """What may be fetched, as soon as there is something. A list that waits holds no place (§14.1)."""
+        owner, now = request.caller.authority.id, self._clock()
+        found = await self._look(request, now)
+        if found or now >= until or self._waiting[owner] >= self._waits:
+            return found
+        self._waiting[owner] += 1
+        try:
+            with aside.get()():
+                while not found and now < until:
+                    await self._bell.wait(min(_LOOK_AGAIN, (until - now).total_seconds()), owner)
+                    now = self._clock()
+                    found = await self._look(request, now)
+        finally:
+            self._waiting[owner] -= 1
+        return found
+
+    async def _look(self, request: Request, now: datetime) -> list[Waiting]:
         owner, after = request.caller.authority.id, request.criteria.after
-        while True:
-            now = self._clock()
-            found = await self._mailbox.waiting(owner, after, PAGE + 1, now)
-            if found or now >= until:
-                return found
-            await self._bell.wait(min(_LOOK_AGAIN, (until - now).total_seconds()))
+        return await self._mailbox.waiting(owner, after, PAGE + 1, now)
 
     async def _fetch(self, permitted: Permitted, message: Received, event: Event) -> bytes:
         request, exchange = permitted.request, event.exchange
@@ -118,14 +166,19 @@ class MailboxService:
                 raise Refusal(Code.MESSAGE_UNKNOWN)
             if delivery.legal_context != request.legal_context:
                 raise Refusal(Code.CONTEXT_DENIED)
+            await self._require_deliverable(delivery, message.received)
             agreement = await self._revisions.of(delivery.notification.revision)
             scope = await self._directory.scope(delivery.notification.dossier)
             may_fetch(delivery, owner, scope, self._rules.agreement)
-            sender = self._party(delivery.notification.sender)
+            follows = follows_log(delivery, agreement)
+            earlier = await self._history.releases(delivery.notification.dossier) if follows else None
+            sender = self._rules.register.by_id[delivery.notification.sender]
             released = dispatch(
-                delivery, sender, owner, agreement, self._rules.agreement, scope, message.received
+                delivery, sender, owner, agreement, self._rules.agreement, scope, message.received, earlier
             )
-        if released is None:  # the owner's part in the dossier has ended
+        if (
+            released is None
+        ):  # the owner's part in the dossier has ended, or it rectifies what never reached it
             await self._settle(delivery, Settlement.LAPSED, delivery.id)
             raise Refusal(Code.MESSAGE_UNKNOWN)
         with event.stage("record"):  # §8 commit 1, with the replay claim
@@ -142,6 +195,7 @@ class MailboxService:
             echo(request),
             gateway,
             await self._heading(_waiting(delivery)),
+            delivery.notification.dossier,
             released.view.filtered,
             released.payload,
         )
@@ -162,7 +216,7 @@ class MailboxService:
             signature = request.caller.verified.signature
             with event.stage("record"):  # §14.3 acknowledged and purged in one transaction
                 receipt = await self._settle(delivery, Settlement.ACKNOWLEDGED, exchange, signature)
-            self._bell.ring()  # the next message about the dossier may be listed
+            self._bell.ring(owner.id)  # the next message about the dossier may be listed
         event.acknowledged(receipt)
         with event.stage("sign"):
             return self._signer.receipt(request, receipt, exchange, message.received, self._clock())
@@ -180,12 +234,17 @@ class MailboxService:
         sender, _ = await self._mailbox.parties(one.message)
         return notices.Heading(one.operation, one.legal_context, one.accepted, Enterprise.parse(sender))
 
-    def _party(self, name: AuthorityId) -> Authority:
-        """Raises Refusal: MESSAGE_UNKNOWN for one that the register has no more."""
-        found = self._rules.register.by_id.get(name)
-        if found is None:
+    async def _require_deliverable(self, delivery: Delivery, now: datetime) -> None:
+        """As `Deliverer.carry`: what is too old ends, and what its sender left behind is the operator's.
+
+        Raises Refusal: MESSAGE_UNKNOWN.
+        """
+        if self._revisions.outlived(delivery.notification, now):
+            await self._settle(delivery, Settlement.EXPIRED, delivery.id)
             raise Refusal(Code.MESSAGE_UNKNOWN)
-        return found
+        if delivery.notification.sender not in self._rules.register.by_id:
+            await self._queue.bury(delivery, Code.AUTHORITY_UNKNOWN.row.code)
+            raise Refusal(Code.MESSAGE_UNKNOWN)
 
 
 def _waiting(delivery: Delivery) -> Waiting:

@@ -12,13 +12,15 @@ from collections.abc import Callable
 
 from gateway.agreement.admit import content
 from gateway.broker.event import Event, Left
-from gateway.broker.ports import Clock, Directory, History, Notifications, Random
+from gateway.broker.ports import Clock, Directory, History, Notifications, Random, Told
 from gateway.broker.reply import Signer
 from gateway.broker.rules import Received, Rules
 from gateway.exchangelog import entry
 from gateway.model import Accepted, DossierScope, ExchangeId, Request
 from gateway.policy.decide import Facts
 from gateway.policy.notify import accept
+from gateway.policy.rectify import EarlierRelease, Outstanding
+from gateway.refusal import Code, Refusal
 from gateway.soap.xml import canonical
 
 
@@ -35,9 +37,9 @@ class Intake:
         signer: Signer,
         clock: Clock,
         random: Random,
-        wake: Callable[[], None],
+        wake: Callable[..., None],
     ) -> None:
-        """`wake`: tells the courier that something waits."""
+        """`wake`: tells whoever waits for what these recipients get, the courier too."""
         self._rules = rules
         self._notifications = notifications
         self._directory = directory
@@ -56,28 +58,51 @@ class Intake:
         with event.stage("recall"):  # §13.2 the same ticket with the same content: the first receipt again
             told = await self._notifications.told(request.caller.authority.id, request.ticket, said)
         if told is not None:
-            event.repeated(told.receipt)
-            return self._signer.receipt(request, told.receipt, told.exchange, told.received, self._clock())
+            return self._repeat(request, told, event)
         with event.stage("decide"):  # §13.3 → Accepted
             scope = await self._directory.scope(request.criteria.dossier)
-            facts = Facts(rules.agreement, rules.register, scope, message.received, rules.directory_key)
-            follows = rules.agreement.operations[request.operation].follows_log
-            earlier = await self._history.releases(request.criteria.dossier) if follows else []
-            accepted = accept(request, facts, earlier)
-        with event.stage("record"):  # §13.4 one transaction: it may be delivered, and cannot be lost
-            receipt = await self._notifications.accept(
-                entry.accepted(accepted, exchange, self._clock(), self._random),
-                accepted,
-                canonical(request.payload),
-                said,
-                message.received,
-                [self._new_id() for _ in accepted.recipients],
-            )
+            skew = rules.terms.window.future
+            facts = Facts(rules.agreement, rules.register, scope, message.received, rules.directory_key, skew)
+            accepted = accept(request, facts, *await self._earlier(request))
+        try:
+            with event.stage("record"):  # §13.4 one transaction: it may be delivered, and cannot be lost
+                receipt = await self._notifications.accept(
+                    entry.accepted(accepted, exchange, self._clock(), self._random),
+                    accepted,
+                    canonical(request.payload),
+                    said,
+                    message.received,
+                    [self._new_id() for _ in accepted.recipients],
+                )
+        except Refusal as refusal:
+            if refusal.code is not Code.TICKET:
+                raise
+            with event.stage("recall"):  # the same was on its way already, and was faster
+                told = await self._notifications.told(request.caller.authority.id, request.ticket, said)
+            if told is None:
+                raise
+            return self._repeat(request, told, event)
         event.accepted(receipt, len(accepted.recipients))
         event.left = self._left(scope, accepted)
-        self._wake()
+        if accepted.recipients:
+            self._wake(*(one.authority.id for one in accepted.recipients))
         with event.stage("sign"):  # §11 time has passed: a new clock
             return self._signer.receipt(request, receipt, exchange, message.received, self._clock())
+
+    async def _earlier(self, request: Request) -> tuple[list[EarlierRelease], list[Outstanding]]:
+        """Whom the dossier's data reached, and will reach: only what follows the log asks. What is delivered
+        between the two look-ups is found by both.
+        """
+        dossier = request.criteria.dossier
+        if dossier is None or not self._rules.agreement.operations[request.operation].follows_log:
+            return [], []
+        waiting = await self._history.outstanding(dossier)
+        return await self._history.releases(dossier), waiting
+
+    def _repeat(self, request: Request, told: Told, event: Event) -> bytes:
+        """The receipt that the sender got, or would have got."""
+        event.repeated(told.receipt)
+        return self._signer.receipt(request, told.receipt, told.exchange, told.received, self._clock())
 
     def _left(self, before: DossierScope | None, accepted: Accepted) -> Left | None:
         after = accepted.scope

@@ -21,7 +21,7 @@ from gateway.model import (
     Receipt,
     Ticket,
 )
-from gateway.policy.rectify import EarlierRelease
+from gateway.policy.rectify import EarlierRelease, Outstanding
 
 Clock = Callable[[], datetime]  # aware, UTC
 Random = Callable[[int], bytes]  # cryptographically strong
@@ -110,8 +110,8 @@ class Notifications(Protocol):
         """Return once all of it is durable, in one transaction: the entry with its replay claim, the dossier's
         scope, the sealed payload, and one delivery for each recipient, in their order.
 
-        Raises Refusal: TICKET (claimed before), DOSSIER_CHANGED (the scope has another version than expected),
-        BUSY, LOG_UNAVAILABLE; then nothing of it exists.
+        Raises Refusal: TICKET (claimed before), DOSSIER_CHANGED (the scope has another version than expected, or
+        of what follows the log something was released since), BUSY, LOG_UNAVAILABLE; then nothing of it exists.
         """
         ...
 
@@ -192,9 +192,9 @@ class Mailbox(Protocol):
         ...
 
     async def find(self, recipient: AuthorityId, message: ExchangeId) -> Delivery | None:
-        """A message that is not settled, leased or not; None when it was this recipient's and is settled.
+        """A message that is not settled, leased or not; None when it was acknowledged.
 
-        Raises Refusal: MESSAGE_UNKNOWN when it never was this recipient's, LOG_UNAVAILABLE.
+        Raises Refusal: MESSAGE_UNKNOWN when it never was this recipient's or ended otherwise, LOG_UNAVAILABLE.
         """
         ...
 
@@ -216,4 +216,8 @@ class History(Protocol):
 
     async def releases(self, dossier: DossierNumber) -> list[EarlierRelease]:
         """Every release of the dossier's data, oldest first. Raises Refusal: LOG_UNAVAILABLE."""
+        ...
+
+    async def outstanding(self, dossier: DossierNumber) -> list[Outstanding]:
+        """The dossier's deliveries that are not settled, dead ones too. Raises Refusal: LOG_UNAVAILABLE."""
         ...

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 
 from gateway.agreement.finding import AgreementError
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.broker.ports import Archive
+from gateway.model import Notification
 from gateway.refusal import Code, Refusal
 
 
@@ -32,3 +34,7 @@ class Revisions:
                 raise Refusal(Code.LOG_UNAVAILABLE, "agreement")
             self._known[revision] = found
         return self._known[revision]
+
+    def outlived(self, notification: Notification, now: datetime) -> bool:
+        """Has it waited longer than the agreement in force lets a payload be kept? Then nobody gets it."""
+        return now - notification.accepted > timedelta(days=self.in_force.retention.payload_days)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,15 +17,16 @@ from gateway.agreement.register import Register
 from gateway.broker.bell import Bell
 from gateway.broker.deliver import Deliverer
 from gateway.broker.event import DeliveryEvent, trace
-from gateway.broker.ports import Queue
+from gateway.broker.ports import Depth, Mailbox, Queue
 from gateway.broker.schedule import Breaker
 from gateway.edge.operational_log import OperationalLog
-from gateway.model import AuthorityId, Delivery
+from gateway.model import AuthorityId, Delivery, ExchangeId, Settlement
 from gateway.refusal import Category, Code, Refusal
 
 _LOOK_AGAIN: Final = 1.0  # seconds between two looks at the queue when nobody rings
 _SWEEP: Final = timedelta(minutes=10)  # between two looks for what has waited too long
-_BATCH: Final = 100  # expired deliveries settled at one sweep
+_MEASURE: Final = timedelta(seconds=5)  # between two looks at how much waits: it reads the whole queue
+_BATCH: Final = 100  # deliveries that a sweep looks at in one go
 # Whose fault it is that nothing was delivered: only these say something about the recipient's health.
 _RECIPIENT: Final = frozenset({Category.PROVIDER})
 
@@ -47,6 +48,7 @@ class Courier:
         *,
         deliverer: Deliverer,
         queue: Queue,
+        mailbox: Mailbox,
         register: Register,
         limits: CourierLimits,
         breaker: Callable[[], Breaker],
@@ -57,6 +59,8 @@ class Courier:
     ) -> None:
         self._deliverer = deliverer
         self._queue = queue
+        self._mailbox = mailbox
+        self._served = {one.id for one in register.authorities if one.active}  # they get or take what waits
         self._endpoints = [one.id for one in register.authorities if one.active and one.endpoint is not None]
         self._limits = limits
         self._breakers = {name: breaker() for name in self._endpoints}
@@ -66,12 +70,14 @@ class Courier:
         self._clock = clock
         self._under_way: defaultdict[AuthorityId, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._swept = datetime.min.replace(tzinfo=clock().tzinfo)
+        self._depth: Sequence[Depth] = ()
+        self._measured = self._swept = datetime.min.replace(tzinfo=clock().tzinfo)
 
     async def run(self) -> None:
         """Until cancelled. What is under way then ends by itself; see `finish`."""
         while True:
             try:
+                await self._measure()
                 await self._sweep()
                 await self._round()
             except Refusal as refusal:  # the store is busy, or has failed: /readyz tells
@@ -108,28 +114,78 @@ class Courier:
             event.refused(refusal)
         finally:
             self._under_way[delivery.recipient] -= 1
-            self._heed(delivery.recipient, event.code)
-            self._log.delivery(event)
-            self._metrics.delivered(event, self._clock())
-            self._bell.ring()  # the next of its dossier may be due
+            self._heed(event)
+            self._told(event)
+            self._bell.ring(delivery.recipient)  # the next of its dossier may be due
 
-    def _heed(self, recipient: AuthorityId, code: Code | None) -> None:
+    def _told(self, event: DeliveryEvent) -> None:
+        self._log.delivery(event)
+        self._metrics.delivered(event, self._clock())
+
+    def _heed(self, event: DeliveryEvent) -> None:
+        recipient = event.delivery.recipient
         breaker = self._breakers[recipient]
-        if code is None:
+        if event.outcome == Settlement.ACKNOWLEDGED:
             breaker.succeeded()
-        elif code.row.category in _RECIPIENT:
+        elif event.code is not None and event.code.row.category in _RECIPIENT:
             breaker.failed(self._clock())
         self._metrics.circuit(recipient, is_open=breaker.is_open(self._clock()))
 
+    async def _measure(self) -> None:
+        """Tell how much waits."""
+        now = self._clock()
+        if now - self._measured >= _MEASURE:
+            self._measured = now
+            self._depth = await self._queue.depth()
+            self._metrics.queue(self._depth)
+
     async def _sweep(self) -> None:
-        """Purge what has waited longer than the agreement allows, and tell how much waits."""
-        self._metrics.queue(await self._queue.depth())
+        """Purge what has waited longer than the agreement allows; bury what nobody will carry."""
         now = self._clock()
         if now - self._swept < _SWEEP:
             return
         self._swept = now
-        for delivery in await self._queue.overdue(now - self._limits.keep, _BATCH):
-            try:
-                await self._deliverer.expire(delivery)
-            except Refusal as refusal:  # one that cannot be ended does not keep the others
-                self._log.note("courier", code=refusal.code.row.code, delivery=delivery.id)
+        await self._expire(now - self._limits.keep)
+        if idle := [one.recipient for one in self._depth if one.recipient not in self._served]:
+            for delivery in await self._queue.lease(idle, now, now + self._limits.lease, _BATCH):
+                event = DeliveryEvent(delivery)
+                await self._deliverer.give_up(delivery, event)
+                if event.dead:
+                    self._told(event)
+
+    async def _expire(self, accepted_before: datetime) -> None:
+        """All of it, whatever becomes of one: those that cannot be ended now are passed over."""
+        stuck: set[ExchangeId] = set()
+        while True:
+            limit = _BATCH + len(stuck)
+            found = await self._queue.overdue(accepted_before, limit)
+            left = [one for one in found if one.id not in stuck]
+            ended = await asyncio.gather(*(self._ended(one) for one in left))
+            stuck.update(one.id for one, done in zip(left, ended, strict=True) if not done)
+            if len(found) < limit:
+                return
+
+    async def _ended(self, delivery: Delivery) -> bool:
+        """False for what somebody has at this moment, who may still acknowledge it, and what cannot be ended."""
+        try:
+            if not await self._taken(delivery):
+                return False
+            await self._deliverer.expire(delivery)
+        except Refusal as refusal:
+            self._log.note("courier", code=refusal.code.row.code, delivery=delivery.id)
+        except Exception as error:  # noqa: BLE001 - one that meets a bug does not keep the others
+            self._log.note("failed", trace=trace(error), delivery=delivery.id)
+        else:
+            accepted = delivery.notification.accepted
+            self._metrics.settled(delivery.recipient, Settlement.EXPIRED, accepted, self._clock())
+            return True
+        return False
+
+    async def _taken(self, delivery: Delivery) -> bool:
+        """What is not to be had for another reason, dead or behind another or unreadable, nobody has either."""
+        now = self._clock()
+        try:
+            await self._mailbox.take(delivery.recipient, delivery.id, now, now + self._limits.lease)
+        except Refusal as refusal:
+            return refusal.code is not Code.MESSAGE_LEASED
+        return True

@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from aiohttp import HttpVersion11, StreamReader, web
 from multidict import CIMultiDictProxy
 
 from gateway.adapters.metrics import Metrics
+from gateway.broker.bell import aside
 from gateway.broker.document import Parcel
 from gateway.broker.event import Event, trace
 from gateway.broker.exchange import Broker
@@ -112,18 +114,30 @@ class SoapEdge:
     @contextmanager
     def _slot(self, peer: AuthorityId) -> Iterator[None]:
         """One of the exchanges that may be under way, and one of this authority's share. Raises Refusal."""
-        of = self._in_flight_of
-        if self._in_flight >= self._limits.in_flight or of[peer] >= self._limits.in_flight_per_authority:
+        own = self._in_flight_of[peer]
+        if self._in_flight >= self._limits.in_flight or own >= self._limits.in_flight_per_authority:
             raise Refusal(Code.BUSY)
-        self._in_flight += 1
-        of[peer] += 1
-        self._metrics.in_flight(self._in_flight)
+        self._under_way(peer, 1)
+        token = aside.set(partial(self._aside, peer))
         try:
             yield
         finally:
-            self._in_flight -= 1
-            of[peer] -= 1
-            self._metrics.in_flight(self._in_flight)
+            aside.reset(token)
+            self._under_way(peer, -1)
+
+    @contextmanager
+    def _aside(self, peer: AuthorityId) -> Iterator[None]:
+        """While a request only waits its slot is another's. It comes back unasked: little is left to do."""
+        self._under_way(peer, -1)
+        try:
+            yield
+        finally:
+            self._under_way(peer, 1)
+
+    def _under_way(self, peer: AuthorityId, change: int) -> None:
+        self._in_flight += change
+        self._in_flight_of[peer] += change
+        self._metrics.in_flight(self._in_flight)
 
     async def _answer(self, received: Received, event: Event) -> web.Response | Parcel:
         try:

@@ -83,7 +83,8 @@ def _null(value: object) -> bool:
 
 def _only(*allowed: object) -> _Check:
     # The type too: True equals 1, and 1.0 equals 1.
-    return lambda value: any(value == one and type(value) is type(one) for one in allowed)
+    pairs = [(type(one), one) for one in allowed]
+    return lambda value: (type(value), value) in pairs
 
 
 def _count(value: object) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 from gateway.exchangelog import merkle
@@ -116,12 +117,7 @@ class Edge:
     peaks: tuple[bytes, ...] = ()
 
     def root(self) -> bytes:
-        if not self.peaks:
-            return merkle.EMPTY_ROOT
-        found = self.peaks[-1]
-        for peak in self.peaks[-2::-1]:
-            found = node_hash(peak, found)
-        return found
+        return _joined(self.peaks)
 
     def extend(self, leaves: Sequence[bytes]) -> tuple[Edge, list[Tile]]:
         """The edge after appending leaf hashes, and every tile that grew."""
@@ -199,6 +195,17 @@ def _grow(grown: list[list[bytes]], level: int, node: bytes) -> None:
     while len(grown) <= level:
         grown.append([])
     grown[level].append(node)
+
+
+@lru_cache(maxsize=4)  # each commit asks three times: for the tree as it was, twice, and as it becomes
+def _joined(peaks: tuple[bytes, ...]) -> bytes:
+    """The root over complete subtrees, the largest first."""
+    if not peaks:
+        return merkle.EMPTY_ROOT
+    found = peaks[-1]
+    for peak in peaks[-2::-1]:
+        found = node_hash(peak, found)
+    return found
 
 
 def _peaks(hashes: tuple[bytes, ...]) -> list[bytes]:
