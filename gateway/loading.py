@@ -18,12 +18,13 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from gateway.adapters.spool import Spool, SpoolError
 from gateway.adapters.tls import TlsError, client_context, server_context
 from gateway.agreement.admit import Terms
 from gateway.agreement.load import Agreement, load_agreement, require_in_force
 from gateway.agreement.register import Register, load_register
 from gateway.broker.rules import Rules
-from gateway.config import ConfigError, Settings
+from gateway.config import ConfigError, DeliverySettings, Settings
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.note import Signer, Verifier
 from gateway.identity.chain import Certificates, Trust, Usage
@@ -47,6 +48,7 @@ class Loaded:
     signing: Mapping[str, SigningKey]
     log_key: ed25519.Ed25519PrivateKey
     payload_key: bytes  # of what waits in the store
+    spool: Spool  # of documents that are under way
     verifier: Verifier  # of the exchange log: the configured origin and key
     certificates: Mapping[str, datetime]  # of the hub itself: name → end of validity
 
@@ -63,6 +65,9 @@ def load(settings: Settings) -> Loaded:
     """
     found, keys = Found(), settings.keys
     found.of(partial(_require_url, settings.listen.public_url))
+    found.of(partial(_require_lease, settings))
+    found.of(partial(_require_retries, settings.delivery))
+    spool = found.of(partial(_spool, settings))
     register = found.of(partial(_register, settings.contracts.register))
     agreement = found.of(partial(_agreement, settings.contracts.directory))
     trust = _trust(settings, found)
@@ -80,6 +85,8 @@ def load(settings: Settings) -> Loaded:
     if trust is not None and tls is not None:
         found.of(partial(_require_openssl, settings))
     payload_key = found.of(partial(secret_key, keys.payload_key))
+    if person_key is not None and payload_key is not None:
+        found.of(partial(_require_two_keys, person_key, payload_key))
     found.done()
     assert register is not None  # and so on: `done` raises when anything is missing
     assert agreement is not None
@@ -88,6 +95,7 @@ def load(settings: Settings) -> Loaded:
     assert verifier is not None
     assert person_key is not None
     assert payload_key is not None
+    assert spool is not None
     rules = Rules(
         agreement=agreement,
         register=register,
@@ -100,7 +108,8 @@ def load(settings: Settings) -> Loaded:
         name: x509.load_der_x509_certificate(pair.certificate).not_valid_after_utc
         for name, pair in pairs.items()
     }
-    return Loaded(rules, {name: pairs[name] for name in signing}, log_key, payload_key, verifier, expiry)
+    signs = {name: pairs[name] for name in signing}
+    return Loaded(rules, signs, log_key, payload_key, spool, verifier, expiry)
 
 
 def contract_files(directory: Path) -> Mapping[str, bytes]:
@@ -134,6 +143,46 @@ def _require_url(url: str) -> None:
             f"listen.public_url: {url} is not an https URL.",
             "Give the address that authorities use, such as https://gateway.example.be/soap/v1.",
         )
+
+
+def _require_lease(settings: Settings) -> None:
+    """A lease that ends first lets another process deliver what this one is still delivering."""
+    lease, attempt = settings.delivery.lease_seconds, settings.limits.provider_seconds
+    if lease <= attempt:
+        raise ConfigError(
+            "CFG017",
+            f"delivery.lease_seconds: {lease:g} is not longer than limits.provider_seconds, {attempt:g}.",
+            "Lengthen the lease, or shorten the wait for a provider.",
+        )
+
+
+def _require_retries(delivery: DeliverySettings) -> None:
+    first, longest = delivery.first_retry_seconds, delivery.max_retry_seconds
+    if longest < first:
+        raise ConfigError(
+            "CFG018",
+            f"delivery.max_retry_seconds: {longest:g} is less than delivery.first_retry_seconds, {first:g}.",
+            "Give the longest time between two attempts.",
+        )
+
+
+def _require_two_keys(directory: bytes, payload: bytes) -> None:
+    """One is of digests for ever, the other is renewed whenever nothing waits."""
+    if directory == payload:
+        raise ConfigError(
+            "CFG019",
+            "keys.payload_key: is the same key as keys.directory_key.",
+            "Make another when nothing waits: openssl rand -hex 32",
+        )
+
+
+def _spool(settings: Settings) -> Spool:
+    try:
+        return Spool(settings.documents.spool, settings.limits.spool_bytes)
+    except SpoolError as error:
+        raise ConfigError(
+            "CFG014", f"documents.spool: {error}.", "Name a directory on a disk that the hub may write to."
+        ) from error
 
 
 def _register(path: Path) -> Register:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gateway.agreement.course import Course
 from gateway.agreement.load import Agreement, Cell, Group, load_agreement
 from gateway.app import contract_files
 from gateway.cli.agreement_courses import course_facts, print_courses
@@ -62,6 +63,9 @@ def show(
     courses: Annotated[
         bool, typer.Option("--courses", help="The process of each procedure and its deadlines instead.")
     ] = False,
+    course: Annotated[
+        str | None, typer.Option("--course", help="Of --courses only this one, such as SINGLE_PERMIT_FIRST.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the permitted-view matrix: what each role may provide (P) and receive (R) of each field group.
@@ -70,11 +74,12 @@ def show(
     """
     agreement = load_agreement(contract_files(contracts))
     roles = list(Role) if role is None else [role]
-    if courses:
+    if courses or course is not None:
+        chosen = _courses(agreement, course)
         if as_json:
-            typer.echo(json.dumps(course_facts(agreement, roles), indent=2))
+            typer.echo(json.dumps(course_facts(chosen, roles), indent=2))
         else:
-            print_courses(agreement, roles)
+            print_courses(chosen, roles)
         return
     if as_json:
         typer.echo(json.dumps(_matrix(agreement, roles), indent=2))
@@ -85,6 +90,14 @@ def show(
         table.add_row(f"{group.code} {group.name}", *cells)
     Console().print(table)
     typer.echo(_LEGEND, nl=False)
+
+
+def _courses(agreement: Agreement, name: str | None) -> list[Course]:
+    if name is None:
+        return list(agreement.courses.values())
+    if name not in agreement.courses:
+        raise typer.BadParameter(f"{name} is none of {', '.join(agreement.courses)}.", param_hint="--course")
+    return [agreement.courses[name]]
 
 
 def _matrix(agreement: Agreement, roles: list[Role]) -> dict[str, dict[str, dict[str, object]]]:

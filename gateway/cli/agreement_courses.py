@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Column, Table
+from collections.abc import Iterable, Iterator
+from textwrap import wrap
+from typing import Final
 
 from gateway.agreement.course import Course, Deadline, Step
-from gateway.agreement.load import Agreement
+from gateway.cli.lines import write
 from gateway.model import Role
 
-
-def print_courses(agreement: Agreement, roles: list[Role]) -> None:
-    """Of each course the steps in which one of the roles takes part, and every deadline."""
-    console = Console()
-    for course in agreement.courses.values():
-        console.print(_steps(course, roles))
-        if course.deadlines:
-            console.print(_deadlines(course))
+_WIDTH: Final = 100  # columns, whatever the terminal: long lists of statuses go on below
 
 
-def course_facts(agreement: Agreement, roles: list[Role]) -> dict[str, object]:
+def print_courses(courses: Iterable[Course], roles: list[Role]) -> None:
+    """Of each course the steps in which one of the roles takes part, then every deadline."""
+    for course in courses:
+        write(
+            f"{course.name}: {', '.join(sorted(course.permit_types))} · {', '.join(sorted(course.procedures))}"
+        )
+        for step in course.steps:
+            if _concerns(step, roles):
+                write("\n".join(["", *_step_lines(step)]))
+        for deadline in course.deadlines:
+            write("\n".join(["", *_deadline_lines(deadline)]))
+        write("")
+
+
+def course_facts(courses: Iterable[Course], roles: list[Role]) -> dict[str, object]:
     """The same, for machines."""
     return {
         course.name: {
@@ -30,7 +38,7 @@ def course_facts(agreement: Agreement, roles: list[Role]) -> dict[str, object]:
             "steps": [_step(step) for step in course.steps if _concerns(step, roles)],
             "deadlines": [_deadline(one) for one in course.deadlines],
         }
-        for course in agreement.courses.values()
+        for course in courses
     }
 
 
@@ -38,50 +46,36 @@ def _concerns(step: Step, roles: list[Role]) -> bool:
     return not step.senders.isdisjoint(roles) or not step.recipients.keys().isdisjoint(roles)
 
 
-def _steps(course: Course, roles: list[Role]) -> Table:
-    dossiers = f"{', '.join(sorted(course.permit_types))} · {', '.join(sorted(course.procedures))}"
-    table = _table("Step", "Who", "From", "To", "Who hears", title=f"{course.name}: {dossiers}")
-    for step in course.steps:
-        if _concerns(step, roles):
-            table.add_row(
-                f"{_told(step)}\n[dim]{step.certainty}[/dim]",
-                f"{', '.join(sorted(step.senders))}\n[dim]{step.context}[/dim]",
-                "\n".join(sorted(step.before)) or "-",
-                _outcome(step),
-                "\n".join(f"{role} [dim]{context}[/dim]" for role, context in step.recipients.items()),
-            )
-    return table
-
-
-def _table(*columns: str, title: str) -> Table:
-    """Names are long: a narrow terminal breaks them, and loses none."""
-    return Table(*(Column(name, overflow="fold") for name in columns), title=title, show_lines=True)
-
-
-def _told(step: Step) -> str:
-    return step.operation if step.when is None else f"{step.operation}\n{step.when[0]} = {step.when[1]}"
-
-
-def _outcome(step: Step) -> str:
-    """The status that it leads to, and whose part in the dossier begins (+) or ends (-)."""
+def _step_lines(step: Step) -> Iterator[str]:
+    """What is told; by whom; from which statuses to which; whose part begins (+) or ends (-); who hears of it."""
+    when = "" if step.when is None else f" with {step.when[0]} = {step.when[1]}"
+    yield f"  {step.operation}{when} [{step.certainty}]"
+    yield f"      by {', '.join(sorted(step.senders))} ({step.context})"
+    for field, values in step.allows.items():
+        yield f"      may say {field} = {', '.join(sorted(values))}"
     parts = [f"+{role}" for role in step.inscribes] + [f"-{role}" for role in sorted(step.ends)]
-    return "\n".join([step.after or "stays", " ".join(parts)]).rstrip()
+    outcome = f"to {' '.join([step.after or 'the same status', *parts])}"
+    if step.before:
+        yield from _folded("from", sorted(step.before))
+    yield f"      {outcome}"
+    for role, context in step.recipients.items():
+        yield f"      → {role} ({context})"
 
 
-def _deadlines(course: Course) -> Table:
-    table = _table("Deadline", "Starts", "Ends", "Stands still", "Term", "For", "Holds", title=course.name)
-    for one in course.deadlines:
-        limits = sorted((one.regions or frozenset()) | (one.permit_types or frozenset()))
-        table.add_row(
-            f"{one.name} [dim]{one.certainty}[/dim]",
-            "\n".join(sorted(one.starts)),
-            "\n".join(sorted(one.ends)),
-            "\n".join(sorted(one.suspended)),
-            f"{one.days} {'working ' if one.working else ''}days",
-            "\n".join(limits) or "all",
-            f"{one.valid_from} -\n{one.valid_until or ''}",
-        )
-    return table
+def _deadline_lines(one: Deadline) -> Iterator[str]:
+    until = "" if one.valid_until is None else f" until {one.valid_until}"
+    limits = sorted((one.regions or frozenset()) | (one.permit_types or frozenset()))
+    yield f"  {one.name}: {one.days} {'working ' if one.working else ''}days [{one.certainty}]"
+    yield f"      for {', '.join(limits) or 'all'}, in force from {one.valid_from}{until}"
+    yield from _folded("starts at", sorted(one.starts))
+    yield from _folded("stands still at", sorted(one.suspended))
+    yield from _folded("ends at", sorted(one.ends))
+
+
+def _folded(what: str, statuses: list[str]) -> list[str]:
+    """No line for no status."""
+    text = f"{what} {', '.join(statuses)}" if statuses else ""
+    return wrap(text, _WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 10)
 
 
 def _step(step: Step) -> dict[str, object]:
@@ -92,6 +86,7 @@ def _step(step: Step) -> dict[str, object]:
         "context": step.context,
         "before": sorted(step.before),
         "after": step.after,
+        "allows": {field: sorted(values) for field, values in step.allows.items()},
         "interrupts": step.interrupts,
         "recipients": dict(step.recipients),
         "inscribes": list(step.inscribes),

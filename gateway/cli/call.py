@@ -58,8 +58,8 @@ def call(  # noqa: PLR0917 - one parameter for each option of the command
         str | None, typer.Option("--after", help="listMessages: only what follows this message.")
     ] = None,
     wait: Annotated[
-        str | None,
-        typer.Option("--wait", help="listMessages: seconds to wait for a first message, up to 30."),
+        int | None,
+        typer.Option("--wait", min=0, max=30, help="listMessages: seconds to wait for a first message."),
     ] = None,
     echo: Annotated[str | None, typer.Option("--echo", help="sendTestMessage: what is to come back.")] = None,
     about: Annotated[
@@ -86,7 +86,7 @@ def call(  # noqa: PLR0917 - one parameter for each option of the command
         "documentSha256": document_sha256,
         "messageId": message,
         "after": after,
-        "waitSeconds": wait,
+        "waitSeconds": None if wait is None else str(wait),
         "echo": echo,
     }
     given = {name: value for name, value in criteria.items() if value is not None}

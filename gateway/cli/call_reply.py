@@ -28,7 +28,10 @@ def answer(answered: Answered) -> str:
     lines = list(_head(answered))
     if answered.missing:
         lines.insert(1, f"missing  {', '.join(answered.missing)}")
+    lines += _values("notification", answered.notification)
     lines += _values(answered.element, answered.payload)
+    if answered.element == "messages" and answered.payload is None:
+        lines.append("  nothing waits for you")
     if answered.filtered:
         lines.append("withheld from you by the agreement, whether there is anything or not:")
         lines += (f"  {path}" for path in answered.filtered)

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from gateway.adapters.sealing import Seal
+from gateway.adapters.store_agreements import compare_key
 from gateway.adapters.store_reader import LogReader
 from gateway.app import revocation_ends
 from gateway.cli.explain import FORESEEN, in_words
@@ -17,7 +19,6 @@ from gateway.config import Settings
 from gateway.config import load as load_settings
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.note import Verifier
 from gateway.identity.chain import Trust
 from gateway.loading import Loaded, load
 
@@ -34,7 +35,7 @@ def check(
     loaded = _attempt(lambda: load(settings), findings) if settings is not None else None
     if settings is not None and loaded is not None:
         facts = _facts(loaded)
-        facts["log"] |= _attempt(lambda: _store(settings, loaded.verifier), findings) or {}
+        facts["log"] |= _attempt(lambda: _store(settings, loaded), findings) or {}
     if as_json:
         told = [{"code": one[:6], "text": one} for one in findings]
         typer.echo(json.dumps({**facts, "findings": told}, indent=2))
@@ -77,16 +78,20 @@ def _texts(ends: Mapping[str, datetime]) -> dict[str, str]:
     return {name: end.isoformat() for name, end in ends.items()}
 
 
-def _store(settings: Settings, verifier: Verifier) -> dict[str, Any]:
-    """The log's signed head. Whether the entries hold as well, `gateway log verify` says. Raises ProofError."""
+def _store(settings: Settings, loaded: Loaded) -> dict[str, Any]:
+    """The log's signed head. Whether the entries hold as well, `gateway log verify` says.
+
+    Raises ProofError, also for a payload key that is not the one under which something waits.
+    """
     path = settings.log.store
     if not path.exists():
         raise ProofError(Flaw.NO_STORE, str(path))
     with LogReader.open(path) as reader:
         head = reader.head()
-        checkpoint = open_checkpoint(head.note, verifier)
+        checkpoint = open_checkpoint(head.note, loaded.verifier)
     if (checkpoint.size, checkpoint.root) != (head.size, head.root):
         raise ProofError(Flaw.HEAD)
+    compare_key(path, Seal(loaded.payload_key))
     return {"store": str(path), **_head(checkpoint)}
 
 

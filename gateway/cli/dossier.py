@@ -21,7 +21,7 @@ from gateway.cli.dossier_person import digest_under, stop, typed
 from gateway.cli.dossier_rules import Rules
 from gateway.cli.lines import table, write
 from gateway.cli.log_filter import known_authority
-from gateway.cli.log_place import AsJson, Config, StoreFile, explained, find
+from gateway.cli.log_place import AsJson, StoreFile, Unverified, explained, find
 from gateway.model import AuthorityId, DossierNumber, DossierScope
 from gateway.policy.routing import is_open
 
@@ -105,7 +105,7 @@ def list_dossiers(
         str | None, typer.Option("--authority", help="Only dossiers in which this authority is inscribed.")
     ] = None,
     store: StoreFile = None,
-    config: Config = None,
+    config: Unverified = None,
     as_json: AsJson = False,
 ) -> None:
     """List the directory."""
@@ -133,7 +133,7 @@ def _inscribed(scope: DossierScope) -> str:
 
 
 @app.command()
-def show(number: Number, store: StoreFile = None, config: Config = None, as_json: AsJson = False) -> None:
+def show(number: Number, store: StoreFile = None, config: Unverified = None, as_json: AsJson = False) -> None:
     """Show what the directory knows of one dossier."""
     with _directory(store, config, writes=False) as directory:
         scope = directory.get(DossierNumber(number))

@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 import typer
@@ -18,7 +18,7 @@ from gateway.adapters.store_directory import Directory
 from gateway.agreement.load import load_agreement
 from gateway.cli.dossier_person import stop
 from gateway.cli.lines import table, write
-from gateway.cli.log_place import AsJson, Config, Settled, StoreFile, explained, find
+from gateway.cli.log_place import AsJson, Settled, StoreFile, Unverified, explained, find
 from gateway.loading import contract_files
 from gateway.model import DossierNumber, DossierScope, Inscription, Passage
 from gateway.policy.days import day_of
@@ -73,15 +73,24 @@ def clock(
     found.sort(key=lambda one: (one.running.ended is not None, one.running.left, one.dossier))
     if as_json:
         write(json.dumps([_described(one) for one in found], indent=2))
+    elif not found:
+        write("No term runs." if number is None else f"No term runs for {number}.")
     else:
         table(_HEADINGS, [_row(one) for one in found])
 
 
 def scope(
-    number: Number, *, at: At = None, store: StoreFile = None, config: Config = None, as_json: AsJson = False
+    number: Number,
+    *,
+    at: At = None,
+    store: StoreFile = None,
+    config: Unverified = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show which authority had which part in a dossier at a moment, and the status that the dossier had then."""
     now = _moment(at)
+    if at is not None and now > datetime.now(UTC):
+        stop("DOS018", f"{now.isoformat()} has not come yet.", "Ask about a time that has passed.")
     with explained(), closing(Directory.open(find(store, config).store, writes=False)) as directory:
         known = _known(directory, number)
         passed = [one for one in directory.history(known.dossier) if one.since <= now]
@@ -120,15 +129,26 @@ def _state(one: Running) -> str:
 def _row(clock: _Clock) -> tuple[str, ...]:
     one, rule = clock.running, clock.running.rule
     return (
-        *(clock.dossier, one.name, _state(one), str(one.left), one.due.isoformat()),
+        *(clock.dossier, one.name, _state(one), str(one.left), _due(one)),
         f"{rule.days} {'working' if rule.working else 'calendar'}",
         *(str(one.elapsed), str(one.suspended), day_of(one.started).isoformat()),
         f"{','.join(rule.basis)} ({rule.certainty})",
     )
 
 
+def _due(one: Running) -> str:
+    moved = _moved_from(one)
+    return one.due.isoformat() + ("" if moved is None else f" (moved from {moved.isoformat()})")
+
+
+def _moved_from(one: Running) -> date | None:
+    """The day on which the term would end if that were a working day; None when it is one."""
+    last = day_of(one.started) + timedelta(days=one.rule.days + one.suspended)
+    return None if one.rule.working or last >= one.due else last
+
+
 def _described(clock: _Clock) -> dict[str, object]:
-    one, rule = clock.running, clock.running.rule
+    one, rule, moved = clock.running, clock.running.rule, _moved_from(clock.running)
     return {
         "dossier": clock.dossier,
         "name": one.name,
@@ -136,6 +156,7 @@ def _described(clock: _Clock) -> dict[str, object]:
         "started": one.started.isoformat(),
         "ended": _time(one.ended) or None,
         "due": one.due.isoformat(),
+        "moved_from": None if moved is None else moved.isoformat(),
         "left": one.left,
         "overdue": one.overdue,
         "elapsed": one.elapsed,

@@ -17,6 +17,7 @@ from gateway.cli.log_place import (
     AsJson,
     Config,
     StoreFile,
+    Unverified,
     Vkey,
     VkeyFile,
     explained,
@@ -51,7 +52,7 @@ Index = Annotated[int, typer.Argument(min=0, help="Index of the entry.")]
 def list_entries(
     *,
     store: StoreFile = None,
-    config: Config = None,
+    config: Unverified = None,
     kind: Annotated[
         str | None, typer.Option("--kind", help=f"Only entries of this kind: {', '.join(Kind)}.")
     ] = None,
@@ -120,7 +121,7 @@ def list_entries(
 
 
 @app.command()
-def show(index: Index, store: StoreFile = None, config: Config = None, as_json: AsJson = False) -> None:
+def show(index: Index, store: StoreFile = None, config: Unverified = None, as_json: AsJson = False) -> None:
     """Show an entry: its leaf, and which fields were released and withheld.
 
     With --config also the field and group of each path, by the contracts as they are now.
@@ -206,7 +207,7 @@ def verify(
 def prove(
     index: Index,
     store: StoreFile = None,
-    config: Config = None,
+    config: Unverified = None,
     output: Annotated[
         Path | None, typer.Option("--output", help="File to write; name it *.tlog-proof.")
     ] = None,

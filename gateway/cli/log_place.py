@@ -28,6 +28,10 @@ StoreFile = Annotated[Path | None, typer.Option("--store", help="The store's SQL
 Config = Annotated[
     Path | None, typer.Option("--config", help="The hub's settings file, instead of --store and --vkey.")
 ]
+# Of commands that check no signature.
+Unverified = Annotated[
+    Path | None, typer.Option("--config", help="The hub's settings file, instead of --store.")
+]
 Settled = Annotated[Path, typer.Option("--config", help="The hub's settings file.")]
 Vkey = Annotated[str | None, typer.Option("--vkey", help="The log's verification key: name+id+key.")]
 VkeyFile = Annotated[Path | None, typer.Option("--vkey-file", help="File with the log's verification key.")]

@@ -7,7 +7,7 @@ holds back what follows about the same dossier to the same recipient.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from gateway.adapters.store_work import instant, moment
 from gateway.cli.dossier_person import stop
 from gateway.cli.lines import table, write
 from gateway.cli.log_filter import known_authority
-from gateway.cli.log_place import AsJson, Config, Settled, StoreFile, explained, find
+from gateway.cli.log_place import AsJson, Settled, StoreFile, Unverified, explained, find
 from gateway.config import load
 from gateway.exchangelog.form import DropReason
 from gateway.model import AuthorityId
@@ -40,7 +40,7 @@ def list_deliveries(
     ] = None,
     dead: Annotated[bool, typer.Option("--dead", help="Only those that wait for the operator.")] = False,
     store: StoreFile = None,
-    config: Config = None,
+    config: Unverified = None,
     as_json: AsJson = False,
 ) -> None:
     """List what waits, in the order of acceptance."""
@@ -48,9 +48,12 @@ def list_deliveries(
         place = find(store, config)
         wanted = None if recipient is None else AuthorityId(known_authority(recipient, place))
     with _queue(place.store) as queue:
-        rows = queue.listed(wanted, dead=dead)
+        rows, behind = queue.listed(wanted, dead=dead), queue.behind()
     if as_json:
-        write(json.dumps([_described(row) for row in rows], indent=2))
+        write(json.dumps([_described(row, behind) for row in rows], indent=2))
+        return
+    if not rows:
+        write("Nothing waits" + (" for the operator." if dead else "."))
         return
     headings = (
         "Delivery",
@@ -63,16 +66,16 @@ def list_deliveries(
         "Attempts",
         "Last",
     )
-    table(headings, [_line(row) for row in rows])
+    table(headings, [_line(row, behind) for row in rows])
 
 
 @app.command()
-def show(delivery: Id, store: StoreFile = None, config: Config = None, as_json: AsJson = False) -> None:
+def show(delivery: Id, store: StoreFile = None, config: Unverified = None, as_json: AsJson = False) -> None:
     """Show a delivery that waits."""
     with explained():
         place = find(store, config)
     with _queue(place.store) as queue:
-        described = _described(_waiting(queue, delivery))
+        described = _described(_waiting(queue, delivery), queue.behind())
     if as_json:
         write(json.dumps(described, indent=2))
         return
@@ -89,8 +92,8 @@ def retry(delivery: Id, config: Settled, as_json: AsJson = False) -> None:
         if not queue.retry(delivery, datetime.now(UTC)):
             row = _waiting(queue, delivery)
             stop("QUE003", f"{row.id} is not dead.", "It is tried again by itself; see gateway queue show")
-        described = _described(_waiting(queue, delivery))
-    write(json.dumps(described, indent=2) if as_json else delivery)
+        described = _described(_waiting(queue, delivery), queue.behind())
+    write(json.dumps(described, indent=2) if as_json else f"{delivery} is tried again now.")
 
 
 @app.command()
@@ -116,7 +119,7 @@ def drop(
         try:
             index = queue.drop(row, DropReason(reason), signer, now)
         except Refusal:  # acknowledged in this very moment
-            _missing(delivery, settled=True)
+            _missing(delivery, row.exchange)
     if as_json:
         write(json.dumps({"delivery": row.id, "reason": reason, "log_index": index}, indent=2))
     else:
@@ -132,25 +135,28 @@ def _queue(store: Path, *, writes: bool = False) -> Iterator[OperatorQueue]:
 def _waiting(queue: OperatorQueue, delivery: str) -> Row:
     row = queue.one(delivery)
     if row is None:
-        _missing(delivery, settled=queue.settled(delivery))
+        _missing(delivery, queue.settled(delivery))
     return row
 
 
-def _missing(delivery: str, *, settled: bool) -> NoReturn:
-    if settled:
-        stop("QUE002", f"{delivery} is settled.", "How it ended: gateway log list --kind settlement")
+def _missing(delivery: str, notification: str | None) -> NoReturn:
+    """`notification`: that of a delivery that has ended."""
+    if notification is not None:
+        how = f"How it ended: gateway log list --kind settlement --notification {notification}"
+        stop("QUE002", f"{delivery} is settled.", how)
     stop("QUE001", f"There is no delivery {delivery}.", "See what waits: gateway queue list")
 
 
-def _line(row: Row) -> tuple[str, ...]:
+def _line(row: Row, behind: Mapping[str, str]) -> tuple[str, ...]:
     accepted = moment(row.accepted).isoformat(timespec="seconds")
+    held = row.state == "waiting" and row.id in behind
     return (
         *(row.id, row.recipient, row.operation, row.sender, row.dossier, accepted),
-        *(row.state, str(row.attempts), row.last_code or "-"),
+        *(f"behind {behind[row.id]}" if held else row.state, str(row.attempts), row.last_code or "-"),
     )
 
 
-def _described(row: Row) -> dict[str, object]:
+def _described(row: Row, behind: Mapping[str, str]) -> dict[str, object]:
     leased = moment(row.lease_until)
     return {
         "delivery": row.id,
@@ -163,9 +169,10 @@ def _described(row: Row) -> dict[str, object]:
         "accepted": moment(row.accepted).isoformat(),
         "revision": row.revision,
         "state": row.state,
+        "behind": behind.get(row.id),
         "attempts": row.attempts,
         "recorded": bool(row.recorded),
-        "due": moment(row.due).isoformat(),
+        "due": None if row.state == "dead" else moment(row.due).isoformat(),  # a dead one is not tried again
         "leased_until": leased.isoformat() if row.lease_until else None,
         "last_code": row.last_code,
     }

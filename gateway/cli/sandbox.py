@@ -15,8 +15,17 @@ from rich.text import Text
 
 from gateway.cli.demo import Contracts, stopped_by_sigterm
 from gateway.cli.program import command
-from gateway.model import Authority, AuthorityId
-from gateway.sandbox.files import FIRST, OTHER_WORKER, RENEWAL, WORK_PERMIT, WORKER, read_files, told
+from gateway.model import Authority, AuthorityId, DossierNumber
+from gateway.sandbox.files import (
+    FIRST,
+    MOVED,
+    OTHER_WORKER,
+    RENEWAL,
+    WORKER,
+    read_files,
+    read_payload,
+    told,
+)
 
 if TYPE_CHECKING:
     from gateway.sandbox.world import World
@@ -38,12 +47,8 @@ _EXAMPLES = {
     "MUN_LIEGE": ["consultStatus", "--context", "WIB:RENEWAL", "--dossier", RENEWAL],
     "NSSO": ["consultDossier", "--context", "WIB:CARD_ISSUE", "--dossier", FIRST, "--source", "MUN"],
 }  # fmt: skip
-# Who may tell what, of which dossier.
-_TOLD = (
-    ("NSSO", "notifySocialSecurityEvent", "WIB:WORK_DECISION", FIRST),
-    ("PLATFORM", "submitApplication", "WIB:WORK_PERMIT", WORK_PERMIT),
-)
-_CONTEXTS = {"REG": "WIB:ADMISSIBILITY", "CONS": "WIB:VISA_ISSUE", "MUN": "WIB:MUNICIPAL_REGISTRATION"}
+_REGISTRATION = "WIB:MUNICIPAL_REGISTRATION"
+_CONTEXTS = {"REG": "WIB:ADMISSIBILITY", "CONS": "WIB:VISA_ISSUE", "MUN": _REGISTRATION}
 
 
 def sandbox(
@@ -56,8 +61,7 @@ def sandbox(
 
     directory = directory.absolute()  # what is printed must work from anywhere
     with suppress(KeyboardInterrupt), stopped_by_sigterm(), World(directory, contracts) as world:
-        _fill(world)
-        facts = _facts(world, directory)
+        facts = _facts(world, directory, _telling(directory, *_fill(world)))
         if as_json:
             typer.echo(json.dumps(facts))
         else:
@@ -65,30 +69,52 @@ def sandbox(
         world.hub.wait()
 
 
-def _fill(world: World) -> None:
-    """Both dossiers at the end of their way, so that every authority can see its part."""
+def _fill(world: World) -> tuple[DossierNumber, DossierNumber]:
+    """Dossiers at the end of their way, so that every authority can see its part; kept from an earlier run.
+
+    Returns the number of a dossier that nobody has applied for, and of one whose worker may move: new ones, so
+    that the examples work at every start.
+    """
     first = ["PLATFORM", "BRUSSELS", "IMMIGRATION_OFFICE", "POST_RABAT", "MUN_BRUSSELS", "NSSO"]
     world.records.enter(FIRST, "FIRST", "CARD_ISSUED", WORKER, first)
     second = ["PLATFORM", "WALLONIA", "IMMIGRATION_OFFICE", "MUN_LIEGE", "NSSO"]
     world.records.enter(RENEWAL, "RENEWAL", "CARD_ISSUED", OTHER_WORKER, second)
+    new, moving = world.records.unused(2)
+    world.records.enter(moving, "FIRST", "CARD_ISSUED", WORKER, first)
+    return new, moving
 
 
-def _telling(directory: Path) -> list[dict[str, str]]:
-    """Notifications to try, each with its payload as a file: one that may be told again and again, and a new dossier."""
-    folder = directory / "payloads"
+def _telling(directory: Path, new: DossierNumber, moving: DossierNumber) -> list[dict[str, str]]:
+    """Notifications to try, each with its payload as a file, and what to look at then."""
+    folder, config = directory / "payloads", directory / "gateway.toml"
     folder.mkdir(exist_ok=True)
+    application = told(read_files(AuthorityId("PLATFORM"))[FIRST], "submitApplication")
+    for number in application.iter("{*}dossierNumber"):
+        number.text = new
+    admitted = told(read_files(AuthorityId("BRUSSELS"))[FIRST], "notifyAdmissibility")
+    event = told(read_files(AuthorityId("NSSO"))[FIRST], "notifySocialSecurityEvent")
+    clock = command("dossier", "clock", new, "--config", config)
+    logged = command("log", "list", "--config", config, "--kind", "delivery")
+    mailbox = command(
+        "call", "listMessages", "--as", "MUN_EUPEN", "--context", _REGISTRATION, "--world", directory
+    )
     examples = []
-    for who, operation, context, number in _TOLD:
+    for who, operation, context, dossier, payload, then in (  # the second of a dossier follows the first
+        ("NSSO", "notifySocialSecurityEvent", "WIB:WORK_DECISION", FIRST, event, logged),
+        ("PLATFORM", "submitApplication", "WIB:ADMISSIBILITY", new, application, clock),
+        ("BRUSSELS", "notifyAdmissibility", "WIB:ADMISSIBILITY", new, admitted, clock),
+        ("MUN_BRUSSELS", "notifyRegistration", _REGISTRATION, moving, read_payload(MOVED), mailbox),
+    ):
         path = folder / f"{operation}.xml"
-        payload = told(read_files(AuthorityId(who))[number], operation)
         path.write_bytes(etree.tostring(payload, pretty_print=True, xml_declaration=True, encoding="UTF-8"))
-        options = ["--as", who, "--context", context, "--dossier", number, "--payload", str(path)]
+        options = ["--as", who, "--context", context, "--dossier", dossier, "--payload", str(path)]
         call = command("call", operation, *options, "--world", directory)
-        examples.append({"operation": operation, "as": who, "payload": str(path), "call": call})
+        about = {"operation": operation, "as": who, "dossier": dossier, "payload": str(path)}
+        examples.append({**about, "call": call, "then": then})
     return examples
 
 
-def _facts(world: World, directory: Path) -> dict[str, Any]:
+def _facts(world: World, directory: Path, telling: list[dict[str, str]]) -> dict[str, Any]:
     place = world.place
     return {
         **world.urls,
@@ -96,7 +122,7 @@ def _facts(world: World, directory: Path) -> dict[str, Any]:
         "config": str(directory / "gateway.toml"),
         "anchor": str(directory / "pki" / "root.crt.pem"),
         "dossiers": [FIRST, RENEWAL],
-        "notifications": _telling(directory),
+        "notifications": telling,
         "authorities": [_authority(one, world, directory) for one in place.register.authorities],
     }
 
@@ -153,8 +179,8 @@ def _print(facts: dict[str, Any]) -> None:
             one["plain"],
         ):
             console.print(Text(f"  {line}"))
-    console.print("\n[bold]Notifications[/bold]  what is told reaches every back office at once:")
+    console.print("\n[bold]Notifications[/bold]  what is told reaches every back office at once; then look:")
     for one in facts["notifications"]:
-        console.print(Text(f"  {one['call']}"))
+        console.print(Text(f"  {one['call']}\n    then  {one['then']}"))
     console.print(Text(f"\nThe officer's view: {command('log', 'list', '--config', facts['config'])}"))
     console.print("Ctrl-C ends it all; certificates and exchange log stay.")

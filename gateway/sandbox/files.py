@@ -24,6 +24,7 @@ from gateway.model import COMMON, DOSSIER, SERVICE, AuthorityId, Criteria, Dossi
 from gateway.soap.xml import Element
 
 FOLDER: Final = Path(__file__).with_name("dossiers")
+MOVED: Final = FOLDER / "examples" / "moved.xml"  # a payload of no dossier: the worker moved to Eupen
 _NAMES: Final = (
     "first", "renewal", "work_permit", "professional_card", "indefinite", "refused", "withdrawn", "revoked",
 )  # fmt: skip

@@ -9,9 +9,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
 from gateway.adapters.store_directory import Directory
+from gateway.agreement.identifiers import dossier_number
 from gateway.loading import secret_key
 from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, Passage, Role
 from gateway.policy.person import person_digest
@@ -19,6 +21,7 @@ from gateway.sandbox.files import notifications, read_files
 from gateway.sandbox.place import Place
 
 _LONG_AGO: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_UNUSED, _LAST = 1001, 10**7  # sequence numbers from which new dossiers are numbered
 
 
 class Records:
@@ -54,19 +57,28 @@ class Records:
         with closing(self._directory(writes=False)) as directory:
             return directory.history(number)
 
+    def unused(self, count: int) -> list[DossierNumber]:
+        """Numbers of dossiers that are not in the directory."""
+        with closing(self._directory(writes=False)) as directory:
+            numbers = (dossier_number(_LONG_AGO.year, sequence) for sequence in range(_UNUSED, _LAST))
+            return list(islice((one for one in numbers if directory.get(one) is None), count))
+
     def enter(
         self, number: DossierNumber, procedure: str, status: str, ssin: str, inscribed: Iterable[str]
     ) -> None:
         """Enter a dossier in the directory, as the administrative command would, with everything told.
 
-        `ssin`: the worker's; `inscribed`: the authorities that take part.
+        One that is there from an earlier run stays as it is. `ssin`: the worker's; `inscribed`: the authorities
+        that take part.
         """
         person = person_digest(secret_key(self._place.settings.keys.directory_key), ssin)
         lines = tuple(self._inscription(name) for name in inscribed)
         scope = DossierScope(number, "SINGLE_PERMIT", procedure, status, _LONG_AGO, lines, person)
         with closing(self._directory(writes=True)) as directory:
-            directory.put(scope)
-        self._statuses[number] = status
+            before = directory.get(number)
+            if before is None:
+                directory.put(scope)
+        self._statuses[number] = status if before is None else before.status
         for line in lines:
             file = read_files(line.authority).get(number)
             self._told[line.authority, number] |= frozenset() if file is None else notifications(file)

@@ -23,6 +23,7 @@ class Answered:
     log_index: int | None  # None: there was nothing to record
     element: str  # name of the payload, with which the paths in `filtered` begin; "" when there is none
     payload: object  # plain dictionaries and lists, None when there is none
+    notification: Reply | None  # of a fetched message: what it is, and about which dossier
     message: bytes
 
 
@@ -65,6 +66,7 @@ def answered(reply: Reply, message: bytes) -> Answered:
         log_index=_log_index(reply),
         element=element,
         payload=reply[element] if element else None,
+        notification=reply.get("notification"),
         message=message,
     )
 
