@@ -27,25 +27,48 @@ def test_every_letter_of_the_table_is_explained():
     assert letters <= explained
 
 
+def blocks(shown):
+    """The steps, then the deadlines of a course: each a paragraph, its lists of statuses in one line again."""
+    return [re.sub(r"\n {10}", " ", one).splitlines() for one in shown.rstrip().split("\n\n")[1:]]
+
+
 @pytest.mark.parametrize("name", list(shipped().courses))
 def test_a_course_is_shown_whole(name):
-    course, shown = shipped().courses[name], show("--courses")
-    table = shown.partition(f"{name}: ")[2].partition("\n┏")[2].partition("└")[0]
-    rows = [row for row in table.split("├") if "│" in row]
-    assert len(rows) == len(course.steps)
-    for row, step in zip(rows, course.steps, strict=True):
-        words = {step.operation, step.context, step.certainty, *step.senders, *step.before}
-        words |= {f"{role} {context}" for role, context in step.recipients.items()}
-        words |= {f"+{role}" for role in step.inscribes} | {f"-{role}" for role in step.ends}
-        assert all(word in row for word in words), (step.operation, row)
-        assert (step.after or "stays") in row
-    for deadline in course.deadlines:
-        assert f"{deadline.name} {deadline.certainty}" in shown
+    course, told = shipped().courses[name], blocks(show("--course", name))
+    steps, deadlines = told[: len(course.steps)], told[len(course.steps) :]
+    for lines, step in zip(steps, course.steps, strict=True):
+        assert lines[0].startswith(f"  {step.operation}")
+        assert lines[0].endswith(f"[{step.certainty}]")
+        assert lines[1] == f"      by {', '.join(sorted(step.senders))} ({step.context})"
+        assert (f"      from {', '.join(sorted(step.before))}" in lines) is bool(step.before)
+        (outcome,) = [one for one in lines if one.startswith("      to ")]
+        assert outcome.startswith(f"      to {step.after or 'the same status'}")
+        assert set(re.findall(r"[+-]\w+", outcome)) == {f"+{role}" for role in step.inscribes} | {
+            f"-{role}" for role in step.ends
+        }
+        heard = [f"      → {role} ({context})" for role, context in step.recipients.items()]
+        assert [one for one in lines if "→" in one] == heard
+    for lines, deadline in zip(deadlines, course.deadlines, strict=True):
+        assert lines[0].startswith(f"  {deadline.name}: {deadline.days} ")
+        assert lines[0].endswith(f"[{deadline.certainty}]")
+        for what, statuses in (
+            ("starts at", deadline.starts), ("stands still at", deadline.suspended), ("ends at", deadline.ends),
+        ):  # fmt: skip
+            assert (f"      {what} {', '.join(sorted(statuses))}" in lines) is bool(statuses)
 
 
-@pytest.mark.parametrize("columns", [60, 80, 100])
-def test_a_narrow_terminal_loses_nothing(columns):
-    assert "…" not in show("--courses", columns=columns)
+@pytest.mark.parametrize("columns", [60, 400])
+def test_courses_are_readable_at_a_hundred_columns_on_any_terminal(columns):
+    shown = show("--courses", columns=columns)
+    assert max(map(len, shown.splitlines())) <= 100
+    assert [one.split(":")[0] for one in shown.splitlines() if one[:1].isalpha()] == list(shipped().courses)
+
+
+def test_a_course_that_there_is_not_is_told_with_those_that_there_are():
+    command = ["show", "--contracts", str(ROOT / "contracts"), "--course", "NONE"]
+    result = CliRunner(env={"COLUMNS": "400"}).invoke(app, command)
+    assert result.exit_code == 2
+    assert "SINGLE_PERMIT_FIRST" in result.output
 
 
 def test_courses_for_machines_say_everything():

@@ -16,10 +16,11 @@ from gateway.adapters.metrics import Metrics
 from gateway.agreement.identifiers import dossier_number
 from gateway.assembly import courier_of
 from gateway.config import DeliverySettings
+from gateway.edge import courier as courier_module
 from gateway.edge.operational_log import OperationalLog
 from gateway.refusal import Code, Refusal
 from tests.path.hub import Hub, agreement
-from tests.path.notifying import declare, enrol, findings, of_kind, rows, told_to
+from tests.path.notifying import declare, drain, enrol, findings, mailbox, of_kind, rows, told_to
 
 DOSSIERS = [dossier_number(2026, number) for number in range(301, 309)]
 
@@ -185,3 +186,174 @@ async def test_a_suspended_recipient_is_left_out_and_its_messages_wait(hub: Hub)
         await asyncio.sleep(0.2)
     assert told_to(hub, "PLATFORM") == []
     assert rows(hub, "SELECT recipient FROM deliveries WHERE state = 'waiting'") == [("PLATFORM",)]
+
+
+async def test_all_that_has_waited_too_long_is_purged_though_some_cannot_be_ended(hub: Hub, monkeypatch):
+    monkeypatch.setattr(courier_module, "_BATCH", 2)
+    enrol(hub, lambda one: replace(one, endpoint=None))
+    for number in DOSSIERS:
+        await declare(hub, number)
+    hub.now += timedelta(days=agreement().retention.payload_days, seconds=1)
+    stuck = [one for (one,) in rows(hub, "SELECT id FROM deliveries ORDER BY position LIMIT 3")]
+    plain = hub.store.parties
+
+    async def parties(delivery):
+        if delivery in stuck:
+            raise ValueError("a bug of ours")
+        return await plain(delivery)
+
+    hub.store.parties = parties
+    async with courier(hub) as (lines, metrics):
+        await until(lambda: settled(hub) == 2 * len(DOSSIERS) - len(stuck))
+        counted = metrics.exposition().decode()
+    for name, some in (("PLATFORM", 6), ("IMMIGRATION_OFFICE", 7)):  # two and one of them are stuck
+        assert f'gateway_deliveries_total{{outcome="expired",recipient="{name}"}} {some}.0' in counted
+    assert sorted(line["delivery"] for line in lines() if line["event"] == "failed") == sorted(stuck)
+
+
+def kept_for(hub: Hub, time: timedelta) -> None:
+    """The agreement lets payloads be kept no longer."""
+    changed = replace(agreement().retention, payload_days=time / timedelta(days=1))
+    plain = hub.rules_change
+    terms = replace(agreement(), retention=changed)
+    hub.rules_change = lambda rules: plain(replace(rules, agreement=terms))
+
+
+async def test_what_is_too_old_is_not_carried_and_has_expired(hub: Hub):
+    kept_for(hub, timedelta(days=1))
+    await declare(hub, DOSSIERS[0])
+    hub.now += timedelta(days=1)
+    await drain(hub, None, "PLATFORM")
+    hub.now += timedelta(seconds=1)
+    await drain(hub)
+    assert [str(name) for name, _ in hub.received] == ["PLATFORM"]
+    assert [entry["decision"] for entry in of_kind(hub, "settlement")] == ["acknowledged", "expired"]
+    assert not findings(hub)
+
+
+async def test_a_sweep_leaves_alone_what_is_being_handed_over(hub: Hub, monkeypatch):
+    monkeypatch.setattr(courier_module, "_SWEEP", timedelta())
+    kept_for(hub, timedelta(minutes=1))
+    gate, swept, plain, overdue = asyncio.Event(), [], hub.ask, hub.store.overdue
+
+    async def ask(provider, message, action):
+        await gate.wait()
+        return await plain(provider, message, action)
+
+    async def look(*args):
+        swept.append(await overdue(*args))
+        return swept[-1]
+
+    hub.ask, hub.store.overdue = ask, look
+    async with courier(hub):
+        await declare(hub, DOSSIERS[0])
+        await until(lambda: rows(hub, "SELECT sum(recorded) FROM deliveries") == [(2,)])
+        hub.now += timedelta(seconds=61)
+        hub.bell.ring()
+        await until(lambda: any(swept))
+        gate.set()
+        await until(lambda: settled(hub) == 2)
+    assert {entry["decision"] for entry in of_kind(hub, "settlement")} == {"acknowledged"}
+
+
+async def test_a_sweep_leaves_alone_what_its_recipient_has_fetched(hub: Hub):
+    enrol(hub, lambda one: replace(one, endpoint=None))
+    kept_for(hub, timedelta(minutes=1))
+    await declare(hub, DOSSIERS[0])
+    ((message,),) = rows(hub, "SELECT id FROM deliveries WHERE recipient = 'PLATFORM'")
+    hub.now += timedelta(seconds=59)
+    fetched = await mailbox(hub, "PLATFORM", "fetchMessage", "WIB:WORK_DECISION", message=message)
+    assert fetched.code is None
+    hub.now += timedelta(seconds=2)
+    async with courier(hub):
+        await until(lambda: settled(hub) == 1)
+        await asyncio.sleep(0.1)
+    assert [entry["decision"] for entry in of_kind(hub, "settlement")] == ["expired"]
+    taken = await mailbox(hub, "PLATFORM", "acknowledgeMessage", "WIB:WORK_DECISION", message=message)
+    assert taken.code is None
+    assert not findings(hub)
+
+
+async def test_a_sweep_ends_what_was_fetched_and_never_acknowledged(hub: Hub):
+    enrol(hub, lambda one: replace(one, endpoint=None))
+    kept_for(hub, timedelta(minutes=1))
+    await declare(hub, DOSSIERS[0])
+    ((message,),) = rows(hub, "SELECT id FROM deliveries WHERE recipient = 'PLATFORM'")
+    await mailbox(hub, "PLATFORM", "fetchMessage", "WIB:WORK_DECISION", message=message)
+    hub.now += timedelta(seconds=DeliverySettings().mailbox_lease_seconds)
+    async with courier(hub):
+        await until(lambda: settled(hub) == 2)
+    assert {entry["decision"] for entry in of_kind(hub, "settlement")} == {"expired"}
+
+
+async def test_an_end_without_the_recipient_does_not_close_its_circuit(hub: Hub):
+    """What lapses or expires says nothing about an endpoint that did not answer."""
+    kept_for(hub, timedelta(minutes=5))
+
+    async def down(provider, message, action):
+        raise Refusal(Code.PROVIDER_UNREACHABLE)
+
+    hub.ask = down
+    async with courier(hub, breaker_failures=2, breaker_seconds=400.0) as (lines, metrics):
+        for number in DOSSIERS[:2]:
+            await declare(hub, number)
+        await until(lambda: sum(line["event"] == "delivery" for line in lines()) == 4)
+        hub.now += timedelta(seconds=401)  # they are too old now, and the circuit is half open
+        hub.bell.ring()
+        await until(lambda: settled(hub) == 4)
+        assert {entry["decision"] for entry in of_kind(hub, "settlement")} == {"expired"}
+        await declare(hub, DOSSIERS[2])
+        await until(lambda: sum(line["event"] == "delivery" for line in lines()) == 10)
+        assert b'gateway_circuit_open{recipient="PLATFORM"} 1.0' in metrics.exposition()
+
+
+async def test_a_sender_that_left_the_register_blocks_nobody(hub: Hub):
+    """Its messages are the operator's at once, and say nothing about the recipient."""
+    for number in DOSSIERS[:3]:
+        await declare(hub, number)
+    plain = hub.rules_change
+    enrol(hub, lambda one: None if one.id == "NSSO" else replace(one, endpoint="https://x.example/soap"))
+    async with courier(hub, breaker_failures=1) as (lines, metrics):
+        await until(lambda: rows(hub, "SELECT count(*) FROM deliveries WHERE state = 'dead'") == [(6,)])
+        assert b'gateway_circuit_open{recipient="PLATFORM"} 0.0' in metrics.exposition()
+    assert not hub.received
+    assert {(line["code"], line["dead"]) for line in lines() if line["event"] == "delivery"} == {
+        ("WIB05002", True)
+    }
+    hub.rules_change = plain
+    async with courier(hub):
+        await declare(hub, DOSSIERS[3])
+        await until(lambda: settled(hub) == 2)
+
+
+async def test_what_waits_for_a_suspended_recipient_is_dead_in_the_end(hub: Hub):
+    enrol(hub, lambda one: replace(one, active=one.id != "PLATFORM", endpoint=None))
+    await declare(hub, DOSSIERS[0])
+    hub.now += timedelta(days=DeliverySettings().dead_after_days / 2)
+    await declare(hub, DOSSIERS[1])
+    hub.now += timedelta(days=DeliverySettings().dead_after_days / 2)
+    dead = "SELECT recipient, last_code FROM deliveries WHERE state = 'dead'"
+    async with courier(hub) as (lines, metrics):
+        await until(lambda: rows(hub, dead) == [("PLATFORM", "WIB05005")])
+        assert b'gateway_deliveries_total{outcome="refused",recipient="PLATFORM"} 1.0' in metrics.exposition()
+    (line,) = [line for line in lines() if line["event"] == "delivery"]
+    assert (line["recipient"], line["dead"]) == ("PLATFORM", True)
+    assert rows(hub, "SELECT count(*) FROM deliveries WHERE state = 'waiting'") == [(3,)]
+
+
+async def test_how_much_waits_is_not_counted_at_every_turn(hub: Hub):
+    plain, counted = hub.store.depth, []
+
+    async def depth():
+        counted.append(hub.now)
+        return await plain()
+
+    hub.store.depth = depth
+    async with courier(hub):
+        for number in DOSSIERS[:4]:
+            await declare(hub, number)
+        await until(lambda: settled(hub) == 8)
+        assert len(counted) == 1
+        hub.now += timedelta(seconds=5)
+        hub.bell.ring()
+        await until(lambda: len(counted) == 2)

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from gateway.agreement.identifiers import dossier_number
+from gateway.agreement.load import Agreement
+from gateway.assembly import deliverer_of
 from gateway.broker.bell import Bell
 from gateway.broker.mailbox import PAGE
 from gateway.config import DeliverySettings
 from gateway.exchangelog.flaw import Flaw
-from gateway.model import Role
-from tests.path.hub import DOSSIER, NOW, OTHER_DOSSIER, Answered, Hub
+from gateway.model import AuthorityId, Role
+from tests.path.hub import DOSSIER, NOW, OTHER_DOSSIER, Answered, Hub, agreement
 from tests.path.notifying import (
     GRANTED,
     PERMIT,
     RESIDENCE,
     WORK,
     declare,
+    drain,
     enrol,
     enterprise,
     findings,
@@ -333,8 +337,8 @@ async def test_an_empty_mailbox_says_so_at_once(hub: Hub):
 class Patient(Bell):
     """Looks again only when it is rung, so that a ring that is missing shows."""
 
-    async def wait(self, seconds: float) -> None:
-        await super().wait(60)
+    async def wait(self, seconds: float, recipient: str | None = None) -> None:
+        await super().wait(60, recipient)
 
 
 async def test_a_list_that_waits_is_answered_when_something_comes(hub: Hub):
@@ -349,7 +353,7 @@ async def test_a_list_that_waits_is_answered_when_something_comes(hub: Hub):
 async def test_a_list_that_waits_is_answered_when_its_time_is_over(hub: Hub):
     waits = []
 
-    async def wait(seconds: float) -> None:
+    async def wait(seconds: float, recipient: str) -> None:
         waits.append(seconds)
         hub.now += timedelta(seconds=seconds)
 
@@ -369,6 +373,181 @@ async def test_a_list_that_waits_is_answered_when_the_message_before_is_acknowle
     await take_over(hub, first, "PLATFORM", WORK)
     async with asyncio.timeout(5):
         assert await waiting == [second]
+
+
+class Watched:
+    """Stands before the store, and counts how often each mailbox is looked into."""
+
+    def __init__(self, hub: Hub):
+        self._store, self.looks = hub.store, Counter()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    async def waiting(self, recipient, *args):
+        self.looks[recipient] += 1
+        return await self._store.waiting(recipient, *args)
+
+
+async def begun(hub: Hub, looks: dict[str, int]) -> None:
+    """So many looks were taken, and whoever took them waits again."""
+    for _ in range(1000):
+        await asyncio.sleep(0)
+    assert hub.through.looks == looks
+
+
+async def test_a_bell_for_another_mailbox_wakes_nobody_here(hub: Hub):
+    hub.bell, hub.through = Patient(), Watched(hub)
+    waiting = [
+        asyncio.create_task(listed(hub, wait_seconds=30)),
+        asyncio.create_task(listed(hub, "MUN_BRUSSELS", REGISTRATION, wait_seconds=30)),
+    ]
+    await begun(hub, {"POST_RABAT": 1, "MUN_BRUSSELS": 1})
+    hub.bell.ring("MUN_BRUSSELS", "NSSO")
+    await begun(hub, {"POST_RABAT": 1, "MUN_BRUSSELS": 2})
+    hub.bell.ring("POST_RABAT")
+    await begun(hub, {"POST_RABAT": 2, "MUN_BRUSSELS": 2})
+    hub.now += timedelta(seconds=31)
+    hub.bell.ring("POST_RABAT", "MUN_BRUSSELS")
+    assert await asyncio.gather(*waiting) == [[], []]
+
+
+async def test_a_notification_wakes_only_those_who_wait_for_it(hub: Hub):
+    hub.bell, hub.through = Patient(), Watched(hub)
+    waiting = [
+        asyncio.create_task(listed(hub, name, context, wait_seconds=30))
+        for name, context in (("POST_RABAT", VISA), ("MUN_LIEGE", REGISTRATION))
+    ]
+    await begun(hub, {"POST_RABAT": 1, "MUN_LIEGE": 1})
+    await permit(hub)
+    await begun(hub, {"POST_RABAT": 2, "MUN_LIEGE": 1})
+    assert [one.done() for one in waiting] == [True, False]
+    waiting[1].cancel()
+
+
+async def test_whoever_waits_for_anybody_hears_every_bell():
+    bell = Bell()
+    for names in ((), (AuthorityId("NSSO"),)):
+        courier = asyncio.create_task(bell.wait(60))
+        await asyncio.sleep(0)
+        bell.ring(*names)
+        async with asyncio.timeout(5):
+            await courier
+
+
+async def test_of_one_mailbox_so_many_lists_wait_and_a_further_one_is_answered_at_once(hub: Hub):
+    hub.bell, hub.through = Patient(), Watched(hub)
+    broker = hub.broker()  # one process
+    hub.broker = lambda: broker
+    most = DeliverySettings().mailbox_waits
+    waiting = [asyncio.create_task(listed(hub, wait_seconds=30)) for _ in range(most)]
+    await begun(hub, {"POST_RABAT": most})
+    async with asyncio.timeout(5):
+        assert await listed(hub, wait_seconds=30) == []
+    other = asyncio.create_task(listed(hub, "MUN_BRUSSELS", REGISTRATION, wait_seconds=30))
+    await begun(hub, {"POST_RABAT": most + 1, "MUN_BRUSSELS": 1})
+    assert not any(one.done() for one in (*waiting, other))
+    await permit(hub)
+    async with asyncio.timeout(5):
+        assert len(await asyncio.gather(*waiting, other)) == most + 1
+    again = asyncio.create_task(listed(hub, after=waiting_for(hub, "POST_RABAT")[0], wait_seconds=30))
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not again.done()  # those before have left
+    again.cancel()
+
+
+# What its sender, its time or another revision left behind
+
+
+def without(hub: Hub, name: str) -> None:
+    """The register has this authority no more."""
+    enrol(hub, lambda one: None if one.id == name else one)
+
+
+async def test_a_message_whose_sender_left_the_register_waits_for_the_operator(hub: Hub):
+    await events(hub, DOSSIER, OTHER_DOSSIER)
+    first, other = waiting_for(hub, "PLATFORM")
+    without(hub, "NSSO")
+    assert (await fetch(hub, first, "PLATFORM", WORK)).code == "WIB14001"
+    assert rows(hub, "SELECT state, last_code FROM deliveries WHERE id = ?", first) == [("dead", "WIB05002")]
+    assert await listed(hub, "PLATFORM", WORK) == [other]
+    hub.rules_change = lambda rules: rules
+    assert (await fetch(hub, other, "PLATFORM", WORK)).code is None
+
+
+def kept_for_a_day(hub: Hub) -> None:
+    """The agreement lets payloads be kept no longer."""
+    changed = replace(agreement(), retention=replace(agreement().retention, payload_days=1))
+    hub.rules_change = lambda rules: replace(rules, agreement=changed)
+
+
+async def test_what_is_too_old_is_not_fetched_and_has_expired(hub: Hub):
+    kept_for_a_day(hub)
+    await events(hub, DOSSIER, OTHER_DOSSIER)
+    first, other = waiting_for(hub, "PLATFORM")
+    hub.now += timedelta(days=1)
+    assert (await fetch(hub, first, "PLATFORM", WORK)).code is None
+    hub.now += timedelta(seconds=1)
+    assert (await fetch(hub, other, "PLATFORM", WORK)).code == "WIB14001"
+    (settlement,) = of_kind(hub, "settlement")
+    assert (settlement["decision"], settlement["id"]) == ("expired", other)
+    assert (await take_over(hub, first, "PLATFORM", WORK)).code is None  # it has it
+
+
+async def test_what_ended_without_its_recipient_cannot_be_acknowledged(hub: Hub):
+    await events(hub, DOSSIER)
+    (message,) = waiting_for(hub, "PLATFORM")
+    await fetch(hub, message, "PLATFORM", WORK)
+    (delivery,) = [
+        one for one in await hub.store.overdue(hub.now + timedelta(days=1), 9) if one.id == message
+    ]
+    await deliverer_of(hub.parts()).expire(delivery)
+    assert (await take_over(hub, message, "PLATFORM", WORK)).code == "WIB14001"
+
+
+async def test_what_an_endpoint_acknowledged_before_its_authority_had_a_mailbox_is_acknowledged(hub: Hub):
+    await events(hub, DOSSIER)
+    (message,) = waiting_for(hub, "PLATFORM")
+    await drain(hub, None, "PLATFORM")
+    assert (await take_over(hub, message, "PLATFORM", WORK)).code is None
+
+
+async def test_of_two_fetches_of_what_lapses_both_find_nothing(hub: Hub):
+    await permit(hub)
+    (message,) = await listed(hub)
+    hub.now += timedelta(minutes=1)
+    await end_part(hub, "POST_RABAT")
+    answers = await asyncio.gather(*(fetch(hub, message) for _ in range(2)))
+    assert [answered.code for answered in answers] == ["WIB14001", "WIB14001"]
+    assert [entry["decision"] for entry in of_kind(hub, "settlement")] == ["lapsed"]
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["gone", "denied"])
+async def test_a_context_that_the_agreement_has_no_more_still_fetches_its_messages(hub: Hub, gone: bool):
+    await permit(hub)
+    (message,) = await listed(hub, "BRUSSELS", WORK)
+    changed = later(WORK, None if gone else {Role.OE})
+    hub.rules_change = lambda rules: replace(rules, agreement=changed)
+    refused = {one.code for one in [
+        await mailbox(hub, "BRUSSELS", "listMessages", WORK),
+        await fetch(hub, UNKNOWN, "BRUSSELS", WORK),
+        await fetch(hub, waiting_for(hub, "MUN_BRUSSELS")[0], "BRUSSELS", WORK),
+    ]}  # fmt: skip
+    assert refused == {"WIB07001" if gone else "WIB07002"}
+    fetched = await fetch(hub, message, "BRUSSELS", WORK)
+    assert fetched.code is None
+    assert content(fetched) == {"dossier/residenceDecision/outcome"}
+    assert (await take_over(hub, message, "BRUSSELS", WORK)).code is None
+
+
+def later(context: str, roles: set[Role] | None) -> Agreement:
+    """A later revision, in which this context is nobody's or these roles'."""
+    contexts = dict(agreement().contexts)
+    found = contexts.pop(context)
+    if roles is not None:
+        contexts[context] = replace(found, roles=frozenset(roles))
+    return replace(agreement(), contexts=contexts, revision="ab" * 32)
 
 
 async def test_a_reply_says_who_told_it_and_what_is_withheld(hub: Hub):

@@ -61,7 +61,10 @@ STEPS = [  # operation, senders, before, after, recipients, the rest
         "notifyWorkDecision", "REG", ["SUBMITTED"], "WORK_GRANTED", ["PLAT", "NSSO"],
         'when = { "G28.outcome" = "GRANTED" }\ninscribes = ["NSSO"]',
     ),
-    ("notifyPermit", "REG", ["WORK_GRANTED"], "PERMIT_GRANTED", ["PLAT", "CONS", "NSSO"], ""),
+    (
+        "notifyPermit", "REG", ["WORK_GRANTED"], "PERMIT_GRANTED", ["PLAT", "CONS", "NSSO"],
+        'when = { "G28.outcome" = "GRANTED" }',
+    ),
     (
         "notifyVisa", "CONS", ["PERMIT_GRANTED"], "VISA_ISSUED", ["PLAT", "REG"],
         'when = { "G31.status" = "ISSUED" }',

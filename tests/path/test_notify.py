@@ -311,6 +311,26 @@ async def test_of_two_at_the_same_moment_one_is_told_to_come_again(hub: Hub):
     assert len(of_kind(hub, "notification")) == 2
 
 
+async def test_the_same_twice_at_once_is_taken_in_once_and_gets_one_receipt(hub: Hub):
+    await hub.dossier(DOSSIER, "WORK_GRANTED")
+    message = told(hub, "NSSO", "notifySocialSecurityEvent", WORK, DECLARED)
+    answers = await asyncio.gather(*(hub.send("NSSO", message) for _ in range(2)))
+    assert [answered.code for answered in answers] == [None, None]
+    assert sorted(answered.event.outcome for answered in answers) == ["accepted", "repeated"]
+    first, second = ([one.texts(name) for name in ("ticketGateway", "index")] for one in answers)
+    assert first == second
+    assert kinds(hub) == ["notification"]
+
+
+async def test_something_else_at_once_under_the_same_ticket_is_refused(hub: Hub):
+    await hub.dossier(DOSSIER, "WORK_GRANTED")
+    said = [DECLARED, {"socialSecurity": {"declared": "false"}}]
+    messages = [told(hub, "NSSO", "notifySocialSecurityEvent", WORK, one, ticket=TICKET) for one in said]
+    answers = await asyncio.gather(*(hub.send("NSSO", message) for message in messages))
+    assert sorted(str(answered.code) for answered in answers) == ["None", "WIB06005"]
+    assert len(of_kind(hub, "notification")) == 1
+
+
 # Nothing is said to be taken in that is not durable
 
 

@@ -6,8 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.agreement.messages import Question
 from gateway.exchangelog.flaw import Flaw
-from tests.path.hub import DOSSIER, Answered, Hub
+from gateway.model import Authority, Outcome
+from gateway.policy.person import person_digest
+from tests.path.hub import DIRECTORY_KEY, DOSSIER, Answered, Hub, reply_body, sign_as, signed_question
 from tests.path.notifying import (
     ADMISSIBILITY,
     ADMISSIBLE,
@@ -16,8 +19,11 @@ from tests.path.notifying import (
     PERMIT,
     RESIDENCE,
     WORK,
+    Changing,
+    Failing,
     application,
     deliveries,
+    dossier,
     drain,
     enterprise,
     findings,
@@ -31,7 +37,7 @@ from tests.path.notifying import (
     told_to,
 )
 from tests.path.payloads import CANARY
-from tests.path.test_delivery import CARD, end_part
+from tests.path.test_delivery import CARD, down, end_part
 from tests.path.test_mailbox import fetch, listed, permit, take_over
 
 RIGHT = "Wvutsrqpon"
@@ -116,11 +122,72 @@ async def test_it_reaches_who_fetched_the_field_from_a_mailbox(hub: Hub):
     assert "POST_RABAT" in heard(hub)
 
 
-async def test_it_does_not_reach_whose_message_still_waits_unread(hub: Hub):
+async def test_it_waits_behind_the_message_that_is_wrong(hub: Hub):
+    """Nobody has read it yet; whoever reads it later must hear that it is wrong."""
     await permit(hub)
+    (wrong,) = await listed(hub)
     hub.now += timedelta(minutes=1)
     await tell(hub, "IMMIGRATION_OFFICE", "rectifyData", RESIDENCE, WRONG_DATE)
-    assert of_kind(hub, "notification")[-1]["to"] == []
+    assert enterprise("POST_RABAT") in of_kind(hub, "notification")[-1]["to"]
+    assert (await listed(hub), (await fetch(hub, wrong)).texts("date")) == ([wrong], ["2026-04-01"])
+    await take_over(hub, wrong)
+    (right,) = await listed(hub)
+    assert (await fetch(hub, right)).texts("date") == ["2026-04-02"]
+
+
+async def test_it_is_delivered_after_what_was_not_delivered_yet(hub: Hub):
+    await submit(hub)
+    await tell(hub, "PLATFORM", "rectifyData", ADMISSIBILITY, NAME, NEW)
+    await drain(hub)
+    names = [notice.payload.findtext(".//{*}familyName") for notice in told_to(hub, "BRUSSELS")]
+    assert names == [CANARY, RIGHT]
+    assert not findings(hub)
+
+
+async def test_an_answer_that_goes_out_meanwhile_is_not_missed(hub: Hub):
+    """Between reading the log and being accepted."""
+    asked = signed_question("BRUSSELS", "consultDossier", WORK, None, hub.now)
+
+    async def late(real: object, *args: object) -> object:
+        found = await real(*args)
+        hub.through = None
+        assert (await hub.send("BRUSSELS", asked)).code is None
+        return found
+
+    hub.through = Changing(hub, releases=late)
+    assert (await rectify(hub, NAME)).code == "WIB13006"
+    assert of_kind(hub, "notification") == []
+    assert (await rectify(hub, NAME)).code is None
+    assert heard(hub) == {"BRUSSELS": {"dossier/worker/familyName"}}
+
+
+VICTIM = "85650304271"
+REGISTRATION = "WIB:MUNICIPAL_REGISTRATION"
+
+
+@pytest.mark.parametrize(
+    ("name", "context", "groups"),
+    [
+        ("MUN_BRUSSELS", REGISTRATION, {"worker": {"ssin": VICTIM}}),
+        ("POST_RABAT", "WIB:VISA_ISSUE", {"travelDocument": {"number": "XX7654321"}}),
+    ],
+)
+async def test_nobody_rectifies_before_the_dossier_is_open_to_it(
+    hub: Hub, name: str, context: str, groups: dict
+):
+    await hub.dossier(DOSSIER, "SUBMITTED")
+    before = await scope(hub)
+    assert (await rectify(hub, groups, name, context)).code == "WIB07006"
+    assert await scope(hub) == before
+    await hub.dossier(DOSSIER, "PERMIT_GRANTED")
+    assert (await rectify(hub, groups, name, context)).code is None
+
+
+async def test_a_rectified_number_is_whose_dossier_it_is(hub: Hub):
+    await hub.dossier(DOSSIER, "REGISTERED")
+    groups = {"worker": {"ssin": VICTIM}}
+    assert (await rectify(hub, groups, "MUN_BRUSSELS", REGISTRATION)).code is None
+    assert (await scope(hub)).person == person_digest(DIRECTORY_KEY, VICTIM)
 
 
 async def test_it_is_fetched_from_a_mailbox_behind_what_was_told_before(hub: Hub):
@@ -195,6 +262,67 @@ async def test_it_does_not_tell_more_than_was_told_before(hub: Hub):
     await drain(hub)
     await rectify(hub, {"workDecision": {"conditions": f"Work for {CANARY} or nobody."}}, "BRUSSELS", WORK)
     assert set(heard(hub)) == {"PLATFORM", "IMMIGRATION_OFFICE"}
+
+
+MORE = {
+    **NAME,
+    "workerCivil": {"birthPlace": "Fez"},
+    "travelDocument": {"number": "XX7654321"},
+    "meansOfSubsistence": {"amount": "2100.00"},
+}
+
+
+def name_only(hub: Hub, provider: Authority, asked: Question) -> bytes:
+    """An answer that has a name in it and nothing else."""
+    return sign_as(provider.id, reply_body(asked, Outcome.DATA_FOUND, dossier(NAME)), hub.now)
+
+
+async def test_it_tells_nobody_what_it_never_received(hub: Hub):
+    """The Office was answered with a name alone; of what it was not told there is nothing to rectify."""
+    hub.answering["PLATFORM"] = name_only
+    await hub.consult("IMMIGRATION_OFFICE", "consultDossier", RESIDENCE)
+    assert (await rectify(hub, MORE)).code is None
+    assert heard(hub) == {"IMMIGRATION_OFFICE": {"dossier/worker/familyName"}}
+
+
+async def test_who_was_shown_a_field_as_absent_is_told_no_value_of_it(hub: Hub):
+    """That a consultation found nothing must not show in the log: it is a recipient all the same."""
+    hub.answering["PLATFORM"] = name_only
+    await hub.consult("IMMIGRATION_OFFICE", "consultDossier", RESIDENCE)
+    await rectify(hub, {"meansOfSubsistence": {"amount": "2100.00"}})
+    assert heard(hub) == {"IMMIGRATION_OFFICE": set()}
+    assert [one["decision"] for one in of_kind(hub, "settlement")] == ["acknowledged"]
+    assert not findings(hub)
+
+
+async def test_a_second_attempt_tells_no_more_than_the_first(hub: Hub):
+    """The log has the release once; what was answered between the attempts adds nothing to it."""
+    hub.answering["PLATFORM"] = name_only
+    await hub.consult("IMMIGRATION_OFFICE", "consultDossier", RESIDENCE)
+    hub.receiving["IMMIGRATION_OFFICE"] = Failing(1, down)
+    await rectify(hub, MORE)
+    del hub.answering["PLATFORM"]
+    await hub.consult("IMMIGRATION_OFFICE", "consultDossier", RESIDENCE)
+    hub.received.clear()
+    hub.now += timedelta(hours=1)
+    await drain(hub)
+    assert heard(hub) == {"IMMIGRATION_OFFICE": {"dossier/worker/familyName"}}
+
+
+async def test_what_never_reached_its_recipient_is_not_rectified(hub: Hub):
+    """The post's part ended before it read the permit: it is not told through the rectification either."""
+    await permit(hub)
+    (wrong,) = await listed(hub)
+    hub.now += timedelta(minutes=1)
+    await tell(hub, "IMMIGRATION_OFFICE", "rectifyData", RESIDENCE, WRONG_DATE)
+    hub.now += timedelta(minutes=1)
+    await end_part(hub, "POST_RABAT")
+    assert (await fetch(hub, wrong)).code == "WIB14001"
+    (right,) = await listed(hub)
+    assert (await fetch(hub, right)).code == "WIB14001"
+    assert {
+        one["decision"] for one in of_kind(hub, "settlement") if one["to"] == [enterprise("POST_RABAT")]
+    } == {"lapsed"}
 
 
 async def test_neither_status_nor_parts_change(hub: Hub):

@@ -101,6 +101,15 @@ def test_call_explains_what_it_cannot_send(sandbox, arguments, code):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("seconds", ["soon", "31", "-1"])
+def test_waiting_is_in_seconds_and_nothing_else_is_sent(tmp_path, seconds):
+    """Told before anything is looked for: there is no sandbox here."""
+    arguments = ("listMessages", "--as", "MUN_EUPEN", "--context", "WIB:MUNICIPAL_REGISTRATION")
+    done = run("call", *arguments, "--wait", seconds, "--world", str(tmp_path))
+    assert done.returncode == 2
+    assert "--wait" in done.stderr
+
+
 def test_call_without_sandbox_says_how_to_start_one(tmp_path):
     done = run("call", *CONSULT, "--as", "BRUSSELS", "--world", str(tmp_path / "nowhere"))
     assert done.returncode == 1
@@ -147,8 +156,12 @@ def test_printed_examples_work(sandbox):
 
 def notification(facts, operation):
     """The printed call of a notification, without the program's name."""
-    words = shlex.split(next(one["call"] for one in facts["notifications"] if one["operation"] == operation))
-    return words[words.index("call") :]
+    return words(next(one["call"] for one in facts["notifications"] if one["operation"] == operation))
+
+
+def words(printed):
+    """A printed command without the program's name, which here is python -m gateway."""
+    return shlex.split(printed)[3:]
 
 
 def test_printed_notification_may_be_told_again_and_again(sandbox):
@@ -210,10 +223,33 @@ def test_metrics_count_notifications_and_name_no_dossier_and_nobody(sandbox):
 
 def test_mailbox_is_listed_and_holds_nothing_of_others(sandbox):
     mine = ("--as", "MUN_EUPEN", "--context", "WIB:MUNICIPAL_REGISTRATION")
-    assert call(sandbox, "listMessages", *mine).stdout.startswith("NO_DATA_FOUND")
+    listed = call(sandbox, "listMessages", *mine).stdout
+    assert listed.startswith("NO_DATA_FOUND")
+    assert "nothing waits for you" in listed
     unknown = "00000000-0000-4000-8000-000000000000"
     done = call(sandbox, "acknowledgeMessage", *mine, "--message", unknown)
     assert (done.returncode, done.stderr[:8]) == (1, "WIB14001")
+
+
+def test_printed_notifications_open_a_dossier_admit_it_and_fill_a_mailbox(sandbox):
+    """In the order in which they are printed; another test may have told the application already."""
+    _, facts = sandbox
+    shown = {}
+    for operation in ("submitApplication", "notifyAdmissibility", "notifyRegistration"):
+        done = CliRunner().invoke(app, notification(facts, operation))
+        assert done.stdout.startswith("OK") or "WIB13003" in done.output, (operation, done.output)
+        then = next(one["then"] for one in facts["notifications"] if one["operation"] == operation)
+        looked = CliRunner().invoke(app, words(then))
+        assert looked.exit_code == 0, looked.output
+        shown[operation] = looked.stdout
+    assert "OVERALL_TERM" in shown["notifyAdmissibility"]
+    (message,) = re.findall(r"messageId +(\S+)", shown["notifyRegistration"])
+    mine = ("--as", "MUN_EUPEN", "--context", "WIB:MUNICIPAL_REGISTRATION", "--message", message)
+    fetched = call(sandbox, "fetchMessage", *mine).stdout
+    moved = next(one["dossier"] for one in facts["notifications"] if one["as"] == "MUN_BRUSSELS")
+    assert f"notification/dossierNumber  {moved}" in fetched
+    assert "notification/operation  notifyRegistration" in fetched
+    assert call(sandbox, "acknowledgeMessage", *mine).stdout.startswith("OK")
 
 
 def test_printed_example_works_from_anywhere(sandbox, tmp_path):
@@ -319,10 +355,13 @@ def children(pid):
 
 def test_interrupt_stops_the_sandbox_and_its_hub_and_the_next_start_has_the_same_ports(tmp_path):
     process, facts = started(tmp_path / "world")
+    moved = CliRunner().invoke(app, notification(facts, "notifyRegistration"))
+    assert moved.exit_code == 0, moved.output
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 0
     await_closed(facts["soap"])
     said = (tmp_path / "world/hub.log").read_text()
+    before = directory_of(tmp_path / "world")
     again, later = started(tmp_path / "world")
     again.terminate()
     again.wait(30)
@@ -334,6 +373,17 @@ def test_interrupt_stops_the_sandbox_and_its_hub_and_the_next_start_has_the_same
     assert log.read_text().startswith(said)
     assert len(log.read_text()) > len(said)
     assert log.stat().st_mode & 0o777 == 0o600
+    after = directory_of(tmp_path / "world")
+    assert {number: after[number] for number in before} == before  # nothing that happened is undone
+    new = next(one["dossier"] for one in later["notifications"] if one["operation"] == "submitApplication")
+    assert new not in after
+
+
+def directory_of(world):
+    """What the dossier directory holds, by number."""
+    listed = CliRunner().invoke(app, ["dossier", "list", "--config", str(world / "gateway.toml"), "--json"])
+    assert listed.exit_code == 0, listed.output
+    return {one["dossier"]: one for one in json.loads(listed.stdout)}
 
 
 def test_call_to_a_sandbox_that_has_ended_says_so_in_its_own_words(tmp_path):

@@ -15,11 +15,14 @@ from typer.testing import CliRunner
 from gateway import config
 from gateway.adapters.log_key import ensure_log
 from gateway.adapters.pki import write_pki
+from gateway.adapters.store import Store
 from gateway.cli.commands import app
 from gateway.loading import StartError, load
+from tests.notifications import tell
 from tests.path import hub as memory
 from tests.process.running import write_settings
 from tests.process.sandboxes import ROOT, gateway
+from tests.process.store_world import alter
 
 HUB = "pki/HUB"
 
@@ -175,6 +178,70 @@ def test_every_finding_is_told_at_once(place):
     assert sorted(found) == ["CFG003", "CFG003", "CFG009", "CFG010", "CFG014"]
     with pytest.raises(StartError):
         load(config.load(place / "gateway.toml"))
+
+
+async def tell_something(place: Path) -> None:
+    """A notification waits in the store, under the payload key of the settings."""
+    settings = config.load(place / "gateway.toml")
+    loaded = load(settings)
+    key, origin, store = loaded.log_key, settings.log.origin, settings.log.store
+    async with Store.open(store, key, origin, payload_key=loaded.payload_key) as opened:
+        await tell(opened)
+
+
+def another_key(place: Path) -> None:
+    (place / HUB / "payload.key").write_text("ab" * 32)
+
+
+async def test_another_payload_key_is_found_while_something_waits(place):
+    await tell_something(place)
+    assert codes(place) == []
+    another_key(place)
+    assert codes(place) == ["LOG511"]
+    done = serve(place)
+    assert (done.returncode, done.stderr.splitlines()[-1][:6]) == (1, "LOG511")
+
+
+async def test_another_payload_key_is_none_of_ours_to_take_when_nothing_waits(place):
+    """A look leaves the store as it was: the hub that runs beside it keeps its key."""
+    key = place / HUB / "payload.key"
+    before = key.read_bytes()
+    await tell_something(place)
+    alter(place / "store.db", "UPDATE notifications SET sealed = NULL")
+    another_key(place)
+    assert codes(place) == []
+    key.write_bytes(before)
+    alter(place / "store.db", "UPDATE notifications SET sealed = x'00'")
+    assert codes(place) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ('spool = "spool"', 'spool = "register.toml"', "CFG014"),
+        ("lease_seconds = 120.0", "lease_seconds = 15.0", "CFG017"),
+        ("max_retry_seconds = 3600.0", "max_retry_seconds = 4.0", "CFG018"),
+        ("pki/HUB/payload.key", "pki/HUB/directory.key", "CFG019"),
+    ],
+    ids=["spool that is a file", "lease too short", "longest retry before the first", "one key for both"],
+)
+def test_check_and_serve_find_the_same(place, old, new, code):
+    setting(place, old, new)
+    assert codes(place) == [code]
+    done = serve(place)
+    assert (done.returncode, [line[:6] for line in done.stderr.splitlines()]) == (1, [code])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("lease_seconds = 120.0", "lease_seconds = 15.1"),
+        ("max_retry_seconds = 3600.0", "max_retry_seconds = 5.0"),
+    ],
+)
+def test_just_enough_is_enough(place, old, new):
+    setting(place, old, new)
+    assert codes(place) == []
 
 
 @pytest.mark.parametrize("content", [b"\xff", b"[listen]\n", b"[keys]\ntls_key = 3\n", b"= ="])

@@ -181,10 +181,33 @@ def test_mistakes_are_told_with_a_code(config: Path, store: Path):
     none = run("clock", STRANGE, "--config", config)
     early = run("scope", FIRST, "--store", store, "--at", "2026-05-31")
     missing = run("scope", dossier_number(2026, 9), "--store", store)
-    assert [one.exit_code for one in (unknown, none, early, missing)] == [1, 1, 1, 1]
-    assert [one.stderr[:6] for one in (unknown, none, early, missing)] == [
-        "DOS001",
-        "DOS017",
-        "DOS016",
-        "DOS001",
-    ]
+    future = run("scope", FIRST, "--store", store, "--at", "2999-01-01")
+    mistakes = (unknown, none, early, missing, future)
+    assert [one.exit_code for one in mistakes] == [1] * 5
+    assert [one.stderr[:6] for one in mistakes] == ["DOS001", "DOS017", "DOS016", "DOS001", "DOS018"]
+
+
+def test_when_no_term_runs_that_is_said(config: Path):
+    found = run("clock", "--config", config, "--at", "2026-01-01")
+    assert (found.exit_code, found.stdout) == (0, "No term runs.\n")
+    assert (
+        run("clock", FIRST, "--config", config, "--at", "2026-01-01").stdout == f"No term runs for {FIRST}.\n"
+    )
+
+
+def test_a_term_that_would_end_on_a_day_off_says_from_where_it_was_moved(config: Path, store: Path):
+    """30 days from Monday 1 June 2026 end on Wednesday 1 July; from Friday 5 June on a Sunday, so on Monday."""
+    third = dossier_number(2026, 4)
+    with closing(Directory.open(store, writes=True)) as directory:
+        directory.put(replace(OPENED, dossier=third, status_since=START + timedelta(days=4)))
+    checks = [one for one in clocks(config, at=ADMITTED - timedelta(days=1)) if one["days"] == 30]
+    shown = {one["dossier"]: (one["due"], one["moved_from"]) for one in checks}
+    assert shown[FIRST] == ("2026-07-01", None)
+    assert shown[third] == ("2026-07-06", "2026-07-05")
+    table = run("clock", third, "--config", config, "--at", "2026-06-09").stdout
+    assert "2026-07-06 (moved from 2026-07-05)" in table
+
+
+@pytest.mark.parametrize("command", ["scope", "show", "list"])
+def test_no_key_is_spoken_of_where_none_is_needed(command: str):
+    assert "vkey" not in run(command, "--help").stdout

@@ -164,6 +164,7 @@ def prepare(place: Path, endpoints: dict[AuthorityId, str]) -> int:
     (place / "register.toml").write_text(register_with_endpoints(register, endpoints))
     url = f"https://127.0.0.1:{ports[0]}/soap/v1"
     text = hub_settings(memory.ROOT / "contracts", "test.example/log", url, ports=ports)
+    text = text.replace("provider_seconds = 15.0", "provider_seconds = 0.9")
     (place / "gateway.toml").write_text(f"{text}lease_seconds = 1.0\n")
     settings = load(place / "gateway.toml")
     ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin)

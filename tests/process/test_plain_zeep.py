@@ -251,6 +251,8 @@ def test_what_is_told_with_plain_zeep_arrives_in_a_mailbox_that_plain_zeep_empti
         legalContext="WIB:VISA_ISSUE",
         criteria={"messageId": message.messageId},
     )
+    assert fetched.notification.dossierNumber == number
+    assert fetched.dossier.header is None
     kept.append(fetched.dossier.residenceDecision.outcome)
     for ticket in ("take-it-over", "take-it-over-again"):
         done = post.acknowledgeMessage(

@@ -17,8 +17,9 @@ from gateway.adapters.store_queue import Settle
 from gateway.adapters.store_work import Work, instant
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.model import AuthorityId, DossierNumber, Inscription, Passage, Receipt, Role, Settlement, Ticket
+from gateway.policy.rectify import Outstanding
 from gateway.refusal import Code, Refusal
-from tests.exchanges import BRUSSELS, NOW, PLATFORM, exchange_entries, exchange_id, request_entry
+from tests.exchanges import BRUSSELS, NOW, PLATFORM, VALUES, exchange_entries, exchange_id, request_entry
 from tests.notifications import (
     DOSSIER,
     OFFICE,
@@ -367,6 +368,61 @@ async def test_releases_of_a_dossier_are_found_with_who_received_what(path):
     assert asked.released == pushed.released == elsewhere.released == released
 
 
+async def test_release_says_of_what_there_was_a_value(path):
+    async with open_store(path) as store:
+        for entry in exchange_entries("asked"):
+            await store.append(entry)
+        (asked,) = await store.releases(DOSSIER)
+        values = {name for name, texts in VALUES.items() if texts}
+        assert asked.present == values < asked.released
+        alter(path, "UPDATE seeds SET fields = NULL")
+        assert (await store.releases(DOSSIER))[0].present == frozenset()
+
+
+async def test_release_is_that_of_its_entry_and_notification(path):
+    async with open_store(path) as store:
+        for entry in exchange_entries("asked"):
+            await store.append(entry)
+        await tell(store, accepted("t1"))
+        (mine,) = await leased(store, PLATFORM.id)
+        await acknowledge(store, mine)
+        found = await store.releases(DOSSIER)
+    assert [(one.index, one.notification) for one in found] == [(1, None), (3, mine.notification.exchange)]
+
+
+async def test_outstanding_deliveries_of_a_dossier_are_those_that_are_not_settled(path):
+    async with open_store(path) as store:
+        await tell(store, accepted("t1"))
+        await tell(store, accepted("t2", OTHER))
+        waiting = [
+            Outstanding(one.id, BRUSSELS.id, "notifyWorkDecision", "WIB:FOLLOW_UP")
+            for one in (PLATFORM, OFFICE)
+        ]
+        assert await store.outstanding(DOSSIER) == waiting
+        (first, _) = await leased(store, PLATFORM.id)
+        await store.bury(first, "WIB10001")
+        assert await store.outstanding(DOSSIER) == waiting  # dead: the operator may send it still
+        await acknowledge(store, first)
+        assert await store.outstanding(DOSSIER) == waiting[1:]
+
+
+async def test_what_follows_the_log_is_refused_when_something_was_released_meanwhile(path):
+    async with open_store(path) as store:
+        await tell(store, accepted("t1"))
+        seen = [one.index for one in await store.releases(DOSSIER)]
+        assert seen == []
+        for entry in exchange_entries("asked"):
+            await store.append(entry)
+        before = counted(path)
+        assert await refused(tell(store, accepted("t2", newest=-1))) is Code.DOSSIER_CHANGED
+        assert counted(path) == before
+        (release,) = await store.releases(DOSSIER)
+        assert await refused(tell(store, accepted("t2", newest=release.index - 1))) is Code.DOSSIER_CHANGED
+        await tell(store, accepted("t2", newest=release.index))
+        await tell(store, accepted("t3"))  # what does not follow it does not ask
+        await tell(store, accepted("t4", OTHER, newest=-1))  # another dossier is no matter
+
+
 async def test_release_whose_seed_is_erased_is_tied_to_no_dossier_any_more(path):
     async with open_store(path) as store:
         for entry in exchange_entries("asked"):
@@ -398,6 +454,7 @@ async def test_damaged_tables_are_unavailable(path):
             store.lease([PLATFORM.id], NOW, NOW, 1),
             store.agreement("ab" * 32),
             store.releases(DOSSIER),
+            store.outstanding(DOSSIER),
         ):
             assert await refused(call) is Code.LOG_UNAVAILABLE
 
@@ -417,7 +474,7 @@ def acceptance(ticket: str, taken) -> Work:
     entry = accepted_entry(taken)
     names = tuple(exchange_id() for _ in taken.recipients)
     at = instant(NOW)
-    return Work(entry, Accept(entry.exchange, taken, content(ticket), b"sealed", at, names))
+    return Work(entry, Accept(entry.exchange, taken, bytes(32), content(ticket), b"sealed", at, names))
 
 
 def test_failure_at_any_statement_leaves_all_of_an_acceptance_or_nothing(path):

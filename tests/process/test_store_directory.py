@@ -83,6 +83,22 @@ async def test_scope_is_given_back_as_it_was_put_also_after_reopening(path):
         assert await store.scope(NUMBER) == SCOPE
 
 
+@pytest.mark.parametrize("number", [0, 1, 25])
+async def test_inscriptions_keep_their_order_and_text_whatever_their_number(path, number):
+    lines = tuple(
+        Inscription(
+            AuthorityId(f'"É\\{number - n}'), Role.REG, START, START + timedelta(days=n) if n % 2 else None
+        )
+        for n in range(number)
+    )
+    async with open_store(path) as store:
+        await store.put_scope(replace(SCOPE, inscriptions=lines))
+        await store.put_scope(replace(SCOPE, dossier=OTHER))
+        assert await store.scope(NUMBER) == replace(SCOPE, inscriptions=lines)
+    with closing(Directory.open(path, writes=False)) as directory:
+        assert [one.inscriptions for one in directory.all()] == [lines, SCOPE.inscriptions]
+
+
 async def test_putting_again_replaces_the_inscriptions(path):
     later = replace(SCOPE, status="ADMISSIBLE", inscriptions=SCOPE.inscriptions[1:])
     async with open_store(path) as store:

@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
+from gateway.adapters import store_mailbox
 from gateway.exchangelog.flaw import Flaw
+from gateway.model import Settlement
 from gateway.refusal import Code, Refusal
 from tests.exchanges import BRUSSELS, NOW, NSSO, PLATFORM, exchange_id
 from tests.notifications import (
@@ -179,3 +181,23 @@ async def test_mailbox_and_courier_do_not_take_the_same(path):
         assert await refused(take(store, message, MINUTE)) is Code.MESSAGE_LEASED
         assert await listed(store, at=MINUTE) == []
         assert leased.id == message
+
+
+async def test_message_that_ended_without_its_recipient_is_unknown(path):
+    async with open_store(path) as store:
+        await tell(store, accepted("t0", recipients=TO_NSSO))
+        (message,) = await listed(store)
+        await store.settle(
+            found := await store.find(NSSO.id, message), settled_entry(found, Settlement.EXPIRED)
+        )
+        assert await refused(store.find(NSSO.id, message)) is Code.MESSAGE_UNKNOWN
+
+
+async def test_list_reads_no_further_than_its_page(path):
+    async with open_store(path):
+        sql = store_mailbox._WAITING
+        for name in (":recipient", ":after", ":now", ":limit"):
+            sql = sql.replace(name, "1")
+        plan = [str(step[3]) for step in query(path, "EXPLAIN QUERY PLAN " + sql)]
+    assert any("USING INDEX in_mailbox (recipient=? AND position>?)" in step for step in plan)
+    assert not any("ORDER BY" in step for step in plan)

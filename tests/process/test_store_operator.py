@@ -114,6 +114,40 @@ async def test_list_shows_what_waits_in_order(path):
         assert "WIB09003" in table[1]
 
 
+async def test_what_is_held_back_names_what_it_waits_for(path):
+    async with open_store(path) as store:
+        buried = await dead(store)
+        await tell(store, accepted("t2"))  # the same dossier
+        await tell(store, accepted("t3", OTHER))
+    held = {
+        one["delivery"]: one["behind"] for one in asked("list", "--store", path, "--recipient", "PLATFORM")
+    }
+    assert list(held.values()) == [None, buried, None]
+    second, third = list(held)[1:]
+    table = run(queue.app, "list", "--store", path, "--recipient", "PLATFORM").stdout
+    assert table.count("behind ") == 1
+    assert f"behind {buried}" in table
+    assert asked("show", second, "--store", path)["behind"] == buried
+    assert asked("show", third, "--store", path)["behind"] is None
+
+
+async def test_a_dead_delivery_is_due_at_no_time(path):
+    async with open_store(path) as store:
+        buried = await dead(store)
+    assert asked("show", buried, "--store", path)["due"] is None
+    (other,) = asked("list", "--store", path, "--recipient", "IMMIGRATION_OFFICE")
+    assert other["due"] is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [((), "Nothing waits.\n"), (("--dead",), "Nothing waits for the operator.\n")]
+)
+async def test_an_empty_queue_says_that_nothing_waits(path, options, said):
+    await open_store(path).close()
+    assert run(queue.app, "list", "--store", path, *options).stdout == said
+    assert asked("list", "--store", path, *options) == []
+
+
 async def test_unknown_recipient_is_a_mistake(path, config):
     await open_store(path).close()
     assert refused("list", "--config", config, "--recipient", "NOBODY") == "LOG510"
@@ -130,7 +164,7 @@ async def test_show_tells_all_that_the_row_holds(path):
     assert refused("show", exchange_id(), "--store", path) == "QUE001"
 
 
-async def test_dead_delivery_is_tried_again_at_once(path, config):
+async def test_dead_delivery_is_tried_again_at_once(path, config, tmp_path):
     async with open_store(path) as store:
         buried = await dead(store)
         assert await leased(store, PLATFORM.id, HOUR) == []
@@ -138,6 +172,10 @@ async def test_dead_delivery_is_tried_again_at_once(path, config):
         assert refused("retry", buried, "--config", config) == "QUE003"
         far = timedelta(days=36_500)  # the command's clock is the machine's
         assert [one.id for one in await leased(store, PLATFORM.id, far)] == [buried]
+    async with open_store(tmp_path / "other") as store:
+        again = await dead(store)
+        config.write_text(config.read_text().replace(str(path), str(tmp_path / "other")))
+        assert run(queue.app, "retry", again, "--config", config).stdout == f"{again} is tried again now.\n"
     assert refused("retry", exchange_id(), "--config", config) == "QUE001"
 
 
@@ -160,6 +198,12 @@ async def test_dropped_delivery_is_purged_and_recorded_beside_the_hub(path, conf
     assert [one.flaw for one in findings(path)] == [Flaw.UNSETTLED]
     assert refused("drop", buried, "--reason", reason, "--config", config) == "QUE002"
     assert refused("show", buried, "--store", path) == "QUE002"
+    ended = run(queue.app, "show", buried, "--store", path).stderr
+    (notification,) = re.findall(r"--notification (\S+)", ended)
+    ((of,),) = query(path, f"SELECT notification FROM deliveries WHERE id = '{buried}'")
+    assert notification == of
+    listing = ("list", "--kind", "settlement", "--notification", notification, "--store", path)
+    assert dropped["log_index"] in [one["index"] for one in asked(*listing, app=log.app)["entries"]]
 
 
 async def test_the_second_recipient_is_named_when_its_delivery_is_dropped(path, config):

@@ -153,6 +153,7 @@ async def test_what_is_settled_is_neither_settled_nor_recorded_nor_moved_again(p
             store.settle(one, settled_entry(one, Settlement.EXPIRED, exchange=delivery().id)),
             store.record(one, delivered_entry(one, delivery().id)),
             store.settle(delivery(), settled_entry(one, exchange=delivery().id)),
+            store.settle(one, settled_entry(one, Settlement.EXPIRED)),  # its entry stands already, too
         ]
         for call in again:
             assert await refused(call) is Code.MESSAGE_UNKNOWN

@@ -142,10 +142,10 @@ STORIES = {
         supplyInformation       PLAT -              > REG OE                 | UNDER_REVIEW
         notifyWorkDecision      REG  GRANTED        > PLAT OE NSSO           | WORK_GRANTED
         notifyResidenceDecision OE   GRANTED        > PLAT REG NSSO          | RESIDENCE_GRANTED
-        notifyPermit            OE   -              > PLAT REG CONS MUN NSSO | PERMIT_GRANTED
+        notifyPermit            OE   GRANTED        > PLAT REG CONS MUN NSSO | PERMIT_GRANTED
         notifyVisa              CONS ISSUED         > PLAT REG OE MUN        | VISA_ISSUED
         notifyRegistration      MUN  REGISTERED     > PLAT OE                | REGISTERED
-        notifyCard              MUN  -              > PLAT REG OE NSSO       | CARD_ISSUED
+        notifyCard              MUN  CARD_ISSUED    > PLAT REG OE NSSO       | CARD_ISSUED
         notifySocialSecurityEvent NSSO -            > PLAT OE                | CARD_ISSUED
         notifyRegistration      MUN  MOVED_OUT      > PLAT OE MUN            | CARD_ISSUED
         notifyRegistration      MUN  REGISTERED     > PLAT OE                | CARD_ISSUED
@@ -160,9 +160,28 @@ STORIES = {
         notifyAppeal            REG  -              > PLAT OE                | WORK_REFUSED
         notifyWorkDecision      REG  GRANTED        > PLAT OE NSSO           | WORK_GRANTED
         notifyDeemedDecision    PLAT DEEMED_GRANTED > REG OE NSSO            | DEEMED_GRANTED
-        notifyPermit            OE   -              > PLAT REG CONS MUN NSSO | PERMIT_GRANTED
+        notifyPermit            OE   DEEMED_GRANTED > PLAT REG CONS MUN NSSO | PERMIT_GRANTED
         instructMunicipality    OE   -              > MUN                    | PERMIT_GRANTED
         notifyRegistration      MUN  REGISTERED     > PLAT OE                | REGISTERED
+    """,
+    ("SINGLE_PERMIT_FIRST", "work is refused before anything was admissible, the appeal is granted"): """
+        submitApplication       PLAT -              > REG                    | SUBMITTED
+        requestInformation      REG  INFO_REQUESTED > PLAT                   | INFO_REQUESTED
+        notifyWorkDecision      REG  REFUSED        > PLAT OE                | WORK_REFUSED
+        notifyWorkDecision      REG  GRANTED        > PLAT OE NSSO           | WORK_GRANTED
+        notifyResidenceDecision OE   GRANTED        > PLAT REG NSSO          | RESIDENCE_GRANTED
+        transferApplication     PLAT -              > REG OE                 | RESIDENCE_GRANTED
+        notifyPermit            OE   GRANTED        > PLAT REG CONS MUN NSSO | PERMIT_GRANTED
+    """,
+    ("SINGLE_PERMIT_RENEWAL", "the residence becomes known after the permit"): """
+        submitApplication       PLAT -              > REG                    | SUBMITTED
+        notifyAdmissibility     REG  ADMISSIBLE     > PLAT OE                | ADMISSIBLE
+        notifyDeemedDecision    PLAT DEEMED_GRANTED > REG OE NSSO            | DEEMED_GRANTED
+        notifyPermit            OE   DEEMED_GRANTED > PLAT REG MUN NSSO      | PERMIT_GRANTED
+        transferApplication     PLAT -              > MUN                    | PERMIT_GRANTED
+        notifyCard              MUN  CARD_ISSUED    > PLAT REG OE NSSO       | CARD_ISSUED
+        notifyRegistration      MUN  MOVED_OUT      > PLAT OE MUN            | CARD_ISSUED
+        transferApplication     PLAT -              > MUN                    | CARD_ISSUED
     """,
     ("SINGLE_PERMIT_FIRST", "it is not admissible"): """
         submitApplication       PLAT -              > REG                    | SUBMITTED
@@ -199,15 +218,15 @@ STORIES = {
         transferApplication     PLAT -              > OE                     | UNDER_REVIEW
         notifyWorkDecision      REG  GRANTED        > PLAT OE NSSO           | WORK_GRANTED
         notifyResidenceDecision OE   GRANTED        > PLAT REG NSSO          | RESIDENCE_GRANTED
-        notifyPermit            OE   -              > PLAT REG MUN NSSO      | PERMIT_GRANTED
-        notifyCard              MUN  -              > PLAT REG OE NSSO       | CARD_ISSUED
+        notifyPermit            OE   GRANTED        > PLAT REG MUN NSSO      | PERMIT_GRANTED
+        notifyCard              MUN  CARD_ISSUED    > PLAT REG OE NSSO       | CARD_ISSUED
         closeDossier            REG  -              > PLAT OE MUN NSSO       | CLOSED
     """,
     ("WORK_PERMIT", "the region alone"): """
         submitApplication       PLAT -              > REG                    | SUBMITTED
         notifyAdmissibility     REG  ADMISSIBLE     > PLAT                   | ADMISSIBLE
         notifyWorkDecision      REG  GRANTED        > PLAT NSSO              | WORK_GRANTED
-        notifyPermit            REG  -              > PLAT CONS NSSO         | PERMIT_GRANTED
+        notifyPermit            REG  GRANTED        > PLAT CONS NSSO         | PERMIT_GRANTED
         notifyVisa              CONS ISSUED         > PLAT REG               | VISA_ISSUED
         notifySocialSecurityEvent NSSO -            > PLAT                   | VISA_ISSUED
         closeDossier            PLAT -              > REG CONS NSSO          | CLOSED
@@ -218,11 +237,11 @@ STORIES = {
         notifyWorkDecision      REG  GRANTED        > PLAT OE                | WORK_GRANTED
         transferApplication     PLAT -              > OE                     | WORK_GRANTED
         notifyResidenceDecision OE   GRANTED        > PLAT REG               | RESIDENCE_GRANTED
-        notifyPermit            REG  -              > PLAT OE CONS MUN       | PERMIT_GRANTED
+        notifyPermit            REG  GRANTED        > PLAT OE CONS MUN       | PERMIT_GRANTED
         transferApplication     PLAT -              > CONS MUN               | PERMIT_GRANTED
         notifyVisa              CONS ISSUED         > PLAT REG OE MUN        | VISA_ISSUED
         notifyRegistration      MUN  REGISTERED     > PLAT OE                | REGISTERED
-        notifyCard              MUN  -              > PLAT REG OE            | CARD_ISSUED
+        notifyCard              MUN  CARD_ISSUED    > PLAT REG OE            | CARD_ISSUED
         notifyRevocation        REG  REVOKED        > PLAT OE CONS MUN       | REVOKED
         closeDossier            REG  -              > PLAT OE CONS MUN       | CLOSED
     """,
@@ -230,7 +249,7 @@ STORIES = {
         submitApplication       PLAT -              > REG                    | SUBMITTED
         notifyAdmissibility     REG  ADMISSIBLE     > PLAT                   | ADMISSIBLE
         notifyWorkDecision      REG  GRANTED        > PLAT OE                | WORK_GRANTED
-        notifyPermit            REG  -              > PLAT OE CONS MUN       | PERMIT_GRANTED
+        notifyPermit            REG  GRANTED        > PLAT OE CONS MUN       | PERMIT_GRANTED
     """,
     ("SINGLE_PERMIT_INDEFINITE", "region, then Immigration Office"): """
         submitApplication       PLAT -              > REG                    | SUBMITTED
@@ -239,9 +258,9 @@ STORIES = {
         transferApplication     PLAT -              > OE                     | UNDER_REVIEW
         notifyWorkDecision      REG  GRANTED        > PLAT OE NSSO           | WORK_GRANTED
         notifyResidenceDecision OE   GRANTED        > PLAT REG NSSO          | RESIDENCE_GRANTED
-        notifyPermit            OE   -              > PLAT REG MUN NSSO      | PERMIT_GRANTED
+        notifyPermit            OE   GRANTED        > PLAT REG MUN NSSO      | PERMIT_GRANTED
         instructMunicipality    OE   -              > MUN                    | PERMIT_GRANTED
-        notifyCard              MUN  -              > PLAT REG OE NSSO       | CARD_ISSUED
+        notifyCard              MUN  CARD_ISSUED    > PLAT REG OE NSSO       | CARD_ISSUED
     """,
 }
 
@@ -294,6 +313,61 @@ def test_immigration_office_and_social_security_get_their_part_by_the_decision_t
     assert late <= {"WORK_GRANTED", "DEEMED_GRANTED"}
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_whoever_decides_on_residence_takes_part_once_work_is_granted(name):
+    steps = shipped().courses[name].steps
+    if not any(step.operation == "notifyResidenceDecision" for step in steps):
+        return
+    for step in steps:
+        if step.after in {"WORK_GRANTED", "DEEMED_GRANTED"}:
+            assert Role.OE in step.inscribes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_from_the_work_decision_to_the_card_the_platform_can_bring_in_a_municipality(name):
+    course = shipped().courses[name]
+    if not any(Role.MUN in step.inscribes for step in course.steps):
+        return
+    late = {
+        status
+        for step in course.steps
+        if step.operation == "transferApplication" and step.after is None and Role.MUN in step.inscribes
+        for status in step.before
+    }
+    wanted = {"WORK_GRANTED", "RESIDENCE_GRANTED", "DEEMED_GRANTED", "PERMIT_GRANTED", "REGISTERED"}
+    assert ({*wanted, "VISA_ISSUED", "CARD_ISSUED"} & statuses(course)) <= late
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_place_of_work_that_is_told_later_is_held_against_the_region(name):
+    for step in shipped().courses[name].steps:
+        if Role.PLAT in step.senders and step.operation in {"supplyInformation", "transferApplication"}:
+            assert Role.REG in step.inscribes
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_decision_on_work_alone_does_not_end_the_term_for_the_copy(name):
+    for one in shipped().courses[name].deadlines:
+        if one.name == "COPY_TO_OE":
+            assert "WORK_GRANTED" not in one.ends
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_who_leads_a_dossier_on_says_so(name):
+    """Of the outcomes, a permit says nothing but that it is granted, a card that it is issued, an appeal nothing."""
+    course = shipped().courses[name]
+    said = {
+        "notifyPermit": {"GRANTED", "DEEMED_GRANTED"},
+        "notifyCard": {"CARD_ISSUED"},
+        "notifyAppeal": set(),
+    }
+    for step in course.steps:
+        if step.operation in said:
+            values = {value for field in course.outcomes for value in step.values(field)}
+            assert values <= said[step.operation]
+            assert bool(values) is bool(said[step.operation])
+
+
 # Course, permit type, term → days, working, regions, valid from.
 DEADLINES = {
     ("SINGLE_PERMIT_FIRST", "OVERALL_TERM"): [
@@ -332,9 +406,9 @@ def test_the_clock_of_a_decision_stands_still_while_information_is_requested(nam
             assert one.suspended == {"INFO_REQUESTED"}
 
 
-def _nth(operation, n=0):
-    """Where the n-th step of an operation stands in the first course."""
-    steps = shipped().courses["SINGLE_PERMIT_FIRST"].steps
+def _nth(operation, n=0, course="SINGLE_PERMIT_FIRST"):
+    """Where the n-th step of an operation stands in a course."""
+    steps = shipped().courses[course].steps
     return [index for index, step in enumerate(steps) if step.operation == operation][n]
 
 
@@ -356,10 +430,11 @@ HEARS = 'recipients = { REG = "WIB:ADMISSIBILITY" }'
 GETS = 'inscribes = ["PLAT", "REG", "CONS", "MUN"]'
 WHEN = 'when = { "G27.outcome" = "ADMISSIBLE" }'
 BEFORE = 'before = ["SUBMITTED", "INFO_REQUESTED"]'
+ALLOWS = 'allows = { "G27.outcome" = ["ADMISSIBLE"] }'
 PAIRS = 'permit_types = ["SINGLE_PERMIT", "BLUE_CARD"]\nprocedures = ["FIRST", "CHANGE"]'
 TERM = """name = "ADMISSIBILITY_CHECK"
 starts = ["SUBMITTED"]
-ends = ["ADMISSIBLE", "INADMISSIBLE", "WITHDRAWN"]
+ends = ["ADMISSIBLE", "INADMISSIBLE", "WORK_REFUSED", "WITHDRAWN"]
 suspended = ["INFO_REQUESTED"]
 days = 30
 """
@@ -586,10 +661,52 @@ BROKEN = {
     ),
     "an unknown part": (GETS, 'inscribes = ["PLAT", "HOME"]', f"{STEPS}[0].inscribes[1]", 'no role "HOME"'),
     "a part that nobody ever gets": (
-        'inscribes = ["OE"]\n',
+        'inscribes = ["NSSO"]\n',
         "",
-        f"{ADMITTED}",
-        "role OE never gets a part",
+        f"courses.WORK_PERMIT.steps[{_nth('notifyWorkDecision', course='WORK_PERMIT')}]",
+        "role NSSO never gets a part",
+    ),
+    "an unknown field in what is allowed": (
+        ALLOWS,
+        ALLOWS.replace("outcome", "result"),
+        f"{STEPS}[{_nth('transferApplication', 2)}].allows",
+        'no field "G27.result"',
+    ),
+    "an unknown value in what is allowed": (
+        ALLOWS,
+        ALLOWS.replace("ADMISSIBLE", "ADMITTED"),
+        f"{STEPS}[{_nth('transferApplication', 2)}].allows.G27.outcome[0]",
+        'no value of G27.outcome "ADMITTED"',
+    ),
+    "an allowed value that the sender may not write": (
+        ALLOWS,
+        ALLOWS.replace("G27.outcome", "G29.outcome").replace("ADMISSIBLE", "GRANTED"),
+        f"{STEPS}[{_nth('transferApplication', 2)}].allows",
+        "role REG may not write G29.outcome",
+    ),
+    "an allowed value of a field by which no step is told apart": (
+        ALLOWS,
+        'allows = { "G34.outcome" = ["GRANTED"] }',
+        f"{STEPS}[{_nth('transferApplication', 2)}].allows",
+        "no step is told apart by G34.outcome",
+    ),
+    "a closing that would open what was never open": (
+        'ends = ["MUN", "NSSO"]\n',
+        'ends = ["MUN"]\n',
+        f"courses.SINGLE_PERMIT_RENEWAL.steps[{_nth('closeDossier', course='SINGLE_PERMIT_RENEWAL')}]",
+        '"CLOSED" would open to role NSSO what was never open to it',
+    ),
+    "a revocation that would open what was never open": (
+        'ends = ["MUN"]\nbasis = ["B", "D"]\ncertainty = "J"\nnote = "the municipality hears',
+        'basis = ["B", "D"]\ncertainty = "J"\nnote = "the municipality hears',
+        f"courses.SINGLE_PERMIT_RENEWAL.steps[{_nth('notifyRevocation', course='SINGLE_PERMIT_RENEWAL')}]",
+        '"REVOKED" would open to role MUN what was never open to it',
+    ),
+    "a clock that never ends": (
+        TERM,
+        TERM.replace('"WORK_REFUSED", ', ""),
+        f"{TERMS}[0].ends",
+        'it can still run at "CLOSED"',
     ),
     "a part that the sender cannot name": (
         'inscribes = ["OE"]',

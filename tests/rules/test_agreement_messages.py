@@ -139,7 +139,7 @@ def test_a_list_of_messages_is_valid_and_canonical(question, waiting, more):
 @given(questions("fetchMessage"), headings, receipts, paths, st.sampled_from(["", PAYLOAD]))
 def test_a_fetched_message_is_valid_and_canonical(question, heading, receipt, filtered, payload):
     gateway = information_gateway(UUID, WHEN, WHEN, receipt)
-    written = element(notices.write_message(question, gateway, heading, filtered, payload))
+    written = element(notices.write_message(question, gateway, heading, NUMBER, filtered, payload))
     names = [child.tag.removeprefix(f"{{{SERVICE}}}") for child in written]
     assert names[4:] == [
         "status",
@@ -151,6 +151,7 @@ def test_a_fetched_message_is_valid_and_canonical(question, heading, receipt, fi
     assert told.findtext(f"{{{SERVICE}}}operation") == heading.operation
     assert told.findtext(f"{{{SERVICE}}}sender/{{*}}cbeNumber") == heading.sender.cbe
     assert told.findtext(f"{{{SERVICE}}}sender/{{*}}unit") == heading.sender.unit
+    assert told.findtext(f"{{{SERVICE}}}dossierNumber") == NUMBER
 
 
 def test_more_than_a_page_of_messages_is_no_message_of_the_contract():

@@ -13,6 +13,7 @@ from gateway.model import (
     SERVICE,
     AuthorityId,
     Delivery,
+    Dispatch,
     DossierScope,
     ExchangeId,
     LegalContext,
@@ -20,6 +21,7 @@ from gateway.model import (
     OperationName,
 )
 from gateway.policy.dispatch import dispatch, may_fetch
+from gateway.policy.rectify import EarlierRelease
 from gateway.refusal import Code, Refusal
 from gateway.soap.xml import canonical
 from tests.rules.agreement_files import shipped
@@ -74,10 +76,10 @@ def test_the_recipient_receives_its_view_of_what_was_told_and_no_more():
     assert found.view is view
     wrapped = etree.fromstring(f'<s:x xmlns:s="{SERVICE}">{found.payload}</s:x>')
     written = dict.fromkeys(leaf.path for leaf, _ in leaves(view.payload, payload(FULL)))
-    shown = [(leaf.path, text) for leaf, text in leaves(view.payload, wrapped[0])]
-    assert [path for path, _ in shown] == [path for path in written if view.verdicts[path] is None]
+    told = [(leaf.path, text) for leaf, text in leaves(view.payload, wrapped[0])]
+    assert [path for path, _ in told] == [path for path in written if view.verdicts[path] is None]
     assert any(view.verdicts[path] is not None for path in written)
-    assert ("dossier/worker/ssin", SSIN) in shown
+    assert ("dossier/worker/ssin", SSIN) in told
     assert found.values["dossier/worker/ssin"] == (SSIN,)
     assert canonical(wrapped) == f'<s:x xmlns:s="{SERVICE}">{found.payload}</s:x>'.encode()
 
@@ -110,10 +112,86 @@ def test_of_a_dossier_that_the_directory_does_not_know_nothing_is_told():
     assert dispatched(delivery(), None) is None
 
 
+NAME, SALARY = "dossier/worker/familyName", "dossier/salary/amount"
+OWED = delivery("rectifyData", context=WORK)
+
+
+def had(
+    *present: str, absent: tuple[str, ...] = (), name: str = "BRUSSELS", of: str | None = None, index: int = 0
+) -> EarlierRelease:
+    return EarlierRelease(
+        index=index,
+        enterprise=str(party(name).enterprise),
+        operation=OperationName("consultDossier"),
+        legal_context=WORK,
+        released=frozenset((*present, *absent)),
+        present=frozenset(present),
+        notification=None if of is None else ExchangeId(of),
+    )
+
+
+def rectified(*earlier: EarlierRelease, before: DossierScope | None = None) -> Dispatch | None:
+    return dispatch(OWED, party("PLATFORM"), party("BRUSSELS"), shipped(), shipped(), before, LATER, earlier)
+
+
+def shown(found: Dispatch | None) -> dict[str, tuple[str, ...]]:
+    """What stands in it, by path."""
+    assert found is not None
+    assert {path for path, reason in found.view.verdicts.items() if reason is None} == set(found.values)
+    return {path: texts for path, texts in found.values.items() if texts}
+
+
 def test_a_rectification_is_owed_to_whoever_took_part():
-    owed = delivery("rectifyData", context=WORK)
-    assert dispatched(owed, scope("SUBMITTED", line("BRUSSELS", until=NOW + timedelta(days=1)))) is not None
-    assert dispatched(owed, None) is not None
+    ended = scope("SUBMITTED", line("BRUSSELS", until=NOW + timedelta(days=1)))
+    for before in (ended, None):
+        assert shown(rectified(had(NAME), before=before)) == {NAME: ("Zyxwvutsrq",)}
+
+
+def test_a_rectification_is_of_what_its_recipient_received_and_of_no_more():
+    found = rectified(had(NAME))
+    assert found is not None
+    assert "Zyxwvutsrq" in found.payload
+    assert SSIN not in found.payload
+    assert found.view.verdicts[NAME] is None
+    assert found.view.verdicts[SALARY] == "RECEIVED"
+    full = shipped().view(OWED.notification.operation, party("BRUSSELS").role, WORK, party("PLATFORM").role)
+    others = {path: reason for path, reason in found.view.verdicts.items() if reason != "RECEIVED"}
+    assert others == {path: full.verdicts[path] for path in others}
+    assert {path for path, reason in full.verdicts.items() if reason} <= set(others)
+    assert found.view.filtered == full.filtered
+
+
+def test_what_was_received_by_several_ways_is_rectified_together():
+    assert shown(rectified(had(NAME), had(SALARY, index=1))) == {NAME: ("Zyxwvutsrq",), SALARY: ("4120.50",)}
+
+
+def test_what_it_was_shown_as_absent_is_not_told_and_the_log_does_not_say_so():
+    found = rectified(had(NAME, absent=(SALARY,)))
+    assert shown(found) == {NAME: ("Zyxwvutsrq",)}
+    assert found is not None
+    assert found.view is rectified(had(NAME, SALARY)).view
+    assert (found.view.verdicts[SALARY], found.values[SALARY]) == (None, ())
+
+
+@pytest.mark.parametrize("earlier", [[], [had(NAME, name="FLANDERS")], [had("dossier/header/dossierNumber")]])
+def test_what_did_not_reach_the_recipient_after_all_is_not_rectified(earlier: list[EarlierRelease]):
+    assert rectified(*earlier) is None
+
+
+def test_a_second_attempt_is_what_the_log_says_of_the_first():
+    first = had(NAME, of="e-1", index=2)
+    assert shown(rectified(had(NAME), had(SALARY, index=1), first)) == {NAME: ("Zyxwvutsrq",)}
+    other = had(NAME, of="e-2", index=2)
+    assert set(shown(rectified(had(SALARY), other))) == {NAME, SALARY}
+
+
+def test_a_part_that_began_before_the_clock_was_set_back_is_not_forgotten():
+    ended = line("BRUSSELS", NOW + timedelta(hours=1), NOW)
+    assert dispatched(delivery(), scope("SUBMITTED", ended, PART)) is not None
+    assert (
+        dispatched(delivery(), scope("SUBMITTED", ended, line("BRUSSELS", NOW, NOW + timedelta(days=1))))
+        is None
+    )
 
 
 def fetched(one: Delivery, before: DossierScope | None) -> Code | None:

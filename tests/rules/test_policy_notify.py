@@ -9,8 +9,9 @@ import pytest
 
 from gateway.agreement.course import RESUME, Step
 from gateway.model import FieldId, LegalContext, Role
+from gateway.policy.notify import accept
 from gateway.policy.person import person_digest
-from gateway.refusal import Code
+from gateway.refusal import Code, Refusal
 from tests.rules.notify_world import (
     ADMISSIBILITY,
     APPLICATION,
@@ -24,6 +25,8 @@ from tests.rules.notify_world import (
     VISA,
     WORK,
     accepted,
+    agreement,
+    facts,
     line,
     refused,
     request,
@@ -311,7 +314,32 @@ def test_nobody_hears_of_it_who_has_no_part_in_the_dossier():
     told = replace(DECIDE, inscribes=(), recipients=dict.fromkeys(Role, WORK))
     assert heard(told, line("BRUSSELS"), line("PLATFORM")) == ["PLATFORM"]
     assert heard(told, line("BRUSSELS"), line("PLATFORM", until=NOW - timedelta(seconds=1))) == []
-    assert heard(told, line("BRUSSELS"), line("PLATFORM", NOW + timedelta(seconds=1))) == []
+
+
+def test_a_clock_that_was_set_back_leaves_nobody_out():
+    told = replace(DECIDE, inscribes=(), recipients=dict.fromkeys(Role, WORK))
+    assert heard(told, line("BRUSSELS"), line("PLATFORM", NOW + timedelta(hours=1))) == ["PLATFORM"]
+
+
+def test_a_clock_that_was_set_back_a_little_does_not_stop_the_sender():
+    early = scope("UNDER_REVIEW", line("PLATFORM"), line("BRUSSELS", NOW + timedelta(seconds=60)))
+    known = replace(facts(agreement(DECIDE), early), skew=timedelta(seconds=60))
+    assert accept(DECIDED, known, []).recipients
+    with pytest.raises(Refusal) as caught:
+        accept(DECIDED, replace(known, skew=timedelta(seconds=59)), [])
+    assert caught.value.code is Code.DOSSIER_DENIED
+
+
+def test_a_status_does_not_begin_before_the_one_that_it_follows():
+    early = replace(scope(), status_since=NOW + timedelta(hours=1))
+    assert accepted(DECIDED, [DECIDE], early).scope.status_since == early.status_since
+    assert accepted(DECIDED, [DECIDE], scope()).scope.status_since == NOW
+
+
+def test_whose_part_the_step_ends_hears_of_it_after_the_clock_was_set_back():
+    told = replace(DECIDE, inscribes=(), ends=frozenset({Role.OE}), recipients={Role.OE: RESIDENCE})
+    lines = line("BRUSSELS"), line("IMMIGRATION_OFFICE", NOW + timedelta(hours=1))
+    assert heard(told, *lines) == ["IMMIGRATION_OFFICE"]
 
 
 def test_nobody_hears_of_it_whose_role_the_step_does_not_name():

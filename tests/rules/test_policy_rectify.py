@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from gateway.model import Accepted, DossierScope, LegalContext, OperationName
-from gateway.policy.notify import accept
+from gateway.model import Accepted, AuthorityId, DossierScope, LegalContext, OperationName
+from gateway.policy.notify import accept, sendable
 from gateway.policy.person import person_digest
-from gateway.policy.rectify import EarlierRelease
-from gateway.refusal import Code
+from gateway.policy.rectify import EarlierRelease, Outstanding
+from gateway.refusal import Code, Refusal
 from tests.rules.agreement_files import shipped
 from tests.rules.notify_world import (
     ADMISSIBILITY,
@@ -37,13 +38,15 @@ NAME, SALARY, NUMBER_PATH = (
     "dossier/header/dossierNumber",
 )
 CONSULTED, SUBMITTED = OperationName("consultDossier"), OperationName("submitApplication")
+RECTIFY = OperationName("rectifyData")
 CORRECTED = {"worker": {"familyName": "Zyxwvutsrq"}}
 
 
 def had(
     name: str, context: LegalContext, *paths: str, operation: OperationName = CONSULTED
 ) -> EarlierRelease:
-    return EarlierRelease(str(party(name).enterprise), operation, context, frozenset(paths))
+    found = frozenset(paths)
+    return EarlierRelease(0, str(party(name).enterprise), operation, context, found, found)
 
 
 def rectified(
@@ -81,7 +84,7 @@ def test_the_sender_does_not_hear_of_it():
 
 
 def test_who_has_left_the_register_cannot_be_told():
-    gone = EarlierRelease("0123456749", CONSULTED, WORK, frozenset({NAME}))
+    gone = replace(had("BRUSSELS", WORK, NAME), enterprise="0123456749")
     assert told(rectified(CORRECTED, gone)) == []
 
 
@@ -137,6 +140,86 @@ def test_a_rectified_number_is_whose_dossier_it_is_from_now_on():
     found = rectified({"worker": {"ssin": OTHER_SSIN}}, before=before)
     assert found.scope.person == person_digest(KEY, OTHER_SSIN)
     assert rectified(CORRECTED, before=before).scope.person == before.person
+
+
+def coming(
+    name: str, context: LegalContext, operation: OperationName = SUBMITTED, sender: str = "PLATFORM"
+) -> Outstanding:
+    return Outstanding(party(name).id, AuthorityId(sender), operation, context)
+
+
+def told_behind(*waiting: Outstanding, groups=CORRECTED, earlier: Sequence[EarlierRelease] = ()):
+    return told(accept(rectification(groups=groups), facts(shipped(), scope()), earlier, waiting))
+
+
+def test_it_goes_behind_what_still_waits():
+    assert told_behind(coming("BRUSSELS", ADMISSIBILITY)) == [("BRUSSELS", ADMISSIBILITY)]
+
+
+def test_what_waits_is_known_by_its_view():
+    salary = {"salary": {"amount": "4120.50"}}
+    assert told_behind(coming("BRUSSELS", ADMISSIBILITY), groups=salary) == []
+    assert told_behind(coming("PLATFORM", ADMISSIBILITY)) == []
+
+
+def test_what_waits_comes_after_what_was_received():
+    earlier = [had("BRUSSELS", WORK, NAME)]
+    assert told_behind(coming("BRUSSELS", ADMISSIBILITY), earlier=earlier) == [("BRUSSELS", ADMISSIBILITY)]
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        coming("BRUSSELS", ADMISSIBILITY, OperationName("notifyOld")),
+        coming("BRUSSELS", ADMISSIBILITY, sender="GONE"),
+    ],
+)
+def test_what_waits_and_is_not_known_any_more_may_be_anything(strange: Outstanding):
+    assert told_behind(strange) == [("BRUSSELS", ADMISSIBILITY)]
+
+
+@pytest.mark.parametrize(("indices", "newest"), [((), -1), ((7,), 7), ((3, 9), 9)])
+def test_the_newest_release_that_was_seen_is_said(indices: Sequence[int], newest: int):
+    earlier = [replace(had("BRUSSELS", WORK, NAME), index=one) for one in indices]
+    assert rectified(CORRECTED, *earlier).newest == newest
+
+
+def test_nobody_rectifies_at_a_status_that_does_not_open_the_dossier_to_it():
+    lines = line("PLATFORM"), line("BRUSSELS"), line("MUN_LIEGE")
+    name = {"worker": {"familyName": "Zyxwvutsrq"}}
+    asked = rectification("MUN_LIEGE", LegalContext("WIB:MUNICIPAL_REGISTRATION"), name)
+    assert refused(asked, [], scope("SUBMITTED", *lines)) is Code.STATUS_DENIED
+    assert accept(asked, facts(shipped(), scope("REGISTERED", *lines)), [])
+
+
+def test_a_closed_dossier_is_not_rectified_for_ever():
+    days = timedelta(days=shipped().closed_read_days)
+    old = scope("CLOSED", status_since=NOW - days - timedelta(seconds=1))
+    assert refused(rectification(), [], old) is Code.STATUS_DENIED
+    assert accept(rectification(), facts(shipped(), scope("CLOSED", status_since=NOW - days)), [])
+
+
+def test_the_rights_of_a_sender_follow_the_status_too():
+    asking = party("MUN_LIEGE"), RECTIFY, LegalContext("WIB:MUNICIPAL_REGISTRATION"), NUMBER
+    with pytest.raises(Refusal) as caught:
+        sendable(*asking, facts(shipped(), scope("SUBMITTED", line("MUN_LIEGE"))))
+    assert caught.value.code is Code.STATUS_DENIED
+    assert sendable(*asking, facts(shipped(), scope("REGISTERED", line("MUN_LIEGE"))))
+
+
+def test_only_a_role_that_binds_the_person_binds_it_anew():
+    before = scope("REGISTERED", line("MUN_LIEGE"), person=person_digest(KEY, SSIN))
+    asked = rectification(
+        "MUN_LIEGE", LegalContext("WIB:MUNICIPAL_REGISTRATION"), {"worker": {"ssin": OTHER_SSIN}}
+    )
+    terms = shipped()
+    assert accept(asked, facts(terms, before), []).scope.person == person_digest(KEY, OTHER_SSIN)
+    courses = {
+        name: replace(course, steps=tuple(replace(one, binds=False) for one in course.steps))
+        for name, course in terms.courses.items()
+    }
+    unbinding = replace(terms, courses=courses)
+    assert accept(asked, facts(unbinding, before), []).scope.person == before.person
 
 
 def rectification(sender: str = "PLATFORM", context: LegalContext = ADMISSIBILITY, groups=CORRECTED):

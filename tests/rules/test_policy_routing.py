@@ -80,7 +80,7 @@ def test_of_several_places_of_work_in_several_regions_one_must_be_the_main_one()
 
 def test_a_place_that_leads_nowhere_is_not_passed_over_for_one_that_leads_somewhere():
     assert unrouted(Role.REG, {WORK: BRUSSELS}, {WORK: "00000"})
-    assert unrouted(Role.REG, {WORK: BRUSSELS}, {WORK: EUPEN}, without="GERMAN_COMMUNITY")
+    assert unrouted(Role.CONS, {POST: "RABAT"}, {POST: "PARIS"})
 
 
 def test_several_places_of_work_in_one_region_need_no_main_one():
@@ -121,12 +121,31 @@ def test_a_place_that_is_not_named_leads_to_nobody(role: Role):
 )
 def test_of_a_single_role_the_register_has_the_one(role: Role, name: str):
     assert route(role) == name
-    assert unrouted(role, without=name)
 
 
-def test_a_suspended_authority_gets_no_part():
-    assert unrouted(Role.REG, {WORK: BRUSSELS}, without="BRUSSELS")
-    assert route(Role.REG, {WORK: LIEGE}, without="BRUSSELS") == "WALLONIA"
+@pytest.mark.parametrize(
+    ("role", "name"), [(Role.OE, "IMMIGRATION_OFFICE"), (Role.NSSO, "NSSO"), (Role.PLAT, "PLATFORM")]
+)
+def test_who_plays_a_role_alone_has_its_part_even_while_it_is_suspended(role: Role, name: str):
+    assert route(role, without=name) == name
+    gone = replace(
+        register(), authorities=tuple(one for one in register().authorities if one.role is not role)
+    )
+    with pytest.raises(Refusal) as caught:
+        competent([role], told(), agreement(), gone, TODAY)
+    assert caught.value.code is Code.ROUTE_UNKNOWN
+
+
+def test_of_a_single_role_the_active_line_goes_before_a_suspended_one():
+    old = replace(party("NSSO"), id=AuthorityId("NSSO_BEFORE"), active=False)
+    listed = replace(register(), authorities=(old, *register().authorities))
+    assert competent([Role.NSSO], told(), agreement(), listed, TODAY)[Role.NSSO] == party("NSSO")
+
+
+def test_a_suspended_municipality_or_post_gets_no_part():
+    assert unrouted(Role.MUN, {HOME: LIEGE}, without="MUN_LIEGE")
+    assert unrouted(Role.CONS, {POST: "RABAT"}, without="POST_RABAT")
+    assert route(Role.MUN, {HOME: LIEGE}, without="MUN_BRUSSELS") == "MUN_LIEGE"
 
 
 def line(name: str, role: Role, since: datetime = NOW - timedelta(days=9), until: datetime | None = None):
@@ -181,9 +200,12 @@ STEP = Step(
 )
 
 
-def regional(step: Step, written: Written, *lines: Inscription) -> Code | None:
+LATER = replace(STEP, before=frozenset({"INFO_REQUESTED"}), after="RESUME")
+
+
+def regional(step: Step, written: Written, *lines: Inscription, without: str = "") -> Code | None:
     try:
-        require_region(step, written, lines, register(), NOW)
+        require_region(step, written, lines, suspended(without), NOW)
     except Refusal as refusal:
         return refusal.code
     return None
@@ -204,3 +226,29 @@ def test_the_region_that_the_file_calls_competent_must_be_the_one():
 def test_a_region_whose_part_ended_is_not_competent():
     ended = line("BRUSSELS", Role.REG, until=NOW)
     assert regional(STEP, told({REGION: "BRUSSELS"}), ended) is Code.ROUTE_UNKNOWN
+
+
+def test_a_dossier_is_opened_only_with_a_region_that_is_not_suspended():
+    here = line("BRUSSELS", Role.REG)
+    assert regional(STEP, told(), here, without="BRUSSELS") is Code.ROUTE_UNKNOWN
+    assert regional(STEP, told(), here, without="FLANDERS") is None
+    assert regional(LATER, told(), here, without="BRUSSELS") is None
+
+
+def after(*elements: Mapping[FieldId, str], without: str = "") -> Code | None:
+    """What comes of it that the platform names a place of work in a dossier of Brussels."""
+    written = told(*elements)
+    try:
+        new = competent([Role.REG], written, agreement(), suspended(without), TODAY)
+    except Refusal as refusal:
+        return refusal.code
+    lines = moved((line("BRUSSELS", Role.REG),), frozenset(), new, NOW)
+    return regional(LATER, written, *lines, without=without)
+
+
+def test_a_place_of_work_that_is_told_later_lies_in_the_region_that_is_competent():
+    assert after({WORK: BRUSSELS}) is None
+    assert after({WORK: LIEGE}) is Code.ROUTE_UNKNOWN
+    assert after({WORK: LIEGE}, {WORK: BRUSSELS, MAIN: "true"}) is None
+    assert after() is None
+    assert after({WORK: BRUSSELS}, without="BRUSSELS") is None  # it will hear of it

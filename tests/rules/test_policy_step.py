@@ -85,6 +85,34 @@ def test_an_outcome_that_no_step_is_meant_for_is_unknown():
     assert refused("decide", at=scope(), written=told()) is Code.STEP_UNKNOWN
 
 
+def test_a_step_is_not_taken_by_a_payload_that_contradicts_it():
+    appeal = step("appeal")
+    known = course(GRANT, appeal)
+    assert find("appeal", of=known, at=scope(), written=told()) is appeal
+    assert refused("appeal", of=known, at=scope(), written=told("GRANTED")) is Code.STEP_UNKNOWN
+    assert (
+        find("appeal", of=course(appeal), at=scope(), written=told("GRANTED")) is appeal
+    )  # tells nothing apart
+
+
+def test_a_step_may_allow_what_was_decided_before():
+    transfer = step("transfer", allows={OUTCOME: frozenset({"GRANTED"})})
+    known = course(GRANT, transfer)
+    for outcomes in ((), ("GRANTED",)):
+        assert find("transfer", of=known, at=scope(), written=told(*outcomes)) is transfer
+    for outcomes in (("REFUSED",), ("GRANTED", "REFUSED")):
+        assert refused("transfer", of=known, at=scope(), written=told(*outcomes)) is Code.STEP_UNKNOWN
+
+
+def test_a_step_that_is_meant_for_a_value_takes_no_other_beside_it():
+    assert refused("decide", at=scope(), written=told("GRANTED", "REFUSED")) is Code.STEP_UNKNOWN
+    other = FieldId("G29.outcome")
+    twice = Written(({OUTCOME: ("GRANTED",)}, {other: ("REFUSED",)}))
+    reside = step("reside", when=(other, "REFUSED"))
+    assert refused("decide", of=course(GRANT, reside), at=scope(), written=twice) is Code.STEP_UNKNOWN
+    assert find("decide", at=scope(), written=twice) is GRANT  # a course in which it tells nothing apart
+
+
 def test_an_operation_that_the_course_does_not_have_is_unknown():
     assert refused("visa", at=scope(), written=told()) is Code.STEP_UNKNOWN
 
@@ -117,7 +145,7 @@ def test_only_what_was_interrupted_is_resumed():
 
 
 def test_of_two_steps_that_fit_the_one_meant_for_the_value_is_taken():
-    general = step("decide", after="UNDER_REVIEW")
+    general = step("decide", after="UNDER_REVIEW", allows={OUTCOME: frozenset({"GRANTED", "REFUSED"})})
     for steps in ((general, GRANT), (GRANT, general)):
         assert find("decide", of=course(*steps), at=scope(), written=told("GRANTED")) is GRANT
         assert find("decide", of=course(*steps), at=scope(), written=told("REFUSED")) is general
