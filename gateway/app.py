@@ -23,11 +23,12 @@ from gateway.adapters.store import Store
 from gateway.adapters.tls import client_context, server_context
 from gateway.agreement.served import served_documents
 from gateway.agreement.terms import Agreement
-from gateway.assembly import Parts, broker_of, courier_of, dossiers_open
+from gateway.assembly import Parts, broker_of, courier_of, dossiers_open, sweep_of
 from gateway.broker.bell import Bell
 from gateway.broker.reply import Signer
 from gateway.broker.rules import Rules
 from gateway.config import ConfigError, LimitSettings, Settings
+from gateway.edge.cleaning import cleaning
 from gateway.edge.listener import Listener
 from gateway.edge.operational_log import LibraryLines, OperationalLog
 from gateway.edge.operations import operations
@@ -40,6 +41,7 @@ from gateway.model import Authority, Role
 from gateway.refusal import Code, Refusal
 
 __all__ = ["Loaded", "clock", "contract_files", "hub", "load", "secret_key", "serve"]
+
 
 _FINISH_SECONDS: Final = 35.0  # for what is under way; deploy/gateway.service gives a little more
 
@@ -75,6 +77,7 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
             settings.delivery,
             sources=spokes,
             keeping=loaded.spool,
+            shelf=loaded.shelf,
         )
         edge = SoapEdge(
             broker=broker_of(parts),
@@ -100,7 +103,11 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
         courier = courier_of(parts, metrics, log)
         stack.push_async_callback(courier.finish, _FINISH_SECONDS)
         counted = partial(dossiers_open, rules, settings.log.store)
-        for name, work in (("courier", courier.run()), ("survey", survey(counted, metrics, log))):
+        for name, work in (
+            ("courier", courier.run()),
+            ("survey", survey(counted, metrics, log)),
+            ("cleaning", cleaning(partial(sweep_of, parts), log)),
+        ):
             stack.callback(asyncio.create_task(work, name=name).cancel)
         log.note("serving", url=urls[0], operations=urls[1], agreement=rules.agreement.revision)
         yield urls
@@ -193,6 +200,7 @@ def _http_limits(limits: LimitSettings) -> HttpLimits:
     return HttpLimits(
         body_bytes=limits.request_bytes,
         body_seconds=limits.body_seconds,
+        document_bytes=limits.document_bytes,
         document_seconds=limits.document_seconds,
         in_flight=limits.in_flight,
         in_flight_per_authority=limits.in_flight_per_authority,

@@ -17,8 +17,9 @@ from gateway.adapters.store_directory import Directory
 from gateway.broker.ask import Asker
 from gateway.broker.bell import Bell
 from gateway.broker.consult import Consultation
+from gateway.broker.content import Keeping, Shelf
 from gateway.broker.deliver import Deliverer
-from gateway.broker.document import DocumentSource, Keeping, Retrieval
+from gateway.broker.document import DocumentSource, Retrieval
 from gateway.broker.exchange import Broker
 from gateway.broker.mailbox import MailboxService
 from gateway.broker.notify import Intake
@@ -27,6 +28,7 @@ from gateway.broker.reply import Signer
 from gateway.broker.revisions import Revisions
 from gateway.broker.rules import Rules
 from gateway.broker.schedule import Breaker, RetryPolicy
+from gateway.broker.upload import Uploading, sweep
 from gateway.config import DeliverySettings
 from gateway.edge.courier import Courier, CourierLimits
 from gateway.edge.operational_log import OperationalLog
@@ -50,6 +52,7 @@ class Parts:
     random: Random = os.urandom
     sources: DocumentSource = field(kw_only=True)
     keeping: Keeping = field(kw_only=True)
+    shelf: Shelf = field(kw_only=True)
 
 
 def broker_of(parts: Parts) -> Broker:
@@ -74,6 +77,8 @@ def broker_of(parts: Parts) -> Broker:
             asker=asker,
             source=parts.sources,
             keeping=parts.keeping,
+            uploads=store,
+            shelf=parts.shelf,
             signer=signer,
             clock=now,
             random=random,
@@ -100,6 +105,16 @@ def broker_of(parts: Parts) -> Broker:
             lease=timedelta(seconds=parts.delivery.mailbox_lease_seconds),
             waits=parts.delivery.mailbox_waits,
             bell=parts.bell,
+            clock=now,
+            random=random,
+        ),
+        uploading=Uploading(
+            rules=rules,
+            log=store,
+            directory=store,
+            uploads=store,
+            shelf=parts.shelf,
+            signer=signer,
             clock=now,
             random=random,
         ),
@@ -134,6 +149,12 @@ def deliverer_of(parts: Parts) -> Deliverer:
         clock=parts.clock,
         random=parts.random,
     )
+
+
+async def sweep_of(parts: Parts) -> None:
+    """Remove uploaded documents whose time is over. Raises Refusal as `broker.upload.sweep`."""
+    keep = timedelta(days=parts.rules.agreement.retention.payload_days)
+    await sweep(parts.store, parts.shelf, parts.clock(), keep)
 
 
 def courier_of(parts: Parts, metrics: Metrics, log: OperationalLog) -> Courier:

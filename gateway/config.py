@@ -79,15 +79,16 @@ class LogSettings(_Section, frozen=True, kw_only=True):
 
 
 class DocumentSettings(_Section, frozen=True, kw_only=True):
-    """[documents]: where documents are while they pass."""
+    """[documents]: where documents are while they pass, and where those that were uploaded are kept."""
 
     spool: Path  # directory on a disk, not in memory; what is in it is sealed and has no name
+    store: Path  # directory on a disk; what is in it is sealed under keys.payload_key
 
 
 class LimitSettings(_Section, frozen=True, kw_only=True):
     """[limits]: what one message or peer may use."""
 
-    request_bytes: Count = 256 * 1024  # a request carries no documents
+    request_bytes: Count = 256 * 1024  # without the document that it may attach
     answer_bytes: Count = 16 * 1024 * 1024  # a provider's answer may be a document
     header_seconds: Seconds = (
         10.0  # to the end of the TLS handshake, then to the end of each request's headers
@@ -96,7 +97,7 @@ class LimitSettings(_Section, frozen=True, kw_only=True):
     provider_seconds: Seconds = 15.0  # from connecting to the last byte of an answer
     provider_connections: Count = 64  # at once, per provider
     document_bytes: Count = 256 * 1024 * 1024  # of one document, when it is an attachment
-    document_seconds: Seconds = 300.0  # to receive one from its provider; again to send it to the requester
+    document_seconds: Seconds = 300.0  # to receive one; again to send it to the requester
     spool_bytes: Count = 4 * 1024 * 1024 * 1024  # of all documents that are under way
     in_flight: Count = 512  # exchanges at once; beyond that callers are told to come back
     in_flight_per_authority: Count = 128  # of those, for one authority

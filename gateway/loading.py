@@ -7,17 +7,18 @@ hub is for `app`; `gateway check` needs no more than this and the store.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from gateway.adapters.shelf import Shelf
 from gateway.adapters.spool import Spool, SpoolError
 from gateway.adapters.tls import TlsError, client_context, server_context
 from gateway.agreement.admit import Terms
@@ -36,6 +37,7 @@ from gateway.wss.sign import SigningKey
 
 __all__ = ["Loaded", "StartError", "clock", "contract_files", "load", "secret_key", "trust_files"]
 
+T = TypeVar("T")
 # C2SP tlog-checkpoint: a schema-less URL without slash at its end; no space, no plus sign.
 _ORIGIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(?::\d{1,5})?(?:/[A-Za-z0-9._~-]+)*", re.ASCII)
 
@@ -49,6 +51,7 @@ class Loaded:
     log_key: ed25519.Ed25519PrivateKey
     payload_key: bytes  # of what waits in the store
     spool: Spool  # of documents that are under way
+    shelf: Shelf  # of documents that were uploaded
     verifier: Verifier  # of the exchange log: the configured origin and key
     certificates: Mapping[str, datetime]  # of the hub itself: name → end of validity
 
@@ -67,7 +70,7 @@ def load(settings: Settings) -> Loaded:
     found.of(partial(_require_url, settings.listen.public_url))
     found.of(partial(_require_lease, settings))
     found.of(partial(_require_retries, settings.delivery))
-    spool = found.of(partial(_spool, settings))
+    documents = found.of(partial(_documents, settings))
     register = found.of(partial(_register, settings.contracts.register))
     agreement = found.of(partial(_agreement, settings.contracts.directory))
     trust = _trust(settings, found)
@@ -95,7 +98,7 @@ def load(settings: Settings) -> Loaded:
     assert verifier is not None
     assert person_key is not None
     assert payload_key is not None
-    assert spool is not None
+    assert documents is not None
     rules = Rules(
         agreement=agreement,
         register=register,
@@ -109,7 +112,7 @@ def load(settings: Settings) -> Loaded:
         for name, pair in pairs.items()
     }
     signs = {name: pairs[name] for name in signing}
-    return Loaded(rules, signs, log_key, payload_key, spool, verifier, expiry)
+    return Loaded(rules, signs, log_key, payload_key, *documents, verifier, expiry)
 
 
 def contract_files(directory: Path) -> Mapping[str, bytes]:
@@ -176,12 +179,21 @@ def _require_two_keys(directory: bytes, payload: bytes) -> None:
         )
 
 
-def _spool(settings: Settings) -> Spool:
+def _documents(settings: Settings) -> tuple[Spool, Shelf]:
+    """Where documents are kept. Raises ConfigError."""
+    paths = settings.documents
+    spool = _directory("spool", lambda: Spool(paths.spool, settings.limits.spool_bytes))
+    return spool, _directory("store", lambda: Shelf(paths.store, spool.claim))
+
+
+def _directory(setting: str, opened: Callable[[], T]) -> T:
     try:
-        return Spool(settings.documents.spool, settings.limits.spool_bytes)
+        return opened()
     except SpoolError as error:
         raise ConfigError(
-            "CFG014", f"documents.spool: {error}.", "Name a directory on a disk that the hub may write to."
+            "CFG014",
+            f"documents.{setting}: {error}.",
+            "Name a directory on a disk that the hub may write to.",
         ) from error
 
 

@@ -71,6 +71,7 @@ class Pattern(StrEnum):
     CONSULT = "consult"  # question, answer
     NOTIFY = "notify"  # store and forward
     MAILBOX = "mailbox"  # what waits for a recipient without an endpoint
+    UPLOAD = "upload"  # a document that the hub keeps for its provider
 
 
 class Settlement(StrEnum):

@@ -164,7 +164,7 @@ class Code(Enum):
     # PROTOCOL §8 and §11: the gateway itself.
     LOG_UNAVAILABLE = _row("WIB10001", "log-unavailable", _G, "The exchange could not be recorded, so it did not take place.", "Ask again later with a new ticket.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
     INTERNAL = _row("WIB10002", "internal", _G, "The gateway failed; the incident is recorded.", "Give the incident number to the platform operator.", fault=_SERVER, origin=_GATEWAY)
-    SPOOL_UNAVAILABLE = _row("WIB10003", "spool-unavailable", _G, "There was no room to keep the document while it was checked, so it was not delivered.", "Ask again later with a new ticket.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
+    SPOOL_UNAVAILABLE = _row("WIB10003", "spool-unavailable", _G, "There was no room to keep the document, so it was neither taken in nor passed on.", "Ask again later with a new ticket.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
 
     # PROTOCOL §13: notifications.
     STEP_UNKNOWN = _row("WIB13001", "step-unknown", _P, "The course of such a dossier has no such step for your role.", "Check operation, permit type and procedure, and the value that tells the outcome.")
@@ -183,6 +183,8 @@ class Code(Enum):
 
     # PROTOCOL §17: documents.
     DOCUMENT_TOO_LARGE = _row("WIB15001", "document-too-large", _R, "The document is too large to travel as base64 in the message.", "Ask with MTOM, or name multipart/related in the Accept header: CXF: mtom-enabled; node-soap: forceMTOM; zeep: session.headers['Accept'] = 'multipart/related, text/xml'.")
+    DOCUMENT_MISMATCH = _row("WIB15002", "document-mismatch", _R, "The document is not the one that the criteria name.", "Write reference, type and SHA-256 of the very content into criteria and document alike.")
+    DOCUMENT_EXISTS = _row("WIB15003", "document-exists", _P, "Another document was uploaded under this reference before.", "Give each document of a dossier a reference of its own.")
     # fmt: on
 
     @property

@@ -308,6 +308,7 @@ class World:
             self.random,
             sources=self,  # no example is a document
             keeping=self,
+            shelf=self,
         )
 
     async def exchange(self, name: str, request: bytes, version: SoapVersion = SoapVersion.V11) -> bytes:

@@ -14,7 +14,7 @@ from typing import Final
 
 import aiohttp
 
-from gateway.broker.document import Arrived, Attachment
+from gateway.broker.content import Arrived, Attachment, arrived
 from gateway.model import Authority
 from gateway.refusal import Code, Refusal
 from gateway.soap import mime
@@ -68,10 +68,14 @@ class HttpSpokes:
         """The same for a document. Raises as `broker.document.DocumentSource.fetch` says."""
         headers = {"SOAPAction": f'"{action}"', "Accept": _ACCEPT}
         async with self._post(provider, message, headers, self._document) as response:
-            if _package(response) is None:
+            package = _package(response)
+            if package is None:
                 yield Arrived(await self._read(response), None)
             else:
-                yield await self._arrived(response)
+                chunks = _chunks(response, _MAX_MESSAGE + self._document_bytes)
+                with _translated():
+                    found = await arrived(chunks, package, _MAX_MESSAGE)
+                yield _half_trusted(found)
 
     @asynccontextmanager
     async def _post(
@@ -103,32 +107,6 @@ class HttpSpokes:
         with _translated():
             return data if package is None else mime.unpack(data, package)
 
-    async def _arrived(self, response: aiohttp.ClientResponse) -> Arrived:
-        """The SOAP message of a package, with its attachment still to be read."""
-        events = self._events(response)
-        message = bytearray()
-        await anext(events, None)  # the head of the first part, which is that of the message
-        async for event in events:
-            if isinstance(event, mime.Head):
-                assert event.id is not None  # `mime.Parts` wants one of it
-                return Arrived(bytes(message), Attachment(event.id, _content(events)))
-            message += event
-            if len(message) > _MAX_MESSAGE:
-                raise Refusal(Code.PROVIDER_HTTP, "too large")
-        return Arrived(bytes(message), None)
-
-    async def _events(self, response: aiohttp.ClientResponse) -> AsyncIterator[mime.Head | bytes]:
-        package = _package(response)
-        assert package is not None
-        parts = mime.Parts(package, parts=2)
-        async for chunk in _chunks(response, _MAX_MESSAGE + self._document_bytes):
-            with _translated():
-                events = list(parts.feed(chunk))
-            for event in events:
-                yield event
-        with _translated():
-            parts.close()
-
 
 def _package(response: aiohttp.ClientResponse) -> mime.Package | None:
     """What an answer is packed in; None for a SOAP message by itself. Raises Refusal: PROVIDER_HTTP."""
@@ -151,11 +129,17 @@ async def _chunks(response: aiohttp.ClientResponse, most: int) -> AsyncIterator[
         yield chunk
 
 
-async def _content(events: AsyncIterator[mime.Head | bytes]) -> AsyncIterator[bytes]:
-    """The rest of a package: `mime.Parts` lets no third part begin."""
-    async for event in events:
-        assert isinstance(event, bytes)
-        yield event
+def _half_trusted(answer: Arrived) -> Arrived:
+    """The same, with what goes wrong in its attachment translated, too."""
+    if answer.attachment is None:
+        return answer
+    return Arrived(answer.message, Attachment(answer.attachment.id, _content(answer.attachment)))
+
+
+async def _content(attachment: Attachment) -> AsyncIterator[bytes]:
+    with _translated():
+        async for chunk in attachment.content:
+            yield chunk
 
 
 @contextmanager
@@ -172,6 +156,6 @@ def _translated() -> Iterator[None]:
     except (aiohttp.ClientError, ValueError) as error:
         raise Refusal(Code.PROVIDER_HTTP) from error
     except Refusal as refusal:
-        if refusal.code not in {Code.MULTIPART, Code.MEDIA_TYPE}:
+        if refusal.code not in {Code.MULTIPART, Code.MEDIA_TYPE, Code.TOO_LARGE}:
             raise
         raise Refusal(Code.PROVIDER_HTTP, "multipart") from refusal

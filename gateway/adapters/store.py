@@ -18,7 +18,14 @@ from typing import Self
 import apsw
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.adapters import store_agreements, store_mailbox, store_notifications, store_queue, store_releases
+from gateway.adapters import (
+    store_agreements,
+    store_documents,
+    store_mailbox,
+    store_notifications,
+    store_queue,
+    store_releases,
+)
 from gateway.adapters.sealing import Seal
 from gateway.adapters.store_appender import MAX_QUEUE, Appender
 from gateway.adapters.store_delivery import Row, parties, reading
@@ -27,6 +34,7 @@ from gateway.adapters.store_file import Use, connect
 from gateway.adapters.store_log import Log, new_log
 from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_work import ClaimKey, Work, instant
+from gateway.broker.content import Uploaded
 from gateway.broker.ports import Depth, Told, Waiting
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.entry import Entry
@@ -243,6 +251,28 @@ class Store:
         """See `ports.Mailbox`."""
         row = store_mailbox.find(self._reader, recipient, message)
         return None if row is None else self._opened(row)
+
+    # Uploads.
+
+    async def uploaded(
+        self, dossier: DossierNumber, provider: AuthorityId, reference: str
+    ) -> Uploaded | None:
+        """See `content.Uploads`."""
+        return store_documents.find(self._reader, self._keys, self._seal, (dossier, provider, reference))
+
+    async def take_in(self, entry: Entry, uploaded: Uploaded) -> str:
+        """See `content.Uploads`."""
+        effect = store_documents.TakeIn.of(uploaded, self._keys, self._seal)
+        return await self._appender.perform(Work(entry, effect))
+
+    async def expire_uploads(self, stored_before: datetime) -> None:
+        """See `content.Uploads`."""
+        if store_documents.any_expired(self._reader, instant(stored_before)):
+            await self._appender.perform(Work(None, store_documents.Expire(instant(stored_before))))
+
+    async def uploaded_files(self) -> frozenset[str]:
+        """See `content.Uploads`."""
+        return store_documents.files(self._reader)
 
     async def close(self) -> None:
         """Commits what is waiting, then closes the file."""

@@ -22,6 +22,9 @@ _REMEMBER: Final = """
 INSERT INTO agreements VALUES (:revision, :files, :now)
 ON CONFLICT (revision) DO UPDATE SET remembered = excluded.remembered
 """
+_SEALED: Final = """
+SELECT 1 FROM notifications WHERE sealed IS NOT NULL UNION ALL SELECT 1 FROM documents LIMIT 1
+"""
 _KNOWN: Final = b"payload key"  # the text, and what it is authenticated with
 
 
@@ -55,7 +58,7 @@ def agreement(connection: apsw.Connection, revision: str) -> Mapping[str, bytes]
 
 
 def require_key(path: Path, seal: Seal) -> None:
-    """The key is that under which payloads wait; when none waits it may be a new one. Raises `ProofError`.
+    """The key is that under which payloads and documents wait; without any it may be a new one. Raises `ProofError`.
 
     Found at the start: under another key every delivery would fail, one by one.
     """
@@ -80,14 +83,14 @@ def compare_key(path: Path, seal: Seal) -> None:
 
 
 def _is_known(connection: apsw.Connection, seal: Seal) -> bool:
-    """False for a new key, which may be one as long as nothing waits. Raises `ProofError` when something does."""
+    """False for a new key, which may be one as long as nothing is sealed. Raises `ProofError` when something is."""
     row = connection.execute("SELECT known FROM payload_key").fetchone()
     if row is None:
         return False
     try:
         seal.open(row[0], _KNOWN)
     except ProofError:
-        if connection.execute("SELECT 1 FROM notifications WHERE sealed IS NOT NULL LIMIT 1").fetchone():
+        if connection.execute(_SEALED).fetchone():
             raise
         return False
     return True

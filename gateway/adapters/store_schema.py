@@ -121,4 +121,19 @@ WHERE d.state <> 'settled' AND NOT EXISTS (
 );
 """
 
-SCHEMA: Final = _LOG + _DIRECTORY + _QUEUE
+_DOCUMENTS: Final = """
+CREATE TABLE documents (                   -- uploaded by their providers; each in a file of its own
+  dossier BLOB NOT NULL,                   -- its number digested under the key of claims
+  provider TEXT NOT NULL, reference TEXT NOT NULL,
+  type TEXT NOT NULL, media_type TEXT NOT NULL, sha256 TEXT NOT NULL,
+  size INTEGER NOT NULL,                   -- bytes of the document
+  signature BLOB NOT NULL,                 -- of the upload
+  stored INTEGER NOT NULL,
+  file TEXT NOT NULL UNIQUE,               -- its random name
+  key BLOB NOT NULL,                       -- of the file, sealed under the payload key
+  PRIMARY KEY (dossier, provider, reference)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX by_age ON documents (stored);
+"""
+
+SCHEMA: Final = _LOG + _DIRECTORY + _QUEUE + _DOCUMENTS

@@ -6,11 +6,10 @@ may provide. What of it may go on is for `policy.view`.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator
 from typing import Final
 
+from gateway.agreement.document import Document, take_content
 from gateway.agreement.load import Agreement
 from gateway.agreement.messages import Reply, read_reply
 from gateway.model import SERVICE, Answer, Authority, Caller, Node, Outcome, Permitted, Ticket
@@ -19,9 +18,6 @@ from gateway.soap.xml import Element, parse_verified
 
 _SHARE: Final = 50  # elements of one provider in a gathered list, as in the lists of a dossier
 _GATHERED: Final = 500  # elements of the merged list: maxOccurs in the contract, which a reply must keep
-_CONTENT: Final = f"{{{SERVICE}}}content"
-_EMPTY: Final = hashlib.sha256().hexdigest()
-_WHITESPACE: Final = {ord(c): None for c in " \t\r\n"}  # of XML; others are characters like any
 
 
 def accept(provider: Caller, asked: Ticket, permitted: Permitted, agreement: Agreement) -> Answer:
@@ -39,9 +35,7 @@ def accept_document(
 ) -> tuple[Answer, bytes]:
     """The answer to a question about a document, and the content that came inside the message, b"" if none did.
 
-    `place`: the element whose content came as an attachment, with that content's SHA-256 as its text. In the
-    payload of the answer every content is represented so: of a document nothing but its digest is filtered,
-    merged and recorded, whatever its size.
+    `place`: the element whose content came as an attachment, as `take_content` says.
 
     Raises Refusal: as `accept`, and DOCUMENT_DIGEST.
     """
@@ -58,6 +52,27 @@ def accept_document(
 def own(hub: Authority, payload: str) -> Answer:
     """The hub's own answer, from the payload element that it wrote."""
     return Answer(hub, Outcome.DATA_FOUND, parse_verified(payload.encode()), b"")
+
+
+def kept(hub: Authority) -> Answer:
+    """The hub's own answer to an upload, which holds nothing."""
+    return Answer(hub, Outcome.DATA_FOUND, None, b"")
+
+
+def not_found(provider: Authority) -> Answer:
+    """The answer for a provider that cannot be asked and left no such document with the hub."""
+    return Answer(provider, Outcome.NO_DATA_FOUND, None, b"")
+
+
+def deposited(provider: Authority, document: Document, signature: bytes, permitted: Permitted) -> Answer:
+    """The answer for a provider from what it uploaded; `signature`: of the upload.
+
+    Raises Refusal: PROVIDER_RIGHT, PROVIDER_MISMATCH, DOCUMENT_DIGEST.
+    """
+    payload = parse_verified(document.write().encode())
+    _require_right(payload, provider, permitted)
+    _require_asked(document, permitted)
+    return Answer(provider, Outcome.DATA_FOUND, payload, signature)
 
 
 def leaves(node: Node, element: Element) -> Iterator[tuple[Node, str]]:
@@ -122,33 +137,17 @@ def _require_share(payload: Element, permitted: Permitted) -> None:
 
 def _document(payload: Element, permitted: Permitted, place: Element | None) -> bytes:
     """A document is the one whose digest was asked for: end to end from the dossier that named it."""
-    asked, content = permitted.request.criteria, b""
-    held = payload.find(_CONTENT)
-    assert held is not None  # the contract demands it
-    if place is None:
-        content = _decoded(held.text or "")
-        held.text = hashlib.sha256(content).hexdigest()
-    elif held is not place:  # the attachment belongs elsewhere; the contract knows one place for it
-        raise Refusal(Code.PROVIDER_SCHEMA, "content")
-    texts = {leaf.name: value for leaf, value in leaves(permitted.view.payload, payload)}
-    if not texts["content"] == texts["sha256"] == asked.document_sha256:
-        raise Refusal(Code.DOCUMENT_DIGEST)
-    if asked.document_sha256 == _EMPTY:  # of an attachment the contract does not see the size
-        raise Refusal(Code.PROVIDER_SCHEMA, "content")
-    if (texts["reference"], texts["type"]) != (asked.document_reference, asked.document_type):
-        raise Refusal(Code.PROVIDER_MISMATCH, "document")
+    try:
+        document, content = take_content(payload, place)
+    except ValueError as error:
+        raise Refusal(Code.PROVIDER_SCHEMA, "content") from error
+    _require_asked(document, permitted)
     return content
 
 
-def _decoded(content: str) -> bytes:
-    """What every decoder makes of the content: libxml2's base64Binary lets other characters stand between those of
-    base64, which one decoder skips and another reads, so that digest and document would be of different bytes.
-    """
-    raw = content.translate(_WHITESPACE)
-    try:
-        data = base64.b64decode(raw, validate=True)
-    except ValueError as error:
-        raise Refusal(Code.PROVIDER_SCHEMA, "content") from error
-    if base64.b64encode(data).decode() != raw:
-        raise Refusal(Code.PROVIDER_SCHEMA, "content")
-    return data
+def _require_asked(document: Document, permitted: Permitted) -> None:
+    asked = permitted.request.criteria
+    if not document.content == document.sha256 == asked.document_sha256:
+        raise Refusal(Code.DOCUMENT_DIGEST)
+    if (document.reference, document.type) != (asked.document_reference, asked.document_type):
+        raise Refusal(Code.PROVIDER_MISMATCH, "document")

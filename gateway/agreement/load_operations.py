@@ -1,7 +1,7 @@
 """[operations] of the agreement → what may be asked, told and fetched, by whom and in which contexts.
 
-The pattern follows from the row: what has `senders` is told to others, unless the hub keeps it (`providers =
-"HUB"`); "MAILBOX" hands over what waits; everything else is asked for.
+The pattern follows from the row: what has `senders` is told to others, or with `providers = "HUB"` uploaded to
+be kept; "MAILBOX" hands over what waits; everything else is asked for.
 """
 
 from __future__ import annotations
@@ -113,8 +113,9 @@ class _Reader:
 def _pattern(row: OperationRow) -> Pattern:
     if row.providers == "MAILBOX":
         return Pattern.MAILBOX
-    told = row.senders is not None and row.providers != "HUB"  # what the hub keeps is told to nobody
-    return Pattern.NOTIFY if told else Pattern.CONSULT
+    if row.senders is None:
+        return Pattern.CONSULT
+    return Pattern.UPLOAD if row.providers == "HUB" else Pattern.NOTIFY
 
 
 def _contexts(

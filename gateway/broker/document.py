@@ -2,12 +2,13 @@
 
 Up to commit 2 the content is kept, sealed, and nothing of it leaves: its digest is verified end to end before
 the first byte is passed on. Filtered, merged and recorded is a payload in which its SHA-256 stands for it, so
-that no stage grows with the size of a document.
+that no stage grows with the size of a document. What its provider uploaded is taken from the shelf instead.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from binascii import b2a_base64
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -15,8 +16,10 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Final, Protocol
 
-from gateway.agreement.answer import accept_document
+from gateway.agreement.answer import accept_document, deposited, not_found
+from gateway.agreement.document import Document
 from gateway.broker.ask import Asker, untrusted
+from gateway.broker.content import PIECE, Arrived, Keeping, Kept, Shelf, Uploads, in_pieces
 from gateway.broker.event import Event
 from gateway.broker.ports import Clock, Directory, ExchangeLog, Random
 from gateway.broker.reply import Signer
@@ -44,25 +47,8 @@ from gateway.soap.xml import Element
 from gateway.wss.sign import Frame
 from gateway.wss.verify import Unfinished, verify
 
-PIECE: Final = 3 * 256 * 1024  # bytes handled at once; of three, because base64 encodes them in threes
 INLINE: Final = 7 * 1024 * 1024  # bytes of content that one text of a message holds as base64 (§3.1)
 _INCLUDE: Final = f'<xop:Include xmlns:xop="{names.XOP}" href="cid:{mime.CONTENT_ID}"/>'.encode()
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """What follows a SOAP message in its package, still to be read."""
-
-    id: str
-    content: AsyncIterator[bytes]  # raises Refusal as `DocumentSource.fetch`
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """A provider's answer as it comes in."""
-
-    message: bytes
-    attachment: Attachment | None
 
 
 class DocumentSource(Protocol):
@@ -73,35 +59,6 @@ class DocumentSource(Protocol):
 
         Raises Refusal: PROVIDER_UNREACHABLE, PROVIDER_TIMEOUT, PROVIDER_HTTP, PROVIDER_IDENTITY.
         """
-        ...
-
-
-class Kept(Protocol):
-    """One document, kept while it is checked and passed on: written once, read as often as needed."""
-
-    @property
-    def size(self) -> int:
-        """Bytes written so far."""
-        ...
-
-    async def write(self, piece: bytes) -> None:
-        """Raises Refusal: SPOOL_UNAVAILABLE."""
-        ...
-
-    def pieces(self) -> AsyncIterator[bytes]:
-        """What was written, piece by piece. Raises Refusal: SPOOL_UNAVAILABLE."""
-        ...
-
-    async def close(self) -> None:
-        """Nothing of it remains."""
-        ...
-
-
-class Keeping(Protocol):
-    """Where documents are kept."""
-
-    def open(self) -> Kept:
-        """Raises Refusal: SPOOL_UNAVAILABLE."""
         ...
 
 
@@ -160,6 +117,8 @@ class Retrieval:
         asker: Asker,
         source: DocumentSource,
         keeping: Keeping,
+        uploads: Uploads,
+        shelf: Shelf,
         signer: Signer,
         clock: Clock,
         random: Random,
@@ -170,6 +129,8 @@ class Retrieval:
         self._asker = asker
         self._source = source
         self._keeping = keeping
+        self._uploads = uploads
+        self._shelf = shelf
         self._signer = signer
         self._clock = clock
         self._random = random
@@ -184,12 +145,10 @@ class Retrieval:
             facts = Facts(rules.agreement, rules.register, scope, message.received, rules.directory_key)
             permitted = decide(request, facts)
         async with AsyncExitStack() as stack:
-            kept = self._keeping.open()
-            stack.push_async_callback(kept.close)
             with event.stage("record"):  # §8 commit 1, with the replay claim: the question may be forwarded
                 await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))
             with event.stage("ask"):  # §9 the same checks in the other direction, and the digest asked for
-                answer = await self._fetch(permitted, event, message, kept)
+                answer, kept = await self._obtain(permitted, event, message, stack)
             with event.stage("release"):  # §10 → Released
                 released = apply_view(permitted, [answer], [])
             with event.stage("record"):  # §8 commit 2: the reply may be returned (it says may, not did)
@@ -203,8 +162,30 @@ class Retrieval:
                 stack.pop_all()  # whoever streams it closes it
             return reply
 
+    async def _obtain(
+        self, permitted: Permitted, event: Event, message: Received, stack: AsyncExitStack
+    ) -> tuple[Answer, Kept | None]:
+        """The answer, and the content that was asked for: of the hub, where the one provider left it there."""
+        asked, (provider,) = permitted.request.criteria, permitted.providers
+        assert asked.dossier is not None  # the contract
+        assert asked.document_reference is not None
+        uploaded = await self._uploads.uploaded(asked.dossier, provider.id, asked.document_reference)
+        if uploaded is None and provider.endpoint is None:
+            return not_found(provider), None
+        kept = self._keeping.open() if uploaded is None else self._shelf.open(uploaded)
+        stack.push_async_callback(kept.close)
+        if uploaded is None:
+            return await self._fetch(permitted, event, message, kept), kept
+        digest = uploaded.sha256
+        document = Document(uploaded.reference, uploaded.type, uploaded.media_type, digest, digest)
+        answer = deposited(provider, document, uploaded.signature, permitted)
+        if kept.size > INLINE and not message.mtom:
+            raise Refusal(Code.DOCUMENT_TOO_LARGE)
+        await _require_whole(kept, digest)
+        return answer, kept
+
     async def _fetch(self, permitted: Permitted, event: Event, message: Received, kept: Kept) -> Answer:
-        """Ask the one provider; what it delivers is kept, and is what was asked for, when this returns."""
+        """Ask the provider; what it delivers is kept, and is what was asked for, when this returns."""
         rules, (provider,) = self._rules, permitted.providers
         ticket, question = self._asker.question(provider, permitted, event.exchange, message.received)
         asked = perf_counter()
@@ -231,17 +212,17 @@ class Retrieval:
         with untrusted():
             envelope, place = read_packaged(arrived.message, rules.limits, arrived.attachment.id)
             unfinished = Unfinished(envelope, place, rules.terms.window, now)
-        async for piece in _pieces(arrived.attachment.content):
+        async for piece in in_pieces(arrived.attachment.content):
             await _keep(kept, piece, most)
             await asyncio.to_thread(unfinished.update, piece)
         with untrusted():
             return unfinished.finish(), place
 
     async def _reply(
-        self, released: Released, receipt: Receipt, event: Event, message: Received, kept: Kept
+        self, released: Released, receipt: Receipt, event: Event, message: Received, kept: Kept | None
     ) -> bytes | Parcel:
         request, exchange = released.permitted.request, event.exchange
-        if not released.payload:
+        if kept is None or not released.payload:
             return self._signer.reply(released, receipt, exchange, message.received, self._clock())
         framing = self._signer.framing(released, receipt, exchange, message.received, self._clock())
         async for piece in kept.pieces():
@@ -258,13 +239,10 @@ async def _keep(kept: Kept, piece: bytes, most: int | None) -> None:
     await kept.write(piece)
 
 
-async def _pieces(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in pieces of PIECE, but for the last: each costs a change of threads."""
-    held = bytearray()
-    async for chunk in chunks:
-        held += chunk
-        while len(held) >= PIECE:
-            yield bytes(held[:PIECE])
-            del held[:PIECE]
-    if held:
-        yield bytes(held)
+async def _require_whole(kept: Kept, sha256: str) -> None:
+    """What was whole when it was uploaded is so still. Raises Refusal: SPOOL_UNAVAILABLE."""
+    digest = hashlib.sha256()
+    async for piece in kept.pieces():
+        await asyncio.to_thread(digest.update, piece)
+    if digest.hexdigest() != sha256:
+        raise Refusal(Code.SPOOL_UNAVAILABLE, "damaged")

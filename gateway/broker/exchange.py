@@ -1,6 +1,6 @@
 """Every message that arrives: received, carried by the path of its pattern, or refused.
 
-`receive` makes a request of the bytes; then a consultation, a notification or a mailbox has a path of its own.
+`receive` makes a request of the bytes; then each pattern of exchange has a path of its own.
 Here alone refusals and bugs are caught: each becomes a signed fault, and of an identified caller an entry.
 """
 
@@ -15,6 +15,7 @@ from gateway.broker.ports import Clock, ExchangeLog, Random
 from gateway.broker.receive import receive
 from gateway.broker.reply import Signer
 from gateway.broker.rules import Received, Rules
+from gateway.broker.upload import Uploading
 from gateway.exchangelog import entry
 from gateway.model import Pattern, Refused
 from gateway.refusal import Code, Refusal
@@ -31,6 +32,7 @@ class Broker:
         retrieval: Retrieval,
         intake: Intake,
         mailbox: MailboxService,
+        uploading: Uploading,
         log: ExchangeLog,
         signer: Signer,
         clock: Clock,
@@ -41,6 +43,7 @@ class Broker:
         self._retrieval = retrieval
         self._intake = intake
         self._mailbox = mailbox
+        self._uploading = uploading
         self._log = log
         self._signer = signer
         self._clock = clock
@@ -48,6 +51,8 @@ class Broker:
 
     async def exchange(self, message: Received, event: Event) -> bytes | Parcel:
         """Return the signed response. Raises Refusal; `answer` turns that into a signed fault."""
+        if message.attachment is not None:  # received with it, and refused where none belongs
+            return await self._uploading.upload_attached(message, message.attachment, event)
         request = receive(message, event, self._rules)  # §3–§6 bytes → Request
         match self._rules.agreement.operations[request.operation].pattern:
             case Pattern.CONSULT if request.criteria.document_sha256 is not None:  # the content is streamed
@@ -58,6 +63,8 @@ class Broker:
                 return await self._intake.notify(request, message, event)
             case Pattern.MAILBOX:
                 return await self._mailbox.serve(request, message, event)
+            case Pattern.UPLOAD:
+                return await self._uploading.upload(request, message, event)
 
     async def answer(self, message: Received, event: Event) -> bytes | Parcel:
         """The signed response or the signed fault: the one place where refusals and bugs are caught.

@@ -8,6 +8,7 @@ from datetime import datetime
 from gateway.agreement.admit import Terms
 from gateway.agreement.load import Agreement
 from gateway.agreement.register import Register
+from gateway.broker.content import Attachment
 from gateway.identity.chain import Certificates
 from gateway.model import SoapVersion
 from gateway.soap.xml import Limits
@@ -34,3 +35,4 @@ class Received:
     soap_action: str | None
     received: datetime
     mtom: bool = False  # its sender reads MTOM: a document may come back as an attachment
+    attachment: Attachment | None = None  # what follows the message, still to be read

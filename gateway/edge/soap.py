@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +21,7 @@ from multidict import CIMultiDictProxy
 
 from gateway.adapters.metrics import Metrics
 from gateway.broker.bell import aside
+from gateway.broker.content import Arrived, Attachment, arrived
 from gateway.broker.document import Parcel
 from gateway.broker.event import Event, trace
 from gateway.broker.exchange import Broker
@@ -47,7 +48,8 @@ class HttpLimits:
     body_seconds: float
     in_flight: int
     in_flight_per_authority: int
-    document_seconds: float  # to send a reply that holds a document
+    document_bytes: int  # of one document that is attached
+    document_seconds: float  # to receive a document; again to send a reply that holds one
 
 
 class SoapEdge:
@@ -103,11 +105,10 @@ class SoapEdge:
         version, package = _promised(http)
         action = _soap_action(http.headers, version) or (package.action if package else None)
         with self._slot(peer.id):
-            data = await self._body(http)
-            message = data if package is None else mime.unpack(data, package)
+            came = await self._receive(http, package)
             mtom = package is not None or _reads_packages(http.headers)
-            received = Received(message, version, action, self._clock(), mtom)
-            event = Event(ExchangeId(str(uuid.uuid4())), peer, len(data))
+            received = Received(came.message, version, action, self._clock(), mtom, came.attachment)
+            event = Event(ExchangeId(str(uuid.uuid4())), peer, len(came.message))
             reply = await self._answer(received, event)
             return await self._stream(http, reply, event) if isinstance(reply, Parcel) else reply
 
@@ -169,32 +170,64 @@ class SoapEdge:
             await parcel.close()
         return response
 
-    async def _body(self, http: web.BaseRequest) -> bytes:
-        if (http.content_length or 0) > self._limits.body_bytes:
+    async def _receive(self, http: web.BaseRequest, package: mime.Package | None) -> Arrived:
+        """The message; its attachment, if it has one, is read by whoever takes one."""
+        limits = self._limits
+        most = limits.body_bytes if package is None else limits.body_bytes + limits.document_bytes
+        if (http.content_length or 0) > most:
             raise Refusal(Code.TOO_LARGE)
         expected = _expects_continue(http)
-        try:
-            async with asyncio.timeout(self._limits.body_seconds):  # attack H17
+        with _reading():
+            async with asyncio.timeout(limits.body_seconds):  # attack H17
                 if expected:
                     await http.writer.write(_CONTINUE)
-                return await self._read(http.content)
-        except (TimeoutError, ConnectionError) as error:  # it took too long, or the peer went away
-            raise Refusal(Code.TOO_SLOW) from error
-        except web.RequestPayloadError as error:  # chunks that are none (attack H14)
-            raise Refusal(Code.HTTP) from error
-
-    async def _read(self, content: StreamReader) -> bytes:
-        data = bytearray()
-        while chunk := await content.readany():  # a chunked body has no length to check before (attack H07)
-            data += chunk
-            if len(data) > self._limits.body_bytes:
-                raise Refusal(Code.TOO_LARGE)
-        return bytes(data)
+                if package is None:
+                    return Arrived(b"".join([chunk async for chunk in _chunks(http.content, most)]), None)
+                came = await arrived(_chunks(http.content, most), package, limits.body_bytes)
+        if came.attachment is None:
+            return came
+        content = _bounded(came.attachment.content, limits)
+        return Arrived(came.message, Attachment(came.attachment.id, content))
 
     def _contract(self, http: web.BaseRequest, peer: Authority) -> web.Response:
         """`?wsdl`, `?singleWsdl`, `?xsd=NAME`: the contract as this authority may see it."""
         document = self._served(peer).get(http.query_string)
         return web.Response(body=document, headers=_HEADERS[SoapVersion.V11]) if document else not_found()
+
+
+async def _chunks(content: StreamReader, most: int) -> AsyncIterator[bytes]:
+    size = 0
+    while chunk := await content.readany():  # a chunked body has no length to check before (attack H07)
+        size += len(chunk)
+        if size > most:
+            raise Refusal(Code.TOO_LARGE)
+        yield chunk
+
+
+async def _bounded(chunks: AsyncIterator[bytes], limits: HttpLimits) -> AsyncIterator[bytes]:
+    """The chunks of an attachment, so many bytes in so many seconds."""
+    end, size = asyncio.get_running_loop().time() + limits.document_seconds, 0
+    while True:
+        with _reading():
+            async with asyncio.timeout_at(end):
+                chunk = await anext(chunks, None)
+        if chunk is None:
+            return
+        size += len(chunk)
+        if size > limits.document_bytes:
+            raise Refusal(Code.TOO_LARGE)
+        yield chunk
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """What can go wrong while a request is read."""
+    try:
+        yield
+    except (TimeoutError, ConnectionError) as error:  # it took too long, or the peer went away
+        raise Refusal(Code.TOO_SLOW) from error
+    except web.RequestPayloadError as error:  # chunks that are none (attack H14)
+        raise Refusal(Code.HTTP) from error
 
 
 def _tls_certificate(http: web.BaseRequest) -> bytes:

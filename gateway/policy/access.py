@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gateway.agreement.load import Agreement
 from gateway.model import (
     SERVICE,
     Authority,
@@ -60,9 +61,19 @@ def _row(
 def _fields(
     authority: Authority, name: OperationName, context: LegalContext, asked: Criteria, facts: Facts
 ) -> frozenset[FieldId]:
-    """What the authority would be shown, or, of a notification, may write. Raises Refusal."""
+    """What the authority would be shown, or, of what it tells or uploads, may write. Raises Refusal."""
     agreement = facts.agreement
     if agreement.operations[name].pattern is Pattern.NOTIFY:
         return sendable(authority, name, context, asked.dossier, facts)
     granted = grant(authority, name, context, Criteria(asked.dossier, asked.source), facts)
+    if agreement.operations[name].pattern is Pattern.UPLOAD:
+        return _uploadable(authority, name, agreement)
     return agreement.released_fields(granted.view)
+
+
+def _uploadable(authority: Authority, name: OperationName, agreement: Agreement) -> frozenset[FieldId]:
+    """The fields that refer to documents of the types that the authority may upload."""
+    role = authority.role
+    assert role is not None  # `grant` refuses a caller without role
+    types = agreement.documents.items()
+    return frozenset(field for kind, field in types if agreement.provided(role, name, kind))

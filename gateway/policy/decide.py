@@ -83,7 +83,8 @@ def grant(
     # §7.1 purpose
     role, context = require_purpose(authority, operation, legal_context, agreement)
     # §7.2 row scope; the hub's own answers disclose nothing of a dossier
-    if criteria.dossier is not None and not operation.hub:
+    uploads = operation.pattern is Pattern.UPLOAD
+    if criteria.dossier is not None and (uploads or not operation.hub):
         scope = _require_scope(authority, role, facts)
         if not context.applies(scope.permit_type, scope.procedure):
             raise Refusal(Code.CONTEXT_INAPPLICABLE)
@@ -91,6 +92,8 @@ def grant(
     source = _source(operation, criteria)
     # §7.4 fields, of the question and of the answer
     _require_criteria(criteria, role, source, agreement)
+    if uploads and criteria.document_type and not agreement.provided(role, name, criteria.document_type):
+        raise Refusal(Code.DOCUMENT_DENIED)
     view = agreement.view(name, role, legal_context, source, criteria.document_type)
     if view.verdicts and all(reason is not None for reason in view.verdicts.values()):
         raise Refusal(_nothing_released(criteria, own=source is role))

@@ -44,6 +44,7 @@ origin = "{origin}"
 
 [documents]
 spool = "spool"
+store = "documents"
 
 [limits]
 provider_seconds = {provider_seconds}

@@ -39,22 +39,24 @@ def read(data: bytes, limits: Limits) -> Envelope:
     return _envelope(root)
 
 
+def read_message(data: bytes, limits: Limits) -> Envelope:
+    """The same for the SOAP message of an MTOM package with an attachment: `place_of_content` must follow."""
+    return _envelope(parse(data, limits))
+
+
 def read_packaged(data: bytes, limits: Limits, content_id: str) -> tuple[Envelope, Element]:
-    """The same for the SOAP message of an MTOM package with the attachment `content_id`.
-
-    Returns besides the element whose text the attachment is, with PLACE as its text. Raises as `read`.
-    """
-    root = parse(data, limits)
-    place = _take_out(root, content_id)
-    return _envelope(root), place
+    """Both: the message, and the element whose text the attachment `content_id` is. Raises as `read`."""
+    envelope = read_message(data, limits)
+    return envelope, place_of_content(envelope, content_id)
 
 
-def _take_out(root: Element, content_id: str) -> Element:
+def place_of_content(envelope: Envelope, content_id: str) -> Element:
     """XOP §3.2, strictly: the one Include, alone in its element, in the Body, of the attachment that is there.
 
-    Only then has the message one base64 form, with one digest. Nothing is ever fetched by an href.
+    Only then has the message one base64 form, with one digest. Nothing is ever fetched by an href. PLACE is then
+    the text of the element. Raises Refusal: SOAP_STRUCTURE.
     """
-    found = list(root.iter(f"{{{names.XOP}}}*"))
+    found = list(envelope.header.getroottree().getroot().iter(f"{{{names.XOP}}}*"))
     place = found[0].getparent() if len(found) == 1 else None
     if place is None or found[0].tag != names.INCLUDE or len(place) != 1 or len(found[0]):
         raise Refusal(Code.SOAP_STRUCTURE, "xop:Include")

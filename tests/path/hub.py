@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from lxml import etree
 
+from gateway.adapters.shelf import Shelf
 from gateway.adapters.spool import Spool
 from gateway.adapters.store import LogReader, Store
 from gateway.agreement import messages, notices
@@ -29,7 +30,8 @@ from gateway.agreement.register import Register, load_register
 from gateway.app import contract_files
 from gateway.assembly import Parts, broker_of
 from gateway.broker.bell import Bell
-from gateway.broker.document import Arrived, Parcel
+from gateway.broker.content import Arrived
+from gateway.broker.document import Parcel
 from gateway.broker.event import Event
 from gateway.broker.exchange import Broker
 from gateway.broker.reply import Signer
@@ -80,6 +82,15 @@ Receiving = Callable[["Hub", Authority, notices.Notice], bytes]
 @cache
 def register() -> Register:
     return load_register((ROOT / "contracts/register.toml").read_bytes(), "contracts/register.toml")
+
+
+@cache
+def register_with_platform() -> Register:
+    """The platform can be asked for documents."""
+    text, line = (ROOT / "contracts/register.toml").read_text(), 'id = "PLATFORM"\n'
+    assert line in text
+    text = text.replace(line, f'{line}endpoint = "https://platform.example.be/soap"\n')
+    return load_register(text.encode(), "contracts/register.toml")
 
 
 @cache
@@ -140,13 +151,19 @@ class Hub:
     received: list[tuple[AuthorityId, notices.Notice]] = field(default_factory=list)
     bell: Bell = field(default_factory=Bell)
     spool: Spool = field(default_factory=lambda: Spool(SPOOL, 2**30))
+    shelf: Shelf = None  # type: ignore[assignment] # beside the store
+    caller: str = "PLATFORM"
     rules_change: Callable[[Rules], Rules] = lambda rules: rules
     through: object = None  # stands before the store, in its place
 
     @classmethod
     async def start(cls, directory: Path) -> Hub:
         path = directory / "store.db"
-        hub = cls(open_store(path, create=True), path)
+        hub = cls(
+            open_store(path, create=True),
+            path,
+            shelf=Shelf(directory / "documents", Spool(SPOOL, 2**30).claim),
+        )
         await hub.store.remember(agreement().revision, agreement().files)
         await hub.dossier(DOSSIER, "UNDER_REVIEW")
         return hub
@@ -177,8 +194,10 @@ class Hub:
         await self.store.put_scope(replace(scope, **change))
 
     def rules(self) -> Rules:
+        """The platform has a mailbox when it calls, and an endpoint when others do."""
         terms = Terms(URL, Window(), test_numbers=True)
-        rules = Rules(agreement(), register(), certificates(), Limits(), terms, DIRECTORY_KEY)
+        known = register() if self.caller == "PLATFORM" else register_with_platform()
+        rules = Rules(agreement(), known, certificates(), Limits(), terms, DIRECTORY_KEY)
         return self.rules_change(rules)
 
     def signer(self) -> Signer:
@@ -198,6 +217,7 @@ class Hub:
             lambda: self.now,
             sources=self,
             keeping=self.spool,
+            shelf=self.shelf,
         )
 
     def broker(self) -> Broker:
@@ -225,8 +245,11 @@ class Hub:
         event = Event(ExchangeId(str(uuid.uuid4())), authority(name), len(data))
         version = received.get("version", SoapVersion.V11)
         mtom = bool(received.get("mtom"))
-        message = Received(data, version, received.get("soap_action"), self.now, mtom)
-        reply = await self.broker().answer(message, event)
+        action, attachment = received.get("soap_action"), received.get("attachment")
+        message = Received(data, version, action, self.now, mtom, attachment)
+        self.caller = name
+        broker, self.caller = self.broker(), "PLATFORM"
+        reply = await broker.answer(message, event)
         if isinstance(reply, Parcel):
             hub, attachment = await read_parcel(reply, self.now)
         else:

@@ -10,7 +10,8 @@ from datetime import timedelta
 import pytest
 
 from gateway.adapters.spool import Spool
-from gateway.broker.document import INLINE, Arrived, Attachment
+from gateway.broker.content import Arrived, Attachment
+from gateway.broker.document import INLINE
 from gateway.model import Authority, Criteria, Outcome, SoapVersion
 from gateway.refusal import Code, Refusal
 from gateway.wss.sign import Framing

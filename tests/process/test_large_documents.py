@@ -156,12 +156,11 @@ ATTACHED = "Content-Type: application/pdf\r\nContent-ID: <2-a>\r\nContent-Transf
 PACKAGE = 'multipart/related; type="application/xop+xml"; start="<1-a>"; start-info="text/xml"; boundary=b'
 INCLUDED = '<x><xop:Include xmlns:xop="http://www.w3.org/2004/08/xop/include" href="cid:2-a"/></x>'
 PACKAGES = {  # what is sent, as what, and the answer: attacks H24 to H26
-    "an attachment": (f"--b\r\n{ROOT_HEAD}\r\n\r\n<x/>\r\n--b\r\n{ATTACHED}\r\n\r\n1\r\n--b--", PACKAGE, 400, "WIB01009"),
     "no end": (f"--b\r\n{ROOT_HEAD}\r\n\r\n<x/>", PACKAGE, 400, "WIB01009"),
     "a preamble": (f"hello\r\n--b\r\n{ROOT_HEAD}\r\n\r\n<x/>\r\n--b--", PACKAGE, 400, "WIB01009"),
     "no boundary": ("", PACKAGE.replace("boundary=b", "x=b"), 400, "WIB01009"),
     "SOAP with attachments": ("", PACKAGE.replace("application/xop+xml", "text/xml"), 415, "WIB01002"),
-    "a message of 256 KiB": (f"--b\r\n{ROOT_HEAD}\r\n\r\n{'x' * 2**18}\r\n--b--", PACKAGE, 413, "WIB01004"),
+    "a message of more than 256 KiB": (f"--b\r\n{ROOT_HEAD}\r\n\r\n{'x' * (2**18 + 1)}\r\n--b--", PACKAGE, 413, "WIB01004"),
 }  # fmt: skip
 
 
@@ -174,6 +173,13 @@ async def test_what_is_no_package_with_a_message_gets_a_bare_refusal(tmp_path):
         packed = f"--b\r\n{ROOT_HEAD}\r\n\r\n{INCLUDED}\r\n--b--".encode()
         async with hub.request("BRUSSELS", data=packed, headers={"Content-Type": PACKAGE}) as response:
             assert (response.status, whole(await response.read()).code) == (500, "WIB03002")
+        asked = memory.signed_question("BRUSSELS", "consultDossier", "WIB:WORK_DECISION", None, now())
+        packed = f"--b\r\n{ROOT_HEAD}\r\n\r\n{asked.decode()}\r\n--b\r\n{ATTACHED}\r\n\r\n1\r\n--b--".encode()
+        async with hub.request("BRUSSELS", data=packed, headers={"Content-Type": PACKAGE}) as response:
+            assert (response.status, (await response.text())[:8]) == (400, "WIB01009")
+        third = packed[:-2] + f"\r\n{ATTACHED.replace('2-a', '3-a')}\r\n\r\n1\r\n--b--".encode()
+        async with hub.request("BRUSSELS", data=third, headers={"Content-Type": PACKAGE}) as response:
+            assert (response.status, (await response.text())[:8]) == (400, "WIB01009")
 
 
 async def test_a_document_too_large_for_base64_is_refused_with_the_remedy(tmp_path):

@@ -572,6 +572,7 @@ directory_key = "x"
 payload_key = "x"
 [documents]
 spool = "x"
+store = "x"
 [trust]
 anchors = []
 intermediates = []

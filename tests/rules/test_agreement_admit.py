@@ -163,3 +163,21 @@ def test_anything_said_otherwise_is_another_content(old, new):
     other = body().replace(old, new)
     assert other != body()
     assert content(admitted(other)) != content(admitted(body()))
+
+
+def test_an_upload_is_admitted_with_its_document_and_refused_without():
+    what = (
+        "<s:documentReference>DOC-1</s:documentReference><s:documentType>CONTRACT</s:documentType>"
+        f"<s:documentSha256>{'0' * 64}</s:documentSha256></s:criteria>"
+    )
+    document = (
+        "<s:document><s:reference>DOC-1</s:reference><s:type>CONTRACT</s:type>"
+        f"<s:mediaType>application/pdf</s:mediaType><s:sha256>{'0' * 64}</s:sha256><s:content>AA==</s:content>"
+        "</s:document>"
+    )
+    bare = once(body(told=""), "</s:criteria>", what).replace("notifyWorkDecision", "uploadDocument")
+    request = admitted(once(bare, "</s:criteria>", f"</s:criteria>{document}"))
+    assert request.payload is not None
+    assert request.payload.tag == f"{{{SERVICE}}}document"
+    assert request.criteria.document_reference == "DOC-1"
+    assert refused(bare).code is Code.PAYLOAD_REQUIRED

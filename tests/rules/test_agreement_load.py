@@ -88,7 +88,7 @@ def test_the_hub_answers_only_what_holds_no_fields():
     hub = {
         name
         for name, operation in shipped().operations.items()
-        if operation.hub and operation.pattern is Pattern.CONSULT and not operation.messages.notification
+        if operation.hub and operation.pattern is Pattern.CONSULT
     }
     assert hub == {"sendTestMessage", "checkAccessControl"}
 
@@ -100,6 +100,7 @@ def test_the_pattern_of_an_operation_follows_from_who_answers_it():
     }
     assert of[Pattern.MAILBOX] == {"listMessages", "fetchMessage", "acknowledgeMessage"}
     assert {"consultDossier", "sendTestMessage"} <= of[Pattern.CONSULT]
+    assert of[Pattern.UPLOAD] == {"uploadDocument"}
     assert len(of[Pattern.NOTIFY]) == 19
     assert all(operations[name].messages.notification for name in of[Pattern.NOTIFY])
 

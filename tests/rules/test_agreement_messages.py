@@ -59,6 +59,7 @@ document = st.builds(
 ABOUT = {
     "notifyWorkDecision": st.just(Criteria(NUMBER)),
     "closeDossier": st.just(Criteria(NUMBER)),
+    "uploadDocument": document,
     "acknowledgeMessage": st.builds(Criteria, st.none(), message=uuids),
     "fetchMessage": st.builds(Criteria, st.none(), message=uuids),
     "listMessages": st.builds(Criteria, st.none(), after=st.none() | uuids, wait_seconds=st.integers(0, 30)),
@@ -94,7 +95,7 @@ def test_a_notification_reads_back(question, filtered):
     assert "".join(read.payload.itertext()) == "GRANTED"
 
 
-@given(questions("notifyWorkDecision"), paths)
+@given(questions("notifyWorkDecision", "uploadDocument"), paths)
 def test_a_notification_that_tells_nothing_has_no_payload(question, filtered):
     read = notices.read_notification(element(notices.write_notification(question, filtered, "")))
     assert (read.filtered, read.payload) == (filtered, None)
@@ -108,7 +109,7 @@ def test_a_question_reads_back_and_tells_nothing(question):
 
 
 @given(
-    questions("notifyWorkDecision", "acknowledgeMessage"),
+    questions("notifyWorkDecision", "uploadDocument", "acknowledgeMessage"),
     receipts,
     st.sampled_from(Acknowledgement),
 )

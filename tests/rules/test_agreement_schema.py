@@ -67,10 +67,10 @@ def test_the_response_to_a_question_ends_with_its_payload():
 
 def test_the_request_of_a_notification_ends_with_its_payload():
     told = {name: messages for name, messages in _contract().messages.items() if messages.notification}
-    assert len(told) == 19
-    for messages in told.values():
+    assert len(told) == 20
+    for name, messages in told.items():
         assert messages.request.children[-1] is messages.payload
-        assert messages.payload.name == "dossier"
+        assert messages.payload.name == ("document" if name == "uploadDocument" else "dossier")
         assert messages.response.children[-1].name == "status"
 
 

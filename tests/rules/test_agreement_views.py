@@ -348,3 +348,9 @@ def test_a_mailbox_shows_nothing_of_its_own():
         view = shipped().view(name, Role.CONS, "WIB:VISA_ISSUE", None)
         assert view.verdicts == {}
         assert shipped().provided(Role.CONS, name) == frozenset()
+
+
+def test_a_document_may_be_handed_to_the_hub_by_whoever_may_provide_it():
+    assert "document.content" in shipped().provided(Role.CONS, "uploadDocument", "TRAVEL_DOCUMENT_SCAN")
+    assert shipped().provided(Role.CONS, "uploadDocument", "CONTRACT") == frozenset()
+    assert shipped().view("uploadDocument", Role.CONS, "WIB:VISA_ISSUE", None, "CONTRACT").verdicts == {}

@@ -62,7 +62,7 @@ NOTIFICATIONS = (
     "closeDossier",
 )
 # What is told, the last element of the request.
-TOLD = dict.fromkeys(NOTIFICATIONS, "dossier")
+TOLD = {**dict.fromkeys(NOTIFICATIONS, "dossier"), "uploadDocument": "document"}
 FETCHED = {"listMessages": "messages", "fetchMessage": "dossier"}
 OPERATIONS = (*ASKED, *TOLD, *FETCHED, "acknowledgeMessage")
 

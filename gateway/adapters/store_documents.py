@@ -1,0 +1,120 @@
+"""Uploaded documents as the store knows them: whose they are, and which file holds each under which key.
+
+The number of a dossier is kept as a keyed digest, the key of a file sealed under the payload key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import apsw
+
+from gateway.adapters.sealing import Seal
+from gateway.adapters.store_delivery import reading
+from gateway.adapters.store_work import ClaimKey, instant, moment
+from gateway.broker.content import Uploaded
+from gateway.exchangelog.flaw import ProofError
+from gateway.model import AuthorityId, DossierNumber
+from gateway.refusal import Code, Refusal
+
+_FIND: Final = """
+SELECT type, media_type, sha256, size, signature, stored, file, key FROM documents
+WHERE dossier = ? AND provider = ? AND reference = ?
+"""
+# The very same again is kept once, and from now on; what differs is another document.
+_TAKE_IN: Final = """
+INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?)
+ON CONFLICT (dossier, provider, reference) DO UPDATE SET stored = excluded.stored
+WHERE type = excluded.type AND media_type = excluded.media_type AND sha256 = excluded.sha256
+RETURNING file
+"""
+_EXPIRED: Final = "SELECT 1 FROM documents WHERE stored < ? LIMIT 1"
+_EXPIRE: Final = "DELETE FROM documents WHERE stored < ?"
+
+
+def find(
+    connection: apsw.Connection,
+    keys: ClaimKey,
+    seal: Seal,
+    named: tuple[DossierNumber, AuthorityId, str],
+) -> Uploaded | None:
+    """By dossier, provider and reference. Raises Refusal: LOG_UNAVAILABLE, also for a key that was altered."""
+    dossier, provider, reference = named
+    with reading("documents"):
+        row: tuple[Any, ...] | None = connection.execute(
+            _FIND, (keys.dossier(dossier), provider, reference)
+        ).fetchone()
+    if row is None:
+        return None
+    kind, media_type, sha256, size, signature, stored, file, sealed = row
+    try:
+        key = seal.open(sealed, _belongs_to(file, provider, sha256, size))
+    except ProofError as error:
+        raise Refusal(Code.LOG_UNAVAILABLE, "documents") from error
+    return Uploaded(
+        dossier=dossier,
+        provider=provider,
+        reference=reference,
+        type=kind,
+        media_type=media_type,
+        sha256=sha256,
+        size=size,
+        signature=signature,
+        stored=moment(stored),
+        file=file,
+        key=key,
+    )
+
+
+def files(connection: apsw.Connection) -> frozenset[str]:
+    """Every file that holds a document. Raises Refusal: LOG_UNAVAILABLE."""
+    with reading("documents"):
+        return frozenset(file for (file,) in connection.execute("SELECT file FROM documents"))
+
+
+def any_expired(connection: apsw.Connection, stored_before: int) -> bool:
+    """Whether `Expire` would do anything. Raises Refusal: LOG_UNAVAILABLE."""
+    with reading("documents"):
+        return connection.execute(_EXPIRED, (stored_before,)).fetchone() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class TakeIn:
+    """A document is uploaded."""
+
+    row: tuple[object, ...]
+
+    @classmethod
+    def of(cls, one: Uploaded, keys: ClaimKey, seal: Seal) -> TakeIn:
+        """Its key is sealed together with what it belongs to."""
+        key = seal.close(one.key, _belongs_to(one.file, one.provider, one.sha256, one.size))
+        return cls(
+            (
+                *(keys.dossier(one.dossier), one.provider, one.reference),
+                *(one.type, one.media_type, one.sha256, one.size),
+                *(one.signature, instant(one.stored), one.file, key),
+            )
+        )
+
+    def apply(self, connection: apsw.Connection, index: int) -> str:  # noqa: ARG002 - an effect's form
+        """The file that holds the document. Raises Refusal: DOCUMENT_EXISTS."""
+        held = connection.execute(_TAKE_IN, self.row).fetchone()
+        if held is None:
+            raise Refusal(Code.DOCUMENT_EXISTS)
+        return str(held[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Documents whose time is over are forgotten, with the keys of their files."""
+
+    stored_before: int
+
+    def apply(self, connection: apsw.Connection, index: int) -> None:  # noqa: ARG002 - an effect's form
+        """Their files are then nobody's."""
+        connection.execute(_EXPIRE, (self.stored_before,))
+
+
+def _belongs_to(file: str, provider: str, sha256: str, size: int) -> bytes:
+    return f"document {file} {provider} {sha256} {size}".encode()
