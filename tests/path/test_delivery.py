@@ -399,6 +399,26 @@ async def grown_old(hub: Hub) -> None:
     await drain(hub)
 
 
+async def test_a_recipient_that_is_down_for_a_week_gets_everything_in_order_when_it_is_back(hub: Hub):
+    await employed(hub, DOSSIER)
+    hub.receiving["PLATFORM"] = down
+    for _ in range(3):
+        await declare(hub)
+    attempts = 0
+    for _ in range(7 * 24):
+        attempts += sum(event.delivery.recipient == "PLATFORM" for event in await drain(hub))
+        hub.now += timedelta(hours=1)
+    assert 7 * 24 <= attempts < 2 * 7 * 24  # once or twice an hour: the first of the three alone
+    hub.received.clear()
+    del hub.receiving["PLATFORM"]
+    await drain(hub)
+    arrived = [one.question.on_behalf.exchange for one in told_to(hub, "PLATFORM")]
+    accepted = [entry["id"] for entry in of_kind(hub, "notification")]
+    assert arrived == accepted
+    assert {state for _, state in states(hub)} == {"settled"}
+    assert not findings(hub)
+
+
 async def test_a_delivery_that_is_too_old_is_dead_and_holds_back_what_follows(hub: Hub):
     await grown_old(hub)
     assert states(hub)[0] == ("PLATFORM", "dead")
