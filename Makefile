@@ -43,10 +43,11 @@ test: lint
 
 PURE := gateway/soap/*,gateway/wss/*,gateway/agreement/*,gateway/exchangelog/*,gateway/identity/*,gateway/policy/*,gateway/broker/*,gateway/refusal.py,gateway/model.py
 
-# Rewrite the lock files from pyproject.toml; needs uv.
+# Rewrite the lock files from pyproject.toml; needs uv. Extras stay in the test lock: pip 23 takes the newest
+# coverage for pytest-cov's coverage[toml], whatever is pinned for coverage, and then refuses it for want of a hash.
 lock:
 	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --extra build pyproject.toml -o requirements.lock
-	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --extra build --extra test pyproject.toml -c requirements.lock -o requirements-test.lock
+	uv pip compile -q --generate-hashes --universal --no-strip-extras --python-version 3.11 --no-header --extra build --extra test pyproject.toml -c requirements.lock -o requirements-test.lock
 
 clean:
 	rm -rf .venv var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
