@@ -1,4 +1,4 @@
-"""PROTOCOL §17.4 with real processes: a post uploads 30 MB, the Immigration Office retrieves them, a kill between."""
+"""PROTOCOL §17.4 with real processes: a post uploads 60 MB, the Immigration Office retrieves them, a kill between."""
 
 from __future__ import annotations
 
@@ -126,14 +126,14 @@ def files(directory: Path) -> list[Path]:
     return list((directory / "documents").iterdir())
 
 
-async def test_30_mb_go_up_and_down_through_a_small_hub_that_is_killed_between(tmp_path):
-    document = Document(30_000_001)
+async def test_60_mb_go_up_and_down_through_a_small_hub_that_is_killed_between(tmp_path):
+    document = Document(60_000_001)
     async with prepared(tmp_path):
         async with serving(tmp_path) as (hub, process):
-            before = peak(process)
+            before = peak(process)  # the first exchange of any size takes some 20 MB: threads, buffers
             status, answer = await upload(hub, document)
             assert (status, whole(answer).texts("value")) == (200, ["OK"])
-            assert peak(process) - before < 20_000_000
+            assert peak(process) - before < document.size / 2
             process.send_signal(signal.SIGKILL)
             await process.wait()
         assert len(files(tmp_path)) == 1
@@ -142,7 +142,7 @@ async def test_30_mb_go_up_and_down_through_a_small_hub_that_is_killed_between(t
             verified, size = await retrieve(hub, document)
             assert size == document.size
             assert f"<s:content>{document.sha256}</s:content>".encode() in verified.body
-            assert peak(process) - before < 20_000_000
+            assert peak(process) - before < document.size / 2
 
 
 async def test_killed_while_it_arrives_there_is_no_document(tmp_path):
