@@ -65,7 +65,7 @@ class Metrics:
         )
         self._provider = Histogram(
             "gateway_provider_seconds",
-            "Time of an exchange spent waiting for providers.",
+            "Time of an exchange spent waiting for providers, or for a message to list.",
             ["operation"],
             buckets=_BUCKETS,
             registry=registry,

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import apsw
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.adapters import (
@@ -135,17 +134,13 @@ class Store:
 
     async def scope(self, dossier: DossierNumber) -> DossierScope | None:
         """What the directory knows of the dossier, None when nothing. Raises `Refusal` (LOG_UNAVAILABLE)."""
-        try:
+        with reading("directory"):
             return self._directory.get(dossier)
-        except apsw.Error as error:
-            raise Refusal(Code.LOG_UNAVAILABLE, "directory") from error
 
     async def history(self, dossier: DossierNumber) -> tuple[Passage, ...]:
         """The statuses that the dossier went through, in order. Raises `Refusal` (LOG_UNAVAILABLE)."""
-        try:
+        with reading("directory"):
             return self._directory.history(dossier)
-        except apsw.Error as error:
-            raise Refusal(Code.LOG_UNAVAILABLE, "directory") from error
 
     async def put_scope(self, scope: DossierScope) -> None:
         """Replaces what the directory knows of the dossier. Raises `Refusal` (LOG_UNAVAILABLE)."""

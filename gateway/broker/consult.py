@@ -16,7 +16,7 @@ from gateway.broker.rules import Received, Rules
 from gateway.exchangelog import entry
 from gateway.exchangelog.fields import FieldPlans
 from gateway.model import Request
-from gateway.policy.decide import Facts, decide
+from gateway.policy.decide import decide
 from gateway.policy.view import apply_view
 
 
@@ -49,7 +49,7 @@ class Consultation:
         with event.stage("decide"):  # §7 → Permitted
             dossier = request.criteria.dossier
             scope = await self._directory.scope(dossier) if dossier is not None else None
-            facts = Facts(rules.agreement, rules.register, scope, message.received, rules.directory_key)
+            facts = rules.facts(scope, message.received)
             permitted = decide(request, facts)
         with event.stage("record"):  # §8 commit 1, with the replay claim: the question may be forwarded
             await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from gateway.agreement.acknowledged import acknowledged
 from gateway.agreement.messages import Customer, OnBehalf, Question
 from gateway.agreement.notices import write_notification
+from gateway.broker.ask import untrusted
 from gateway.broker.event import DeliveryEvent
 from gateway.broker.ports import Clock, Directory, History, Queue, Random, Spokes
 from gateway.broker.reply import Signer
@@ -32,11 +33,10 @@ from gateway.model import (
     Ticket,
 )
 from gateway.policy.dispatch import dispatch, follows_log
-from gateway.refusal import Category, Code, Refusal
+from gateway.refusal import Code, Refusal
 from gateway.soap.envelope import read
 from gateway.wss.verify import verify
 
-_UNTRUSTED = frozenset({Category.TRANSPORT, Category.XML, Category.SOAP, Category.SECURITY})
 # Nothing that the recipient could do helps: the operator's at once, and no sign of the recipient's health.
 _HOPELESS = frozenset({Code.AUTHORITY_UNKNOWN})
 
@@ -131,12 +131,8 @@ class Deliverer:
         message = self._signer.question(body, recipient, Ticket(delivery.id), now)
         raw = await self._spokes.ask(recipient, message, f"{SERVICE}/{operation}")
         now = self._clock()
-        try:
+        with untrusted():
             verified = verify(read(raw, rules.limits), rules.terms.window, now)
-        except Refusal as refusal:
-            if refusal.code.row.category not in _UNTRUSTED:
-                raise
-            raise Refusal(Code.PROVIDER_SECURITY) from refusal
         return identify_provider(verified, recipient, rules.certificates, rules.register, now)
 
     async def _again(self, delivery: Delivery, code: Code, event: DeliveryEvent) -> None:

@@ -38,7 +38,7 @@ from gateway.model import (
     SoapVersion,
     Verified,
 )
-from gateway.policy.decide import Facts, decide
+from gateway.policy.decide import decide
 from gateway.policy.view import apply_view
 from gateway.refusal import Code, Refusal
 from gateway.soap import mime, names
@@ -142,7 +142,7 @@ class Retrieval:
         with event.stage("decide"):  # §7 → Permitted
             dossier = request.criteria.dossier
             scope = await self._directory.scope(dossier) if dossier is not None else None
-            facts = Facts(rules.agreement, rules.register, scope, message.received, rules.directory_key)
+            facts = rules.facts(scope, message.received)
             permitted = decide(request, facts)
         async with AsyncExitStack() as stack:
             with event.stage("record"):  # §8 commit 1, with the replay claim: the question may be forwarded

@@ -83,7 +83,7 @@ class Event:
     left: Left | None = None  # what the notification moved the dossier from
     log_index: int | None = None  # of the last entry that this exchange left
     seconds: dict[Stage, float] = field(default_factory=dict)
-    provider_seconds: float = 0.0  # of those in "ask": waiting for the slowest provider
+    provider_seconds: float = 0.0  # of those in "ask": waiting for the slowest provider, or for a message
     trace: str = ""  # for a bug: exception type and code positions, never its message
 
     def stage(self, name: Stage) -> Timed:
@@ -91,7 +91,7 @@ class Event:
         return Timed(self.seconds, name)
 
     def waited(self, since: float) -> None:
-        """A provider's bytes are here; `since` is what `perf_counter` said when it was asked."""
+        """What was waited for is here: a provider's bytes, or a message for a list; `since`: what `perf_counter` said."""
         self.provider_seconds = max(self.provider_seconds, perf_counter() - since)
 
     def finished(self, released: Released, receipt: Receipt) -> None:

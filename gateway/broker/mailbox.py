@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 from datetime import datetime, timedelta
+from time import perf_counter
 from typing import Final
 
 from gateway.agreement import messages, notices
@@ -32,7 +33,7 @@ from gateway.model import (
     Request,
     Settlement,
 )
-from gateway.policy.decide import Facts, decide
+from gateway.policy.decide import decide
 from gateway.policy.dispatch import dispatch, follows_log, may_fetch
 from gateway.refusal import Code, Refusal
 
@@ -95,7 +96,7 @@ class MailboxService:
     async def _decide(self, request: Request, message: Received) -> Permitted:
         """By the agreement in force; where that has the context no more, by the message's own (§14.2)."""
         rules = self._rules
-        facts = Facts(rules.agreement, rules.register, None, message.received, rules.directory_key)
+        facts = rules.facts(None, message.received)
         try:
             return decide(request, facts)
         except Refusal as refusal:
@@ -123,9 +124,11 @@ class MailboxService:
         """Identifiers of the owner's own messages: nothing of a dossier, hence no entry of the log (§14.1)."""
         request = permitted.request
         with event.stage("ask"):
+            asked = perf_counter()
             found = await self._wait(
                 request, self._clock() + timedelta(seconds=request.criteria.wait_seconds)
             )
+            event.waited(asked)  # a long poll is the owner's wish, and no time of the gateway's own
         event.outcome = "released"
         now = self._clock()
         gateway = messages.information_gateway(event.exchange, message.received, now, None)

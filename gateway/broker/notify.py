@@ -17,7 +17,6 @@ from gateway.broker.reply import Signer
 from gateway.broker.rules import Received, Rules
 from gateway.exchangelog import entry
 from gateway.model import Accepted, DossierScope, ExchangeId, Request
-from gateway.policy.decide import Facts
 from gateway.policy.notify import accept
 from gateway.policy.rectify import EarlierRelease, Outstanding
 from gateway.refusal import Code, Refusal
@@ -61,8 +60,7 @@ class Intake:
             return self._repeat(request, told, event)
         with event.stage("decide"):  # §13.3 → Accepted
             scope = await self._directory.scope(request.criteria.dossier)
-            skew = rules.terms.window.future
-            facts = Facts(rules.agreement, rules.register, scope, message.received, rules.directory_key, skew)
+            facts = rules.facts(scope, message.received, rules.terms.window.future)
             accepted = accept(request, facts, *await self._earlier(request))
         try:
             with event.stage("record"):  # §13.4 one transaction: it may be delivered, and cannot be lost

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway.agreement.admit import Terms
 from gateway.agreement.load import Agreement
 from gateway.agreement.register import Register
 from gateway.broker.content import Attachment
 from gateway.identity.chain import Certificates
-from gateway.model import SoapVersion
+from gateway.model import DossierScope, SoapVersion
+from gateway.policy.decide import Facts
 from gateway.soap.xml import Limits
 
 
@@ -24,6 +25,10 @@ class Rules:
     limits: Limits
     terms: Terms
     directory_key: bytes = field(repr=False)  # of the digests in the dossier directory
+
+    def facts(self, scope: DossierScope | None, now: datetime, skew: timedelta = timedelta()) -> Facts:
+        """What a decision under these rules depends on. `skew`: see `Facts`."""
+        return Facts(self.agreement, self.register, scope, now, self.directory_key, skew)
 
 
 @dataclass(frozen=True, slots=True)

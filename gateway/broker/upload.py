@@ -21,7 +21,7 @@ from gateway.broker.rules import Received, Rules
 from gateway.exchangelog import entry
 from gateway.exchangelog.fields import FieldPlans
 from gateway.model import Permitted, Request
-from gateway.policy.decide import Facts, decide
+from gateway.policy.decide import decide
 from gateway.policy.view import apply_view
 from gateway.refusal import Code, Refusal
 from gateway.soap.xml import Element
@@ -81,7 +81,7 @@ class Uploading:
         assert request.criteria.dossier is not None  # the contract
         with event.stage("decide"):  # §7 → Permitted, and the document that the criteria name
             scope = await self._directory.scope(request.criteria.dossier)
-            facts = Facts(rules.agreement, rules.register, scope, message.received, rules.directory_key)
+            facts = rules.facts(scope, message.received)
             permitted = decide(request, facts)
             media_type, content = require_uploaded(request, place)
         with event.stage("record"):  # §17.4 the file, then with the replay claim commit 1: it exists

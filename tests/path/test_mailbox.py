@@ -375,6 +375,17 @@ async def test_a_list_that_waits_is_answered_when_the_message_before_is_acknowle
         assert await waiting == [second]
 
 
+async def test_what_a_list_waited_is_no_time_of_the_gateway_s_own(hub: Hub):
+    async def wait(seconds: float, recipient: str) -> None:
+        waited.append(seconds)
+        hub.now += timedelta(seconds=seconds)
+
+    waited, hub.bell.wait = [], wait
+    event = (await mailbox(hub, "POST_RABAT", "listMessages", VISA, wait_seconds=1)).event
+    assert waited
+    assert 0 < event.provider_seconds <= event.seconds["ask"]
+
+
 class Watched:
     """Stands before the store, and counts how often each mailbox is looked into."""
 
