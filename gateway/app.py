@@ -18,6 +18,7 @@ from threading import Thread
 from typing import Final, TextIO
 
 from gateway.adapters.metrics import Metrics
+from gateway.adapters.ocsp import OcspClient
 from gateway.adapters.spokes import HttpSpokes
 from gateway.adapters.store import Store
 from gateway.adapters.tls import client_context, server_context
@@ -32,6 +33,7 @@ from gateway.edge.cleaning import cleaning
 from gateway.edge.listener import Listener
 from gateway.edge.operational_log import LibraryLines, OperationalLog
 from gateway.edge.operations import operations
+from gateway.edge.responders import Questions, asking, count_in
 from gateway.edge.soap import PATH, HttpLimits, SoapEdge
 from gateway.edge.survey import survey
 from gateway.identity.authority import recognise
@@ -57,6 +59,8 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
             )
         )
         metrics.watch_log(lambda: store.size)
+        rules.certificates.graced = lambda authority: metrics.graced(authority.id)
+        await _ask_responders(stack, settings, loaded, metrics, log)
         spokes = HttpSpokes(
             _client_tls(settings, rules),
             seconds=settings.limits.provider_seconds,
@@ -93,7 +97,8 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
         metrics.configured(
             loaded.certificates, revocation_ends(rules.certificates.trust), rules.agreement.number
         )
-        tls = server_context(settings.keys.tls_certificate, settings.keys.tls_key, trust_files(settings))
+        keys = settings.keys
+        tls = server_context(keys.tls_certificate, keys.tls_key, trust_files(settings), lists=False)
         inside = operations(metrics, lambda: None if store.ready else "the exchange log has failed: restart")
         host, seconds = settings.listen.host, settings.limits.header_seconds
         wire = partial(Listener, log=log, refused=edge.refused, header_seconds=seconds)
@@ -112,6 +117,19 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
         log.note("serving", url=urls[0], operations=urls[1], agreement=rules.agreement.revision)
         yield urls
         log.note("stopping")
+
+
+async def _ask_responders(
+    stack: AsyncExitStack, settings: Settings, loaded: Loaded, metrics: Metrics, log: OperationalLog
+) -> None:
+    """Begin to ask, and wait a while for the first answers: nothing is known yet."""
+    client = await stack.enter_async_context(OcspClient())
+    questions = Questions(
+        loaded.responders, lambda: loaded.rules.certificates, client, clock, count_in(metrics)
+    )
+    work = asking(questions, settings.trust.ocsp_seconds, log)
+    stack.callback(asyncio.create_task(work, name="responders").cancel)
+    await questions.first()
 
 
 async def serve(settings: Settings, *, stop_with_stdin: bool = False) -> None:

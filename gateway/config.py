@@ -17,6 +17,7 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 Count = Annotated[int, Meta(ge=1)]
 Days = Annotated[float, Meta(gt=0, le=3660)]
+Hours = Annotated[float, Meta(gt=0, le=720)]
 
 
 class ConfigError(Exception):
@@ -63,12 +64,26 @@ class Keys(_Section, frozen=True, kw_only=True):
     payload_key: Path  # 32 bytes, or in hexadecimal: notifications wait in the store encrypted under it
 
 
+class OcspResponder(_Section, frozen=True, kw_only=True):
+    """An element of trust.ocsp: who is asked about the certificates of one issuer."""
+
+    issuer: Path  # an anchor or intermediate, PEM
+    url: str  # http or https; no address inside a certificate is ever used
+    nonce: bool = True  # its answers must repeat ours; false for a responder that signs them in advance
+
+
 class TrustFiles(_Section, frozen=True, kw_only=True):
     """[trust]: whose certificates are believed."""
 
     anchors: list[Path]
     intermediates: list[Path]
-    crls: list[Path]  # one for every issuer of a chain; without it nothing of that issuer is accepted
+    crls: list[
+        Path
+    ]  # one for every issuer of a chain; without it, or an OCSP answer, nothing of it is accepted
+    enrolled: Path  # which certificates speak for which authority, TOML
+    ocsp: tuple[OcspResponder, ...] = ()
+    ocsp_seconds: Seconds = 600.0  # from one round of questions to the next
+    grace_hours: Hours = 24.0  # for authorities with revocation = "soft": what ran out counts so long
 
 
 class LogSettings(_Section, frozen=True, kw_only=True):
@@ -158,8 +173,8 @@ def _absolute(section: Settings, base: Path) -> Settings:
     def resolve(value: object) -> object:
         if isinstance(value, Path):
             return base / value
-        if isinstance(value, list):
-            return [resolve(item) for item in value]
+        if isinstance(value, list | tuple):
+            return type(value)(resolve(item) for item in value)
         if isinstance(value, _Section):
             return type(value)(**{name: resolve(getattr(value, name)) for name in value.__struct_fields__})
         return value

@@ -7,16 +7,17 @@ hub is for `app`; `gateway check` needs no more than this and the store.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.adapters.shelf import Shelf
 from gateway.adapters.spool import Spool, SpoolError
@@ -25,12 +26,15 @@ from gateway.agreement.admit import Terms
 from gateway.agreement.load import Agreement, load_agreement, require_in_force
 from gateway.agreement.register import Register, load_register
 from gateway.broker.rules import Rules
-from gateway.config import ConfigError, DeliverySettings, Settings
+from gateway.config import ConfigError, DeliverySettings, OcspResponder, Settings
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.note import Signer, Verifier
 from gateway.identity.chain import Certificates, Trust, Usage
+from gateway.identity.enrolment import load_enrolment
+from gateway.identity.explain import Explained, explain
+from gateway.identity.responders import Responder, issued
+from gateway.identity.revocation import Answers
 from gateway.reading import Found, StartError, read, read_log_key, read_pair, read_pem, secret_key
-from gateway.refusal import Refusal
 from gateway.soap.xml import Limits
 from gateway.wss.profile import Window
 from gateway.wss.sign import SigningKey
@@ -54,6 +58,7 @@ class Loaded:
     shelf: Shelf  # of documents that were uploaded
     verifier: Verifier  # of the exchange log: the configured origin and key
     certificates: Mapping[str, datetime]  # of the hub itself: name → end of validity
+    responders: tuple[Responder, ...]  # who is asked about revocation
 
 
 def clock() -> datetime:
@@ -73,7 +78,8 @@ def load(settings: Settings) -> Loaded:
     documents = found.of(partial(_documents, settings))
     register = found.of(partial(_register, settings.contracts.register))
     agreement = found.of(partial(_agreement, settings.contracts.directory))
-    trust = _trust(settings, found)
+    certificates = load_certificates(settings, register, found)
+    responders = load_responders(settings, certificates, found)
     tls = found.of(partial(read_pair, keys.tls_certificate, keys.tls_key))
     signing = {
         "rsa-sha256": found.of(partial(read_pair, keys.sign_rsa_certificate, keys.sign_rsa_key)),
@@ -83,9 +89,10 @@ def load(settings: Settings) -> Loaded:
     verifier = found.of(partial(_verifier, settings.log.origin, log_key))
     person_key = found.of(partial(secret_key, keys.directory_key))
     pairs = {name: pair for name, pair in {"tls": tls, **signing}.items() if pair is not None}
-    if trust is not None and register is not None:
-        _require_hub(pairs, Certificates(trust), register, found)
-    if trust is not None and tls is not None:
+    if certificates is not None and register is not None:
+        judge = partial(_require_own, certificates=certificates, register=register, responders=responders)
+        _require_hub(pairs, judge, found)
+    if certificates is not None and tls is not None:
         found.of(partial(_require_openssl, settings))
     payload_key = found.of(partial(secret_key, keys.payload_key))
     if person_key is not None and payload_key is not None:
@@ -93,7 +100,7 @@ def load(settings: Settings) -> Loaded:
     found.done()
     assert register is not None  # and so on: `done` raises when anything is missing
     assert agreement is not None
-    assert trust is not None
+    assert certificates is not None
     assert log_key is not None
     assert verifier is not None
     assert person_key is not None
@@ -102,7 +109,7 @@ def load(settings: Settings) -> Loaded:
     rules = Rules(
         agreement=agreement,
         register=register,
-        certificates=Certificates(trust),
+        certificates=certificates,
         limits=Limits(bytes=max(settings.limits.request_bytes, settings.limits.answer_bytes)),
         terms=Terms(settings.listen.public_url, Window(), settings.test_numbers),
         directory_key=person_key,
@@ -112,7 +119,7 @@ def load(settings: Settings) -> Loaded:
         for name, pair in pairs.items()
     }
     signs = {name: pairs[name] for name in signing}
-    return Loaded(rules, signs, log_key, payload_key, *documents, verifier, expiry)
+    return Loaded(rules, signs, log_key, payload_key, *documents, verifier, expiry, responders)
 
 
 def contract_files(directory: Path) -> Mapping[str, bytes]:
@@ -134,18 +141,24 @@ def trust_files(settings: Settings) -> list[Path]:
 
 
 def _require_url(url: str) -> None:
-    try:
-        parts = urlsplit(url)
-        sound = parts.scheme == "https" and parts.hostname and parts.port != 0
-        surplus = parts.query or parts.fragment or parts.username
-    except ValueError:  # a port that is no number
-        sound, surplus = False, ""
-    if not sound or surplus:
+    parts = _split(url)
+    sound = parts is not None and parts.scheme == "https" and parts.hostname and parts.port != 0
+    if parts is None or not sound or parts.query or parts.fragment or parts.username:
         raise ConfigError(
             "CFG014",
             f"listen.public_url: {url} is not an https URL.",
             "Give the address that authorities use, such as https://gateway.example.be/soap/v1.",
         )
+
+
+def _split(url: str) -> SplitResult | None:
+    """None for a URL that does not read, also for a port that is no number."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
 
 
 def _require_lease(settings: Settings) -> None:
@@ -207,6 +220,51 @@ def _agreement(directory: Path) -> Agreement:
     return agreement
 
 
+def load_certificates(
+    settings: Settings, register: Register | None, found: Found, answers: Answers | None = None
+) -> Certificates | None:
+    """Whom the hub believes, and which certificates are enrolled; None when something was found wrong.
+
+    `answers`: of responders, from before the files were read anew.
+    """
+    trust, path = _trust(settings, found), settings.trust.enrolled
+    data = found.of(partial(read, path))
+    if register is None or data is None:
+        return None
+    enrolment = found.of(partial(load_enrolment, data, str(path), register))
+    if trust is None or enrolment is None:
+        return None
+    return Certificates(trust, enrolment, answers, grace=timedelta(hours=settings.trust.grace_hours))
+
+
+def load_responders(
+    settings: Settings, certificates: Certificates | None, found: Found
+) -> tuple[Responder, ...]:
+    """Who is asked about revocation: each responder answers for an issuer that is trusted."""
+    if certificates is None:
+        return ()
+    trust = certificates.trust
+    known = [found.of(partial(_responder, one, trust)) for one in settings.trust.ocsp]
+    return tuple(one for one in known if one is not None)
+
+
+def _responder(one: OcspResponder, trust: Trust) -> Responder:
+    parts = _split(one.url)
+    if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+        raise ConfigError(
+            "CFG020", f"trust.ocsp: {one.url} is no http or https URL.", "Name the responder's address."
+        )
+    pem = read_pem(one.issuer)
+    for issuer in (*trust.anchors, *trust.intermediates):
+        if issuer.public_bytes(Encoding.PEM).strip() in pem:
+            return Responder(issuer, one.url, one.nonce)
+    raise ConfigError(
+        "CFG021",
+        f"trust.ocsp: {one.issuer} is no certificate of trust.anchors or trust.intermediates.",
+        "Name the file of the issuer that the responder answers for.",
+    )
+
+
 def _trust(settings: Settings, found: Found) -> Trust | None:
     read = [[found.of(partial(read_pem, path)) for path in paths] for paths in _trust_paths(settings)]
     whole = [[one for one in data if one is not None] for data in read]
@@ -232,29 +290,47 @@ def _verifier(origin: str, key: ed25519.Ed25519PrivateKey | None) -> Verifier | 
 
 
 def _require_hub(
-    pairs: Mapping[str, SigningKey], certificates: Certificates, register: Register, found: Found
+    pairs: Mapping[str, SigningKey], judge: Callable[[str, bytes, Usage], None], found: Found
 ) -> None:
     """The hub's own certificates are judged like anybody's, so that a wrong one stops the start."""
     for name, pair in pairs.items():
         for usage in (Usage.TLS_SERVER, Usage.TLS_CLIENT) if name == "tls" else (Usage.SIGNING,):
-            found.of(partial(_require_own, name, pair.certificate, usage, certificates, register))
+            found.of(partial(judge, name, pair.certificate, usage))
 
 
-def _require_own(name: str, der: bytes, usage: Usage, certificates: Certificates, register: Register) -> None:
-    try:
-        enterprise = certificates.validate(der, usage, clock()).enterprise
-    except Refusal as refusal:
-        raise ConfigError(
-            "CFG005",
-            f"keys: the {name} certificate of the hub is not accepted: {refusal}.",
-            "Renew it with gateway pki.",
-        ) from refusal
-    if enterprise != register.hub.enterprise:
+def _require_own(  # noqa: PLR0913 - a certificate, and all that it is judged by
+    name: str,
+    der: bytes,
+    usage: Usage,
+    *,
+    certificates: Certificates,
+    register: Register,
+    responders: Sequence[Responder],
+) -> None:
+    told = explain(der, certificates, register, clock())
+    if told.enterprise is not None and told.authority is not register.hub:
         raise ConfigError(
             "CFG006",
-            f"keys: the {name} certificate names {enterprise}, the register's hub is {register.hub.enterprise}.",
+            f"keys: the {name} certificate names {told.enterprise}, the register's hub is {register.hub.enterprise}.",
             "Use the hub's certificate.",
         )
+    if usage not in told.usages:
+        told.because("usage")
+    reasons = [
+        one for one in told.reasons if one != "revocation unknown" or not _will_be_asked(told, responders)
+    ]
+    if reasons:
+        raise ConfigError(
+            "CFG005",
+            f"keys: the {name} certificate of the hub is not accepted: {', '.join(reasons)}.",
+            "gateway pki explain says more.",
+        )
+
+
+def _will_be_asked(told: Explained, responders: Sequence[Responder]) -> bool:
+    """No responder is asked before the hub runs; whom one will be asked about need not be cleared yet."""
+    unclear = [one.certificate for one in told.steps if one.unclear == "revocation unknown"]
+    return all(any(issued(one, responder.issuer) for responder in responders) for one in unclear)
 
 
 def _require_openssl(settings: Settings) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING, Literal, NewType
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
@@ -116,6 +116,7 @@ class Authority:
     region: str | None = None  # REG: the region's code; MUN: its region
     nis: str | None = None  # MUN: NIS code of the municipality
     post: str | None = None  # CONS: code of the post
+    revocation: Literal["hard", "soft"] = "hard"  # soft: what ran out counts for a while (PROTOCOL §5.1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # compared by identity: a node is its place

@@ -43,8 +43,10 @@ from gateway.exchangelog.fields import FieldPlan, disclosure, salts
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.note import Signer as LogSigner
 from gateway.exchangelog.proof import TlogProof
-from gateway.identity.certify import Issuer, Purpose, issue_crl, issue_issuing, issue_leaf, issue_root
+from gateway.identity.certify import Issuer, issue_crl, issue_issuing, issue_leaf, issue_root
 from gateway.identity.chain import Certificates, Trust
+from gateway.identity.enrolment import Enrolled, Enrolment
+from gateway.identity.leaf import Purpose
 from gateway.model import (
     DOSSIER,
     SERVICE,
@@ -192,8 +194,13 @@ def certificates() -> Certificates:
         issue_crl(issuer, NOW - timedelta(days=1)).public_bytes(Encoding.PEM) for issuer in (root, issuing)
     ]
     return Certificates(
-        Trust.load(*([one.certificate.public_bytes(Encoding.PEM)] for one in (root, issuing)), lists)
+        Trust.load(*([one.certificate.public_bytes(Encoding.PEM)] for one in (root, issuing)), lists),
+        Enrolment.of(map(_enrolled, (authority("HUB"), *register().authorities))),
     )
+
+
+def _enrolled(holder: Authority) -> Enrolled:
+    return Enrolled(holder, Purpose.SIGN, sha256(signing_key(holder.id).certificate).digest())
 
 
 def log_signer() -> LogSigner:

@@ -96,6 +96,18 @@ class Metrics:
             ["issuer"],
             registry=registry,
         )
+        self._asked = Counter(
+            "gateway_ocsp_answers",
+            "Questions to OCSP responders, by what came of them.",
+            ["issuer", "outcome"],
+            registry=registry,
+        )
+        self._graced = Counter(
+            "gateway_revocation_grace",
+            "Certificates accepted by grace alone: what is known of their revocation had run out.",
+            ["authority"],
+            registry=registry,
+        )
         self._agreement = Gauge(
             "gateway_agreement_revision", "Revision number of the agreement in force.", registry=registry
         )
@@ -228,6 +240,14 @@ class Metrics:
         for name, expiry in certificates.items():
             self._certificates.labels(name).set(expiry.timestamp())
         self._agreement.set(revision)
+
+    def asked(self, issuer: str, outcome: str) -> None:
+        """Count one question to a responder; outcomes are words of `identity.ocsp`."""
+        self._asked.labels(issuer, outcome).inc()
+
+    def graced(self, authority: AuthorityId) -> None:
+        """Count one acceptance that rests on grace."""
+        self._graced.labels(authority).inc()
 
     def in_flight(self, count: int) -> None:
         self._in_flight.set(count)

@@ -1,7 +1,8 @@
-"""TLS contexts: mutual authentication, TLS 1.2 or newer, revocation checked in the handshake.
+"""TLS contexts: mutual authentication, TLS 1.2 or newer.
 
-OpenSSL judges chain, dates, purpose and CRLs. Which authority a certificate names is judged by `identity`:
-for callers when their first request arrives, for providers before the handshake ends.
+OpenSSL judges chain, dates and purpose, and revocation lists where it is told to. Which authority a certificate
+names, whether it is enrolled, and at the hub whether it is revoked, is judged by `identity`, which knows responders
+and grace as well: for callers at each request, for providers before the handshake ends.
 """
 
 from __future__ import annotations
@@ -18,24 +19,34 @@ class TlsError(Exception):
 PeerCheck = Callable[[bytes, str], None]  # DER of the peer's certificate, the name asked for; raises Refusal
 
 
-def server_context(certificate: Path, key: Path, trust: Sequence[Path]) -> ssl.SSLContext:
-    """For the hub's listener and for back offices: every caller must show a certificate. Raises TlsError."""
+def server_context(
+    certificate: Path, key: Path, trust: Sequence[Path], *, lists: bool = True
+) -> ssl.SSLContext:
+    """For the hub's listener and for back offices: every caller must show a certificate. Raises TlsError.
+
+    `lists`: whether the handshake checks revocation lists; the hub's does not.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
-    return _loaded(context, certificate, key, trust)
+    return _loaded(context, certificate, key, trust, lists=lists)
 
 
 def client_context(
     certificate: Path, key: Path, trust: Sequence[Path], check: PeerCheck | None = None
 ) -> ssl.SSLContext:
-    """For calls to a peer whose certificate must carry the host name, and must satisfy `check`. Raises TlsError."""
+    """For calls to a peer whose certificate must carry the host name, and must satisfy `check`. Raises TlsError.
+
+    Revocation is left to `check`; without one the handshake checks lists.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if check is not None:
         context.sslobject_class = _checked(check)
-    return _loaded(context, certificate, key, trust)
+    return _loaded(context, certificate, key, trust, lists=check is None)
 
 
-def _loaded(context: ssl.SSLContext, certificate: Path, key: Path, trust: Sequence[Path]) -> ssl.SSLContext:
+def _loaded(
+    context: ssl.SSLContext, certificate: Path, key: Path, trust: Sequence[Path], *, lists: bool
+) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         # A key with a password would be asked for at the terminal.
@@ -47,7 +58,9 @@ def _loaded(context: ssl.SSLContext, certificate: Path, key: Path, trust: Sequen
             context.load_verify_locations(cafile=path)
         except OSError as error:
             raise TlsError(f"{path}: {_reason(error)}") from error
-    context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_CHAIN | ssl.VerifyFlags.VERIFY_X509_STRICT
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
+    if lists:
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_CHAIN
     return context
 
 

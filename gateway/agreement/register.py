@@ -223,4 +223,5 @@ def _authority(row: AuthorityRow) -> Authority:
         region=row.region,
         nis=row.nis,
         post=row.post,
+        revocation=row.revocation,
     )

@@ -138,6 +138,7 @@ class AuthorityRow(Row, frozen=True):
     region: str | None = None
     nis: str | None = None
     post: str | None = None
+    revocation: Literal["hard", "soft"] = "hard"
 
 
 _PLACE: Final = re.compile(r"(?P<sentence>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)

@@ -16,30 +16,32 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from gateway.adapters.pki import write_file, write_pki
+from gateway.cli import pki_enrolment
+from gateway.cli.explain import FORESEEN, in_words
 from gateway.cli.pki_files import (
     PkiError,
     fail,
     holder_of,
     read,
-    read_certificate,
     read_issuer,
     read_list,
     read_register,
-    read_trust,
     renew,
     require_unused_key,
     serial_and_issuer,
     written,
+    zoned_time,
 )
 from gateway.cli.pki_show import describe, lines
 from gateway.exchangelog.flaw import ProofError
-from gateway.identity.certify import Purpose, certify, request
+from gateway.identity.certify import certify, request
 from gateway.identity.issue import KeyKind, certificates_pem, issue_pki, new_ec_key, new_key, private_pem
+from gateway.identity.leaf import Purpose
 from gateway.refusal import Refusal
 
 
 class _Commands(TyperGroup):
-    """Shows a PkiError on stderr, and ends with status 1."""
+    """Shows on stderr what the operator can put right, and ends with status 1."""
 
     def invoke(self, ctx: Any) -> object:
         try:
@@ -47,14 +49,9 @@ class _Commands(TyperGroup):
         except PkiError as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(1) from error
-
-
-def _time(text: str) -> datetime:
-    """An ISO 8601 time with its zone."""
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise typer.BadParameter("Give the zone too: 2026-11-02T08:00:00Z.")
-    return moment.astimezone(UTC)
+        except FORESEEN as error:
+            typer.echo("\n".join(in_words(error)), err=True)
+            raise typer.Exit(1) from error
 
 
 app = typer.Typer(no_args_is_help=True, cls=_Commands)
@@ -62,7 +59,7 @@ Directory = Annotated[Path, typer.Argument(help="Directory of the PKI.")]
 RegisterFile = Annotated[Path, typer.Option("--register", help="Register of authorities.")]
 Now = Annotated[
     datetime | None,
-    typer.Option("--now", parser=_time, metavar="TIME", help="Issue as if it were this time."),
+    typer.Option("--now", parser=zoned_time, metavar="TIME", help="Issue as if it were this time."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Name = Annotated[str, typer.Option("--authority", help="Id in the register; HUB is the hub.")]
@@ -125,7 +122,7 @@ def csr(
 
 
 @app.command()
-def enrol(
+def issue(
     directory: Directory,
     signing_request: Annotated[Path, typer.Argument(metavar="CSR", help="The request, PEM.")],
     *,
@@ -136,7 +133,7 @@ def enrol(
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
-    """Sign a request with the issuing authority. A renewed certificate and the old one are both accepted."""
+    """Sign a request with the issuing authority. The certificate speaks for nobody before a hub enrols it."""
     holder, issuer = holder_of(read_register(register), authority), read_issuer(directory, "issuing")
     pem = read(signing_request)
     require_unused_key(pem, purpose, [directory / holder.id, signing_request.parent, out.parent])
@@ -163,7 +160,10 @@ def revoke(
     now: Now = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a new revocation list with one certificate more. It works once the hub has the new list."""
+    """Write a new revocation list with one certificate more. It works once the hub has the new list.
+
+    To end what a certificate may do at one hub, at once and without its issuer: gateway pki withdraw.
+    """
     serial, name = serial_and_issuer(directory, certificate)
     listed = read_list(directory, name)
     if listed.get_revoked_certificate_by_serial_number(serial) is not None:
@@ -183,17 +183,8 @@ def crl(directory: Directory, now: Now = None, as_json: AsJson = False) -> None:
     )
 
 
-@app.command()
-def show(
-    certificate: Annotated[Path, typer.Argument(metavar="CERT", help="A certificate, PEM.")],
-    directory: Annotated[Path | None, typer.Option("--pki", help="Judge it by this PKI, too.")] = None,
-    now: Now = None,
-    as_json: AsJson = False,
-) -> None:
-    """Print whose a certificate is, what it may be used for, and whether a PKI accepts it."""
-    found = read_certificate(certificate)
-    facts = describe(found) if directory is None else describe(found, read_trust(directory), now or _clock())
-    _print(facts, lines(facts), as_json)
+for _command in (pki_enrolment.enrol, pki_enrolment.withdraw, pki_enrolment.explain):
+    app.command()(_command)
 
 
 def _clock() -> datetime:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Never, TypeVar
 
+import typer
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -16,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from gateway.adapters.pki import ExistsError, write_file
 from gateway.agreement.finding import RegisterError
 from gateway.agreement.register import Register, load_register
-from gateway.identity.certify import Issuer, Purpose, issue_crl
-from gateway.identity.trust import Trust, TrustError
+from gateway.identity.certify import Issuer, issue_crl
+from gateway.identity.leaf import Purpose
 from gateway.model import Authority, AuthorityId
 
 T = TypeVar("T")
@@ -92,7 +93,7 @@ def serial_and_issuer(directory: Path, text: str) -> tuple[int, str]:
     try:
         return int(text, 16), "issuing"
     except ValueError:
-        fail("PKI006", f"{text}: neither a file nor a serial number.", "gateway pki show CERT prints it.")
+        fail("PKI006", f"{text}: neither a file nor a serial number.", "gateway pki explain CERT prints it.")
 
 
 def _issued(directory: Path, path: Path) -> tuple[int, str]:
@@ -142,9 +143,9 @@ def require_unused_key(pem: bytes, purpose: Purpose, directories: Iterable[Path]
                 )
 
 
-def read_trust(directory: Path) -> Trust:
-    kinds = (["root.crt.pem"], ["issuing.crt.pem"], ["root.crl.pem", "issuing.crl.pem"])
-    try:
-        return Trust.load(*([read(directory / name) for name in names] for names in kinds))
-    except TrustError as error:
-        fail("PKI004", f"{directory}: {error}", "See certs/README.md for the files.")
+def zoned_time(text: str) -> datetime:
+    """An ISO 8601 time with its zone."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise typer.BadParameter("Give the zone too: 2026-11-02T08:00:00Z.")
+    return moment.astimezone(UTC)

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.identity.chain import Trust, Usage, validate
-from gateway.identity.leaf import read_leaf
+from gateway.identity.leaf import Usage, read_leaf
 from gateway.refusal import Refusal
 
 Facts = Mapping[str, str | list[str] | None]
 
 
-def describe(certificate: x509.Certificate, trust: Trust | None = None, now: datetime | None = None) -> Facts:
-    """What it says, which usages it has the profile of, and, given a PKI and a time, whether it is accepted."""
-    der = certificate.public_bytes(Encoding.DER)
-    usages, flaw, enterprise = _profile(der)
-    facts: dict[str, str | list[str] | None] = {
+def describe(certificate: x509.Certificate) -> Facts:
+    """What it says, and which usages it has the profile of."""
+    usages, flaw, enterprise = _profile(certificate.public_bytes(Encoding.DER))
+    return {
         "subject": certificate.subject.rfc4514_string(),
         "issuer": certificate.issuer.rfc4514_string(),
         "enterprise": enterprise,
@@ -34,9 +31,6 @@ def describe(certificate: x509.Certificate, trust: Trust | None = None, now: dat
         "not_before": certificate.not_valid_before_utc.isoformat(),
         "not_after": certificate.not_valid_after_utc.isoformat(),
     }
-    if trust is not None and now is not None and usages:
-        facts["accepted"] = _verdict(der, usages[0], trust, now)
-    return facts
 
 
 def lines(facts: Facts) -> list[str]:
@@ -64,14 +58,6 @@ def _is_authority(certificate: x509.Certificate) -> bool:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except x509.ExtensionNotFound:
         return False
-
-
-def _verdict(der: bytes, usage: Usage, trust: Trust, now: datetime) -> str:
-    try:
-        validated = validate(der, usage, trust, now)
-    except Refusal as refusal:
-        return f"no: {refusal}"
-    return f"until {validated.valid_until.isoformat()}"
 
 
 def _names(certificate: x509.Certificate) -> list[str]:

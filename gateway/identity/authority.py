@@ -1,7 +1,8 @@
 """Which authority stands behind a certificate, and whether it may speak here (PROTOCOL §5).
 
 An authority is known by the legal identity that a trusted issuer certified, never by what a message says of
-itself (attack I03), by a subject string or by an address. Its role comes from the register alone.
+itself (attack I03), by a subject string or by an address; and the very certificate is enrolled for it (attack
+K13). Its role comes from the register alone.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ def recognise(
     Raises Refusal: STRANGER, whatever is wrong with the certificate.
     """
     try:
-        enterprise = certificates.validate(der, usage, now).enterprise
+        authority = _speaker(der, usage, certificates, register, now)
     except Refusal as refusal:
         raise Refusal(Code.STRANGER, refusal.about) from refusal
-    authority = _known(register, enterprise)
     if authority is None:
         raise Refusal(Code.STRANGER)
     return authority
@@ -39,8 +39,7 @@ def identify(
 
     Raises Refusal: CERTIFICATE, AUTHORITY_UNKNOWN, SUSPENDED, IDENTITIES_DIFFER.
     """
-    enterprise = certificates.validate(verified.certificate, Usage.SIGNING, now).enterprise
-    authority = _known(register, enterprise)
+    authority = _speaker(verified.certificate, Usage.SIGNING, certificates, register, now)
     if authority is None or authority.id == register.hub.id:  # our own message sent back to us: attack K26
         raise Refusal(Code.AUTHORITY_UNKNOWN)
     if not authority.active:  # attack I08
@@ -58,15 +57,28 @@ def identify_provider(
     Raises Refusal: PROVIDER_IDENTITY, whatever is wrong with the certificate.
     """
     try:
-        enterprise = certificates.validate(verified.certificate, Usage.SIGNING, now).enterprise
+        authority = _speaker(verified.certificate, Usage.SIGNING, certificates, register, now)
     except Refusal as refusal:
         raise Refusal(Code.PROVIDER_IDENTITY, refusal.about) from refusal
-    authority = _known(register, enterprise)
     if authority is None or not authority.active or authority.id != expected.id:
         raise Refusal(Code.PROVIDER_IDENTITY)
     return Caller(authority, verified)
 
 
-def _known(register: Register, enterprise: Enterprise) -> Authority | None:
-    """The register finds the hub by no lookup, so it is named here."""
+def _speaker(
+    der: bytes, usage: Usage, certificates: Certificates, register: Register, now: datetime
+) -> Authority | None:
+    """For whom a certificate speaks; None when it is sound and names no line of the register.
+
+    Raises Refusal: CERTIFICATE.
+    """
+    validated = certificates.validate(der, usage, now)
+    authority = named(validated.enterprise, register)
+    if authority is not None:
+        certificates.require_enrolled(validated, usage, authority, now)
+    return authority
+
+
+def named(enterprise: Enterprise, register: Register) -> Authority | None:
+    """The authority of this identity, or the hub, which the register finds by no lookup."""
     return register.hub if enterprise == register.hub.enterprise else register.by_enterprise(enterprise)

@@ -10,7 +10,6 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Final
 
 from cryptography import x509
@@ -23,6 +22,7 @@ from gateway.identity.leaf import (
     ORGANIZATION_IDENTIFIER,
     SCHEME,
     PublicKey,
+    Purpose,
     accepted_key,
     enterprise,
 )
@@ -38,13 +38,6 @@ CRL_LIFE: Final = timedelta(days=30)
 BACKDATED: Final = timedelta(minutes=5)  # a peer's clock may be late
 _TLS: Final = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
 NAME_LENGTH: Final = 64  # RFC 5280 appendix A: ub-organization-name, ub-common-name
-
-
-class Purpose(StrEnum):
-    """What a certificate is issued for; the words are file names too."""
-
-    SIGN = "sign"
-    TLS = "tls"
 
 
 @dataclass(frozen=True, slots=True)

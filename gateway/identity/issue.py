@@ -7,7 +7,7 @@ is for `adapters.pki`.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 
@@ -17,19 +17,26 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from gateway.exchangelog.note import Signer
 from gateway.identity.certify import (
-    Issuer,
     PrivateKey,
-    Purpose,
     issue_crl,
     issue_issuing,
     issue_leaf,
     issue_root,
 )
+from gateway.identity.enrolment import written_line
+from gateway.identity.leaf import Purpose
 from gateway.model import Authority, AuthorityId
 
 PkiFiles = Mapping[
     str, bytes
 ]  # path below the PKI's directory → content; private keys end in ".key.pem" or ".key"
+
+
+ENROLLED = "enrolled.toml"
+_HEAD = """\
+# Which certificates speak for which authority (certs/README.md §5). `gateway pki enrol` adds a line,
+# `gateway pki withdraw` ends one.
+"""
 
 
 class KeyKind(StrEnum):
@@ -74,7 +81,7 @@ def issue_pki(
     key: NewKey = new_key,
     origin: str | None = None,
 ) -> PkiFiles:
-    """Root, issuing authority, revocation lists, the hub and every authority.
+    """Root, issuing authority, revocation lists, the hub and every authority, all of them enrolled.
 
     `key` makes the authorities' keys; the hub has an RSA and an ECDSA signing key, whatever `key` makes.
     `origin`: the exchange log's name in its verification key; by default the hub's name and "/log".
@@ -88,13 +95,28 @@ def issue_pki(
     for name, issuer in (("root", root), ("issuing", issuing)):
         files |= pair(name, [issuer.certificate], issuer.key)
         files[f"{name}.crl.pem"] = issue_crl(issuer, now).public_bytes(Encoding.PEM)
+    lines = [_HEAD]
+    for holder, name, made in _pairs(hub, authorities, key):
+        purpose = Purpose.TLS if name == Purpose.TLS else Purpose.SIGN
+        certificate = issue_leaf(made.public_key(), holder, purpose, issuing, now)
+        # A TLS certificate file ends with the issuing authority, as servers and clients must send it.
+        chain = [certificate, issuing.certificate] if purpose is Purpose.TLS else [certificate]
+        files |= pair(f"{holder.id}/{name}", chain, made)
+        lines.append(written_line(holder.id, purpose, certificate))
+    files[ENROLLED] = "".join(lines).encode()
+    return files
+
+
+def _pairs(
+    hub: Authority, authorities: Sequence[Authority], key: NewKey
+) -> Iterator[tuple[Authority, str, PrivateKey]]:
+    """Whose pair it is, what its files are called, and its key."""
     for name, kind in (("tls", KeyKind.P256), ("sign-rsa", KeyKind.RSA), ("sign-ec", KeyKind.P256)):
-        files |= _enrolled(hub, name, new_key(kind), issuing, now)
+        yield hub, name, new_key(kind)
     kinds = key_kinds(authorities)
     for holder in authorities:
-        for name in Purpose:
-            files |= _enrolled(holder, name, key(kinds[holder.id]), issuing, now)
-    return files
+        for purpose in Purpose:
+            yield holder, purpose, key(kinds[holder.id])
 
 
 def pair(name: str, certificates: Sequence[x509.Certificate], key: PrivateKey) -> dict[str, bytes]:
@@ -109,16 +131,6 @@ def certificates_pem(certificates: Iterable[x509.Certificate]) -> bytes:
 def private_pem(key: PrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
     """PKCS #8, not encrypted: the file's mode protects it."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _enrolled(
-    holder: Authority, name: str, key: PrivateKey, issuing: Issuer, now: datetime
-) -> dict[str, bytes]:
-    """A TLS certificate file ends with the issuing authority, as servers and clients must send it."""
-    purpose = Purpose.TLS if name == Purpose.TLS else Purpose.SIGN
-    certificate = issue_leaf(key.public_key(), holder, purpose, issuing, now)
-    chain = [certificate, issuing.certificate] if purpose is Purpose.TLS else [certificate]
-    return pair(f"{holder.id}/{name}", chain, key)
 
 
 def _log_key(hub: Authority, origin: str) -> dict[str, bytes]:

@@ -27,17 +27,28 @@ DOCUMENT_SIGNING: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")  # id-kp-d
 ORGANIZATION_IDENTIFIER: Final = NameOID.ORGANIZATION_IDENTIFIER  # 2.5.4.97
 SCHEME: Final = "NTRBE-"  # national trade register, Belgium: ETSI EN 319 412-1 §5.1.4
 RSA_EXPONENT: Final = 65537  # at least: FIPS 186-5 §A.1.1; small exponents are attack K21
-_HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
+HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 E = TypeVar("E", bound=x509.ExtensionType)
 _TLS: Final = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH})
 
 
+class Purpose(StrEnum):
+    """What a certificate is issued and enrolled for. No certificate serves both. The words are file names too."""
+
+    SIGN = "sign"
+    TLS = "tls"
+
+
 class Usage(StrEnum):
-    """What a certificate is shown for. No certificate serves both signing and TLS."""
+    """What a certificate is shown for."""
 
     SIGNING = "signing"
     TLS_CLIENT = "tls-client"
     TLS_SERVER = "tls-server"
+
+    @property
+    def purpose(self) -> Purpose:
+        return Purpose.SIGN if self is Usage.SIGNING else Purpose.TLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +65,27 @@ def read_leaf(der: bytes, usage: Usage) -> Leaf:
 
     Raises Refusal: CERTIFICATE, about "form", "algorithm", "usage", "key" or "subject".
     """
-    try:  # DER of one certificate, no byte behind it (attack K11)
+    certificate = read_certificate(der)
+    require_hash(certificate)
+    require_usage(certificate.extensions, usage)
+    return Leaf(certificate, accepted_key(certificate.public_key()), enterprise(certificate.subject))
+
+
+def read_certificate(der: bytes) -> x509.Certificate:
+    """DER of one certificate, all of it readable, no byte behind it (attack K11).
+
+    Raises Refusal: CERTIFICATE, about "form".
+    """
+    try:
         certificate = x509.load_der_x509_certificate(der)
-        extensions, subject, key = certificate.extensions, certificate.subject, certificate.public_key()
+        _ = certificate.extensions, certificate.subject, certificate.public_key()
     except Exception as error:  # what the library raises on malformed input is not a closed list
         raise Refusal(Code.CERTIFICATE, "form") from error
     # X.690 §8.6.2.2: no unused bits before the signature's octets. The library reads over a false count, and
     # one certificate would have several encodings, each with a fingerprint of its own.
     if not der.endswith(b"\0" + certificate.signature):
         raise Refusal(Code.CERTIFICATE, "form")
-    require_hash(certificate)
-    _require_usage(extensions, usage)
-    return Leaf(certificate, accepted_key(key), enterprise(subject))
+    return certificate
 
 
 def accepted_key(key: object) -> PublicKey:
@@ -91,7 +111,7 @@ def require_hash(signed: x509.Certificate | x509.CertificateRevocationList) -> N
         algorithm = signed.signature_hash_algorithm
     except UnsupportedAlgorithm as error:
         raise Refusal(Code.CERTIFICATE, "algorithm") from error
-    if not isinstance(algorithm, _HASHES):
+    if not isinstance(algorithm, HASHES):
         raise Refusal(Code.CERTIFICATE, "algorithm")
 
 
@@ -114,7 +134,11 @@ def enterprise(subject: x509.Name) -> Enterprise:
         raise Refusal(Code.CERTIFICATE, "subject") from error
 
 
-def _require_usage(extensions: x509.Extensions, usage: Usage) -> None:
+def require_usage(extensions: x509.Extensions, usage: Usage) -> None:
+    """keyUsage, extendedKeyUsage and basicConstraints are those of the usage.
+
+    Raises Refusal: CERTIFICATE, about "usage".
+    """
     constraints = _extension(extensions, x509.BasicConstraints)
     keys, purposes = _extension(extensions, x509.KeyUsage), _extension(extensions, x509.ExtendedKeyUsage)
     if keys is None or purposes is None or (constraints is not None and constraints.ca):

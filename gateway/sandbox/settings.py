@@ -37,6 +37,7 @@ payload_key = "pki/HUB/payload.key"
 anchors = ["pki/root.crt.pem"]
 intermediates = ["pki/issuing.crt.pem"]
 crls = ["pki/root.crl.pem", "pki/issuing.crl.pem"]
+enrolled = "pki/enrolled.toml"
 
 [log]
 store = "store.db"

@@ -25,6 +25,7 @@ from gateway.adapters.tls import server_context
 from gateway.agreement.load import load_agreement
 from gateway.agreement.terms import Agreement
 from gateway.identity.chain import Certificates, Trust
+from gateway.identity.enrolment import load_enrolment
 from gateway.loading import contract_files
 from gateway.model import AuthorityId
 from gateway.sandbox.back_office import BackOffice, Surroundings
@@ -131,10 +132,11 @@ class World:
             [path.read_bytes() for path in paths]
             for paths in (trust.anchors, trust.intermediates, trust.crls)
         ]
+        enrolment = load_enrolment(trust.enrolled.read_bytes(), str(trust.enrolled), place.register)
         around = Surroundings(
             register=place.register,
             contract=self.agreement.contract,
-            certificates=Certificates(Trust.load(*pem)),
+            certificates=Certificates(Trust.load(*pem), enrolment),
             keys=lru_cache(lambda name: _signing_key(place, name)),
             status_of=self.records.status_of,
             told_by=self.records.told_by,

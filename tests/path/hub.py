@@ -38,6 +38,7 @@ from gateway.broker.reply import Signer
 from gateway.broker.rules import Received, Rules
 from gateway.config import DeliverySettings
 from gateway.identity.chain import Certificates, Trust
+from gateway.identity.enrolment import load_enrolment
 from gateway.identity.issue import issue_pki, new_ec_key
 from gateway.model import (
     Acknowledgement,
@@ -282,7 +283,8 @@ def certificates() -> Certificates:
             [files["root.crt.pem"]],
             [files["issuing.crt.pem"]],
             [files["root.crl.pem"], files["issuing.crl.pem"]],
-        )
+        ),
+        load_enrolment(files["enrolled.toml"], "enrolled.toml", register()),
     )
 
 

@@ -57,11 +57,24 @@ def pki(tmp_path) -> Path:
     return directory
 
 
-def enrolled(pki: Path, directory: Path, authority: str = "BRUSSELS", purpose: str = "tls") -> Path:
+def issued(pki: Path, directory: Path, authority: str = "BRUSSELS", purpose: str = "tls") -> Path:
     made = done("csr", directory, "--authority", authority, "--for", purpose, *REGISTER)
     out = directory / "new.crt.pem"
-    done("enrol", pki, made["request"], "--authority", authority, "--for", purpose, "--out", out, *REGISTER)
+    done("issue", pki, made["request"], "--authority", authority, "--for", purpose, "--out", out, *REGISTER)
     return out
+
+
+def config(pki: Path, directory: Path) -> Path:
+    """Settings of a hub that believes this PKI."""
+    text = (ROOT / "deploy/gateway.toml").read_text()
+    text = text.replace('"pki/', f'"{pki}/').replace('"../contracts', f'"{ROOT}/contracts')
+    path = directory / "gateway.toml"
+    path.write_text(text)
+    return path
+
+
+def judged(pki: Path, directory: Path, certificate: Path, *more: str) -> dict:
+    return done("explain", certificate, "--config", config(pki, directory), *more)
 
 
 def handshake(pki: Path, certificate: Path, key: Path) -> None:
@@ -129,22 +142,40 @@ def test_time_needs_a_zone(tmp_path):
     assert run("init", tmp_path / "pki", *REGISTER, "--now", "yesterday").exit_code == 2
 
 
-def test_every_certificate_is_shown_as_accepted(shared):
+def test_every_certificate_is_explained_as_accepted(shared, tmp_path):
     for path in shared.glob("*/*.crt.pem"):
-        facts = done("show", path, "--pki", shared)
-        assert facts["accepted"].startswith("until "), path
-        assert facts["usages"] == (
-            ["tls-client", "tls-server"] if path.name.startswith("tls") else ["signing"]
-        )
-    assert done("show", shared / "issuing.crt.pem")["usages"] == ["authority"]
+        facts = judged(shared, tmp_path, path)
+        assert (facts["accepted"], facts["reasons"], facts["authority"]) == (True, [], path.parent.name)
+        purpose = "tls" if path.name.startswith("tls") else "sign"
+        assert facts["usages"] == (["tls-client", "tls-server"] if purpose == "tls" else ["signing"])
+        assert facts["enrolled"] == {
+            "authority": path.parent.name,
+            "purpose": purpose,
+            "valid_from": None,
+            "valid_until": None,
+        }
+        assert [step["list"]["revoked"] for step in facts["chain"]] == [False, False]
+    assert done("explain", shared / "issuing.crt.pem")["usages"] == ["authority"]
 
 
-def test_pki_of_another_time_is_shown_as_not_accepted(tmp_path):
+def test_pki_of_another_time_is_not_accepted_for_every_reason(tmp_path):
     done("init", tmp_path / "pki", *REGISTER, "--ec-only", "--now", "2020-01-01T00:00:00Z")
     path = tmp_path / "pki/BRUSSELS/sign.crt.pem"
-    assert done("show", path, "--pki", tmp_path / "pki")["accepted"].startswith("no: WIB05001")
-    then = done("show", path, "--pki", tmp_path / "pki", "--now", "2020-01-02T00:00:00+01:00")
-    assert then["accepted"].startswith("until 2020-")
+    facts = judged(tmp_path / "pki", tmp_path, path)
+    assert (facts["accepted"], facts["reasons"]) == (False, ["validity", "revocation unknown"])
+    then = judged(tmp_path / "pki", tmp_path, path, "--now", "2020-01-02T00:00:00+01:00")
+    assert then["accepted"]
+    assert then["until"].startswith("2020-01-31")
+
+
+def test_certificate_is_explained_in_words(shared, tmp_path):
+    settings = config(shared, tmp_path)
+    told = run("explain", shared / "NSSO/tls.crt.pem", "--config", settings).stdout
+    for line in ("authority       NSSO", "enrolled        NSSO to tls", "accepted        until "):
+        assert f"\n{line}" in told
+    told = run("explain", shared / "issuing.crt.pem", "--config", settings).stdout
+    assert "\naccepted        no\n" in told
+    assert "usage: " in told
 
 
 @pytest.mark.parametrize("name", ["BRUSSELS", "PLATFORM", "HUB"])
@@ -157,31 +188,78 @@ def test_signing_certificate_fails_the_handshake(shared):
         handshake(shared, shared / "BRUSSELS/sign.crt.pem", shared / "BRUSSELS/sign.key.pem")
 
 
-def test_enrolled_certificate_works_until_it_is_revoked(pki, tmp_path):
-    certificate = enrolled(pki, tmp_path / "new")
+def test_certificate_is_enrolled_then_withdrawn(pki, tmp_path):
+    """Attacks K13, K28: issued is not enrolled, and an end works without the issuer."""
+    certificate, settings = issued(pki, tmp_path / "new", purpose="sign"), config(pki, tmp_path)
+    old = pki / "BRUSSELS/sign.crt.pem"
+    assert judged(pki, tmp_path, certificate)["reasons"] == ["enrolment"]
+    facts = done("enrol", certificate, "--authority", "BRUSSELS", "--config", settings)
+    assert (facts["accepted"], facts["enrolled"]["authority"]) == (True, "BRUSSELS")
+    assert judged(pki, tmp_path, old)["accepted"]  # both, while the authority changes over
+    assert refused("enrol", certificate, "--authority", "BRUSSELS", "--config", settings) == "PKI012"
+    planned = ("--at", "2090-01-01T00:00:00Z")
+    assert done("withdraw", old, "--config", settings, *planned)["valid_until"].startswith("2090-01-01")
+    assert judged(pki, tmp_path, old)["accepted"]
+    done("withdraw", old, "--config", settings)
+    assert judged(pki, tmp_path, old)["reasons"] == ["enrolment"]
+    assert judged(pki, tmp_path, certificate)["accepted"]
+
+
+def test_certificate_of_another_is_not_enrolled(pki, tmp_path):
+    settings, listed = config(pki, tmp_path), (pki / "enrolled.toml").read_bytes()
+    certificate = issued(pki, tmp_path / "new")
+    arguments = ("--config", settings, "--authority")
+    assert refused("enrol", certificate, *arguments, "FLANDERS") == "PKI011"
+    assert refused("enrol", certificate, *arguments, "ATLANTIS") == "PKI008"
+    assert refused("enrol", pki / "issuing.crt.pem", *arguments, "BRUSSELS") == "PKI011"
+    assert refused("withdraw", certificate, "--config", settings) == "PKI013"
+    assert (pki / "enrolled.toml").read_bytes() == listed
+
+
+def test_list_that_does_not_read_is_told_and_left_alone(pki, tmp_path):
+    settings, path = config(pki, tmp_path), pki / "enrolled.toml"
+    path.write_text(path.read_text().replace('"BRUSSELS"', '"ATLANTIS"'))
+    listed = path.read_bytes()
+    certificate = issued(pki, tmp_path / "new")
+    for arguments in (
+        ("enrol", certificate, "--authority", "BRUSSELS"),
+        ("withdraw", certificate),
+        ("explain", certificate),
+    ):
+        assert refused(*arguments, "--config", settings) == "CFG010"
+    assert path.read_bytes() == listed
+
+
+def test_issued_certificate_works_until_it_is_revoked(pki, tmp_path):
+    certificate = issued(pki, tmp_path / "new")
     key = tmp_path / "new/tls.key.pem"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     handshake(pki, certificate, key)
-    assert done("show", certificate, "--pki", pki)["accepted"].startswith("until ")
+    done("enrol", certificate, "--authority", "BRUSSELS", "--config", config(pki, tmp_path))
+    assert judged(pki, tmp_path, certificate)["accepted"]
     done("revoke", pki, certificate)
-    assert done("show", certificate, "--pki", pki)["accepted"].endswith("revoked")
+    assert judged(pki, tmp_path, certificate)["reasons"] == ["revoked"]
     with pytest.raises(ssl.SSLError):
         handshake(pki, certificate, key)
     handshake(pki, pki / "BRUSSELS/tls.crt.pem", pki / "BRUSSELS/tls.key.pem")
 
 
-def test_certificate_is_revoked_by_the_serial_number_that_show_prints(pki):
+def test_certificate_is_revoked_by_the_serial_number_that_explain_prints(pki, tmp_path):
     path = pki / "FLANDERS/sign.crt.pem"
-    serial = done("show", path)["serial"]
+    serial = done("explain", path)["serial"]
     assert done("revoke", pki, serial)["serial"] == serial
-    assert done("show", path, "--pki", pki)["accepted"].endswith("revoked")
+    assert judged(pki, tmp_path, path)["reasons"] == ["revoked"]
     assert refused("revoke", pki, serial) == "PKI007"
     assert refused("revoke", pki, path) == "PKI007"
 
 
-def test_issuing_authority_is_revoked_on_the_roots_list(pki):
+def test_issuing_authority_is_revoked_on_the_roots_list(pki, tmp_path):
     done("revoke", pki, pki / "issuing.crt.pem")
-    assert done("show", pki / "BRUSSELS/sign.crt.pem", "--pki", pki)["accepted"].endswith("revoked")
+    facts = judged(pki, tmp_path, pki / "BRUSSELS/sign.crt.pem")
+    assert [(step["list"]["revoked"], step["unclear"]) for step in facts["chain"]] == [
+        (False, None),
+        (True, "revoked"),
+    ]
     assert len(x509.load_pem_x509_crl((pki / "root.crl.pem").read_bytes())) == 1
 
 
@@ -213,24 +291,24 @@ def test_authority_outside_the_register_gets_no_request(tmp_path):
     assert refused("csr", tmp_path, "--authority", "ATLANTIS", "--for", "sign", *REGISTER) == "PKI008"
 
 
-def test_request_of_another_authority_is_not_enrolled(pki, tmp_path):
+def test_nothing_is_issued_on_a_request_of_another_authority(pki, tmp_path):
     made = done("csr", tmp_path / "new", "--authority", "BRUSSELS", "--for", "sign", *REGISTER)
     wanted = ["--for", "sign", "--out", tmp_path / "out.pem", *REGISTER]
-    assert refused("enrol", pki, made["request"], "--authority", "FLANDERS", *wanted) == "PKI005"
+    assert refused("issue", pki, made["request"], "--authority", "FLANDERS", *wanted) == "PKI005"
     assert not (tmp_path / "out.pem").exists()
-    done("enrol", pki, made["request"], "--authority", "BRUSSELS", *wanted)
-    assert refused("enrol", pki, made["request"], "--authority", "BRUSSELS", *wanted) == "PKI001"
+    done("issue", pki, made["request"], "--authority", "BRUSSELS", *wanted)
+    assert refused("issue", pki, made["request"], "--authority", "BRUSSELS", *wanted) == "PKI001"
 
 
 @pytest.mark.parametrize(("used", "wanted"), [("sign", "tls"), ("tls", "sign")])
-def test_key_that_serves_one_purpose_is_not_enrolled_for_the_other(pki, tmp_path, used, wanted):
+def test_nothing_is_issued_for_a_key_that_serves_the_other_purpose(pki, tmp_path, used, wanted):
     key, names = pki / f"BRUSSELS/{used}.key.pem", pki / f"BRUSSELS/{wanted}.crt.pem"
     subject = x509.load_pem_x509_certificate(names.read_bytes()).subject
     builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
     made = builder.sign(load_pem_private_key(key.read_bytes(), None), SHA256())
     (tmp_path / "request.pem").write_bytes(made.public_bytes(Encoding.PEM))
     options = ("--authority", "BRUSSELS", "--for", wanted, "--out", tmp_path / "out.crt.pem", *REGISTER)
-    assert refused("enrol", pki, tmp_path / "request.pem", *options) == "PKI010"
+    assert refused("issue", pki, tmp_path / "request.pem", *options) == "PKI010"
     assert not (tmp_path / "out.crt.pem").exists()
 
 

@@ -577,6 +577,7 @@ store = "x"
 anchors = []
 intermediates = []
 crls = []
+enrolled = "x"
 [log]
 store = "{path}"
 origin = "{ORIGIN}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from gateway.agreement.register import Register, load_register
 from gateway.identity.authority import identify, identify_provider, recognise
-from gateway.identity.certify import Issuer, Purpose, issue_crl, issue_leaf
+from gateway.identity.certify import Issuer, issue_crl, issue_leaf
 from gateway.identity.chain import Certificates, Trust, Usage
+from gateway.identity.enrolment import Enrolled, Enrolment, load_enrolment
 from gateway.identity.issue import KeyKind, issue_pki, new_ec_key, new_key
+from gateway.identity.leaf import Purpose
 from gateway.model import AuthorityId, Enterprise, SoapVersion, Verified
 from gateway.refusal import Code, Refusal
 from tests.rules.identity_world import NOW
@@ -44,7 +47,17 @@ def certificates(revoked: str | None = None) -> Certificates:
     if revoked:
         serial = x509.load_pem_x509_certificate(files[revoked]).serial_number
         lists[1] = issue_crl(issuer(), NOW, revoke=[serial]).public_bytes(Encoding.PEM)
-    return Certificates(Trust.load([files["root.crt.pem"]], [files["issuing.crt.pem"]], lists))
+    trust = Trust.load([files["root.crt.pem"]], [files["issuing.crt.pem"]], lists)
+    return Certificates(trust, enrolment())
+
+
+def enrolment(*more: Enrolled) -> Enrolment:
+    listed = load_enrolment(pki()["enrolled.toml"], "enrolled.toml", register())
+    return Enrolment.of([*listed.by_fingerprint.values(), *more])
+
+
+def enrolled(name: str, certificate: bytes, purpose: Purpose = Purpose.SIGN, **window) -> Enrolled:
+    return Enrolled(authority(name), purpose, sha256(certificate).digest(), **window)
 
 
 def issuer() -> Issuer:
@@ -73,15 +86,22 @@ def other_leaf(name: str, **change: str | None) -> bytes:
     return issue_leaf(key, holder, Purpose.SIGN, issuer(), NOW).public_bytes(Encoding.DER)
 
 
-def asked(tls: str, certificate: bytes, known: Register | None = None):
+def asked(tls: str, certificate: bytes, known: Register | None = None, *more: Enrolled, now=NOW):
     known = known or register()
-    return identify(verified(certificate), authority(tls, known), certificates(), known, NOW)
+    listed = Certificates(certificates().trust, enrolment(*more)) if more else certificates()
+    return identify(verified(certificate), authority(tls, known), listed, known, now)
 
 
 def code(tls: str, certificate: bytes, known: Register | None = None) -> Code:
     with pytest.raises(Refusal) as caught:
         asked(tls, certificate, known)
     return caught.value.code
+
+
+def unenrolled(tls: str, certificate: bytes, *more: Enrolled, now=NOW) -> None:
+    with pytest.raises(Refusal) as caught:
+        asked(tls, certificate, None, *more, now=now)
+    assert (caught.value.code, caught.value.about) == (Code.CERTIFICATE, "enrolment")
 
 
 @pytest.mark.parametrize("name", [one.id for one in register().authorities])
@@ -108,7 +128,8 @@ def test_tls_and_signature_of_two_units_of_one_legal_person_are_refused():
     ids=["none", "other", "case", "blank", "wide"],
 )
 def test_unit_that_the_register_does_not_have_is_refused(unit):
-    assert asked("PLATFORM", other_leaf("PLATFORM", unit="PLATFORM")).authority.id == "PLATFORM"
+    same = other_leaf("PLATFORM", unit="PLATFORM")
+    assert asked("PLATFORM", same, None, enrolled("PLATFORM", same)).authority.id == "PLATFORM"
     assert code("PLATFORM", other_leaf("PLATFORM", unit=unit)) is Code.AUTHORITY_UNKNOWN
 
 
@@ -144,11 +165,42 @@ def test_revoked_signing_certificate_is_refused():
     assert caught.value.code is Code.CERTIFICATE
 
 
-def test_renewed_certificate_is_accepted_beside_the_old_one():
-    assert (
-        asked("BRUSSELS", other_leaf("BRUSSELS")).authority
-        == asked("BRUSSELS", der("BRUSSELS/sign")).authority
-    )
+def test_renewed_certificate_is_accepted_beside_the_old_one_once_it_is_enrolled():
+    """Attack K13: same subject, same issuer, another serial number."""
+    renewed = other_leaf("BRUSSELS")
+    unenrolled("BRUSSELS", renewed)
+    line = enrolled("BRUSSELS", renewed)
+    for certificate in (renewed, der("BRUSSELS/sign")):
+        assert asked("BRUSSELS", certificate, None, line).authority is authority("BRUSSELS")
+
+
+def test_certificate_enrolled_for_another_authority_or_purpose_is_refused():
+    certificate = other_leaf("BRUSSELS")
+    unenrolled("BRUSSELS", certificate, enrolled("FLANDERS", certificate))
+    unenrolled("BRUSSELS", certificate, enrolled("BRUSSELS", certificate, Purpose.TLS))
+
+
+@pytest.mark.parametrize(("moment", "accepted"), [(-1, False), (0, True), (59, True), (60, False)])
+def test_line_of_the_list_holds_from_its_first_moment_until_before_its_last(moment, accepted):
+    certificate = other_leaf("BRUSSELS")
+    window = {"valid_from": NOW, "valid_until": NOW + timedelta(seconds=60)}
+    line, now = enrolled("BRUSSELS", certificate, **window), NOW + timedelta(seconds=moment)
+    if accepted:
+        asked("BRUSSELS", certificate, None, line, now=now)
+    else:
+        unenrolled("BRUSSELS", certificate, line, now=now)
+
+
+def test_line_that_ends_between_two_messages_ends_a_verdict_that_is_remembered():
+    """Attack K28."""
+    certificate = other_leaf("BRUSSELS")
+    line = enrolled("BRUSSELS", certificate, valid_until=NOW + timedelta(seconds=1))
+    listed = Certificates(certificates().trust, enrolment(line))
+    message = verified(certificate)
+    identify(message, authority("BRUSSELS"), listed, register(), NOW)
+    with pytest.raises(Refusal) as caught:
+        identify(message, authority("BRUSSELS"), listed, register(), NOW + timedelta(seconds=1))
+    assert caught.value.about == "enrolment"
 
 
 def peer(certificate: bytes, usage: Usage = Usage.TLS_CLIENT, known: Certificates | None = None, now=NOW):

@@ -257,20 +257,20 @@ WORLDS = {
         ),
         None,
     ),
-    "no list of the issuing authority": (World(lists=(ROOT_LIST,)), "revocation list"),
-    "no list of the root": (World(lists=(ISSUING_LIST,)), "revocation list"),
-    "no lists at all": (World(lists=()), "revocation list"),
+    "no list of the issuing authority": (World(lists=(ROOT_LIST,)), "revocation unknown"),
+    "no list of the root": (World(lists=(ISSUING_LIST,)), "revocation unknown"),
+    "no lists at all": (World(lists=()), "revocation unknown"),
     "the list expired a second ago": (
         World(lists=(ROOT_LIST, replace(ISSUING_LIST, until=NOW - SECOND))),
-        "revocation list",
+        "revocation unknown",
     ),
     "the list is of the next second": (
         World(lists=(ROOT_LIST, replace(ISSUING_LIST, since=NOW + SECOND))),
-        "revocation list",
+        "revocation unknown",
     ),
     "the root's list expired": (
         World(lists=(replace(ROOT_LIST, until=NOW - SECOND), ISSUING_LIST)),
-        "revocation list",
+        "revocation unknown",
     ),
     "the issuing authority is revoked": (
         World(lists=(replace(ROOT_LIST, revoked=(2,)), ISSUING_LIST)),

@@ -16,9 +16,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from gateway.agreement.register import Register, load_register
 from gateway.exchangelog.note import Verifier
-from gateway.identity.certify import CRL_LIFE, Issuer, Purpose, certify, issue_crl, request
+from gateway.identity.certify import CRL_LIFE, Issuer, certify, issue_crl, request
 from gateway.identity.chain import Trust, Usage, validate
+from gateway.identity.explain import REASONS
 from gateway.identity.issue import KeyKind, issue_pki, key_kinds, new_ec_key, new_key
+from gateway.identity.leaf import Purpose
 from gateway.model import Authority, Enterprise
 from gateway.refusal import Code, Refusal
 from tests.rules.identity_world import NOW, SECOND
@@ -69,7 +71,15 @@ def everybody() -> list[tuple[Authority, str]]:
 def test_every_file_is_there_and_no_other():
     pairs = [f"{one.id}/{name}.{kind}.pem" for one, name in everybody() for kind in ("crt", "key")]
     assert sorted(pki()) == sorted(
-        [*ROOT, *pairs, "HUB/directory.key", "HUB/log.key.pem", "HUB/log.vkey", "HUB/payload.key"]
+        [
+            *ROOT,
+            *pairs,
+            "HUB/directory.key",
+            "HUB/log.key.pem",
+            "HUB/log.vkey",
+            "HUB/payload.key",
+            "enrolled.toml",
+        ]
     )
 
 
@@ -206,5 +216,8 @@ def test_every_code_and_reason_stands_in_the_certificate_profiles():
     assert set(re.findall(r"\b(?:TRU|PKI)[0-9]{3}\b", text)) == set(
         re.findall(r"\b(?:TRU|PKI)[0-9]{3}\b", readme)
     )
-    for reason in re.findall(r'Code\.CERTIFICATE, "([^"]+)"', text):
-        assert f"| {reason} |" in readme
+    reasons = set(
+        re.findall(r"^\| ([a-z ]+) \|", readme.partition("## 6.")[2].partition("| code |")[0], re.MULTILINE)
+    )
+    assert reasons - {"reason"} == {*REASONS, "proof of possession"}
+    assert set(re.findall(r'Code\.CERTIFICATE, "([^"]+)"', text)) <= reasons

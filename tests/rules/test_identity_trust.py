@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.identity.chain import Certificates, Trust, TrustError, Usage, validate
+from gateway.identity.enrolment import NOBODY
 from gateway.refusal import Code, Refusal
 from tests.rules.identity_world import (
     CERTIFICATES,
@@ -157,7 +158,7 @@ def test_list_of_a_renewed_authority_serves_both_its_certificates():
 
 
 def test_cached_verdict_does_not_outlive_the_revocation_list():
-    certificates, der = Certificates(good_trust()), SIGNING.der()
+    certificates, der = Certificates(good_trust(), NOBODY), SIGNING.der()
     first = certificates.validate(der, Usage.SIGNING, NOW)
     assert certificates.validate(der, Usage.SIGNING, ISSUING_LIST.until) is first
     with pytest.raises(Refusal) as caught:
@@ -166,7 +167,7 @@ def test_cached_verdict_does_not_outlive_the_revocation_list():
 
 
 def test_cached_verdict_does_not_hold_before_the_certificate():
-    certificates, der = Certificates(good_trust()), SIGNING.der()
+    certificates, der = Certificates(good_trust(), NOBODY), SIGNING.der()
     first = certificates.validate(der, Usage.SIGNING, NOW)
     with pytest.raises(Refusal):
         certificates.validate(der, Usage.SIGNING, SIGNING.since - SECOND)
@@ -174,7 +175,7 @@ def test_cached_verdict_does_not_hold_before_the_certificate():
 
 
 def test_cached_verdict_is_of_one_usage():
-    certificates, der = Certificates(good_trust()), SIGNING.der()
+    certificates, der = Certificates(good_trust(), NOBODY), SIGNING.der()
     certificates.validate(der, Usage.SIGNING, NOW)
     with pytest.raises(Refusal):
         certificates.validate(der, Usage.TLS_CLIENT, NOW)
@@ -182,21 +183,21 @@ def test_cached_verdict_is_of_one_usage():
 
 def test_new_lists_know_nothing_of_old_verdicts():
     der = SIGNING.der()
-    Certificates(good_trust()).validate(der, Usage.SIGNING, NOW)
+    Certificates(good_trust(), NOBODY).validate(der, Usage.SIGNING, NOW)
     with pytest.raises(Refusal) as caught:
-        Certificates(listed(revoked=(SIGNING.serial,)).trust()).validate(der, Usage.SIGNING, NOW)
+        Certificates(listed(revoked=(SIGNING.serial,)).trust(), NOBODY).validate(der, Usage.SIGNING, NOW)
     assert caught.value.about == "revoked"
 
 
 def test_refusal_is_not_remembered():
-    certificates, der = Certificates(good_trust()), replace(SIGNING, since=NOW + SECOND).der()
+    certificates, der = Certificates(good_trust(), NOBODY), replace(SIGNING, since=NOW + SECOND).der()
     with pytest.raises(Refusal):
         certificates.validate(der, Usage.SIGNING, NOW)
     certificates.validate(der, Usage.SIGNING, NOW + SECOND)
 
 
 def test_memory_is_bounded_and_the_least_recently_used_goes_first():
-    certificates = Certificates(good_trust(), capacity=2)
+    certificates = Certificates(good_trust(), NOBODY, capacity=2)
     one, two, three = (replace(SIGNING, serial=serial).der() for serial in (11, 12, 13))
     kept = certificates.validate(one, Usage.SIGNING, NOW)
     gone = certificates.validate(two, Usage.SIGNING, NOW)

@@ -1,0 +1,236 @@
+"""`gateway pki enrol`, `withdraw` and `explain`: what the operator of a hub does with certificates.
+
+Whoever issues certificates owns the PKI's directory; whoever runs the hub owns its settings, and the list of
+enrolled certificates that they name. These commands work with the latter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from gateway.adapters.ocsp import OcspClient
+from gateway.adapters.pki import write_file
+from gateway.agreement.register import Register
+from gateway.cli.pki_files import fail, holder_of, read, read_certificate, read_register, written, zoned_time
+from gateway.cli.pki_show import describe, lines
+from gateway.cli.serve import Config
+from gateway.config import Settings
+from gateway.config import load as load_settings
+from gateway.edge.responders import ask
+from gateway.identity.chain import Certificates
+from gateway.identity.enrolment import Enrolled, Enrolment, ended, load_enrolment, written_line
+from gateway.identity.explain import REASONS, Explained, Step
+from gateway.identity.explain import explain as explain_certificate
+from gateway.identity.leaf import Usage, read_leaf
+from gateway.identity.responders import Responder, issued
+from gateway.identity.revocation import Word
+from gateway.loading import load_certificates, load_responders
+from gateway.model import AuthorityId
+from gateway.reading import Found
+from gateway.refusal import Refusal
+
+CertificateFile = Annotated[Path, typer.Argument(metavar="CERT", help="A certificate, PEM.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+At = Annotated[
+    datetime | None,
+    typer.Option("--at", parser=zoned_time, metavar="TIME", help="When it ends; by default now."),
+]
+Now = Annotated[
+    datetime | None,
+    typer.Option("--now", parser=zoned_time, metavar="TIME", help="Judge it as if it were this time."),
+]
+
+
+def enrol(
+    certificate: CertificateFile,
+    *,
+    config: Config,
+    authority: Annotated[str, typer.Option("--authority", help="Id in the register; HUB is the hub.")],
+    as_json: AsJson = False,
+) -> None:
+    """Let a certificate speak for an authority at this hub, beside those that do already.
+
+    Compare the fingerprint that is printed with what the authority tells you on another way.
+    """
+    settings, found = load_settings(config), read_certificate(certificate)
+    register = read_register(settings.contracts.register)
+    holder, der = holder_of(register, authority), found.public_bytes(Encoding.DER)
+    purposes = {usage.purpose for usage in Usage if _holder(der, usage) == holder.enterprise}
+    if not purposes:
+        fail(
+            "PKI011",
+            f"{certificate}: no signing or TLS certificate of {authority}.",
+            f"gateway pki explain {certificate} says whose it is.",
+        )
+    text, enrolment = _current(settings, register)
+    if found.fingerprint(SHA256()) in enrolment.by_fingerprint:
+        fail("PKI012", f"{certificate}: has a line already.", "gateway pki explain says which.")
+    _replace(settings, register, text + written_line(holder.id, purposes.pop(), found))
+    _print_judged(found, settings, register, None, as_json)
+
+
+def withdraw(certificate: CertificateFile, *, config: Config, at: At = None, as_json: AsJson = False) -> None:
+    """End what a certificate may do at this hub. It works once the hub has read the list anew."""
+    settings, found = load_settings(config), read_certificate(certificate)
+    register, moment = read_register(settings.contracts.register), at or datetime.now(UTC)
+    fingerprint = found.fingerprint(SHA256())
+    text, enrolment = _current(settings, register)
+    line = enrolment.by_fingerprint.get(fingerprint)
+    if line is None:
+        fail("PKI013", f"{certificate}: has no line in {settings.trust.enrolled}.", "Nothing is left to do.")
+    if line.valid_from is not None:
+        moment = max(moment, line.valid_from)  # a line that has not begun never does
+    _replace(settings, register, ended(text, fingerprint, moment))
+    facts = {"sha256": fingerprint.hex(), "authority": line.authority.id, "valid_until": moment.isoformat()}
+    typer.echo(
+        json.dumps(facts, indent=2)
+        if as_json
+        else f"{fingerprint.hex()} speaks for {line.authority.id} until {moment.isoformat()}."
+    )
+
+
+def explain(
+    certificate: CertificateFile,
+    *,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings of the hub that is to judge it; its responders are asked.")
+    ] = None,
+    now: Now = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print whose a certificate is and what for; with --config, whether a hub accepts it now, and if not, every reason."""
+    found = read_certificate(certificate)
+    if config is None:
+        facts = describe(found)
+        typer.echo(json.dumps(facts, indent=2) if as_json else "\n".join(lines(facts)))
+        return
+    settings = load_settings(config)
+    _print_judged(found, settings, read_register(settings.contracts.register), now, as_json)
+
+
+def _current(settings: Settings, register: Register) -> tuple[str, Enrolment]:
+    """The list as it is. Raises EnrolmentError."""
+    path = settings.trust.enrolled
+    data = read(path)
+    enrolment = load_enrolment(data, str(path), register)
+    return data.decode(), enrolment
+
+
+def _holder(der: bytes, usage: Usage) -> object:
+    try:
+        return read_leaf(der, usage).enterprise
+    except Refusal:
+        return None
+
+
+def _replace(settings: Settings, register: Register, text: str) -> None:
+    """Write the list, once it is known to read."""
+    path = settings.trust.enrolled
+    load_enrolment(text.encode(), str(path), register)
+    written(lambda: write_file(path, text.encode(), replace=True))
+
+
+def _print_judged(
+    certificate: x509.Certificate,
+    settings: Settings,
+    register: Register,
+    now: datetime | None,
+    as_json: bool,
+) -> None:
+    moment, found = now or datetime.now(UTC), Found()
+    known = load_certificates(settings, register, found)
+    responders = load_responders(settings, known, found)
+    found.done()
+    assert known is not None  # `done` raises otherwise
+    asyncio.run(_ask(certificate, known, responders, moment))
+    told = explain_certificate(certificate.public_bytes(Encoding.DER), known, register, moment)
+    if as_json:
+        typer.echo(json.dumps({**describe(certificate), **_facts(told)}, indent=2))
+    else:
+        typer.echo("\n".join([*lines(describe(certificate)), *_lines(told)]))
+
+
+async def _ask(
+    certificate: x509.Certificate, known: Certificates, responders: tuple[Responder, ...], now: datetime
+) -> None:
+    """What a running hub would have heard by now."""
+    async with OcspClient() as client:
+        for one in (certificate, *known.trust.intermediates):
+            for responder in responders:
+                if issued(one, responder.issuer):
+                    await ask(client, known, responder, one, lambda: now)
+
+
+def _facts(told: Explained) -> dict[str, Any]:
+    return {
+        "authority": told.authority.id if told.authority else None,
+        "enrolled": _enrolled(told.line),
+        "revocation": told.authority.revocation if told.authority else None,
+        "chain": [
+            {
+                "subject": one.certificate.subject.rfc4514_string(),
+                "list": _word(one.listed),
+                "responder": _word(one.answered),
+                "unclear": one.unclear or None,
+            }
+            for one in told.steps
+        ],
+        "accepted": not told.reasons,
+        "reasons": told.reasons,
+        "until": told.until.isoformat() if told.until else None,
+    }
+
+
+def _enrolled(line: Enrolled | None) -> dict[str, AuthorityId | str | None] | None:
+    if line is None:
+        return None
+    return {
+        "authority": line.authority.id,
+        "purpose": line.purpose,
+        "valid_from": line.valid_from.isoformat() if line.valid_from else None,
+        "valid_until": line.valid_until.isoformat() if line.valid_until else None,
+    }
+
+
+def _word(word: Word | None) -> dict[str, str | bool] | None:
+    if word is None:
+        return None
+    updates = {"this_update": word.this_update.isoformat(), "next_update": word.next_update.isoformat()}
+    return {**updates, "revoked": word.revoked}
+
+
+def _lines(told: Explained) -> Iterator[str]:
+    facts = _facts(told)
+    yield f"{'authority':<16}{facts['authority'] or 'none of the register'}"
+    line = facts["enrolled"]
+    ends = (
+        ""
+        if line is None
+        else f" from {line['valid_from'] or 'ever'} until {line['valid_until'] or 'withdrawn'}"
+    )
+    yield f"{'enrolled':<16}{'no' if line is None else line['authority'] + ' to ' + line['purpose'] + ends}"
+    for step in told.steps:
+        yield f"{'chain':<16}{step.certificate.subject.rfc4514_string()}: {_of(step)}"
+    yield f"{'accepted':<16}{'no' if told.reasons else 'until ' + facts['until']}"
+    for reason in told.reasons:
+        yield f"{'':<16}{reason}: {REASONS[reason]}"
+
+
+def _of(step: Step) -> str:
+    said = [
+        f"{name} {'revokes it' if word.revoked else 'clears it'}, of {word.this_update.isoformat()}"
+        f" until {word.next_update.isoformat()}"
+        for name, word in (("list", step.listed), ("responder", step.answered))
+        if word is not None
+    ]
+    return "; ".join(said) or "neither a list nor an answer"

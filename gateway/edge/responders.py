@@ -1,0 +1,100 @@
+"""Asking responders, in the background and never inside an exchange: what they answer waits in `Answers`.
+
+An answer that does not come, or is worth nothing, changes nothing: the last known one stays, for as long as it
+says (PROTOCOL §5.1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from gateway.adapters.metrics import Metrics
+from gateway.adapters.ocsp import OcspClient
+from gateway.broker.event import trace
+from gateway.edge.operational_log import OperationalLog
+from gateway.identity.chain import Certificates
+from gateway.identity.ocsp import NONCE_BYTES, OcspError, Question, judge
+from gateway.identity.responders import Responder, to_ask
+
+_AT_ONCE: Final = 8  # questions under way
+_FIRST_SECONDS: Final = 10.0  # for the first round, before the hub listens; it goes on afterwards
+Told = Callable[
+    [Responder, str], None
+]  # who was asked, and "good", "revoked" or why the answer is worth nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """One round of questions, about whatever counts when it begins."""
+
+    responders: tuple[Responder, ...]
+    certificates: Callable[[], Certificates]  # those in force
+    client: OcspClient
+    clock: Callable[[], datetime]
+    told: Told
+    heard: asyncio.Event = field(default_factory=asyncio.Event)  # set once a round has ended
+
+    async def round(self) -> None:
+        """Ask about everything, and keep what is worth something."""
+        known, gate = self.certificates(), asyncio.Semaphore(_AT_ONCE)
+        asked = to_ask(self.responders, known.trust, known.enrolment, self.clock())
+        await asyncio.gather(*(self._one(known, gate, *each) for each in asked))
+        self.heard.set()
+
+    async def first(self) -> None:
+        """Wait for the end of the first round, or until it has taken too long."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.heard.wait(), _FIRST_SECONDS)
+
+    async def _one(
+        self,
+        known: Certificates,
+        gate: asyncio.Semaphore,
+        responder: Responder,
+        certificate: x509.Certificate,
+    ) -> None:
+        async with gate:
+            self.told(responder, await ask(self.client, known, responder, certificate, self.clock))
+
+
+async def ask(
+    client: OcspClient,
+    known: Certificates,
+    responder: Responder,
+    certificate: x509.Certificate,
+    clock: Callable[[], datetime],
+) -> str:
+    """One question. What came of it: "good", "revoked", or why the answer is worth nothing."""
+    nonce = os.urandom(NONCE_BYTES) if responder.nonce else None
+    question = Question(certificate, responder.issuer, nonce)
+    listed = known.trust.revocations.get(responder.issuer.fingerprint(SHA256()))
+    try:
+        word = judge(await client.ask(responder.url, question.der()), question, listed, clock())
+    except OcspError as error:
+        return error.reason
+    known.answers.learn(certificate, word)
+    return "revoked" if word.revoked else "good"
+
+
+async def asking(questions: Questions, seconds: float, log: OperationalLog) -> None:
+    """Until cancelled. `seconds`: from the end of one round to the next."""
+    while True:
+        try:
+            await questions.round()
+        except Exception as error:  # noqa: BLE001 - a round that fails stops no exchange
+            log.note("failed", trace=trace(error))
+        await asyncio.sleep(seconds)
+
+
+def count_in(metrics: Metrics) -> Told:
+    """Count what came of each question, by its issuer's name."""
+    return lambda responder, outcome: metrics.asked(responder.issuer.subject.rfc4514_string(), outcome)
