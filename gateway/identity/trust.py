@@ -14,11 +14,17 @@ from typing import Final, TypeVar
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import ExtensionOID
 from cryptography.x509.verification import Store
 
 from gateway.identity.leaf import accepted_key, require_hash
 
 _PARTIAL: Final = (x509.DeltaCRLIndicator, x509.IssuingDistributionPoint)  # RFC 5280 §5.2.4, §5.2.5
+# RFC 5280 §4.2.1.5, §4.2.1.11, §4.2.1.14: what constrains policies. No policy is processed here, so that an authority
+# that relies on them is not taken, critical or not.
+_POLICIES: Final = frozenset(
+    {ExtensionOID.POLICY_MAPPINGS, ExtensionOID.POLICY_CONSTRAINTS, ExtensionOID.INHIBIT_ANY_POLICY}
+)
 T = TypeVar("T")
 
 
@@ -85,10 +91,13 @@ def _require_authority(where: str, certificate: x509.Certificate) -> None:
             certificate.subject,
             certificate.issuer,
         )  # parsed only now: whatever is malformed shows itself here
+        constrained = any(one.oid in _POLICIES for one in certificate.extensions)
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except Exception as error:  # as in `leaf`: not a closed list
         raise TrustError("TRU003", where, f"Outside the profile: {error}.", "See certs/README.md.") from error
+    if constrained:
+        raise TrustError("TRU003", where, "Constrains certificate policies.", "See certs/README.md.")
     if not (constraints.ca and usage.key_cert_sign and usage.crl_sign):
         raise TrustError("TRU003", where, "Not a certificate authority's.", "See certs/README.md.")
 
