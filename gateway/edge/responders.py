@@ -46,9 +46,13 @@ class Questions:
     async def round(self) -> None:
         """Ask about everything, and keep what is worth something."""
         known, gate = self.certificates(), asyncio.Semaphore(_AT_ONCE)
-        asked = to_ask(self.responders, known.trust, known.enrolment, self.clock())
+        # In a thread: it verifies who issued every certificate, and no exchange should wait for that.
+        asked = await asyncio.to_thread(self._asked, known)
         await asyncio.gather(*(self._one(known, gate, *each) for each in asked))
         self.heard.set()
+
+    def _asked(self, known: Certificates) -> list[tuple[Responder, x509.Certificate]]:
+        return list(to_ask(self.responders, known.trust, known.enrolment, self.clock()))
 
     async def first(self) -> None:
         """Wait for the end of the first round, or until it has taken too long."""

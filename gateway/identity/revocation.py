@@ -46,10 +46,17 @@ class Answers:
         known = self._words.get(key)
         if known is None or known.this_update <= word.this_update:
             self._words[key] = word
-            self.generation += 1
+            self.generation += not _says_the_same(known, word)
 
     def about(self, certificate: x509.Certificate) -> Word | None:
         return self._words.get(certificate.fingerprint(SHA256()))
+
+
+def _says_the_same(known: Word | None, word: Word) -> bool:
+    """A verdict that rests on the one holds under the other: a renewed answer ends none."""
+    if known is None or known.revoked is not word.revoked:
+        return False
+    return word.revoked or word.this_update <= known.next_update
 
 
 @dataclass(frozen=True, slots=True)

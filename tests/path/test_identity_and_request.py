@@ -4,16 +4,36 @@ from __future__ import annotations
 
 import io
 import json
+import uuid
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from gateway.agreement import messages
 from gateway.edge.operational_log import OperationalLog
+from gateway.identity.certify import Issuer, issue_leaf
+from gateway.identity.chain import Certificates
+from gateway.identity.enrolment import Enrolled, Enrolment
+from gateway.identity.issue import KeyKind, new_key
+from gateway.identity.leaf import Purpose
 from gateway.model import SERVICE, Criteria, Enterprise, OperationName, Role, SoapVersion
 from gateway.wss import times
-from tests.path.hub import DOSSIER, NOW, Hub, authority, question, sign_as, signed_question
+from gateway.wss.sign import SigningKey, sign
+from tests.path.hub import (
+    DOSSIER,
+    NOW,
+    Hub,
+    authority,
+    certificates,
+    pki,
+    question,
+    sign_as,
+    signed_question,
+)
 
 CONTEXT = "WIB:WORK_DECISION"
 
@@ -63,6 +83,38 @@ async def test_a_message_of_the_hub_itself_is_refused_as_reflection(hub: Hub):
 async def test_a_tls_certificate_does_not_sign(hub: Hub):
     await refused(
         hub, "WIB05001", "BRUSSELS", sign_as("BRUSSELS", body_of(), NOW, kind="tls"), recorded=False
+    )
+
+
+async def test_a_certificate_speaks_from_its_enrolment_until_its_withdrawal(hub: Hub):
+    """Attacks K13, K28: the same subject and issuer as the certificate that is in use."""
+    key = new_key(KeyKind.P256)
+    made = issue_leaf(key.public_key(), authority("BRUSSELS"), Purpose.SIGN, issuer(), NOW)
+    fresh = SigningKey(key, made.public_bytes(Encoding.DER))
+
+    def message() -> bytes:
+        fields = {"version": SoapVersion.V11, "now": NOW, "lifetime": timedelta(minutes=5)}
+        return sign(body_of(), key=fresh, unique=str(uuid.uuid4()), **fields)
+
+    def enrolled(*lines: Enrolled):
+        known = certificates()
+        listed = Enrolment.of([*known.enrolment.by_fingerprint.values(), *lines])
+        return lambda rules: replace(rules, certificates=Certificates(known.trust, listed))
+
+    line = Enrolled(authority("BRUSSELS"), Purpose.SIGN, sha256(fresh.certificate).digest())
+    await refused(hub, "WIB05001", "BRUSSELS", message(), recorded=False)
+    hub.rules_change = enrolled(line)
+    assert (await hub.send("BRUSSELS", message())).code is None
+    hub.rules_change = enrolled(replace(line, valid_until=NOW))
+    assert (await hub.send("BRUSSELS", message())).code == "WIB05001"
+    assert [entry["kind"] for entry in hub.entries()] == ["request", "response"]
+    assert (await hub.consult("BRUSSELS", "consultDossier", CONTEXT)).code is None  # the other one all along
+
+
+def issuer() -> Issuer:
+    return Issuer(
+        x509.load_pem_x509_certificate(pki()["issuing.crt.pem"]),
+        load_pem_private_key(pki()["issuing.key.pem"], None),
     )
 
 

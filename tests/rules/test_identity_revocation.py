@@ -108,6 +108,21 @@ def test_an_answer_that_revokes_ends_a_verdict_that_is_remembered():
     assert judged(known) == "revoked"
 
 
+def test_a_renewed_answer_ends_no_verdict():
+    known = certificates(answers=answered())
+    first = known.validate(der(), Usage.SIGNING, NOW)
+    known.answers.learn(certificate(), Word(NOW, NOW + 2 * DAY, revoked=False))
+    assert known.validate(der(), Usage.SIGNING, NOW) is first
+    assert known.validate(der(), Usage.SIGNING, NOW + 2 * DAY).valid_until == NOW + 2 * DAY
+
+
+def test_an_answer_after_one_that_ran_out_ends_the_use_of_grace():
+    known = certificates(answers=answered(until=NOW - SECOND), soft=True)
+    assert known.validate(der(), Usage.SIGNING, NOW).current_until < NOW
+    known.answers.learn(certificate(), Word(NOW, NOW + DAY, revoked=False))
+    assert known.validate(der(), Usage.SIGNING, NOW).current_until == NOW + DAY
+
+
 def test_an_older_answer_does_not_replace_a_newer_one():
     """Replayed: it was true once."""
     answers = answered(revoked=True, since=NOW - SECOND)
