@@ -12,7 +12,6 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import datetime
 from functools import lru_cache, partial
 from threading import Thread
 from typing import Final, TextIO
@@ -21,37 +20,41 @@ from gateway.adapters.metrics import Metrics
 from gateway.adapters.ocsp import OcspClient
 from gateway.adapters.spokes import HttpSpokes
 from gateway.adapters.store import Store
-from gateway.adapters.tls import client_context, server_context
 from gateway.agreement.served import served_documents
 from gateway.agreement.terms import Agreement
 from gateway.assembly import Parts, broker_of, courier_of, dossiers_open, sweep_of
 from gateway.broker.bell import Bell
-from gateway.broker.reply import Signer
-from gateway.broker.rules import Rules
+from gateway.broker.rules import RulesInForce
 from gateway.config import ConfigError, LimitSettings, Settings
 from gateway.edge.cleaning import cleaning
+from gateway.edge.door import Door
 from gateway.edge.listener import Listener
 from gateway.edge.operational_log import LibraryLines, OperationalLog
 from gateway.edge.operations import operations
 from gateway.edge.responders import Questions, asking, count_in
 from gateway.edge.soap import PATH, HttpLimits, SoapEdge
 from gateway.edge.survey import survey
-from gateway.identity.authority import recognise
-from gateway.identity.chain import Trust, Usage
-from gateway.loading import Loaded, clock, contract_files, load, secret_key, trust_files
+from gateway.loading import Loaded, clock, contract_files, load, secret_key
 from gateway.model import Authority, Role
-from gateway.refusal import Code, Refusal
+from gateway.reload import Reload, contexts_of
 
 __all__ = ["Loaded", "clock", "contract_files", "hub", "load", "secret_key", "serve"]
 
 
+_BACKLOG: Final = 512  # connections that the kernel holds ready
 _FINISH_SECONDS: Final = 35.0  # for what is under way; deploy/gateway.service gives a little more
 
 
 @asynccontextmanager
-async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterator[tuple[str, str]]:
-    """Run the hub; yields the URLs of the SOAP and the operations listener. `lines`: the operational log."""
-    metrics, log, rules = Metrics(), OperationalLog(lines), loaded.rules
+async def hub(
+    settings: Settings, loaded: Loaded, lines: TextIO, told: asyncio.Event | None = None
+) -> AsyncIterator[tuple[str, str]]:
+    """Run the hub; yields the URLs of the SOAP and the operations listener. `lines`: the operational log.
+
+    `told`: set to have the files looked at now.
+    """
+    metrics, log, in_force = Metrics(), OperationalLog(lines), RulesInForce(loaded.rules)
+    agreement = loaded.rules.agreement
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
             Store.open(
@@ -59,10 +62,11 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
             )
         )
         metrics.watch_log(lambda: store.size)
-        rules.certificates.graced = lambda authority: metrics.graced(authority.id)
-        await _ask_responders(stack, settings, loaded, metrics, log)
+        loaded.rules.certificates.graced = lambda authority: metrics.graced(authority.id)
+        questions = await _ask_responders(stack, settings, loaded, in_force, metrics, log)
+        server_tls, client_tls = contexts_of(settings, in_force)
         spokes = HttpSpokes(
-            _client_tls(settings, rules),
+            client_tls,
             seconds=settings.limits.provider_seconds,
             connections=settings.limits.provider_connections,
             max_bytes=settings.limits.answer_bytes,
@@ -70,13 +74,11 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
             document_bytes=settings.limits.document_bytes,
         )
         stack.push_async_callback(spokes.close)
-        await store.remember(rules.agreement.revision, rules.agreement.files)
-        signer = Signer(loaded.signing, rules.register.hub, rules.terms.window)
+        await store.remember(agreement.revision, agreement.files)
         parts = Parts(
-            rules,
+            in_force,
             store,
             spokes,
-            signer,
             Bell(),
             settings.delivery,
             sources=spokes,
@@ -85,68 +87,78 @@ async def hub(settings: Settings, loaded: Loaded, lines: TextIO) -> AsyncIterato
         )
         edge = SoapEdge(
             broker=broker_of(parts),
-            recognise=lambda der, now: recognise(
-                der, Usage.TLS_CLIENT, rules.certificates, rules.register, now
-            ),
-            served=served_for(rules.agreement, settings.listen.public_url),
+            in_force=in_force,
+            served=served_for(agreement, settings.listen.public_url),
             metrics=metrics,
             log=log,
             limits=_http_limits(settings.limits),
             clock=clock,
         )
-        metrics.configured(
-            loaded.certificates, revocation_ends(rules.certificates.trust), rules.agreement.number
-        )
-        keys = settings.keys
-        tls = server_context(keys.tls_certificate, keys.tls_key, trust_files(settings), lists=False)
         inside = operations(metrics, lambda: None if store.ready else "the exchange log has failed: restart")
         host, seconds = settings.listen.host, settings.limits.header_seconds
         wire = partial(Listener, log=log, refused=edge.refused, header_seconds=seconds)
-        soap = await _listen(stack, wire(edge.handle), (host, settings.listen.port), tls)
-        ops = await _listen(stack, wire(inside), (host, settings.listen.operations_port), None)
-        urls = f"https://{settings.listen.host}:{soap}{PATH}", f"http://{settings.listen.host}:{ops}"
+        soap = _listen(stack, wire(edge.handle), (host, settings.listen.port), server_tls)
+        ops = _listen(stack, wire(inside), (host, settings.listen.operations_port), None)
+        urls = f"https://{host}:{soap.port}{PATH}", f"http://{host}:{ops.port}"
         courier = courier_of(parts, metrics, log)
         stack.push_async_callback(courier.finish, _FINISH_SECONDS)
-        counted = partial(dossiers_open, rules, settings.log.store)
+        reload = Reload(
+            settings,
+            loaded,
+            in_force=in_force,
+            door=soap,
+            spokes=spokes,
+            questions=questions,
+            metrics=metrics,
+            log=log,
+        )
         for name, work in (
             ("courier", courier.run()),
-            ("survey", survey(counted, metrics, log)),
+            ("survey", survey(lambda: dossiers_open(in_force.rules, settings.log.store), metrics, log)),
             ("cleaning", cleaning(partial(sweep_of, parts), log)),
+            ("reload", reload.run(told or asyncio.Event())),
         ):
             stack.callback(asyncio.create_task(work, name=name).cancel)
-        log.note("serving", url=urls[0], operations=urls[1], agreement=rules.agreement.revision)
+        log.note("serving", url=urls[0], operations=urls[1], agreement=agreement.revision)
         yield urls
         log.note("stopping")
 
 
-async def _ask_responders(
-    stack: AsyncExitStack, settings: Settings, loaded: Loaded, metrics: Metrics, log: OperationalLog
-) -> None:
+async def _ask_responders(  # noqa: PLR0913, PLR0917 - who asks, about what, and who hears of it
+    stack: AsyncExitStack,
+    settings: Settings,
+    loaded: Loaded,
+    in_force: RulesInForce,
+    metrics: Metrics,
+    log: OperationalLog,
+) -> Questions:
     """Begin to ask, and wait a while for the first answers: nothing is known yet."""
     client = await stack.enter_async_context(OcspClient())
     questions = Questions(
-        loaded.responders, lambda: loaded.rules.certificates, client, clock, count_in(metrics)
+        loaded.responders, lambda: in_force.rules.certificates, client, clock, count_in(metrics)
     )
     work = asking(questions, settings.trust.ocsp_seconds, log)
     stack.callback(asyncio.create_task(work, name="responders").cancel)
     await questions.first()
+    return questions
 
 
 async def serve(settings: Settings, *, stop_with_stdin: bool = False) -> None:
-    """Run until SIGTERM or SIGINT, or until standard input closes; finish what is under way.
+    """Run until SIGTERM or SIGINT, or until standard input closes; finish what is under way. SIGHUP: reload.
 
     Raises StartError, ConfigError, ProofError.
     """
-    stop = asyncio.Event()
+    stop, told = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     if stop_with_stdin:
         Thread(target=_drain, args=(sys.stdin.fileno(), loop, stop), name="stdin", daemon=True).start()
+    loop.add_signal_handler(signal.SIGHUP, told.set)  # which would otherwise end a hub that is starting
     loaded = load(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     words = LibraryLines(OperationalLog(sys.stderr))  # nor do asyncio and the HTTP client quote a peer there
     logging.basicConfig(handlers=[words], level=logging.WARNING, force=True)
-    async with hub(settings, loaded, sys.stderr):
+    async with hub(settings, loaded, sys.stderr, told):
         gc.freeze()  # the agreement and its views live as long as the process: no collection need look at them
         await stop.wait()
 
@@ -159,11 +171,6 @@ def _drain(descriptor: int, loop: asyncio.AbstractEventLoop, stop: asyncio.Event
         loop.call_soon_threadsafe(stop.set)
 
 
-def revocation_ends(trust: Trust) -> Mapping[str, datetime]:
-    """The nextUpdate of each revocation list, by the name of its issuer."""
-    return {one.crl.issuer.rfc4514_string(): one.next_update for one in trust.revocations.values()}
-
-
 def served_for(agreement: Agreement, public_url: str) -> Callable[[Authority], Mapping[str, bytes]]:
     """The contract documents of each authority's role, made once."""
 
@@ -174,15 +181,12 @@ def served_for(agreement: Agreement, public_url: str) -> Callable[[Authority], M
     return lambda authority: by_role(authority.role) if authority.role is not None else {}
 
 
-async def _listen(
+def _listen(
     stack: AsyncExitStack, listener: Listener, address: tuple[str, int], tls: ssl.SSLContext | None
-) -> int:
-    """Open a listener and return its port. Not through aiohttp's sites: they give a handshake a minute.
-
-    Raises ConfigError when the address cannot be had.
-    """
+) -> Door:
+    """Open a listener. Raises ConfigError when the address cannot be had."""
     try:
-        bound = socket.create_server(address)
+        bound = socket.create_server(address, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:  # UnicodeError: no name of a host
         number = (
             error.errno if isinstance(error, OSError) and not isinstance(error, socket.gaierror) else None
@@ -193,25 +197,9 @@ async def _listen(
             f"listen: {address[0]} port {address[1]}: {reason}.",
             "End what listens there, or correct listen.host and the port in the settings.",
         ) from error
-    seconds = listener.header_seconds if tls else None
-    server = await asyncio.get_running_loop().create_server(
-        listener,
-        sock=bound,
-        backlog=512,
-        ssl=tls,
-        ssl_handshake_timeout=seconds,
-        ssl_shutdown_timeout=seconds,
-    )
-    stack.push_async_callback(_finish, server, listener)
-    return int(bound.getsockname()[1])
-
-
-async def _finish(server: asyncio.Server, listener: Listener) -> None:
-    """Take no new connection, close the idle ones, let what is under way end."""
-    server.close()
-    await asyncio.sleep(0)  # what was accepted this moment gets its protocol
-    listener.pre_shutdown()
-    await listener.shutdown(_FINISH_SECONDS)
+    door = Door(bound, listener, tls)
+    stack.push_async_callback(door.finish, _FINISH_SECONDS)
+    return door
 
 
 def _http_limits(limits: LimitSettings) -> HttpLimits:
@@ -223,12 +211,3 @@ def _http_limits(limits: LimitSettings) -> HttpLimits:
         in_flight=limits.in_flight,
         in_flight_per_authority=limits.in_flight_per_authority,
     )
-
-
-def _client_tls(settings: Settings, rules: Rules) -> ssl.SSLContext:
-    def check(der: bytes, name: str) -> None:
-        authority = recognise(der, Usage.TLS_SERVER, rules.certificates, rules.register, clock())
-        if authority.tls_name != name:
-            raise Refusal(Code.PROVIDER_IDENTITY, "TLS")
-
-    return client_context(settings.keys.tls_certificate, settings.keys.tls_key, trust_files(settings), check)

@@ -24,9 +24,8 @@ from gateway.broker.exchange import Broker
 from gateway.broker.mailbox import MailboxService
 from gateway.broker.notify import Intake
 from gateway.broker.ports import Clock, Random, Spokes
-from gateway.broker.reply import Signer
 from gateway.broker.revisions import Revisions
-from gateway.broker.rules import Rules
+from gateway.broker.rules import Rules, RulesInForce
 from gateway.broker.schedule import Breaker, RetryPolicy
 from gateway.broker.upload import Uploading, sweep
 from gateway.config import DeliverySettings
@@ -42,10 +41,9 @@ _DAY: Final = 86_400.0  # seconds
 class Parts:
     """What every path shares."""
 
-    rules: Rules
+    in_force: RulesInForce
     store: Store
     spokes: Spokes
-    signer: Signer
     bell: Bell
     delivery: DeliverySettings
     clock: Clock = clock
@@ -57,21 +55,17 @@ class Parts:
 
 def broker_of(parts: Parts) -> Broker:
     """The paths of all patterns."""
-    rules, store, signer, now, random = parts.rules, parts.store, parts.signer, parts.clock, parts.random
-    asker = Asker(rules, parts.spokes, signer, now, random)
+    store, now, random = parts.store, parts.clock, parts.random
+    asker = Asker(parts.spokes, now, random)
     return Broker(
-        rules=rules,
         consultation=Consultation(
-            rules=rules,
             log=store,
             directory=store,
             asker=asker,
-            signer=signer,
             clock=now,
             random=random,
         ),
         retrieval=Retrieval(
-            rules=rules,
             log=store,
             directory=store,
             asker=asker,
@@ -79,29 +73,24 @@ def broker_of(parts: Parts) -> Broker:
             keeping=parts.keeping,
             uploads=store,
             shelf=parts.shelf,
-            signer=signer,
             clock=now,
             random=random,
         ),
         intake=Intake(
-            rules=rules,
             notifications=store,
             directory=store,
             history=store,
-            signer=signer,
             clock=now,
             random=random,
             wake=parts.bell.ring,
         ),
         mailbox=MailboxService(
-            rules=rules,
-            revisions=Revisions(rules.agreement, store),
+            revisions=Revisions(store),
             mailbox=store,
             queue=store,
             directory=store,
             history=store,
             log=store,
-            signer=signer,
             lease=timedelta(seconds=parts.delivery.mailbox_lease_seconds),
             waits=parts.delivery.mailbox_waits,
             bell=parts.bell,
@@ -109,17 +98,14 @@ def broker_of(parts: Parts) -> Broker:
             random=random,
         ),
         uploading=Uploading(
-            rules=rules,
             log=store,
             directory=store,
             uploads=store,
             shelf=parts.shelf,
-            signer=signer,
             clock=now,
             random=random,
         ),
         log=store,
-        signer=signer,
         clock=now,
         random=random,
     )
@@ -136,13 +122,11 @@ def deliverer_of(parts: Parts) -> Deliverer:
     """The path of a delivery."""
     chosen = parts.delivery
     return Deliverer(
-        rules=parts.rules,
-        revisions=Revisions(parts.rules.agreement, parts.store),
+        revisions=Revisions(parts.store),
         queue=parts.store,
         directory=parts.store,
         history=parts.store,
         spokes=parts.spokes,
-        signer=parts.signer,
         retries=RetryPolicy(
             chosen.first_retry_seconds, chosen.max_retry_seconds, chosen.dead_after_days * _DAY
         ),
@@ -153,7 +137,7 @@ def deliverer_of(parts: Parts) -> Deliverer:
 
 async def sweep_of(parts: Parts) -> None:
     """Remove uploaded documents whose time is over. Raises Refusal as `broker.upload.sweep`."""
-    keep = timedelta(days=parts.rules.agreement.retention.payload_days)
+    keep = timedelta(days=parts.in_force.rules.agreement.retention.payload_days)
     await sweep(parts.store, parts.shelf, parts.clock(), keep)
 
 
@@ -164,11 +148,10 @@ def courier_of(parts: Parts, metrics: Metrics, log: OperationalLog) -> Courier:
         deliverer=deliverer_of(parts),
         queue=parts.store,
         mailbox=parts.store,
-        register=parts.rules.register,
+        in_force=parts.in_force,
         limits=CourierLimits(
             at_once=chosen.at_once,
             lease=timedelta(seconds=chosen.lease_seconds),
-            keep=timedelta(days=parts.rules.agreement.retention.payload_days),
         ),
         breaker=partial(Breaker, chosen.breaker_failures, timedelta(seconds=chosen.breaker_seconds)),
         bell=parts.bell,

@@ -84,6 +84,7 @@ class TrustFiles(_Section, frozen=True, kw_only=True):
     ocsp: tuple[OcspResponder, ...] = ()
     ocsp_seconds: Seconds = 600.0  # from one round of questions to the next
     grace_hours: Hours = 24.0  # for authorities with revocation = "soft": what ran out counts so long
+    refresh_seconds: Seconds = 60.0  # between two looks at these files, the register and the hub's own pairs
 
 
 class LogSettings(_Section, frozen=True, kw_only=True):

@@ -7,10 +7,11 @@ hub is for `app`; `gateway check` needs no more than this and the store.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import SplitResult, urlsplit
@@ -25,10 +26,12 @@ from gateway.adapters.tls import TlsError, client_context, server_context
 from gateway.agreement.admit import Terms
 from gateway.agreement.load import Agreement, load_agreement, require_in_force
 from gateway.agreement.register import Register, load_register
+from gateway.broker.reply import Signer
 from gateway.broker.rules import Rules
-from gateway.config import ConfigError, DeliverySettings, OcspResponder, Settings
+from gateway.config import ConfigError, DeliverySettings, Keys, OcspResponder, Settings
 from gateway.exchangelog.flaw import ProofError
-from gateway.exchangelog.note import Signer, Verifier
+from gateway.exchangelog.note import Signer as LogSigner
+from gateway.exchangelog.note import Verifier
 from gateway.identity.chain import Certificates, Trust, Usage
 from gateway.identity.enrolment import load_enrolment
 from gateway.identity.explain import Explained, explain
@@ -51,13 +54,14 @@ class Loaded:
     """What was read. Private keys are in it."""
 
     rules: Rules
-    signing: Mapping[str, SigningKey]
+    digest: bytes  # of the files that may change while the hub runs, as they were before they were read
     log_key: ed25519.Ed25519PrivateKey
     payload_key: bytes  # of what waits in the store
     spool: Spool  # of documents that are under way
     shelf: Shelf  # of documents that were uploaded
     verifier: Verifier  # of the exchange log: the configured origin and key
     certificates: Mapping[str, datetime]  # of the hub itself: name → end of validity
+    own: frozenset[bytes]  # the same certificates, DER
     responders: tuple[Responder, ...]  # who is asked about revocation
 
 
@@ -66,60 +70,162 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True, slots=True)
+class _Identities:
+    """Who takes part, whom they are believed by, and the hub's own pairs: what may change while the hub runs."""
+
+    register: Register
+    certificates: Certificates
+    responders: tuple[Responder, ...]
+    pairs: Mapping[str, SigningKey]  # "tls", and those that sign by their suites
+
+    @property
+    def expiry(self) -> Mapping[str, datetime]:
+        return {
+            name: x509.load_der_x509_certificate(pair.certificate).not_valid_after_utc
+            for name, pair in self.pairs.items()
+        }
+
+    @property
+    def own(self) -> frozenset[bytes]:
+        return frozenset(pair.certificate for pair in self.pairs.values())
+
+    @property
+    def signing(self) -> Mapping[str, SigningKey]:
+        return {name: pair for name, pair in self.pairs.items() if name != "tls"}
+
+
 def load(settings: Settings) -> Loaded:
     """Read and cross-check all files that the settings name.
 
     Raises StartError with every ConfigError, TrustError and AgreementError, each naming file or setting.
     """
-    found, keys = Found(), settings.keys
+    found, keys, digest = Found(), settings.keys, digest_of(settings)
     found.of(partial(_require_url, settings.listen.public_url))
     found.of(partial(_require_lease, settings))
     found.of(partial(_require_retries, settings.delivery))
     documents = found.of(partial(_documents, settings))
-    register = found.of(partial(_register, settings.contracts.register))
     agreement = found.of(partial(_agreement, settings.contracts.directory))
-    certificates = load_certificates(settings, register, found)
-    responders = load_responders(settings, certificates, found)
-    tls = found.of(partial(read_pair, keys.tls_certificate, keys.tls_key))
-    signing = {
-        "rsa-sha256": found.of(partial(read_pair, keys.sign_rsa_certificate, keys.sign_rsa_key)),
-        "ecdsa-sha256": found.of(partial(read_pair, keys.sign_ec_certificate, keys.sign_ec_key)),
-    }
+    identities = _identities(settings, found)
     log_key = found.of(partial(read_log_key, keys.log_key))
     verifier = found.of(partial(_verifier, settings.log.origin, log_key))
     person_key = found.of(partial(secret_key, keys.directory_key))
-    pairs = {name: pair for name, pair in {"tls": tls, **signing}.items() if pair is not None}
-    if certificates is not None and register is not None:
-        judge = partial(_require_own, certificates=certificates, register=register, responders=responders)
-        _require_hub(pairs, judge, found)
-    if certificates is not None and tls is not None:
-        found.of(partial(_require_openssl, settings))
     payload_key = found.of(partial(secret_key, keys.payload_key))
     if person_key is not None and payload_key is not None:
         found.of(partial(_require_two_keys, person_key, payload_key))
     found.done()
-    assert register is not None  # and so on: `done` raises when anything is missing
+    assert identities is not None  # and so on: `done` raises when anything is missing
     assert agreement is not None
-    assert certificates is not None
     assert log_key is not None
     assert verifier is not None
     assert person_key is not None
     assert payload_key is not None
     assert documents is not None
+    terms = Terms(settings.listen.public_url, Window(), settings.test_numbers)
     rules = Rules(
         agreement=agreement,
-        register=register,
-        certificates=certificates,
+        register=identities.register,
+        certificates=identities.certificates,
         limits=Limits(bytes=max(settings.limits.request_bytes, settings.limits.answer_bytes)),
-        terms=Terms(settings.listen.public_url, Window(), settings.test_numbers),
+        terms=terms,
         directory_key=person_key,
+        signer=Signer(identities.signing, identities.register.hub, terms.window),
     )
-    expiry = {
-        name: x509.load_der_x509_certificate(pair.certificate).not_valid_after_utc
-        for name, pair in pairs.items()
+    return Loaded(
+        rules,
+        digest,
+        log_key,
+        payload_key,
+        *documents,
+        verifier,
+        identities.expiry,
+        identities.own,
+        identities.responders,
+    )
+
+
+def reload(settings: Settings, before: Loaded) -> Loaded:
+    """What may change while the hub runs, read anew and cross-checked as `load` does; the rest as it was.
+
+    Raises StartError.
+    """
+    found, digest, known = Found(), digest_of(settings), before.rules.certificates
+    identities = _identities(settings, found, known.answers, before.own)
+    found.done()
+    assert identities is not None  # `done` raises when anything is missing
+    identities.certificates.graced = known.graced
+    rules = replace(
+        before.rules,
+        register=identities.register,
+        certificates=identities.certificates,
+        signer=replace(before.rules.signer, keys=identities.signing, hub=identities.register.hub),
+    )
+    return replace(
+        before,
+        rules=rules,
+        digest=digest,
+        certificates=identities.expiry,
+        own=identities.own,
+        responders=identities.responders,
+    )
+
+
+def digest_of(settings: Settings) -> bytes:
+    """Of the files that may change while the hub runs, those that are not there too."""
+    digest = sha256()
+    trust, others = settings.trust, [settings.contracts.register, settings.trust.enrolled]
+    others += [one.issuer for one in trust.ocsp]
+    for path in (*others, *_own_files(settings.keys), *trust_files(settings)):
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            content = type(error).__name__.encode()
+        digest.update(sha256(content).digest())
+    return digest.digest()
+
+
+def _own_files(keys: Keys) -> Iterator[Path]:
+    """Of the hub's own pairs."""
+    yield from (keys.tls_certificate, keys.tls_key)
+    yield from (keys.sign_rsa_certificate, keys.sign_rsa_key)
+    yield from (keys.sign_ec_certificate, keys.sign_ec_key)
+
+
+def revocation_lists(trust: Trust) -> Mapping[str, tuple[datetime, datetime]]:
+    """The thisUpdate and nextUpdate of each revocation list, by the name of its issuer."""
+    return {
+        one.crl.issuer.rfc4514_string(): (one.this_update, one.next_update)
+        for one in trust.revocations.values()
     }
-    signs = {name: pairs[name] for name in signing}
-    return Loaded(rules, signs, log_key, payload_key, *documents, verifier, expiry, responders)
+
+
+def _identities(
+    settings: Settings, found: Found, answers: Answers | None = None, in_force: Collection[bytes] = ()
+) -> _Identities | None:
+    """`answers`: of responders so far; `in_force`: the hub's own certificates at this moment."""
+    keys = settings.keys
+    register = found.of(partial(_register, settings.contracts.register))
+    certificates = load_certificates(settings, register, found, answers)
+    responders = load_responders(settings, certificates, found)
+    read = {
+        "tls": found.of(partial(read_pair, keys.tls_certificate, keys.tls_key)),
+        "rsa-sha256": found.of(partial(read_pair, keys.sign_rsa_certificate, keys.sign_rsa_key)),
+        "ecdsa-sha256": found.of(partial(read_pair, keys.sign_ec_certificate, keys.sign_ec_key)),
+    }
+    pairs = {name: pair for name, pair in read.items() if pair is not None}
+    if certificates is None or register is None:
+        return None
+    judge = partial(
+        _require_own,
+        certificates=certificates,
+        register=register,
+        responders=responders,
+        in_force=in_force,
+    )
+    _require_hub(pairs, judge, found)
+    if "tls" in pairs:
+        found.of(partial(_require_openssl, settings))
+    return _Identities(register, certificates, responders, pairs)
 
 
 def contract_files(directory: Path) -> Mapping[str, bytes]:
@@ -284,7 +390,7 @@ def _verifier(origin: str, key: ed25519.Ed25519PrivateKey | None) -> Verifier | 
             "Name the log like gateway.example.be/exchange-log/2026.",
         )
     try:
-        return Signer.of(origin, key).verifier if key is not None else None
+        return LogSigner.of(origin, key).verifier if key is not None else None
     except ProofError as error:
         raise ConfigError("CFG015", f"log.origin: {error}.", "Give the log another name.") from error
 
@@ -306,6 +412,7 @@ def _require_own(  # noqa: PLR0913 - a certificate, and all that it is judged by
     certificates: Certificates,
     register: Register,
     responders: Sequence[Responder],
+    in_force: Collection[bytes],
 ) -> None:
     told = explain(der, certificates, register, clock())
     if told.enterprise is not None and told.authority is not register.hub:
@@ -314,6 +421,8 @@ def _require_own(  # noqa: PLR0913 - a certificate, and all that it is judged by
             f"keys: the {name} certificate names {told.enterprise}, the register's hub is {register.hub.enterprise}.",
             "Use the hub's certificate.",
         )
+    if der in in_force:  # whatever is wrong with it, it would stay: that must hold up no suspension
+        return
     if usage not in told.usages:
         told.because("usage")
     reasons = [

@@ -5,7 +5,7 @@ Whether they fit each other is for `loading`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -16,8 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from gateway.adapters.tls import TlsError
 from gateway.agreement.finding import AgreementError
 from gateway.config import ConfigError
+from gateway.exchangelog.flaw import ProofError
 from gateway.identity.trust import TrustError
 from gateway.policy.person import parse_key
 from gateway.wss.sign import SigningKey
@@ -31,6 +33,27 @@ class StartError(Exception):
     def __init__(self, errors: Sequence[Exception]) -> None:
         super().__init__("\n".join(str(one) for one in errors))
         self.errors: Final = tuple(errors)
+
+
+FORESEEN: Final = (StartError, ConfigError, ProofError, TrustError, AgreementError, TlsError)
+
+
+def in_words(error: Exception) -> Iterator[str]:
+    """For each thing that is wrong a line that begins with its code and ends with what to do. `error` is one of
+    FORESEEN.
+    """
+    match error:
+        case StartError():
+            for one in error.errors:
+                yield from in_words(one)
+        case ProofError():
+            yield f"{error} {error.flaw.row.remedy}"
+        case AgreementError():
+            yield f"CFG010: {error.what}.\n{error}\nCorrect each place named above."
+        case TlsError():
+            yield f"CFG012: {error}. Name PEM files that OpenSSL can read."
+        case _:
+            yield str(error)
 
 
 class Found:

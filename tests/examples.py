@@ -34,7 +34,7 @@ from gateway.assembly import Parts, broker_of, deliverer_of
 from gateway.broker.bell import Bell
 from gateway.broker.event import DeliveryEvent, Event
 from gateway.broker.reply import Signer
-from gateway.broker.rules import Received, Rules
+from gateway.broker.rules import Received, Rules, RulesInForce
 from gateway.config import DeliverySettings
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import sign_checkpoint
@@ -293,22 +293,23 @@ class World:
         names = one.notification.sender, one.recipient
         return tuple(str(authority(name).enterprise) for name in names)
 
-    def parts(self) -> Parts:
-        rules = Rules(
+    def rules(self) -> Rules:
+        keys = {"rsa-sha256": signing_key("HUB"), "ecdsa-sha256": signing_key("HUB", elliptic=True)}
+        return Rules(
             agreement(),
             register(),
             certificates(),
             Limits(),
             Terms("https://gateway.example.be/soap/v1", Window(), test_numbers=True),
             _bytes("directory", 32),
+            Signer(keys, register().hub, Window()),
         )
-        keys = {"rsa-sha256": signing_key("HUB"), "ecdsa-sha256": signing_key("HUB", elliptic=True)}
-        signer = Signer(keys, register().hub, Window())
+
+    def parts(self) -> Parts:
         return Parts(
-            rules,
+            RulesInForce(self.rules()),
             self,
             self,
-            signer,
             Bell(),
             DeliverySettings(),
             self.clock,
@@ -320,11 +321,12 @@ class World:
 
     async def exchange(self, name: str, request: bytes, version: SoapVersion = SoapVersion.V11) -> bytes:
         event = Event(ExchangeId(_uuid(f"exchange {name}")), authority("BRUSSELS"), len(request))
-        return await broker_of(self.parts()).answer(Received(request, version, None, NOW), event)
+        message = Received(self.rules(), request, version, None, NOW)
+        return await broker_of(self.parts()).answer(message, event)
 
     async def deliver(self) -> None:
         for delivery in self.queue:
-            await deliverer_of(self.parts()).carry(delivery, DeliveryEvent(delivery))
+            await deliverer_of(self.parts()).carry(delivery, DeliveryEvent(delivery), self.rules())
 
 
 def _uuid(name: str) -> str:

@@ -108,6 +108,18 @@ class Metrics:
             ["authority"],
             registry=registry,
         )
+        self._list_ages = Gauge(
+            "gateway_revocation_list_timestamp_seconds",
+            "thisUpdate of the revocation lists in force.",
+            ["issuer"],
+            registry=registry,
+        )
+        self._reloads = Gauge(
+            "gateway_reload_timestamp_seconds",
+            "When the files were last found in force or put in force (good), or could not be (failed).",
+            ["outcome"],
+            registry=registry,
+        )
         self._agreement = Gauge(
             "gateway_agreement_revision", "Revision number of the agreement in force.", registry=registry
         )
@@ -232,11 +244,19 @@ class Metrics:
         self._log_size.set_function(size)
 
     def configured(
-        self, certificates: Mapping[str, datetime], lists: Mapping[str, datetime], revision: int
+        self,
+        certificates: Mapping[str, datetime],
+        lists: Mapping[str, tuple[datetime, datetime]],
+        revision: int,
     ) -> None:
-        """State what was loaded at start: ends of validity by name, and the agreement's revision number."""
-        for name, expiry in lists.items():
-            self._lists.labels(name).set(expiry.timestamp())
+        """State what is in force: ends of validity by name, thisUpdate and nextUpdate by issuer, and the
+        agreement's revision number.
+        """
+        for gauge in (self._lists, self._list_ages, self._certificates):
+            gauge.clear()  # what is in force no more has no age
+        for name, (since, until) in lists.items():
+            self._list_ages.labels(name).set(since.timestamp())
+            self._lists.labels(name).set(until.timestamp())
         for name, expiry in certificates.items():
             self._certificates.labels(name).set(expiry.timestamp())
         self._agreement.set(revision)
@@ -248,6 +268,10 @@ class Metrics:
     def graced(self, authority: AuthorityId) -> None:
         """Count one acceptance that rests on grace."""
         self._graced.labels(authority).inc()
+
+    def reloaded(self, *, good: bool) -> None:
+        """State that the files were looked at now, and whether what they say is in force."""
+        self._reloads.labels("good" if good else "failed").set_to_current_time()
 
     def in_flight(self, count: int) -> None:
         self._in_flight.set(count)

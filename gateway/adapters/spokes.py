@@ -25,7 +25,7 @@ _ACCEPT: Final = f"{mime.PACKAGE}, text/xml"  # where a document is asked for
 
 
 class HttpSpokes:
-    """Connections to all providers, kept alive. Owned by the application, which closes it."""
+    """Connections to all providers, kept alive. Owned by the application, which renews and closes it."""
 
     def __init__(  # noqa: PLR0913 - each bound by name
         self,
@@ -46,16 +46,16 @@ class HttpSpokes:
         self._document = aiohttp.ClientTimeout(
             total=document_seconds, sock_connect=seconds, sock_read=seconds
         )
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=context, limit=0, limit_per_host=connections),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            headers={"Content-Type": "text/xml; charset=utf-8", "Accept-Encoding": "identity"},
-            skip_auto_headers=("User-Agent",),
-        )
+        self._connections = connections
+        self._pool = _Pool(context, connections)
+
+    async def renew(self, context: ssl.SSLContext) -> None:
+        """Messages from now on go over new connections with this TLS; those under way end on theirs."""
+        before, self._pool = self._pool, _Pool(context, self._connections)
+        await before.retire()
 
     async def close(self) -> None:
-        await self._session.close()
+        await self._pool.close()
 
     async def ask(self, provider: Authority, message: bytes, action: str) -> bytes:
         """POST one signed message. Raises as `broker.ports.Spokes.ask` says."""
@@ -83,21 +83,22 @@ class HttpSpokes:
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         if provider.endpoint is None:
             raise Refusal(Code.PROVIDER_UNREACHABLE, "no endpoint")
-        with _translated():
-            response = await self._session.post(
-                provider.endpoint,
-                data=message,
-                headers=headers,
-                server_hostname=provider.tls_name,
-                allow_redirects=False,
-                timeout=bounds,
-            )
-        async with response:
-            if response.status not in _ANSWERS:
-                raise Refusal(Code.PROVIDER_HTTP)
-            if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise Refusal(Code.PROVIDER_HTTP, "Content-Encoding")
-            yield response
+        async with self._pool.session() as session:
+            with _translated():
+                response = await session.post(
+                    provider.endpoint,
+                    data=message,
+                    headers=headers,
+                    server_hostname=provider.tls_name,
+                    allow_redirects=False,
+                    timeout=bounds,
+                )
+            async with response:
+                if response.status not in _ANSWERS:
+                    raise Refusal(Code.PROVIDER_HTTP)
+                if response.headers.get("Content-Encoding", "identity") != "identity":
+                    raise Refusal(Code.PROVIDER_HTTP, "Content-Encoding")
+                yield response
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """A whole answer, at once."""
@@ -106,6 +107,43 @@ class HttpSpokes:
         data = b"".join(chunks)
         with _translated():
             return data if package is None else mime.unpack(data, package)
+
+
+class _Pool:
+    """The connections of one TLS context. Closed by whoever leaves it last after it was retired."""
+
+    def __init__(self, context: ssl.SSLContext, connections: int) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=context, limit=0, limit_per_host=connections),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            headers={"Content-Type": "text/xml; charset=utf-8", "Accept-Encoding": "identity"},
+            skip_auto_headers=("User-Agent",),
+        )
+        self._under_way = 0
+        self._retired = False
+
+    @asynccontextmanager
+    async def session(self) -> AsyncGenerator[aiohttp.ClientSession]:
+        """For one message."""
+        self._under_way += 1
+        try:
+            yield self._session
+        finally:
+            self._under_way -= 1
+            await self._close_if_unused()
+
+    async def retire(self) -> None:
+        """Nobody new will come."""
+        self._retired = True
+        await self._close_if_unused()
+
+    async def _close_if_unused(self) -> None:
+        if self._retired and not self._under_way:  # aiohttp cuts off what is under way when it closes
+            await self.close()
+
+    async def close(self) -> None:
+        await self._session.close()
 
 
 def _package(response: aiohttp.ClientResponse) -> mime.Package | None:

@@ -18,7 +18,6 @@ from gateway.agreement.answer import accept, own
 from gateway.agreement.messages import Customer, OnBehalf, Question, write_question
 from gateway.broker.event import Event
 from gateway.broker.ports import Clock, Random, Spokes
-from gateway.broker.reply import Signer
 from gateway.broker.rules import Rules
 from gateway.identity.authority import identify_provider
 from gateway.model import (
@@ -43,20 +42,20 @@ _UNTRUSTED_ANSWER: Final = frozenset({Category.TRANSPORT, Category.XML, Category
 class Asker:
     """Asks on behalf of requesters. Owns nothing but its collaborators."""
 
-    def __init__(self, rules: Rules, spokes: Spokes, signer: Signer, clock: Clock, random: Random) -> None:
-        self._rules = rules
+    def __init__(self, spokes: Spokes, clock: Clock, random: Random) -> None:
         self._spokes = spokes
-        self._signer = signer
         self._clock = clock
         self._random = random
 
     async def ask(
-        self, permitted: Permitted, event: Event, facts: Facts
+        self, permitted: Permitted, event: Event, facts: Facts, rules: Rules
     ) -> tuple[Sequence[Answer], Sequence[AuthorityId]]:
         """All providers at once. One provider's trouble refuses; of several, it makes the reply incomplete."""
         if not permitted.providers:
-            return [own(facts.register.hub, own_payload(permitted, facts))], []
-        asked = (self._ask_one(provider, permitted, event, facts.now) for provider in permitted.providers)
+            return [own(rules.register.hub, own_payload(permitted, facts))], []
+        asked = (
+            self._ask_one(provider, permitted, event, facts.now, rules) for provider in permitted.providers
+        )
         results = await asyncio.gather(*asked, return_exceptions=True)
         given = [result for result in results if isinstance(result, Answer)]
         # NO_RESULT says that a provider could not look: beside others that could, it is a source that is missing.
@@ -72,25 +71,29 @@ class Asker:
         return answers, [provider.id for provider in permitted.providers if provider.id not in found]
 
     def question(
-        self, provider: Authority, permitted: Permitted, exchange: ExchangeId, received: datetime
+        self,
+        provider: Authority,
+        permitted: Permitted,
+        exchange: ExchangeId,
+        received: datetime,
+        rules: Rules,
     ) -> tuple[Ticket, bytes]:
         """The signed question to one provider, and the ticket that its answer must repeat."""
         request = permitted.request
         ticket = Ticket(str(uuid.UUID(bytes=self._random(16), version=4)))  # a new one for each question
         question = Question(
             operation=request.operation,
-            customer=Customer(ticket, self._clock(), self._rules.register.hub.enterprise),
+            customer=Customer(ticket, self._clock(), rules.register.hub.enterprise),
             on_behalf=_on_behalf(permitted, exchange, received),
             legal_context=request.legal_context,
             criteria=request.criteria,
         )
-        return ticket, self._signer.question(write_question(question), provider, ticket, self._clock())
+        return ticket, rules.signer.question(write_question(question), provider, ticket, self._clock())
 
     async def _ask_one(
-        self, provider: Authority, permitted: Permitted, event: Event, received: datetime
+        self, provider: Authority, permitted: Permitted, event: Event, received: datetime, rules: Rules
     ) -> Answer:
-        rules = self._rules
-        ticket, message = self.question(provider, permitted, event.exchange, received)
+        ticket, message = self.question(provider, permitted, event.exchange, received, rules)
         asked = perf_counter()
         raw = await self._spokes.ask(provider, message, f"{SERVICE}/{permitted.request.operation}")
         event.waited(asked)

@@ -11,8 +11,7 @@ from __future__ import annotations
 from gateway.broker.ask import Asker
 from gateway.broker.event import Event
 from gateway.broker.ports import Clock, Directory, ExchangeLog, Random
-from gateway.broker.reply import Signer
-from gateway.broker.rules import Received, Rules
+from gateway.broker.rules import Received
 from gateway.exchangelog import entry
 from gateway.exchangelog.fields import FieldPlans
 from gateway.model import Request
@@ -23,29 +22,25 @@ from gateway.policy.view import apply_view
 class Consultation:
     """Carries questions to their answers. Owns nothing but its collaborators."""
 
-    def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
+    def __init__(
         self,
         *,
-        rules: Rules,
         log: ExchangeLog,
         directory: Directory,
         asker: Asker,
-        signer: Signer,
         clock: Clock,
         random: Random,
     ) -> None:
-        self._rules = rules
         self._log = log
         self._directory = directory
         self._asker = asker
-        self._signer = signer
         self._clock = clock
         self._random = random
         self._plans = FieldPlans()
 
     async def consult(self, request: Request, message: Received, event: Event) -> bytes:
         """Return the signed reply. Raises Refusal."""
-        rules, exchange = self._rules, event.exchange
+        rules, exchange = message.rules, event.exchange
         with event.stage("decide"):  # §7 → Permitted
             dossier = request.criteria.dossier
             scope = await self._directory.scope(dossier) if dossier is not None else None
@@ -54,7 +49,7 @@ class Consultation:
         with event.stage("record"):  # §8 commit 1, with the replay claim: the question may be forwarded
             await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))
         with event.stage("ask"):  # §9 the same checks in the other direction
-            answers, unanswered = await self._asker.ask(permitted, event, facts)
+            answers, unanswered = await self._asker.ask(permitted, event, facts, rules)
         with event.stage("release"):  # §10 → Released
             released = apply_view(permitted, answers, unanswered)
         with event.stage("record"):  # §8 commit 2: the reply may be returned (it says may, not did)
@@ -63,4 +58,4 @@ class Consultation:
             )
         event.finished(released, receipt)
         with event.stage("sign"):  # §11 time has passed: a new clock
-            return self._signer.reply(released, receipt, exchange, message.received, self._clock())
+            return rules.signer.reply(released, receipt, exchange, message.received, self._clock())

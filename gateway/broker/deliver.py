@@ -13,8 +13,7 @@ from gateway.agreement.notices import write_notification
 from gateway.broker.ask import untrusted
 from gateway.broker.event import DeliveryEvent
 from gateway.broker.ports import Clock, Directory, History, Queue, Random, Spokes
-from gateway.broker.reply import Signer
-from gateway.broker.revisions import Revisions
+from gateway.broker.revisions import Revisions, outlived
 from gateway.broker.rules import Rules
 from gateway.broker.schedule import RetryPolicy
 from gateway.exchangelog import entry
@@ -47,47 +46,43 @@ class Deliverer:
     def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
         self,
         *,
-        rules: Rules,
         revisions: Revisions,
         queue: Queue,
         directory: Directory,
         history: History,
         spokes: Spokes,
-        signer: Signer,
         retries: RetryPolicy,
         clock: Clock,
         random: Random,
     ) -> None:
-        self._rules = rules
         self._revisions = revisions
         self._queue = queue
         self._directory = directory
         self._history = history
         self._spokes = spokes
-        self._signer = signer
         self._retries = retries
         self._clock = clock
         self._random = random
         self._plans = FieldPlans()
 
-    async def carry(self, delivery: Delivery, event: DeliveryEvent) -> None:
+    async def carry(self, delivery: Delivery, event: DeliveryEvent, rules: Rules) -> None:
         """One attempt, to its end. Raises Refusal; `attempt` decides what becomes of the delivery then."""
         notification = delivery.notification
-        if self._revisions.outlived(notification, self._clock()):
-            await self.expire(delivery)
+        if outlived(notification, rules.agreement, self._clock()):
+            await self.expire(delivery, rules)
             event.ended(Settlement.EXPIRED)
             return
-        agreement = await self._revisions.of(notification.revision)
+        agreement = await self._revisions.of(notification.revision, rules.agreement)
         scope = await self._directory.scope(notification.dossier)
         follows = follows_log(delivery, agreement)
         earlier = await self._history.releases(notification.dossier) if follows else None
-        sender, recipient = self._party(notification.sender), self._party(delivery.recipient)
+        sender, recipient = (_party(name, rules) for name in (notification.sender, delivery.recipient))
         with event.stage("release"):  # §13.6 what this recipient may receive → Dispatch
             dispatched = dispatch(
-                delivery, sender, recipient, agreement, self._rules.agreement, scope, self._clock(), earlier
+                delivery, sender, recipient, agreement, rules.agreement, scope, self._clock(), earlier
             )
         if dispatched is None:
-            await self._settle(delivery, Settlement.LAPSED, None)
+            await self._settle(delivery, Settlement.LAPSED, None, rules)
             event.ended(Settlement.LAPSED)
             return
         if not delivery.recorded:
@@ -95,16 +90,16 @@ class Deliverer:
                 made = entry.delivered(dispatched, delivery.id, self._clock(), self._random, self._plans)
                 await self._queue.record(delivery, made)
         with event.stage("ask"):  # the same checks as of a provider's answer
-            answer = await self._hand_over(dispatched)
-        signature = acknowledged(answer, Ticket(delivery.id), delivery, self._rules.agreement)
+            answer = await self._hand_over(dispatched, rules)
+        signature = acknowledged(answer, Ticket(delivery.id), delivery, rules.agreement)
         with event.stage("record"):  # §13.7 acknowledged and purged in one transaction
-            await self._settle(delivery, Settlement.ACKNOWLEDGED, signature)
+            await self._settle(delivery, Settlement.ACKNOWLEDGED, signature, rules)
         event.ended(Settlement.ACKNOWLEDGED)
 
-    async def attempt(self, delivery: Delivery, event: DeliveryEvent) -> None:
+    async def attempt(self, delivery: Delivery, event: DeliveryEvent, rules: Rules) -> None:
         """Carry it; what fails waits for its next turn, or for the operator."""
         try:
-            await self.carry(delivery, event)
+            await self.carry(delivery, event, rules)
         except Refusal as refusal:
             event.refused(refusal)
             await self._again(delivery, refusal.code, event)
@@ -118,17 +113,17 @@ class Deliverer:
             event.refused(Refusal(Code.SUSPENDED))
             await self._bury(delivery, Code.SUSPENDED, event)
 
-    async def expire(self, delivery: Delivery) -> None:
+    async def expire(self, delivery: Delivery, rules: Rules) -> None:
         """The cap on stored messages is reached: it is purged undelivered, and the log says so."""
-        await self._settle(delivery, Settlement.EXPIRED, None)
+        await self._settle(delivery, Settlement.EXPIRED, None, rules)
 
-    async def _hand_over(self, dispatched: Dispatch) -> Caller:
+    async def _hand_over(self, dispatched: Dispatch, rules: Rules) -> Caller:
         """Send it to the recipient's endpoint; the verified answer."""
-        delivery, recipient, rules = dispatched.delivery, dispatched.recipient, self._rules
+        delivery, recipient = dispatched.delivery, dispatched.recipient
         now, operation = self._clock(), delivery.notification.operation
         question = _question(dispatched, Customer(Ticket(delivery.id), now, rules.register.hub.enterprise))
         body = write_notification(question, dispatched.view.filtered, dispatched.payload)
-        message = self._signer.question(body, recipient, Ticket(delivery.id), now)
+        message = rules.signer.question(body, recipient, Ticket(delivery.id), now)
         raw = await self._spokes.ask(recipient, message, f"{SERVICE}/{operation}")
         now = self._clock()
         with untrusted():
@@ -148,19 +143,21 @@ class Deliverer:
         event.dead = True
         await self._queue.bury(delivery, code.row.code)
 
-    async def _settle(self, delivery: Delivery, settlement: Settlement, signature: bytes | None) -> None:
+    async def _settle(
+        self, delivery: Delivery, settlement: Settlement, signature: bytes | None, rules: Rules
+    ) -> None:
         sender, recipient = await self._queue.parties(delivery.id)
-        in_force = self._rules.agreement.revision
-        told = Settling.of(delivery, sender, recipient, settlement, in_force, signature)
+        told = Settling.of(delivery, sender, recipient, settlement, rules.agreement.revision, signature)
         made = entry.settled(told, delivery.id, self._clock(), self._random)
         await self._queue.settle(delivery, made)
 
-    def _party(self, name: AuthorityId) -> Authority:
-        """Raises Refusal: AUTHORITY_UNKNOWN for one that the register has no more."""
-        found = self._rules.register.by_id.get(name)
-        if found is None:
-            raise Refusal(Code.AUTHORITY_UNKNOWN, "not in the register")
-        return found
+
+def _party(name: AuthorityId, rules: Rules) -> Authority:
+    """Raises Refusal: AUTHORITY_UNKNOWN for one that the register has no more."""
+    found = rules.register.by_id.get(name)
+    if found is None:
+        raise Refusal(Code.AUTHORITY_UNKNOWN, "not in the register")
+    return found
 
 
 def _question(dispatched: Dispatch, customer: Customer) -> Question:

@@ -22,7 +22,6 @@ from gateway.broker.ask import Asker, untrusted
 from gateway.broker.content import PIECE, Arrived, Keeping, Kept, Shelf, Uploads, in_pieces
 from gateway.broker.event import Event
 from gateway.broker.ports import Clock, Directory, ExchangeLog, Random
-from gateway.broker.reply import Signer
 from gateway.broker.rules import Received, Rules
 from gateway.exchangelog import entry
 from gateway.exchangelog.fields import FieldPlans
@@ -111,7 +110,6 @@ class Retrieval:
     def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
         self,
         *,
-        rules: Rules,
         log: ExchangeLog,
         directory: Directory,
         asker: Asker,
@@ -119,11 +117,9 @@ class Retrieval:
         keeping: Keeping,
         uploads: Uploads,
         shelf: Shelf,
-        signer: Signer,
         clock: Clock,
         random: Random,
     ) -> None:
-        self._rules = rules
         self._log = log
         self._directory = directory
         self._asker = asker
@@ -131,14 +127,13 @@ class Retrieval:
         self._keeping = keeping
         self._uploads = uploads
         self._shelf = shelf
-        self._signer = signer
         self._clock = clock
         self._random = random
         self._plans = FieldPlans()
 
     async def retrieve(self, request: Request, message: Received, event: Event) -> bytes | Parcel:
         """Return the signed reply; without document it is all there. Raises Refusal."""
-        rules, exchange = self._rules, event.exchange
+        rules, exchange = message.rules, event.exchange
         with event.stage("decide"):  # §7 → Permitted
             dossier = request.criteria.dossier
             scope = await self._directory.scope(dossier) if dossier is not None else None
@@ -186,13 +181,13 @@ class Retrieval:
 
     async def _fetch(self, permitted: Permitted, event: Event, message: Received, kept: Kept) -> Answer:
         """Ask the provider; what it delivers is kept, and is what was asked for, when this returns."""
-        rules, (provider,) = self._rules, permitted.providers
-        ticket, question = self._asker.question(provider, permitted, event.exchange, message.received)
+        rules, (provider,) = message.rules, permitted.providers
+        ticket, question = self._asker.question(provider, permitted, event.exchange, message.received, rules)
         asked = perf_counter()
         most = None if message.mtom else INLINE  # bytes that the requester can be given
         action = f"{SERVICE}/{permitted.request.operation}"
         async with self._source.fetch(provider, question, action) as arrived:
-            verified, place = await self._receive(arrived, kept, most)
+            verified, place = await self._receive(arrived, kept, most, rules)
             event.waited(asked)
         now = self._clock()
         answered = identify_provider(verified, provider, rules.certificates, rules.register, now)
@@ -202,10 +197,10 @@ class Retrieval:
         return answer
 
     async def _receive(
-        self, arrived: Arrived, kept: Kept, most: int | None
+        self, arrived: Arrived, kept: Kept, most: int | None, rules: Rules
     ) -> tuple[Verified, Element | None]:
         """The verified answer, and where in it the content belongs that is kept; None when it came inside."""
-        rules, now = self._rules, self._clock()
+        now = self._clock()
         if arrived.attachment is None:
             with untrusted():
                 return verify(read(arrived.message, rules.limits), rules.terms.window, now), None
@@ -221,13 +216,13 @@ class Retrieval:
     async def _reply(
         self, released: Released, receipt: Receipt, event: Event, message: Received, kept: Kept | None
     ) -> bytes | Parcel:
-        request, exchange = released.permitted.request, event.exchange
+        request, exchange, signer = released.permitted.request, event.exchange, message.rules.signer
         if kept is None or not released.payload:
-            return self._signer.reply(released, receipt, exchange, message.received, self._clock())
-        framing = self._signer.framing(released, receipt, exchange, message.received, self._clock())
+            return signer.reply(released, receipt, exchange, message.received, self._clock())
+        framing = signer.framing(released, receipt, exchange, message.received, self._clock())
         async for piece in kept.pieces():
             await asyncio.to_thread(framing.update, piece)
-        frame = self._signer.frame(framing, request, exchange, self._clock())
+        frame = signer.frame(framing, request, exchange, self._clock())
         version = request.caller.verified.version
         package = mime.wrap(version, self._random(16).hex()) if message.mtom else None
         return Parcel(version, frame, kept, package)

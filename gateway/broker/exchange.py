@@ -6,6 +6,7 @@ Here alone refusals and bugs are caught: each becomes a signed fault, and of an 
 
 from __future__ import annotations
 
+from gateway.agreement.load import Agreement
 from gateway.broker.consult import Consultation
 from gateway.broker.document import Parcel, Retrieval
 from gateway.broker.event import Event
@@ -13,8 +14,7 @@ from gateway.broker.mailbox import MailboxService
 from gateway.broker.notify import Intake
 from gateway.broker.ports import Clock, ExchangeLog, Random
 from gateway.broker.receive import receive
-from gateway.broker.reply import Signer
-from gateway.broker.rules import Received, Rules
+from gateway.broker.rules import Received
 from gateway.broker.upload import Uploading
 from gateway.exchangelog import entry
 from gateway.model import Pattern, Refused
@@ -27,25 +27,21 @@ class Broker:
     def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
         self,
         *,
-        rules: Rules,
         consultation: Consultation,
         retrieval: Retrieval,
         intake: Intake,
         mailbox: MailboxService,
         uploading: Uploading,
         log: ExchangeLog,
-        signer: Signer,
         clock: Clock,
         random: Random,
     ) -> None:
-        self._rules = rules
         self._consultation = consultation
         self._retrieval = retrieval
         self._intake = intake
         self._mailbox = mailbox
         self._uploading = uploading
         self._log = log
-        self._signer = signer
         self._clock = clock
         self._random = random
 
@@ -53,8 +49,8 @@ class Broker:
         """Return the signed response. Raises Refusal; `answer` turns that into a signed fault."""
         if message.attachment is not None:  # received with it, and refused where none belongs
             return await self._uploading.upload_attached(message, message.attachment, event)
-        request = receive(message, event, self._rules)  # §3–§6 bytes → Request
-        match self._rules.agreement.operations[request.operation].pattern:
+        request = receive(message, event)  # §3–§6 bytes → Request
+        match message.rules.agreement.operations[request.operation].pattern:
             case Pattern.CONSULT if request.criteria.document_sha256 is not None:  # the content is streamed
                 return await self._retrieval.retrieve(request, message, event)
             case Pattern.CONSULT:
@@ -75,30 +71,33 @@ class Broker:
             return await self.exchange(message, event)
         except Refusal as refusal:
             event.refused(refusal)
-            return await self._fault(refusal, event)
+            return await self._fault(refusal, message, event)
         except Exception as error:  # noqa: BLE001 - a bug: the peer learns an incident number, no more
             event.failed(error)
-            return await self._fault(Refusal(Code.INTERNAL), event)
+            return await self._fault(Refusal(Code.INTERNAL), message, event)
 
-    async def _fault(self, refusal: Refusal, event: Event) -> bytes:
+    async def _fault(self, refusal: Refusal, message: Received, event: Event) -> bytes:
         if refusal.code.row.http != 500:
             raise refusal
-        recorded = await self._record(refusal, event)
-        return self._signer.fault(recorded, event, self._clock())
+        recorded = await self._record(refusal, message.rules.agreement, event)
+        return message.rules.signer.fault(recorded, event, self._clock())
 
-    async def _record(self, refusal: Refusal, event: Event) -> Refusal:
+    async def _record(self, refusal: Refusal, agreement: Agreement, event: Event) -> Refusal:
         """A refusal of an identified caller is an entry of the exchange log; a stranger's is not (§8.4)."""
         if event.caller is None:
             return refusal
         request = event.request
+        context = request.legal_context if request else None
         refused = Refused(
             caller=event.caller.authority,
             code=refusal.code.row.code,
             signature=event.caller.verified.signature,
             operation=request.operation if request else None,
-            legal_context=request.legal_context if request and self._known(request.legal_context) else None,
+            legal_context=context
+            if context in agreement.contexts
+            else None,  # else it is the peer's own text
             dossier=request.criteria.dossier if request else None,
-            revision=self._rules.agreement.revision,
+            revision=agreement.revision,
         )
         try:
             receipt = await self._log.append(
@@ -113,7 +112,3 @@ class Broker:
             return Refusal(Code.LOG_UNAVAILABLE)
         event.log_index = receipt.index
         return refusal
-
-    def _known(self, context: str) -> bool:
-        """An unknown context is the peer's own text; the log keeps only the agreement's words."""
-        return context in self._rules.agreement.contexts

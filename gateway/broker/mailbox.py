@@ -17,8 +17,8 @@ from gateway.agreement.load import Agreement
 from gateway.broker.bell import Bell, aside
 from gateway.broker.event import Event
 from gateway.broker.ports import Clock, Directory, ExchangeLog, History, Mailbox, Queue, Random, Waiting
-from gateway.broker.reply import Signer, echo
-from gateway.broker.revisions import Revisions
+from gateway.broker.reply import echo
+from gateway.broker.revisions import Revisions, outlived
 from gateway.broker.rules import Received, Rules
 from gateway.exchangelog import entry
 from gateway.exchangelog.entry import Settling
@@ -48,14 +48,12 @@ class MailboxService:
     def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
         self,
         *,
-        rules: Rules,
         revisions: Revisions,
         mailbox: Mailbox,
         queue: Queue,
         directory: Directory,
         history: History,
         log: ExchangeLog,
-        signer: Signer,
         lease: timedelta,
         waits: int,
         bell: Bell,
@@ -63,14 +61,12 @@ class MailboxService:
         random: Random,
     ) -> None:
         """`waits`: lists of one mailbox that may wait at once."""
-        self._rules = rules
         self._revisions = revisions
         self._mailbox = mailbox
         self._queue = queue
         self._directory = directory
         self._history = history
         self._log = log
-        self._signer = signer
         self._lease = lease
         self._waits = waits
         self._waiting: defaultdict[AuthorityId, int] = defaultdict(int)
@@ -95,17 +91,16 @@ class MailboxService:
 
     async def _decide(self, request: Request, message: Received) -> Permitted:
         """By the agreement in force; where that has the context no more, by the message's own (§14.2)."""
-        rules = self._rules
-        facts = rules.facts(None, message.received)
+        facts = message.rules.facts(None, message.received)
         try:
             return decide(request, facts)
         except Refusal as refusal:
-            earlier = await self._earlier(request) if refusal.code in _NO_CONTEXT else None
+            earlier = await self._earlier(request, message.rules) if refusal.code in _NO_CONTEXT else None
             if earlier is None:
                 raise
         return decide(request, replace(facts, agreement=earlier))
 
-    async def _earlier(self, request: Request) -> Agreement | None:
+    async def _earlier(self, request: Request, rules: Rules) -> Agreement | None:
         """The agreement under which a message with this context was accepted; None where there is no such."""
         wanted, owner = request.criteria.message, request.caller.authority
         if wanted is None:
@@ -118,7 +113,7 @@ class MailboxService:
             raise
         if delivery is None or delivery.legal_context != request.legal_context:
             return None
-        return await self._revisions.of(delivery.notification.revision)
+        return await self._revisions.of(delivery.notification.revision, rules.agreement)
 
     async def _list(self, permitted: Permitted, message: Received, event: Event) -> bytes:
         """Identifiers of the owner's own messages: nothing of a dossier, hence no entry of the log (§14.1)."""
@@ -136,7 +131,7 @@ class MailboxService:
         listed = notices.write_messages(page, more=len(found) > PAGE)
         body = messages.write_reply(echo(request), gateway, notices.listed(page), (), listed)
         with event.stage("sign"):
-            return self._signer.response(request, body, event.exchange, now)
+            return message.rules.signer.response(request, body, event.exchange, now)
 
     async def _wait(self, request: Request, until: datetime) -> list[Waiting]:
         """What may be fetched, as soon as there is something. A list that waits holds no place (§14.1)."""
@@ -160,7 +155,7 @@ class MailboxService:
         return await self._mailbox.waiting(owner, after, PAGE + 1, now)
 
     async def _fetch(self, permitted: Permitted, message: Received, event: Event) -> bytes:
-        request, exchange = permitted.request, event.exchange
+        rules, request, exchange = message.rules, permitted.request, event.exchange
         owner, wanted = request.caller.authority, request.criteria.message
         assert wanted is not None  # the contract
         with event.stage("decide"):
@@ -169,20 +164,20 @@ class MailboxService:
                 raise Refusal(Code.MESSAGE_UNKNOWN)
             if delivery.legal_context != request.legal_context:
                 raise Refusal(Code.CONTEXT_DENIED)
-            await self._require_deliverable(delivery, message.received)
-            agreement = await self._revisions.of(delivery.notification.revision)
+            await self._require_deliverable(delivery, message.received, rules)
+            agreement = await self._revisions.of(delivery.notification.revision, rules.agreement)
             scope = await self._directory.scope(delivery.notification.dossier)
-            may_fetch(delivery, owner, scope, self._rules.agreement)
+            may_fetch(delivery, owner, scope, rules.agreement)
             follows = follows_log(delivery, agreement)
             earlier = await self._history.releases(delivery.notification.dossier) if follows else None
-            sender = self._rules.register.by_id[delivery.notification.sender]
+            sender = rules.register.by_id[delivery.notification.sender]
             released = dispatch(
-                delivery, sender, owner, agreement, self._rules.agreement, scope, message.received, earlier
+                delivery, sender, owner, agreement, rules.agreement, scope, message.received, earlier
             )
         if (
             released is None
         ):  # the owner's part in the dossier has ended, or it rectifies what never reached it
-            await self._settle(delivery, Settlement.LAPSED, delivery.id)
+            await self._settle(delivery, Settlement.LAPSED, delivery.id, rules)
             raise Refusal(Code.MESSAGE_UNKNOWN)
         with event.stage("record"):  # §8 commit 1, with the replay claim
             await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))
@@ -203,7 +198,7 @@ class MailboxService:
             released.payload,
         )
         with event.stage("sign"):
-            return self._signer.response(request, body, exchange, now)
+            return message.rules.signer.response(request, body, exchange, now)
 
     async def _acknowledge(self, permitted: Permitted, message: Received, event: Event) -> bytes:
         """The second time there is nothing left to do, and nothing to record: it is no error."""
@@ -218,18 +213,24 @@ class MailboxService:
                 await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))
             signature = request.caller.verified.signature
             with event.stage("record"):  # §14.3 acknowledged and purged in one transaction
-                receipt = await self._settle(delivery, Settlement.ACKNOWLEDGED, exchange, signature)
+                receipt = await self._settle(
+                    delivery, Settlement.ACKNOWLEDGED, exchange, message.rules, signature
+                )
             self._bell.ring(owner.id)  # the next message about the dossier may be listed
         event.acknowledged(receipt)
         with event.stage("sign"):
-            return self._signer.receipt(request, receipt, exchange, message.received, self._clock())
+            return message.rules.signer.receipt(request, receipt, exchange, message.received, self._clock())
 
     async def _settle(
-        self, delivery: Delivery, settlement: Settlement, exchange: ExchangeId, signature: bytes | None = None
+        self,
+        delivery: Delivery,
+        settlement: Settlement,
+        exchange: ExchangeId,
+        rules: Rules,
+        signature: bytes | None = None,
     ) -> Receipt:
         sender, owner = await self._mailbox.parties(delivery.id)
-        in_force = self._rules.agreement.revision
-        told = Settling.of(delivery, sender, owner, settlement, in_force, signature)
+        told = Settling.of(delivery, sender, owner, settlement, rules.agreement.revision, signature)
         made = entry.settled(told, exchange, self._clock(), self._random)
         return await self._mailbox.settle(delivery, made)
 
@@ -237,15 +238,15 @@ class MailboxService:
         sender, _ = await self._mailbox.parties(one.message)
         return notices.Heading(one.operation, one.legal_context, one.accepted, Enterprise.parse(sender))
 
-    async def _require_deliverable(self, delivery: Delivery, now: datetime) -> None:
+    async def _require_deliverable(self, delivery: Delivery, now: datetime, rules: Rules) -> None:
         """As `Deliverer.carry`: what is too old ends, and what its sender left behind is the operator's.
 
         Raises Refusal: MESSAGE_UNKNOWN.
         """
-        if self._revisions.outlived(delivery.notification, now):
-            await self._settle(delivery, Settlement.EXPIRED, delivery.id)
+        if outlived(delivery.notification, rules.agreement, now):
+            await self._settle(delivery, Settlement.EXPIRED, delivery.id, rules)
             raise Refusal(Code.MESSAGE_UNKNOWN)
-        if delivery.notification.sender not in self._rules.register.by_id:
+        if delivery.notification.sender not in rules.register.by_id:
             await self._queue.bury(delivery, Code.AUTHORITY_UNKNOWN.row.code)
             raise Refusal(Code.MESSAGE_UNKNOWN)
 

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from gateway.agreement.admit import content
 from gateway.broker.event import Event, Left
 from gateway.broker.ports import Clock, Directory, History, Notifications, Random, Told
-from gateway.broker.reply import Signer
 from gateway.broker.rules import Received, Rules
 from gateway.exchangelog import entry
 from gateway.model import Accepted, DossierScope, ExchangeId, Request
@@ -29,39 +28,35 @@ class Intake:
     def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
         self,
         *,
-        rules: Rules,
         notifications: Notifications,
         directory: Directory,
         history: History,
-        signer: Signer,
         clock: Clock,
         random: Random,
         wake: Callable[..., None],
     ) -> None:
         """`wake`: tells whoever waits for what these recipients get, the courier too."""
-        self._rules = rules
         self._notifications = notifications
         self._directory = directory
         self._history = history
-        self._signer = signer
         self._clock = clock
         self._random = random
         self._wake = wake
 
     async def notify(self, request: Request, message: Received, event: Event) -> bytes:
         """Return the signed receipt. Raises Refusal."""
-        rules, exchange = self._rules, event.exchange
+        rules, exchange = message.rules, event.exchange
         assert request.payload is not None  # agreement.admit refuses a notification that tells nothing
         assert request.criteria.dossier is not None  # the contract: every notification is about a dossier
         said = content(request)
         with event.stage("recall"):  # §13.2 the same ticket with the same content: the first receipt again
             told = await self._notifications.told(request.caller.authority.id, request.ticket, said)
         if told is not None:
-            return self._repeat(request, told, event)
+            return self._repeat(request, told, event, rules)
         with event.stage("decide"):  # §13.3 → Accepted
             scope = await self._directory.scope(request.criteria.dossier)
             facts = rules.facts(scope, message.received, rules.terms.window.future)
-            accepted = accept(request, facts, *await self._earlier(request))
+            accepted = accept(request, facts, *await self._earlier(request, rules))
         try:
             with event.stage("record"):  # §13.4 one transaction: it may be delivered, and cannot be lost
                 receipt = await self._notifications.accept(
@@ -79,34 +74,37 @@ class Intake:
                 told = await self._notifications.told(request.caller.authority.id, request.ticket, said)
             if told is None:
                 raise
-            return self._repeat(request, told, event)
+            return self._repeat(request, told, event, rules)
         event.accepted(receipt, len(accepted.recipients))
-        event.left = self._left(scope, accepted)
+        event.left = self._left(scope, accepted, rules)
         if accepted.recipients:
             self._wake(*(one.authority.id for one in accepted.recipients))
         with event.stage("sign"):  # §11 time has passed: a new clock
-            return self._signer.receipt(request, receipt, exchange, message.received, self._clock())
+            return rules.signer.receipt(request, receipt, exchange, message.received, self._clock())
 
-    async def _earlier(self, request: Request) -> tuple[list[EarlierRelease], list[Outstanding]]:
+    async def _earlier(
+        self, request: Request, rules: Rules
+    ) -> tuple[list[EarlierRelease], list[Outstanding]]:
         """Whom the dossier's data reached, and will reach: only what follows the log asks. What is delivered
         between the two look-ups is found by both.
         """
         dossier = request.criteria.dossier
-        if dossier is None or not self._rules.agreement.operations[request.operation].follows_log:
+        if dossier is None or not rules.agreement.operations[request.operation].follows_log:
             return [], []
         waiting = await self._history.outstanding(dossier)
         return await self._history.releases(dossier), waiting
 
-    def _repeat(self, request: Request, told: Told, event: Event) -> bytes:
+    def _repeat(self, request: Request, told: Told, event: Event, rules: Rules) -> bytes:
         """The receipt that the sender got, or would have got."""
         event.repeated(told.receipt)
-        return self._signer.receipt(request, told.receipt, told.exchange, told.received, self._clock())
+        return rules.signer.receipt(request, told.receipt, told.exchange, told.received, self._clock())
 
-    def _left(self, before: DossierScope | None, accepted: Accepted) -> Left | None:
+    @staticmethod
+    def _left(before: DossierScope | None, accepted: Accepted, rules: Rules) -> Left | None:
         after = accepted.scope
         if before is None or before.status == after.status:
             return None
-        course = self._rules.agreement.course(before.permit_type, before.procedure)
+        course = rules.agreement.course(before.permit_type, before.procedure)
         seconds = (after.status_since - before.status_since).total_seconds()
         return None if course is None else Left(course.name, before.status, seconds)
 

@@ -12,7 +12,7 @@ from gateway.agreement.admit import admit
 from gateway.agreement.load import Agreement
 from gateway.broker.content import Attachment, in_pieces
 from gateway.broker.event import Event
-from gateway.broker.rules import Received, Rules
+from gateway.broker.rules import Received
 from gateway.identity.authority import identify
 from gateway.model import SERVICE, Authority, Envelope, OperationName, Pattern, Request, Verified
 from gateway.refusal import Code, Refusal
@@ -23,18 +23,18 @@ from gateway.wss.verify import Unfinished, verify
 Take = Callable[[bytes], Awaitable[None]]  # the next piece of a content
 
 
-def receive(message: Received, event: Event, rules: Rules) -> Request:
+def receive(message: Received, event: Event) -> Request:
     """The request in a message. Raises Refusal; what is known of the caller by then stands in `event`."""
     with event.stage("read"):  # §3 bytes → Envelope
-        event.envelope = envelope = read(message.data, rules.limits)
+        event.envelope = envelope = read(message.data, message.rules.limits)
         _require_promised(envelope, message)
     with event.stage("verify"):  # §4 → Verified
-        verified = verify(envelope, rules.terms.window, message.received)
-    return _admitted(verified, message, event, rules)
+        verified = verify(envelope, message.rules.terms.window, message.received)
+    return _admitted(verified, message, event)
 
 
 async def receive_attached(
-    message: Received, attachment: Attachment, event: Event, rules: Rules, take: Take
+    message: Received, attachment: Attachment, event: Event, take: Take
 ) -> tuple[Request, Element]:
     """The same of a message with an attachment, every piece of which is given to `take`.
 
@@ -43,12 +43,12 @@ async def receive_attached(
     `take` raises.
     """
     with event.stage("read"):  # §3 bytes → Envelope
-        event.envelope = envelope = read_message(message.data, rules.limits)
+        event.envelope = envelope = read_message(message.data, message.rules.limits)
         _require_promised(envelope, message)
-        _require_attachable(envelope, event.peer, rules.agreement)
+        _require_attachable(envelope, event.peer, message.rules.agreement)
         place = place_of_content(envelope, attachment.id)
     with event.stage("verify"):
-        unfinished = Unfinished(envelope, place, rules.terms.window, message.received)
+        unfinished = Unfinished(envelope, place, message.rules.terms.window, message.received)
     with event.stage("read"):
         async for piece in in_pieces(attachment.content):
             event.size += len(piece)
@@ -56,10 +56,11 @@ async def receive_attached(
             await asyncio.to_thread(unfinished.update, piece)
     with event.stage("verify"):  # §4 → Verified
         verified = unfinished.finish()
-    return _admitted(verified, message, event, rules), place
+    return _admitted(verified, message, event), place
 
 
-def _admitted(verified: Verified, message: Received, event: Event, rules: Rules) -> Request:
+def _admitted(verified: Verified, message: Received, event: Event) -> Request:
+    rules = message.rules
     with event.stage("identify"):  # §5 → Caller
         event.caller = caller = identify(
             verified, event.peer, rules.certificates, rules.register, message.received

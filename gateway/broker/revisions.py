@@ -15,13 +15,14 @@ from gateway.refusal import Code, Refusal
 class Revisions:
     """Earlier revisions are compiled once and kept; there are few."""
 
-    def __init__(self, in_force: Agreement, archive: Archive) -> None:
-        self.in_force = in_force
+    def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._known = {in_force.revision: in_force}
+        self._known: dict[str, Agreement] = {}
 
-    async def of(self, revision: str) -> Agreement:
+    async def of(self, revision: str, in_force: Agreement) -> Agreement:
         """Raises Refusal: LOG_UNAVAILABLE when the store does not have it, or has it damaged."""
+        if revision == in_force.revision:
+            return in_force
         if revision not in self._known:
             files = await self._archive.agreement(revision)
             if files is None:
@@ -35,6 +36,7 @@ class Revisions:
             self._known[revision] = found
         return self._known[revision]
 
-    def outlived(self, notification: Notification, now: datetime) -> bool:
-        """Has it waited longer than the agreement in force lets a payload be kept? Then nobody gets it."""
-        return now - notification.accepted > timedelta(days=self.in_force.retention.payload_days)
+
+def outlived(notification: Notification, in_force: Agreement, now: datetime) -> bool:
+    """Has it waited longer than the agreement in force lets a payload be kept? Then nobody gets it."""
+    return now - notification.accepted > timedelta(days=in_force.retention.payload_days)

@@ -16,8 +16,7 @@ from gateway.broker.content import PIECE, Attachment, Shelf, Shelved, Uploaded, 
 from gateway.broker.event import Event
 from gateway.broker.ports import Clock, Directory, ExchangeLog, Random
 from gateway.broker.receive import receive_attached
-from gateway.broker.reply import Signer
-from gateway.broker.rules import Received, Rules
+from gateway.broker.rules import Received
 from gateway.exchangelog import entry
 from gateway.exchangelog.fields import FieldPlans
 from gateway.model import Permitted, Request
@@ -37,21 +36,17 @@ class Uploading:
     def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
         self,
         *,
-        rules: Rules,
         log: ExchangeLog,
         directory: Directory,
         uploads: Uploads,
         shelf: Shelf,
-        signer: Signer,
         clock: Clock,
         random: Random,
     ) -> None:
-        self._rules = rules
         self._log = log
         self._directory = directory
         self._uploads = uploads
         self._shelf = shelf
-        self._signer = signer
         self._clock = clock
         self._random = random
         self._plans = FieldPlans()
@@ -66,7 +61,7 @@ class Uploading:
         """Of a document that comes behind the message. Return and raise as `upload`."""
         async with AsyncExitStack() as stack:
             file = self._new(stack)  # §3–§6 bytes → Request, with the content sealed as it comes
-            request, place = await receive_attached(message, attachment, event, self._rules, file.write)
+            request, place = await receive_attached(message, attachment, event, file.write)
             return await self._take_in(request, place, file, message, event)
 
     def _new(self, stack: AsyncExitStack) -> Shelved:
@@ -77,7 +72,7 @@ class Uploading:
     async def _take_in(
         self, request: Request, place: Element | None, file: Shelved, message: Received, event: Event
     ) -> bytes:
-        rules, exchange = self._rules, event.exchange
+        rules, exchange = message.rules, event.exchange
         assert request.criteria.dossier is not None  # the contract
         with event.stage("decide"):  # §7 → Permitted, and the document that the criteria name
             scope = await self._directory.scope(request.criteria.dossier)
@@ -95,7 +90,7 @@ class Uploading:
             )
         event.accepted(receipt, recipients=0)
         with event.stage("sign"):  # §11 time has passed: a new clock
-            return self._signer.receipt(request, receipt, exchange, message.received, self._clock())
+            return rules.signer.receipt(request, receipt, exchange, message.received, self._clock())
 
     async def _record(self, permitted: Permitted, media_type: str, file: Shelved, event: Event) -> None:
         uploaded = self._uploaded(permitted.request, media_type, file)

@@ -6,7 +6,7 @@ import sys
 from typing import NoReturn
 
 from gateway.cli.commands import app
-from gateway.cli.explain import FORESEEN, in_words
+from gateway.reading import FORESEEN, in_words
 
 
 def main() -> NoReturn:

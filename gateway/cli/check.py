@@ -12,15 +12,14 @@ import typer
 from gateway.adapters.sealing import Seal
 from gateway.adapters.store_agreements import compare_key
 from gateway.adapters.store_reader import LogReader
-from gateway.app import revocation_ends
-from gateway.cli.explain import FORESEEN, in_words
 from gateway.cli.serve import Config
 from gateway.config import Settings
 from gateway.config import load as load_settings
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.identity.chain import Trust
-from gateway.loading import Loaded, load
+from gateway.loading import Loaded, load, revocation_lists
+from gateway.reading import FORESEEN, in_words
 
 T = TypeVar("T")
 
@@ -64,7 +63,7 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
         "operations": sorted(rules.agreement.operations),
         "certificates": _texts(loaded.certificates),
         "issuers": _texts(_issuer_ends(trust)),
-        "revocation_lists": _texts(revocation_ends(trust)),
+        "revocation_lists": _texts({issuer: until for issuer, (_, until) in revocation_lists(trust).items()}),
         "log": {"origin": loaded.verifier.name, "vkey": loaded.verifier.vkey},
     }
 

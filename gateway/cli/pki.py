@@ -17,7 +17,6 @@ from typer.core import TyperGroup
 
 from gateway.adapters.pki import write_file, write_pki
 from gateway.cli import pki_enrolment
-from gateway.cli.explain import FORESEEN, in_words
 from gateway.cli.pki_files import (
     PkiError,
     fail,
@@ -37,6 +36,7 @@ from gateway.exchangelog.flaw import ProofError
 from gateway.identity.certify import certify, request
 from gateway.identity.issue import KeyKind, certificates_pem, issue_pki, new_ec_key, new_key, private_pem
 from gateway.identity.leaf import Purpose
+from gateway.reading import FORESEEN, in_words
 from gateway.refusal import Refusal
 
 

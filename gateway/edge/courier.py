@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from gateway.adapters.metrics import Metrics
-from gateway.agreement.register import Register
 from gateway.broker.bell import Bell
 from gateway.broker.deliver import Deliverer
 from gateway.broker.event import DeliveryEvent, trace
 from gateway.broker.ports import Depth, Mailbox, Queue
+from gateway.broker.rules import RulesInForce
 from gateway.broker.schedule import Breaker
 from gateway.edge.operational_log import OperationalLog
 from gateway.model import AuthorityId, Delivery, ExchangeId, Settlement
@@ -37,7 +37,6 @@ class CourierLimits:
 
     at_once: int  # deliveries under way for one recipient
     lease: timedelta
-    keep: timedelta  # the agreement's cap on stored messages
 
 
 class Courier:
@@ -49,7 +48,7 @@ class Courier:
         deliverer: Deliverer,
         queue: Queue,
         mailbox: Mailbox,
-        register: Register,
+        in_force: RulesInForce,
         limits: CourierLimits,
         breaker: Callable[[], Breaker],
         bell: Bell,
@@ -60,10 +59,9 @@ class Courier:
         self._deliverer = deliverer
         self._queue = queue
         self._mailbox = mailbox
-        self._served = {one.id for one in register.authorities if one.active}  # they get or take what waits
-        self._endpoints = [one.id for one in register.authorities if one.active and one.endpoint is not None]
+        self._in_force = in_force
         self._limits = limits
-        self._breakers = {name: breaker() for name in self._endpoints}
+        self._breakers: defaultdict[AuthorityId, Breaker] = defaultdict(breaker)
         self._bell = bell
         self._metrics = metrics
         self._log = log
@@ -95,7 +93,7 @@ class Courier:
 
     async def _round(self) -> None:
         """Lease what is due, recipient by recipient, and start it."""
-        for name in self._endpoints:
+        for name in self._endpoints():
             now = self._clock()
             allowed = self._breakers[name].allows(now, self._limits.at_once, self._under_way[name])
             if not allowed:
@@ -106,10 +104,14 @@ class Courier:
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
+    def _endpoints(self) -> list[AuthorityId]:
+        known = self._in_force.rules.register.authorities
+        return [one.id for one in known if one.active and one.endpoint is not None]
+
     async def _deliver(self, delivery: Delivery) -> None:
         event = DeliveryEvent(delivery)
         try:
-            await self._deliverer.attempt(delivery, event)
+            await self._deliverer.attempt(delivery, event, self._in_force.rules)
         except Refusal as refusal:  # the queue could not be written: the lease ends by itself
             event.refused(refusal)
         finally:
@@ -145,8 +147,10 @@ class Courier:
         if now - self._swept < _SWEEP:
             return
         self._swept = now
-        await self._expire(now - self._limits.keep)
-        if idle := [one.recipient for one in self._depth if one.recipient not in self._served]:
+        rules = self._in_force.rules
+        await self._expire(now - timedelta(days=rules.agreement.retention.payload_days))
+        served = {one.id for one in rules.register.authorities if one.active}  # they get or take what waits
+        if idle := [one.recipient for one in self._depth if one.recipient not in served]:
             for delivery in await self._queue.lease(idle, now, now + self._limits.lease, _BATCH):
                 event = DeliveryEvent(delivery)
                 await self._deliverer.give_up(delivery, event)
@@ -170,7 +174,7 @@ class Courier:
         try:
             if not await self._taken(delivery):
                 return False
-            await self._deliverer.expire(delivery)
+            await self._deliverer.expire(delivery, self._in_force.rules)
         except Refusal as refusal:
             self._log.note("courier", code=refusal.code.row.code, delivery=delivery.id)
         except Exception as error:  # noqa: BLE001 - one that meets a bug does not keep the others

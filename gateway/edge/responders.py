@@ -32,11 +32,11 @@ Told = Callable[
 ]  # who was asked, and "good", "revoked" or why the answer is worth nothing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Questions:
     """One round of questions, about whatever counts when it begins."""
 
-    responders: tuple[Responder, ...]
+    responders: tuple[Responder, ...]  # replaced when the files say others
     certificates: Callable[[], Certificates]  # those in force
     client: OcspClient
     clock: Callable[[], datetime]

@@ -25,9 +25,10 @@ from gateway.broker.content import Arrived, Attachment, arrived
 from gateway.broker.document import Parcel
 from gateway.broker.event import Event, trace
 from gateway.broker.exchange import Broker
-from gateway.broker.rules import Received
+from gateway.broker.rules import Received, Rules, RulesInForce
 from gateway.edge.listener import SERVER, bare, not_found
 from gateway.edge.operational_log import OperationalLog
+from gateway.identity.chain import Usage
 from gateway.model import Authority, AuthorityId, ExchangeId, SoapVersion
 from gateway.refusal import Code, Refusal
 from gateway.soap import mime
@@ -37,7 +38,6 @@ _HEADERS: Final = {version: {**SERVER, "Content-Type": mime.media_type(version)}
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 ServedContract = Callable[[Authority], Mapping[str, bytes]]  # query string → document
-Recognise = Callable[[bytes, datetime], Authority]  # DER of the TLS certificate; raises Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class SoapEdge:
         self,
         *,
         broker: Broker,
-        recognise: Recognise,
+        in_force: RulesInForce,
         served: ServedContract,
         metrics: Metrics,
         log: OperationalLog,
@@ -67,7 +67,7 @@ class SoapEdge:
         clock: Callable[[], datetime],
     ) -> None:
         self._broker = broker
-        self._recognise = recognise
+        self._in_force = in_force
         self._served = served
         self._metrics = metrics
         self._log = log
@@ -82,7 +82,7 @@ class SoapEdge:
             return not_found()
         peer = None
         try:
-            peer = self._recognise(_tls_certificate(http), self._clock())
+            peer, _ = self._recognise(http)
             if http.method == "GET" and http.query_string:
                 return self._contract(http, peer)
             return await self._exchange(http, peer)
@@ -107,10 +107,16 @@ class SoapEdge:
         with self._slot(peer.id):
             came = await self._receive(http, package)
             mtom = package is not None or _reads_packages(http.headers)
-            received = Received(came.message, version, action, self._clock(), mtom, came.attachment)
+            peer, rules = self._recognise(http)  # the message took its time: other rules may be in force
+            received = Received(rules, came.message, version, action, self._clock(), mtom, came.attachment)
             event = Event(ExchangeId(str(uuid.uuid4())), peer, len(came.message))
             reply = await self._answer(received, event)
             return await self._stream(http, reply, event) if isinstance(reply, Parcel) else reply
+
+    def _recognise(self, http: web.BaseRequest) -> tuple[Authority, Rules]:
+        """Who the peer is, by the rules in force, and those rules. Raises Refusal: STRANGER."""
+        rules = self._in_force.rules
+        return rules.recognise(_tls_certificate(http), Usage.TLS_CLIENT, self._clock()), rules
 
     @contextmanager
     def _slot(self, peer: AuthorityId) -> Iterator[None]:

@@ -35,7 +35,7 @@ from gateway.broker.document import Parcel
 from gateway.broker.event import Event
 from gateway.broker.exchange import Broker
 from gateway.broker.reply import Signer
-from gateway.broker.rules import Received, Rules
+from gateway.broker.rules import Received, Rules, RulesInForce
 from gateway.config import DeliverySettings
 from gateway.identity.chain import Certificates, Trust
 from gateway.identity.enrolment import load_enrolment
@@ -156,6 +156,7 @@ class Hub:
     caller: str = "PLATFORM"
     rules_change: Callable[[Rules], Rules] = lambda rules: rules
     through: object = None  # stands before the store, in its place
+    in_force: RulesInForce | None = None  # of a courier that is at work
 
     @classmethod
     async def start(cls, directory: Path) -> Hub:
@@ -198,7 +199,7 @@ class Hub:
         """The platform has a mailbox when it calls, and an endpoint when others do."""
         terms = Terms(URL, Window(), test_numbers=True)
         known = register() if self.caller == "PLATFORM" else register_with_platform()
-        rules = Rules(agreement(), known, certificates(), Limits(), terms, DIRECTORY_KEY)
+        rules = Rules(agreement(), known, certificates(), Limits(), terms, DIRECTORY_KEY, self.signer())
         return self.rules_change(rules)
 
     def signer(self) -> Signer:
@@ -209,10 +210,9 @@ class Hub:
         """`store`: something in the place of the real one."""
         used = store or self.through or self.store
         return Parts(
-            self.rules(),
+            RulesInForce(self.rules()),
             used,
             self,
-            self.signer(),
             self.bell,
             DeliverySettings(),
             lambda: self.now,
@@ -247,10 +247,10 @@ class Hub:
         version = received.get("version", SoapVersion.V11)
         mtom = bool(received.get("mtom"))
         action, attachment = received.get("soap_action"), received.get("attachment")
-        message = Received(data, version, action, self.now, mtom, attachment)
         self.caller = name
-        broker, self.caller = self.broker(), "PLATFORM"
-        reply = await broker.answer(message, event)
+        rules, self.caller = self.rules(), "PLATFORM"
+        message = Received(rules, data, version, action, self.now, mtom, attachment)
+        reply = await self.broker().answer(message, event)
         if isinstance(reply, Parcel):
             hub, attachment = await read_parcel(reply, self.now)
         else:

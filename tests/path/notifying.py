@@ -132,7 +132,7 @@ async def drain(hub: Hub, store: object = None, *names: str) -> list[DeliveryEve
     while found := await hub.store.lease(endpoints, hub.now, hub.now + LEASE, 100):
         for delivery in found:
             events.append(DeliveryEvent(delivery))
-            await deliverer.attempt(delivery, events[-1])
+            await deliverer.attempt(delivery, events[-1], hub.rules())
     return events
 
 

@@ -71,7 +71,7 @@ async def deliver(hub: Hub, port: Mortal) -> None:
     deliverer = deliverer_of(replace(hub.parts(port), spokes=port))
     while found := await port.lease([AuthorityId("PLATFORM")], hub.now, hub.now + LEASE, 100):
         for delivery in found:
-            await deliverer.attempt(delivery, DeliveryEvent(delivery))
+            await deliverer.attempt(delivery, DeliveryEvent(delivery), hub.rules())
 
 
 async def take(hub: Hub, port: Mortal) -> None:

@@ -519,7 +519,7 @@ async def test_what_nobody_took_expires_after_the_days_of_the_agreement(hub: Hub
     assert await hub.store.overdue(overdue_before(hub), 100) == []
     hub.now += timedelta(seconds=1)
     (delivery,) = await hub.store.overdue(overdue_before(hub), 100)
-    await deliverer_of(hub.parts()).expire(delivery)
+    await deliverer_of(hub.parts()).expire(delivery, hub.rules())
     assert of_kind(hub, "settlement")[-1]["decision"] == "expired"
     assert rows(hub, "SELECT sealed FROM notifications") == [(None,)]
     assert not findings(hub)
@@ -533,7 +533,7 @@ async def test_what_waits_expires_also_for_a_recipient_that_left_the_register(hu
     enrol(hub, lambda one: None if one.id == "PLATFORM" else one)
     hub.now += timedelta(days=agreement().retention.payload_days, seconds=1)
     (delivery,) = await hub.store.overdue(overdue_before(hub), 100)
-    await deliverer_of(hub.parts()).expire(delivery)
+    await deliverer_of(hub.parts()).expire(delivery, hub.rules())
     assert rows(hub, "SELECT sealed FROM notifications") == [(None,)]
 
 

@@ -182,7 +182,9 @@ async def test_of_who_is_suspended_nothing_is_read(hub: Hub):
     post, good = Upload(), authority("POST_RABAT")
     message, attachment = post.message(hub.now), Attachment("scan@x", post.chunks())
     event = Event(ExchangeId(str(uuid.uuid4())), replace(good, active=False), len(message))
-    received = Received(message, SoapVersion.V11, None, hub.now, mtom=True, attachment=attachment)
+    received = Received(
+        hub.rules(), message, SoapVersion.V11, None, hub.now, mtom=True, attachment=attachment
+    )
     await hub.broker().answer(received, event)
     assert (event.code, post.read) == (Code.SUSPENDED, 0)
     event = Event(ExchangeId(str(uuid.uuid4())), good, len(message))

@@ -513,7 +513,7 @@ async def test_what_ended_without_its_recipient_cannot_be_acknowledged(hub: Hub)
     (delivery,) = [
         one for one in await hub.store.overdue(hub.now + timedelta(days=1), 9) if one.id == message
     ]
-    await deliverer_of(hub.parts()).expire(delivery)
+    await deliverer_of(hub.parts()).expire(delivery, hub.rules())
     assert (await take_over(hub, message, "PLATFORM", WORK)).code == "WIB14001"
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import io
+import json
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -38,6 +41,26 @@ class Running:
     operations: str
     directory: Path
     lines: io.StringIO  # the operational log
+    told: asyncio.Event = field(default_factory=asyncio.Event)  # has the hub look at its files
+
+    @property
+    def pki(self) -> Path:
+        return self.directory / "pki"
+
+    def events(self, *names: str) -> list[dict[str, object]]:
+        """Lines of the operational log with these events."""
+        lines = map(json.loads, self.lines.getvalue().splitlines())
+        return [line for line in lines if line["event"] in names]
+
+    async def reload(self) -> dict[str, object]:
+        """Have the hub look at its files, which changed; what it says of them."""
+        before = len(self.events("reloaded", "not reloaded"))
+        self.told.set()
+        for _ in range(6000):
+            if len(found := self.events("reloaded", "not reloaded")) > before:
+                return found[-1]
+            await asyncio.sleep(0.01)
+        raise AssertionError("the hub did not say anything of its files")
 
     def tls(self, name: str | None) -> ssl.SSLContext:
         """What an authority's client uses; None is a stranger without a certificate."""
@@ -71,16 +94,17 @@ class Running:
 
 @asynccontextmanager
 async def running_hub(directory: Path, answering=memory.answer_well, **limits: object):
-    """`answering`: how the platform answers; by default honestly."""
+    """`answering`: how the platform answers; by default honestly. It may be a coroutine function."""
     async with AsyncExitStack() as stack:
         pki = directory / "pki"
         write_pki(pki, memory.pki())
         endpoint = await provider(stack, pki, answering)
         settings = write_settings(directory, endpoint, limits)
         lines = io.StringIO()
-        urls = await stack.enter_async_context(application.hub(settings, application.load(settings), lines))
+        told, loaded = asyncio.Event(), application.load(settings)
+        urls = await stack.enter_async_context(application.hub(settings, loaded, lines, told))
         inscribe(settings.log.store, settings.keys.directory_key)
-        yield Running(*urls, directory, lines)
+        yield Running(*urls, directory, lines, told)
 
 
 async def provider(stack: AsyncExitStack, pki: Path, answering) -> str:
@@ -96,6 +120,8 @@ async def provider(stack: AsyncExitStack, pki: Path, answering) -> str:
         body = parse_verified(verify(read(raw, Limits()), Window(), datetime.now(UTC)).body)[0]
         asked = memory.messages.read_question(body)
         answer = answering(Now(), memory.authority("PLATFORM"), asked)
+        if inspect.isawaitable(answer):
+            answer = await answer
         return (
             answer if isinstance(answer, web.Response) else web.Response(body=answer, content_type="text/xml")
         )

@@ -46,11 +46,11 @@ def whole(data: bytes, *fields: str) -> bytes:
 
 
 @asynccontextmanager
-async def connected(hub, name: str = "BRUSSELS", url: str = ""):
+async def connected(hub, name: str = "BRUSSELS", url: str = "", tls=None):
     """A bare TLS connection as this authority."""
     at = urlsplit(url or hub.url)
     reader, writer = await asyncio.open_connection(
-        at.hostname, at.port, ssl=hub.tls(name), server_hostname="gateway.wib.example"
+        at.hostname, at.port, ssl=tls or hub.tls(name), server_hostname="gateway.wib.example"
     )
     with closing(writer):
         yield reader, writer

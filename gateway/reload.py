@@ -1,0 +1,114 @@
+"""Reload: what changed in the files while the hub runs is put in force, all of it or nothing.
+
+The rules, the TLS of new connections in both directions, and the metrics that speak of them. What is under way
+goes on by the rules that it began with. Whatever is wrong with the files, the last good state stays in force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import suppress
+
+from gateway.adapters.metrics import Metrics
+from gateway.adapters.spokes import HttpSpokes
+from gateway.adapters.tls import client_context, server_context
+from gateway.broker.event import trace
+from gateway.broker.rules import RulesInForce
+from gateway.config import ConfigError, Settings
+from gateway.edge.door import Door
+from gateway.edge.operational_log import OperationalLog
+from gateway.edge.responders import Questions
+from gateway.identity.chain import Usage
+from gateway.loading import Loaded, clock, digest_of, reload, revocation_lists, trust_files
+from gateway.reading import FORESEEN, in_words
+from gateway.refusal import Code, Refusal
+
+
+class Reload:
+    """Looks at the files. Owns what was loaded, and alone replaces the rules in force."""
+
+    def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
+        self,
+        settings: Settings,
+        loaded: Loaded,
+        *,
+        in_force: RulesInForce,
+        door: Door,
+        spokes: HttpSpokes,
+        questions: Questions,
+        metrics: Metrics,
+        log: OperationalLog,
+    ) -> None:
+        self._settings = settings
+        self._loaded = loaded
+        self._in_force = in_force
+        self._door = door
+        self._spokes = spokes
+        self._questions = questions
+        self._metrics = metrics
+        self._log = log
+
+    async def run(self, told: asyncio.Event) -> None:
+        """Look from time to time, and whenever `told`; until cancelled."""
+        show(self._metrics, self._loaded)
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.trust.refresh_seconds):
+                    await told.wait()
+            told.clear()
+            await self.look()
+
+    async def look(self) -> None:
+        """Put in force what changed. What is wrong is told, and looked at again the next time."""
+        try:
+            if await asyncio.to_thread(digest_of, self._settings) != self._loaded.digest:
+                await self._replace(*await asyncio.to_thread(self._read))
+            self._metrics.reloaded(good=True)
+        except FORESEEN as error:
+            findings = list(in_words(error))
+            self._failed(code=findings[0][:6], findings=" ".join(findings))
+        except Exception as error:  # noqa: BLE001 - the look outlives a bug; what is in force stays so
+            self._failed(trace=trace(error))
+
+    def _read(self) -> tuple[Loaded, ssl.SSLContext, ssl.SSLContext]:
+        """In a thread of its own. Raises as `loading.reload`; ConfigError when a file changes meanwhile."""
+        settings = self._settings
+        loaded = reload(settings, self._loaded)
+        contexts = contexts_of(settings, self._in_force)
+        if digest_of(settings) != loaded.digest:  # OpenSSL may have read other files than we judged
+            raise ConfigError("CFG025", "The files change while they are read.", "They are read again.")
+        return loaded, *contexts
+
+    async def _replace(self, loaded: Loaded, server: ssl.SSLContext, client: ssl.SSLContext) -> None:
+        self._door.tls = server
+        self._loaded, self._in_force.rules = loaded, loaded.rules
+        self._questions.responders = loaded.responders
+        await self._spokes.renew(client)
+        show(self._metrics, loaded)
+        authorities = loaded.rules.register.authorities
+        suspended = sum(not one.active for one in authorities)
+        self._log.note("reloaded", authorities=len(authorities), suspended=suspended)
+
+    def _failed(self, **facts: str) -> None:
+        self._metrics.reloaded(good=False)
+        self._log.note("not reloaded", **facts)
+
+
+def show(metrics: Metrics, loaded: Loaded) -> None:
+    """State what is in force, and that it is what the files say."""
+    rules = loaded.rules
+    lists = revocation_lists(rules.certificates.trust)
+    metrics.configured(loaded.certificates, lists, rules.agreement.number)
+    metrics.reloaded(good=True)
+
+
+def contexts_of(settings: Settings, in_force: RulesInForce) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """TLS for those who call, and for calls to providers. Raises TlsError."""
+    own = settings.keys.tls_certificate, settings.keys.tls_key, trust_files(settings)
+
+    def check(der: bytes, name: str) -> None:
+        if in_force.rules.recognise(der, Usage.TLS_SERVER, clock()).tls_name != name:
+            raise Refusal(Code.PROVIDER_IDENTITY, "TLS")
+
+    return server_context(*own, lists=False), client_context(*own, check)
