@@ -58,9 +58,14 @@ async def hub(
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
             Store.open(
-                settings.log.store, loaded.log_key, settings.log.origin, payload_key=loaded.payload_key
+                settings.log.store,
+                loaded.log_keys[0],
+                settings.log.origin,
+                payload_key=loaded.payload_key,
+                also=loaded.log_keys[1:],
             )
         )
+        await store.sign_with(loaded.log_keys)  # each, before an older one goes, though no exchange came by
         metrics.watch_log(lambda: store.size)
         loaded.rules.certificates.graced = lambda authority: metrics.graced(authority.id)
         questions = await _ask_responders(stack, settings, loaded, in_force, metrics, log)
@@ -106,6 +111,7 @@ async def hub(
             settings,
             loaded,
             in_force=in_force,
+            store=store,
             door=soap,
             spokes=spokes,
             questions=questions,

@@ -37,7 +37,7 @@ from gateway.identity.enrolment import load_enrolment
 from gateway.identity.explain import Explained, explain
 from gateway.identity.responders import Responder, issued
 from gateway.identity.revocation import Answers
-from gateway.reading import Found, StartError, read, read_log_key, read_pair, read_pem, secret_key
+from gateway.reading import Found, StartError, read, read_log_keys, read_pair, read_pem, secret_key
 from gateway.soap.xml import Limits
 from gateway.wss.profile import Window
 from gateway.wss.sign import SigningKey
@@ -55,11 +55,11 @@ class Loaded:
 
     rules: Rules
     digest: bytes  # of the files that may change while the hub runs, as they were before they were read
-    log_key: ed25519.Ed25519PrivateKey
+    log_keys: Sequence[ed25519.Ed25519PrivateKey]  # each signs checkpoints
     payload_key: bytes  # of what waits in the store
     spool: Spool  # of documents that are under way
     shelf: Shelf  # of documents that were uploaded
-    verifier: Verifier  # of the exchange log: the configured origin and key
+    verifiers: Sequence[Verifier]  # of the exchange log: the configured origin and keys
     certificates: Mapping[str, datetime]  # of the hub itself: name → end of validity
     own: frozenset[bytes]  # the same certificates, DER
     responders: tuple[Responder, ...]  # who is asked about revocation
@@ -107,8 +107,8 @@ def load(settings: Settings) -> Loaded:
     documents = found.of(partial(_documents, settings))
     agreement = found.of(partial(_agreement, settings.contracts.directory))
     identities = _identities(settings, found)
-    log_key = found.of(partial(read_log_key, keys.log_key))
-    verifier = found.of(partial(_verifier, settings.log.origin, log_key))
+    log_keys = found.of(partial(read_log_keys, keys.log_key))
+    verifiers = found.of(partial(_verifiers, settings.log.origin, log_keys or ()))
     person_key = found.of(partial(secret_key, keys.directory_key))
     payload_key = found.of(partial(secret_key, keys.payload_key))
     if person_key is not None and payload_key is not None:
@@ -116,8 +116,8 @@ def load(settings: Settings) -> Loaded:
     found.done()
     assert identities is not None  # and so on: `done` raises when anything is missing
     assert agreement is not None
-    assert log_key is not None
-    assert verifier is not None
+    assert log_keys is not None
+    assert verifiers is not None
     assert person_key is not None
     assert payload_key is not None
     assert documents is not None
@@ -134,10 +134,10 @@ def load(settings: Settings) -> Loaded:
     return Loaded(
         rules,
         digest,
-        log_key,
+        log_keys,
         payload_key,
         *documents,
-        verifier,
+        verifiers,
         identities.expiry,
         identities.own,
         identities.responders,
@@ -151,8 +151,10 @@ def reload(settings: Settings, before: Loaded) -> Loaded:
     """
     found, digest, known = Found(), digest_of(settings), before.rules.certificates
     identities = _identities(settings, found, known.answers, before.own)
+    log_keys = found.of(partial(read_log_keys, settings.keys.log_key))
     found.done()
     assert identities is not None  # `done` raises when anything is missing
+    assert log_keys is not None
     identities.certificates.graced = known.graced
     rules = replace(
         before.rules,
@@ -164,6 +166,8 @@ def reload(settings: Settings, before: Loaded) -> Loaded:
         before,
         rules=rules,
         digest=digest,
+        log_keys=log_keys,
+        verifiers=_verifiers(settings.log.origin, log_keys),
         certificates=identities.expiry,
         own=identities.own,
         responders=identities.responders,
@@ -185,10 +189,11 @@ def digest_of(settings: Settings) -> bytes:
 
 
 def _own_files(keys: Keys) -> Iterator[Path]:
-    """Of the hub's own pairs."""
+    """Of the hub's own pairs, and of the log."""
     yield from (keys.tls_certificate, keys.tls_key)
     yield from (keys.sign_rsa_certificate, keys.sign_rsa_key)
     yield from (keys.sign_ec_certificate, keys.sign_ec_key)
+    yield keys.log_key
 
 
 def revocation_lists(trust: Trust) -> Mapping[str, tuple[datetime, datetime]]:
@@ -381,8 +386,8 @@ def _trust_paths(settings: Settings) -> tuple[list[Path], list[Path], list[Path]
     return settings.trust.anchors, settings.trust.intermediates, settings.trust.crls
 
 
-def _verifier(origin: str, key: ed25519.Ed25519PrivateKey | None) -> Verifier | None:
-    """The log's public key under its name; None without a key."""
+def _verifiers(origin: str, keys: Sequence[ed25519.Ed25519PrivateKey]) -> Sequence[Verifier]:
+    """The log's public keys under its name."""
     if _ORIGIN.fullmatch(origin) is None:
         raise ConfigError(
             "CFG015",
@@ -390,7 +395,7 @@ def _verifier(origin: str, key: ed25519.Ed25519PrivateKey | None) -> Verifier | 
             "Name the log like gateway.example.be/exchange-log/2026.",
         )
     try:
-        return LogSigner.of(origin, key).verifier if key is not None else None
+        return [LogSigner.of(origin, key).verifier for key in keys]
     except ProofError as error:
         raise ConfigError("CFG015", f"log.origin: {error}.", "Give the log another name.") from error
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from gateway.adapters.log_key import parse_keys
 from gateway.adapters.tls import TlsError
 from gateway.agreement.finding import AgreementError
 from gateway.config import ConfigError
@@ -107,12 +108,14 @@ def read_pair(certificate: Path, key: Path) -> SigningKey:
     return SigningKey(private, der)
 
 
-def read_log_key(path: Path) -> ed25519.Ed25519PrivateKey:
-    """The key that signs checkpoints. Raises ConfigError."""
-    key = _private_key(path)
-    if not isinstance(key, ed25519.Ed25519PrivateKey):
-        raise ConfigError("CFG004", f"{path}: not an Ed25519 key.", "Make one with gateway pki init.")
-    return key
+def read_log_keys(path: Path) -> Sequence[ed25519.Ed25519PrivateKey]:
+    """The keys that sign checkpoints: one, or two while the log changes its key. Raises ConfigError."""
+    try:
+        return parse_keys(_private(path))
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ConfigError(
+            "CFG004", f"{path}: not an Ed25519 key without password.", "Make one with gateway pki init."
+        ) from error
 
 
 def _private_key(path: Path) -> PrivateKeyTypes:

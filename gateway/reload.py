@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.spokes import HttpSpokes
+from gateway.adapters.store import Store
 from gateway.adapters.tls import client_context, server_context
 from gateway.broker.event import trace
 from gateway.broker.rules import RulesInForce
@@ -34,6 +35,7 @@ class Reload:
         loaded: Loaded,
         *,
         in_force: RulesInForce,
+        store: Store,
         door: Door,
         spokes: HttpSpokes,
         questions: Questions,
@@ -43,6 +45,7 @@ class Reload:
         self._settings = settings
         self._loaded = loaded
         self._in_force = in_force
+        self._store = store
         self._door = door
         self._spokes = spokes
         self._questions = questions
@@ -68,6 +71,8 @@ class Reload:
         except FORESEEN as error:
             findings = list(in_words(error))
             self._failed(code=findings[0][:6], findings=" ".join(findings))
+        except Refusal as refusal:  # the exchange log is busy, or has failed
+            self._failed(code=refusal.code.row.code)
         except Exception as error:  # noqa: BLE001 - the look outlives a bug; what is in force stays so
             self._failed(trace=trace(error))
 
@@ -81,6 +86,7 @@ class Reload:
         return loaded, *contexts
 
     async def _replace(self, loaded: Loaded, server: ssl.SSLContext, client: ssl.SSLContext) -> None:
+        await self._store.sign_with(loaded.log_keys)  # alone may fail: then nothing has changed
         self._door.tls = server
         self._loaded, self._in_force.rules = loaded, loaded.rules
         self._questions.responders = loaded.responders

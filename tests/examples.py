@@ -425,7 +425,7 @@ async def _play(world: World) -> None:
 def _log_files(entries: list[Entry]) -> dict[str, bytes]:
     signer = log_signer()
     hashes = [merkle.leaf_hash(entry.leaf) for entry in entries]
-    checkpoint = sign_checkpoint(len(hashes), merkle.root(hashes), signer)
+    checkpoint = sign_checkpoint(len(hashes), merkle.root(hashes), [signer])
     path = merkle.prove_inclusion(merkle.nodes_of(hashes), 1, len(hashes))
     response = entries[1]
     assert response.fields is not None

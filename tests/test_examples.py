@@ -79,9 +79,9 @@ def test_the_example_proof_leads_from_the_entry_to_the_signed_checkpoint():
     verifier = Verifier.parse((DIRECTORY / "log.vkey").read_text().strip())
     leaf_ = (DIRECTORY / "leaf-response.json").read_bytes()
     proof = TlogProof.parse((DIRECTORY / "response.tlog-proof").read_bytes())
-    signed = proof.verify(leaf_, verifier)
+    signed = proof.verify(leaf_, [verifier])
     assert proof.extra == leaf_
-    assert signed == open_checkpoint((DIRECTORY / "checkpoint").read_bytes(), verifier)
+    assert signed == open_checkpoint((DIRECTORY / "checkpoint").read_bytes(), [verifier])
 
 
 def test_the_example_records_add_up_to_the_root_in_the_leaf_and_one_can_be_opened():

@@ -1,7 +1,11 @@
-"""The key that signs checkpoints, from its file, under the name of its log; and a first, empty log for it."""
+"""The keys that sign checkpoints, from their file, under the name of their log; and a first, empty log for them.
+
+The file holds one key, or two while the log changes its key: then each signs.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -11,21 +15,36 @@ from gateway.adapters.store_log import new_log
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import Signer
 
+_END = b"-----END PRIVATE KEY-----"
 
-def log_signer(path: Path, origin: str) -> Signer:
+
+def log_signers(path: Path, origin: str) -> Sequence[Signer]:
     """`origin`: the name of the log. Raises `ProofError` (LOG202, LOG509)."""
     try:
-        key = load_pem_private_key(path.read_bytes(), None)
+        return [Signer.of(origin, key) for key in parse_keys(path.read_bytes())]
     except OSError as error:
         raise ProofError(Flaw.FILE, f"{path}: {error.strerror}") from error
-    except (ValueError, TypeError):
+    except ValueError:
         raise ProofError(Flaw.KEY_FORM, str(path)) from None
+
+
+def parse_keys(data: bytes) -> Sequence[Ed25519PrivateKey]:
+    """The Ed25519 keys of a PEM file, at least one. Raises ValueError."""
+    blocks = [block + _END for block in data.split(_END)[:-1]]
+    return [_parse_key(block) for block in blocks or [data]]
+
+
+def _parse_key(data: bytes) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(data, None)
+    except TypeError as error:  # it has a password
+        raise ValueError("a password") from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise ProofError(Flaw.KEY_FORM, str(path))
-    return Signer.of(origin, key)
+        raise ValueError("not an Ed25519 key")  # noqa: TRY004 - a wrong file, no wrong type
+    return key
 
 
 def ensure_log(store: Path, key: Path, origin: str) -> None:
     """An empty log where there is none yet: for places that a program makes itself, never for a hub."""
     if not store.exists():
-        new_log(store, log_signer(key, origin))
+        new_log(store, log_signers(key, origin))

@@ -35,7 +35,7 @@ from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_work import ClaimKey, Work, instant
 from gateway.broker.content import Uploaded
 from gateway.broker.ports import Depth, Told, Waiting
-from gateway.exchangelog.checkpoint import Checkpoint
+from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.note import Signer
@@ -76,6 +76,7 @@ class Store:
         origin: str,
         *,
         payload_key: bytes,
+        also: Sequence[Ed25519PrivateKey] = (),
         create: bool = False,
         pinned: Checkpoint | None = None,
         queue_limit: int = MAX_QUEUE,
@@ -83,11 +84,12 @@ class Store:
         """Opens the store. `create`: makes a new one where there is no file; otherwise that is LOG506.
 
         A hub never creates: behind a mistyped path it would start a second log, in which every ticket can be
-        used again. `origin` names the log and its key. `pinned` is a checkpoint kept elsewhere that the log
+        used again. `origin` names the log and its key; `also` signs too, while the log changes its key. `pinned` is a checkpoint kept elsewhere that the log
         must extend. Raises `ProofError` for a log that does not verify, and for a payload key (32 bytes) that
         is not the one under which payloads wait (LOG511).
         """
-        path, named, seal = Path(path), Signer.of(origin, signer), Seal(payload_key)
+        path, seal = Path(path), Seal(payload_key)
+        named = [Signer.of(origin, key) for key in (signer, *also)]
         if create and not path.exists():
             new_log(path, named)
         log = Log.open(path, named, pinned)
@@ -119,6 +121,17 @@ class Store:
         """See `ports.ExchangeLog`. After LOG_UNAVAILABLE the entry may or may not exist."""
         work: Work[int] = Work(entry)
         return self._receipt(await self._appender.perform(work))
+
+    async def sign_with(self, keys: Sequence[Ed25519PrivateKey]) -> None:
+        """Sign checkpoints with these keys from now on, the present one too.
+
+        Raises `ProofError` when it has a signature of none of them, for then nobody could tell that the log is
+        the same; `Refusal`: BUSY, LOG_UNAVAILABLE.
+        """
+        signers = [Signer.of(self._origin, key) for key in keys]
+        for (note,) in self._reader.execute("SELECT note FROM head"):
+            open_checkpoint(note, [one.verifier for one in signers])
+        await self._appender.sign_with(signers)
 
     async def remember(self, revision: str, files: Mapping[str, bytes]) -> None:
         """Keep the agreement in force, for what is accepted under it. Raises Refusal: LOG_UNAVAILABLE."""

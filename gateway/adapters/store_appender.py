@@ -16,8 +16,9 @@ from typing import Any, Final, TypeAlias
 
 import apsw
 
-from gateway.adapters.store_log import Log
+from gateway.adapters.store_log import Log, SignWith
 from gateway.adapters.store_work import T, Work
+from gateway.exchangelog.note import Signer
 from gateway.refusal import Code, Refusal
 
 MAX_BATCH: Final = 256  # works handed over at once; a transaction has less than twice as many
@@ -78,6 +79,10 @@ class Appender:
         if first:  # whatever else this turn of the loop brings is handed over with it, at one wake-up
             loop.call_soon(self._hand_over)
         return await future
+
+    async def sign_with(self, signers: Sequence[Signer]) -> None:
+        """Checkpoints have these signatures when this returns, the present one too. Raises as `perform`."""
+        await self.perform(Work(None, SignWith(self._log, signers)))
 
     async def stop(self) -> None:
         """Commits what is waiting, and ends the thread."""

@@ -7,6 +7,7 @@ the object; whether the batch was persisted is found out by opening the file aga
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.merkle import HASH_SIZE, leaf_hash
-from gateway.exchangelog.note import Signer, Verifier
+from gateway.exchangelog.note import Signer, Verifier, parse_note
 from gateway.exchangelog.tile import WIDTH, Edge, Tile, TileNodes
 from gateway.refusal import Code, Refusal
 
@@ -34,24 +35,26 @@ _TILE = "INSERT INTO tiles VALUES (?,?,?) ON CONFLICT (level, n) DO UPDATE SET h
 class Log:
     """The appending end of one log. Owned by one thread."""
 
-    def __init__(self, connection: apsw.Connection, signer: Signer, edge: Edge, keys: ClaimKey) -> None:
+    def __init__(
+        self, connection: apsw.Connection, signers: Sequence[Signer], edge: Edge, keys: ClaimKey
+    ) -> None:
         self._connection = connection
-        self._signer = signer
+        self._signers = signers  # several while the log changes its key
         self._keys = keys
         self._edge = edge
         self._views: set[bytes] = set()  # hashes known to be stored
 
     @classmethod
-    def open(cls, path: Path, signer: Signer, pinned: Checkpoint | None = None) -> Log:
+    def open(cls, path: Path, signers: Sequence[Signer], pinned: Checkpoint | None = None) -> Log:
         """Opens an existing log; `new_log` makes one.
 
-        Raises `ProofError` when the stored checkpoint does not verify under the signer's key and name, when
+        Raises `ProofError` when the stored checkpoint verifies under none of the signers' keys, when
         tiles or entries do not agree with it, or when it does not extend the pinned one (rollback).
         """
         connection = connect(path, Use.APPEND)
         try:
             with connection:  # one snapshot: another process may be appending
-                edge = load_edge(connection, signer.verifier)
+                edge = load_edge(connection, [one.verifier for one in signers])
                 keys = ClaimKey.of(connection)
                 _check_last_entries(connection, edge)
                 if pinned is not None:
@@ -62,7 +65,7 @@ class Log:
         except ProofError:
             connection.close()
             raise
-        return cls(connection, signer, edge, keys)
+        return cls(connection, signers, edge, keys)
 
     @property
     def size(self) -> int:
@@ -97,6 +100,16 @@ class Log:
         self._edge = edge
         self._views.update(entry.fields.vector_hash for entry in entries if entry.fields is not None)
         return outcomes
+
+    def sign_with(self, signers: Sequence[Signer]) -> None:
+        """Sign with these keys from now on, and the present checkpoint anew: one root, other signatures.
+
+        Within the transaction of a batch, as `SignWith`.
+        """
+        self._signers = signers
+        (note,) = self._connection.execute("SELECT note FROM head").fetchone() or (b"",)
+        if {one.key_id for one in parse_note(note).signatures} != {one.verifier.key_id for one in signers}:
+            self._store_head(self._edge, ())
 
     def close(self) -> None:
         self._connection.close()
@@ -150,7 +163,7 @@ class Log:
     def _store_head(self, edge: Edge, tiles: Sequence[Tile]) -> None:
         self._connection.executemany(_TILE, [(tile.level, tile.n, tile.hashes) for tile in tiles])
         root = edge.root()
-        note = sign_checkpoint(edge.size, root, self._signer)
+        note = sign_checkpoint(edge.size, root, self._signers)
         # Compare-and-swap: one root only is ever released for a size.
         old = (self._edge.size, self._edge.root())
         self._connection.execute(
@@ -166,24 +179,35 @@ class Log:
         root = self._edge.root()
         if stored == (self._edge.size, root):
             return
-        edge = load_edge(self._connection, self._signer.verifier)
+        edge = load_edge(self._connection, [one.verifier for one in self._signers])
         _check_extends(self._connection, edge, self._edge.size, root)
         self._edge = edge
 
 
-def new_log(path: Path, signer: Signer) -> None:
+@dataclass(frozen=True, slots=True)
+class SignWith:
+    """An effect on the log itself: see `Log.sign_with`."""
+
+    log: Log
+    signers: Sequence[Signer]
+
+    def apply(self, _connection: apsw.Connection, _index: int) -> None:
+        self.log.sign_with(self.signers)
+
+
+def new_log(path: Path, signers: Sequence[Signer]) -> None:
     """Makes a store with an empty log. Raises `ProofError`: LOG507 when there is a file already."""
-    if not create(path, merkle.EMPTY_ROOT, sign_checkpoint(0, merkle.EMPTY_ROOT, signer)):
+    if not create(path, merkle.EMPTY_ROOT, sign_checkpoint(0, merkle.EMPTY_ROOT, signers)):
         raise ProofError(Flaw.STORE_EXISTS, str(path))
 
 
-def load_edge(connection: apsw.Connection, verifier: Verifier) -> Edge:
+def load_edge(connection: apsw.Connection, verifiers: Sequence[Verifier]) -> Edge:
     """The edge of the stored tree, once head, checkpoint and tiles agree. Raises `ProofError`."""
     rows: list[tuple[Any, ...]] = connection.execute("SELECT size, root, note FROM head").fetchall()
     if len(rows) != 1:
         raise ProofError(Flaw.HEAD)
     size, root, note = rows[0]
-    signed = open_checkpoint(note, verifier)
+    signed = open_checkpoint(note, verifiers)
     if (signed.size, signed.root) != (size, root):
         raise ProofError(Flaw.HEAD)
     edge = Edge.load(size, lambda level, n, width: read_tile(connection, level, n, width))

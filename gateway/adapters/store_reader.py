@@ -141,16 +141,16 @@ class LogReader:
         tile = self.tile(0, n, width_at(size, 0, n))
         return tile[offset * merkle.HASH_SIZE : (offset + 1) * merkle.HASH_SIZE]
 
-    def signed(self, verifier: Verifier) -> tuple[bytes, Checkpoint]:
+    def signed(self, verifiers: Sequence[Verifier]) -> tuple[bytes, Checkpoint]:
         """The checkpoint, verbatim and read: signed, and head and tiles agree with it. Raises `ProofError`."""
         try:
             self._connection.execute("BEGIN")  # one snapshot
-            load_edge(self._connection, verifier)
+            load_edge(self._connection, verifiers)
             note = self.checkpoint
             self._connection.execute("COMMIT")
         except apsw.Error as error:
             raise unreadable(error) from error
-        return note, open_checkpoint(note, verifier)
+        return note, open_checkpoint(note, verifiers)
 
     def prove(self, index: int) -> TlogProof:
         """The entry, as `extra`, under the present checkpoint, once the proof leads to its root.

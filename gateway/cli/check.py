@@ -12,6 +12,7 @@ import typer
 from gateway.adapters.sealing import Seal
 from gateway.adapters.store_agreements import compare_key
 from gateway.adapters.store_reader import LogReader
+from gateway.cli.log_told import vkeys_told
 from gateway.cli.serve import Config
 from gateway.config import Settings
 from gateway.config import load as load_settings
@@ -64,7 +65,7 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
         "certificates": _texts(loaded.certificates),
         "issuers": _texts(_issuer_ends(trust)),
         "revocation_lists": _texts({issuer: until for issuer, (_, until) in revocation_lists(trust).items()}),
-        "log": {"origin": loaded.verifier.name, "vkey": loaded.verifier.vkey},
+        "log": {"origin": loaded.verifiers[0].name, **vkeys_told(loaded.verifiers)},
     }
 
 
@@ -87,7 +88,7 @@ def _store(settings: Settings, loaded: Loaded) -> dict[str, Any]:
         raise ProofError(Flaw.NO_STORE, str(path))
     with LogReader.open(path) as reader:
         head = reader.head()
-        checkpoint = open_checkpoint(head.note, loaded.verifier)
+        checkpoint = open_checkpoint(head.note, loaded.verifiers)
     if (checkpoint.size, checkpoint.root) != (head.size, head.root):
         raise ProofError(Flaw.HEAD)
     compare_key(path, Seal(loaded.payload_key))
@@ -109,5 +110,6 @@ def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
         yield f"list        of {issuer}: holds until {end[:10]}"
     log = facts["log"]
     yield f"log         {log['store']}: {log['size']} entries, its checkpoint verifies"
-    yield f"vkey        {log['vkey']}"
+    for vkey in log["vkeys"]:
+        yield f"vkey        {vkey}"
     yield "All of it resolves. Nothing was served."

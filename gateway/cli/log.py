@@ -177,17 +177,17 @@ def verify(
 ) -> None:
     """Check the whole log, or one proof file. Exit status 1 when anything does not hold.
 
-    Needs the log's key; with --config also compares whose tickets stand beside the entries.
+    Needs the log's key, and its former keys for what they signed; with --config also compares whose tickets stand beside the entries.
     """
     with explained():
         if proof is not None:
-            verify_proof(proof, entry, find(None, config, vkey, vkey_file, needs_store=False).key, as_json)
+            verify_proof(proof, entry, find(None, config, vkey, vkey_file, needs_store=False).keys, as_json)
             return
         place = find(store, config, vkey, vkey_file)
-        key = place.key
-        kept = None if pin is None else pinned(pin, key)
+        keys = place.keys
+        kept = None if pin is None else pinned(pin, keys)
         with LogReader.open(place.store) as log:
-            signed, findings = check(log, key, kept, place.parties)
+            signed, findings = check(log, keys, kept, place.parties)
     holds = not any(finding.fails for finding in findings)
     if as_json:
         print_json(
@@ -221,8 +221,8 @@ def prove(
         place = find(store, config)
         with LogReader.open(place.store) as log:
             proof = log.prove(index)
-        if place.verifier is not None and proof.extra is not None:
-            proof.verify(proof.extra, place.verifier)
+        if place.verifiers and proof.extra is not None:
+            proof.verify(proof.extra, place.verifiers)
         text = proof.serialise()
         if output is not None:
             write_file("--output", output, text)

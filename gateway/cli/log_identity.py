@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
-from gateway.adapters.log_key import log_signer
+from gateway.adapters.log_key import log_signers
 from gateway.adapters.store_log import new_log
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.lines import write
 from gateway.cli.log_place import AsJson, Config, Settled, StoreFile, Vkey, VkeyFile, explained, find
+from gateway.cli.log_told import vkeys_told
 from gateway.config import load
-from gateway.exchangelog.note import base64
+from gateway.exchangelog.note import Signer, base64
 
 
 def init(config: Settled, as_json: AsJson = False) -> None:
@@ -20,18 +22,20 @@ def init(config: Settled, as_json: AsJson = False) -> None:
     """
     with explained():
         settings = load(config)
-        signer = log_signer(settings.keys.log_key, settings.log.origin)
-        new_log(settings.log.store, signer)
-    vkey = signer.verifier.vkey
-    _told({"origin": signer.name, "vkey": vkey, "store": str(settings.log.store), "size": 0}, as_json)
+        signers = log_signers(settings.keys.log_key, settings.log.origin)
+        new_log(settings.log.store, signers)
+    _told({**_names(signers), "store": str(settings.log.store), "size": 0}, as_json)
 
 
 def vkey(config: Settled, as_json: AsJson = False) -> None:
-    """Print the log's origin and its verification key, to be handed to whoever checks the log."""
+    """Print the log's origin and its verification key, to be handed to whoever checks the log.
+
+    Two while the log changes its key: both are handed over.
+    """
     with explained():
         settings = load(config)
-        verifier = log_signer(settings.keys.log_key, settings.log.origin).verifier
-    _told({"origin": verifier.name, "vkey": verifier.vkey}, as_json)
+        signers = log_signers(settings.keys.log_key, settings.log.origin)
+    _told(_names(signers), as_json)
 
 
 def checkpoint(
@@ -45,7 +49,7 @@ def checkpoint(
     with explained():
         place = find(store, config, vkey, vkey_file)
         with LogReader.open(place.store) as log:
-            note, signed = log.signed(place.key)
+            note, signed = log.signed(place.keys)
     if as_json:
         facts = {"origin": signed.origin, "size": signed.size, "root": base64(signed.root)}
         write(json.dumps({**facts, "checkpoint": note.decode()}, indent=2))
@@ -53,9 +57,14 @@ def checkpoint(
     write(note.decode().removesuffix("\n"))
 
 
+def _names(signers: Sequence[Signer]) -> dict[str, object]:
+    return {"origin": signers[0].name, **vkeys_told([one.verifier for one in signers])}
+
+
 def _told(facts: dict[str, object], as_json: bool) -> None:
     if as_json:
         write(json.dumps(facts, indent=2))
         return
     for name, value in facts.items():
-        write(f"{name:<8}{value}")
+        for one in value if isinstance(value, list) else [value] if name != "vkey" else []:
+            write(f"{name.removesuffix('s'):<8}{one}")

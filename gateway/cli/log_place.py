@@ -6,7 +6,7 @@ and lets authorities appear by their id in the register.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.adapters.log_key import log_signer
+from gateway.adapters.log_key import log_signers
 from gateway.agreement.register import Register, load_register
 from gateway.agreement.schema import Contract, compile_contract, leaves
 from gateway.config import ConfigError, Settings, load
@@ -33,8 +33,13 @@ Unverified = Annotated[
     Path | None, typer.Option("--config", help="The hub's settings file, instead of --store.")
 ]
 Settled = Annotated[Path, typer.Option("--config", help="The hub's settings file.")]
-Vkey = Annotated[str | None, typer.Option("--vkey", help="The log's verification key: name+id+key.")]
-VkeyFile = Annotated[Path | None, typer.Option("--vkey-file", help="File with the log's verification key.")]
+Vkey = Annotated[
+    list[str] | None,
+    typer.Option("--vkey", help="The log's verification key: name+id+key. Again for a former key."),
+]
+VkeyFile = Annotated[
+    Path | None, typer.Option("--vkey-file", help="File with the log's verification keys, each on a line.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -43,7 +48,7 @@ class Place:
     """Where a log is, how it is checked, and what its parties are called."""
 
     store: Path
-    verifier: Verifier | None = None
+    verifiers: Sequence[Verifier] = ()
     register: Register | None = None  # with --config
     contracts: Path | None = None
 
@@ -59,10 +64,10 @@ class Place:
         return {str(one.id): str(one.enterprise) for one in (self.register.hub, *self.register.authorities)}
 
     @property
-    def key(self) -> Verifier:
-        if self.verifier is None:
+    def keys(self) -> Sequence[Verifier]:
+        if not self.verifiers:
             raise ProofError(Flaw.KEY_MISSING)
-        return self.verifier
+        return self.verifiers
 
     def contract(self) -> Contract | None:
         """The schemas that the settings name, else those of this program; None where there are none."""
@@ -83,7 +88,7 @@ class Place:
 def find(
     store: Path | None,
     config: Path | None,
-    vkey: str | None = None,
+    vkey: Sequence[str] | None = None,
     vkey_file: Path | None = None,
     *,
     needs_store: bool = True,
@@ -92,10 +97,10 @@ def find(
     place = _configured(load(config)) if config is not None else None
     if store is None and place is None and needs_store:
         raise ProofError(Flaw.PLACE_MISSING)
-    given = _given_key(vkey, vkey_file)
+    given = _given_keys(vkey or (), vkey_file)
     if place is None:
         return Place(store or Path(), given)
-    return Place(store or place.store, given or place.verifier, place.register, place.contracts)
+    return Place(store or place.store, given or place.verifiers, place.register, place.contracts)
 
 
 @contextmanager
@@ -137,18 +142,16 @@ def write_file(option: str, path: Path, data: bytes) -> None:
         raise ProofError(Flaw.FILE, f"{option} {path}: {error.strerror}") from error
 
 
-def _given_key(vkey: str | None, vkey_file: Path | None) -> Verifier | None:
-    if vkey is not None:
-        return Verifier.parse(vkey)
-    if vkey_file is None:
-        return None
+def _given_keys(vkeys: Sequence[str], vkey_file: Path | None) -> Sequence[Verifier]:
+    if vkeys or vkey_file is None:
+        return [Verifier.parse(one) for one in vkeys]
     words = read_file("--vkey-file", vkey_file).decode("utf-8", "replace").split()
-    with named("--vkey-file", vkey_file):
-        return Verifier.parse(words[-1] if words else "")  # the last word: what `gateway log vkey` prints too
+    with named("--vkey-file", vkey_file):  # names stand before keys in what `gateway log vkey` prints
+        return [Verifier.parse(one) for one in words if "+" in one] or [Verifier.parse("")]
 
 
 def _configured(settings: Settings) -> Place:
     path = settings.contracts.register
     register = load_register(read_file("contracts.register", path), str(path))
-    verifier = log_signer(settings.keys.log_key, settings.log.origin).verifier
-    return Place(settings.log.store, verifier, register, settings.contracts.directory)
+    verifiers = [one.verifier for one in log_signers(settings.keys.log_key, settings.log.origin)]
+    return Place(settings.log.store, verifiers, register, settings.contracts.directory)

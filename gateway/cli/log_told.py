@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import typer
 
@@ -15,7 +15,7 @@ from gateway.exchangelog.fields import FieldRecord
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.merkle import leaf_hash
-from gateway.exchangelog.note import base64
+from gateway.exchangelog.note import Verifier, base64
 
 
 def report(signed: Checkpoint | None, findings: list[Finding]) -> None:
@@ -126,3 +126,8 @@ def finding_told(finding: Finding) -> dict[str, object]:
 
 def print_json(value: object) -> None:
     write(json.dumps(value, indent=2))
+
+
+def vkeys_told(verifiers: Sequence[Verifier]) -> dict[str, object]:
+    """The log's verification key; `vkeys`: all that sign now, two while the log changes its key."""
+    return {"vkey": verifiers[0].vkey, "vkeys": [one.vkey for one in verifiers]}

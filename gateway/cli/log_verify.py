@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -21,7 +21,7 @@ from gateway.exchangelog.note import Verifier
 from gateway.exchangelog.proof import HEADER, TlogProof
 
 
-def verify_proof(path: Path, entry: Path | None, verifier: Verifier, as_json: bool) -> None:
+def verify_proof(path: Path, entry: Path | None, verifiers: Sequence[Verifier], as_json: bool) -> None:
     """Check one proof file, offline. Raises `ProofError`."""
     data = read_file("--proof", path)
     given = None if entry is None else read_file("--entry", entry)
@@ -30,7 +30,7 @@ def verify_proof(path: Path, entry: Path | None, verifier: Verifier, as_json: bo
         leaf = proof.extra if given is None else given
         if leaf is None:
             raise ProofError(Flaw.PROOF_FORM, "the proof carries no entry: give it with --entry")
-        signed = proof.verify(leaf, verifier)
+        signed = proof.verify(leaf, verifiers)
     if as_json:
         facts = described(proof.index, leaf, leaf_hash(leaf))
         print_json({"verified": True, **head_told(signed), **facts})
@@ -39,16 +39,16 @@ def verify_proof(path: Path, entry: Path | None, verifier: Verifier, as_json: bo
     write(leaf.decode("ascii", "backslashreplace"))
 
 
-def pinned(path: Path, verifier: Verifier) -> Checkpoint:
+def pinned(path: Path, verifiers: Sequence[Verifier]) -> Checkpoint:
     """A checkpoint, bare or as a proof file carries it."""
     data = read_file("--pin", path)
     with named("--pin", path):
         note = TlogProof.parse(data).checkpoint if data.startswith(HEADER.encode()) else data
-        return open_checkpoint(note, verifier)
+        return open_checkpoint(note, verifiers)
 
 
 def check(
-    log: LogReader, verifier: Verifier, pin: Checkpoint | None, parties: Mapping[str, str]
+    log: LogReader, verifiers: Sequence[Verifier], pin: Checkpoint | None, parties: Mapping[str, str]
 ) -> tuple[Checkpoint | None, list[Finding]]:
     """The checkpoint, if it is properly signed, and every finding."""
     findings, signed = list[Finding](), None
@@ -56,14 +56,14 @@ def check(
     try:
         head = log.head()  # what is checked, and what is reported, also when the log grows meanwhile
         with contextlib.suppress(ProofError):  # the check says so
-            signed = open_checkpoint(head.note, verifier)
+            signed = open_checkpoint(head.note, verifiers)
         console = Console(stderr=True)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("entries", total=head.size)
             for finding in audit(
                 log,
                 head,
-                verifier,
+                verifiers,
                 pin,
                 progress=lambda done: progress.update(task, completed=done),
                 parties=parties,

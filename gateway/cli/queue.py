@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from gateway.adapters.log_key import log_signer
+from gateway.adapters.log_key import log_signers
 from gateway.adapters.store_delivery import Row
 from gateway.adapters.store_operator import OperatorQueue
 from gateway.adapters.store_work import instant, moment
@@ -110,14 +110,14 @@ def drop(
         )
     with explained():
         settings = load(config)
-        signer = log_signer(settings.keys.log_key, settings.log.origin)
+        signers = log_signers(settings.keys.log_key, settings.log.origin)
     with _queue(settings.log.store) as queue:
         row, now = _waiting(queue, delivery), datetime.now(UTC)
         if row.lease_until > instant(now):
             until = moment(row.lease_until).isoformat(timespec="seconds")
             stop("QUE005", f"{delivery} is under way.", f"Wait until {until}, and see how it went.")
         try:
-            index = queue.drop(row, DropReason(reason), signer, now)
+            index = queue.drop(row, DropReason(reason), signers, now)
         except Refusal:  # acknowledged in this very moment
             _missing(delivery, row.exchange)
     if as_json:

@@ -7,7 +7,7 @@ tiles with the checkpoint, so that one altered entry is one finding that names i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -75,10 +75,10 @@ class Evidence(Protocol):
 Progress = Callable[[int], None]  # called with the number of entries checked so far
 
 
-def audit(  # noqa: PLR0913 - what is checked, by which key, against what is known elsewhere
+def audit(  # noqa: PLR0913 - what is checked, by which keys, against what is known elsewhere
     log: Evidence,
     head: Head,
-    verifier: Verifier,
+    verifiers: Sequence[Verifier],
     pinned: Checkpoint | None = None,
     *,
     progress: Progress = lambda _: None,
@@ -90,7 +90,7 @@ def audit(  # noqa: PLR0913 - what is checked, by which key, against what is kno
     """
     signed: Checkpoint | None = None
     try:
-        signed = open_checkpoint(head.note, verifier)
+        signed = open_checkpoint(head.note, verifiers)
     except ProofError as error:
         yield Finding(error.flaw, about=error.about)
     if signed is not None and (signed.size, signed.root) != (head.size, head.root):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -45,17 +46,25 @@ class Checkpoint:
         return found
 
 
-def sign_checkpoint(size: int, root: bytes, signer: Signer) -> bytes:
-    """The origin is the key's name. A size is signed once only: whoever calls this keeps that promise."""
-    text = Checkpoint(signer.name, size, root).text
-    return Note(text, (signer.sign(text),)).serialise()  # of sound form: the signer's name was checked
+def sign_checkpoint(size: int, root: bytes, signers: Sequence[Signer]) -> bytes:
+    """The origin is the keys' name; there are two while the log changes its key, each with a line of its own.
+
+    One root only is signed for a size: whoever calls this keeps that promise.
+    """
+    text = Checkpoint(signers[0].name, size, root).text
+    return Note(
+        text, tuple(one.sign(text) for one in signers)
+    ).serialise()  # of sound form: names were checked
 
 
-def open_checkpoint(data: bytes, verifier: Verifier) -> Checkpoint:
-    """The checkpoint of the log that the key names, its signature verified. Raises `ProofError`."""
-    checkpoint = Checkpoint.parse(open_note(data, (verifier,)).text)
-    # The key signs for its own log only: a checkpoint of another origin under this key is no evidence.
-    if checkpoint.origin != verifier.name:
+def open_checkpoint(data: bytes, verifiers: Sequence[Verifier]) -> Checkpoint:
+    """The checkpoint of the log that the keys name, a signature by one of them verified and none of theirs wrong.
+
+    `verifiers`: keys of one log, former ones too. Raises `ProofError`.
+    """
+    checkpoint = Checkpoint.parse(open_note(data, verifiers).text)
+    # A key signs for its own log only: a checkpoint of another origin under this key is no evidence.
+    if {checkpoint.origin} != {one.name for one in verifiers}:
         raise ProofError(Flaw.ORIGIN)
     return checkpoint
 

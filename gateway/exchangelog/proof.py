@@ -6,6 +6,7 @@ that the proof starts from, so another entry leads to another root.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.exchangelog import merkle
@@ -51,9 +52,9 @@ class TlogProof:
         parse_note(checkpoint)
         return cls(index, _hashes(lines[2:]), checkpoint, extra)
 
-    def verify(self, entry: bytes, verifier: Verifier) -> Checkpoint:
+    def verify(self, entry: bytes, verifiers: Sequence[Verifier]) -> Checkpoint:
         """The checkpoint under which the entry stands at `index`. Raises `ProofError`."""
-        checkpoint = open_checkpoint(self.checkpoint, verifier)
+        checkpoint = open_checkpoint(self.checkpoint, verifiers)
         leaf = merkle.leaf_hash(entry)
         merkle.verify_inclusion(self.index, checkpoint.size, leaf, self.hashes, checkpoint.root)
         return checkpoint

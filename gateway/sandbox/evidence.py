@@ -93,10 +93,10 @@ class Evidence:
 
     def check(self) -> LogCheck:
         """Verify the whole exchange log against the key that belongs to it."""
-        verifier = Verifier.parse(self._world.place.log_vkey.read_text("utf-8").strip())
+        vkeys = self._world.place.log_vkey.read_text("utf-8").split()
         with self.log() as log:
             head = log.head()
-            found = list(audit(log, head, verifier))
+            found = list(audit(log, head, [Verifier.parse(one) for one in vkeys]))
         words = {
             fails: tuple(
                 _finding(one.flaw.row.code, one.index, one.flaw.row.sentence)

@@ -182,7 +182,7 @@ def findings(hub: Hub) -> set[Flaw]:
     verifier = Signer.of("test.example/log", load_pem_private_key(pki()["HUB/log.key.pem"], None)).verifier
     parties = {one.id: str(one.enterprise) for one in register().authorities}
     with LogReader.open(hub.path) as reader:
-        return {finding.flaw for finding in audit(reader, reader.head(), verifier, parties=parties)}
+        return {finding.flaw for finding in audit(reader, reader.head(), [verifier], parties=parties)}
 
 
 def enrol(hub: Hub, change: Callable[[Authority], Authority | None]) -> None:

@@ -62,7 +62,7 @@ def changed(hub: Hub, **parts: object) -> None:
 def findings(hub: Hub) -> set[Flaw]:
     verifier = LogSigner.of("test.example/log", load_pem_private_key(pki()["HUB/log.key.pem"], None)).verifier
     with LogReader.open(hub.path) as log:
-        return {finding.flaw for finding in audit(log, log.head(), verifier)}
+        return {finding.flaw for finding in audit(log, log.head(), [verifier])}
 
 
 async def cancelled_at(hub: Hub, at: int, operation: str, context: str, criteria: Criteria | None):

@@ -45,7 +45,7 @@ async def fill(path: Path, entries: list[Entry]) -> None:
 
 def findings(path: Path, pinned: Checkpoint | None = None) -> list[Finding]:
     with LogReader.open(path) as log:
-        return list(audit(log, log.head(), VERIFIER, pinned))
+        return list(audit(log, log.head(), [VERIFIER], pinned))
 
 
 def flaws(path: Path) -> set[tuple[Flaw, int | None]]:

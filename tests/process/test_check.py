@@ -184,7 +184,7 @@ async def tell_something(place: Path) -> None:
     """A notification waits in the store, under the payload key of the settings."""
     settings = config.load(place / "gateway.toml")
     loaded = load(settings)
-    key, origin, store = loaded.log_key, settings.log.origin, settings.log.store
+    key, origin, store = loaded.log_keys[0], settings.log.origin, settings.log.store
     async with Store.open(store, key, origin, payload_key=loaded.payload_key) as opened:
         await tell(opened)
 

@@ -33,7 +33,7 @@ from gateway.config import load
 from gateway.exchangelog.audit import audit
 from gateway.exchangelog.note import Signer
 from gateway.model import AuthorityId, Criteria, DossierScope, Inscription, Role
-from gateway.reading import read_log_key
+from gateway.reading import read_log_keys
 from gateway.sandbox.settings import hub_settings, register_with_endpoints
 from gateway.soap.envelope import read
 from gateway.soap.xml import Limits, parse_verified
@@ -222,6 +222,6 @@ async def until_settled(place: Path) -> None:
 def findings(place: Path) -> list[str]:
     """What an audit has to say: failures, and notices of what has no end."""
     settings = load(place / "gateway.toml")
-    verifier = Signer.of(settings.log.origin, read_log_key(settings.keys.log_key)).verifier
+    verifier = Signer.of(settings.log.origin, read_log_keys(settings.keys.log_key)[0]).verifier
     with LogReader.open(settings.log.store) as log:
-        return [one.flaw.name for one in audit(log, log.head(), verifier)]
+        return [one.flaw.name for one in audit(log, log.head(), [verifier])]

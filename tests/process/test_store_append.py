@@ -65,7 +65,7 @@ async def test_new_log_has_a_signed_checkpoint_of_nothing(path):
     async with open_store(path) as store:
         assert (store.ready, store.size, store.pending) == (True, 0, 0)
     with LogReader.open(path) as log:
-        assert open_checkpoint(log.checkpoint, VERIFIER).root == merkle.EMPTY_ROOT
+        assert open_checkpoint(log.checkpoint, [VERIFIER]).root == merkle.EMPTY_ROOT
     assert findings(path) == []
 
 
@@ -77,8 +77,8 @@ async def test_file_belongs_to_its_owner_only_and_nothing_else_is_left_beside_it
 
 
 async def test_durability_is_asked_of_sqlite(path):
-    new_log(path, SIGNER)
-    log = Log.open(path, SIGNER)
+    new_log(path, [SIGNER])
+    log = Log.open(path, [SIGNER])
     pragmas = ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
     assert [log._connection.pragma(name) for name in pragmas] == ["wal", 2, 1, 1]
     log.close()
@@ -101,7 +101,7 @@ async def test_checkpoint_covers_the_entry_when_the_receipt_arrives(path):
             receipt = await store.append(request_entry(f"t{number}"))
             with LogReader.open(path) as log:
                 proof = log.prove(receipt.index)
-                assert proof.verify(log.entry(receipt.index), VERIFIER).size == receipt.index + 1
+                assert proof.verify(log.entry(receipt.index), [VERIFIER]).size == receipt.index + 1
 
 
 async def test_every_resource_of_a_tiled_log_is_served(path):
@@ -119,7 +119,7 @@ async def test_every_resource_of_a_tiled_log_is_served(path):
                 assert served == next(
                     tile.hashes for tile in tiles if (tile.level, tile.n) == (name.level, name.n)
                 )
-        assert open_checkpoint(log.resource("checkpoint"), VERIFIER).root == edge.root()
+        assert open_checkpoint(log.resource("checkpoint"), [VERIFIER]).root == edge.root()
         assert log.resource("tile/0/002.p/5") == log.resource("tile/0/002.p/91")[: 5 * 32]
         for beyond in (
             "tile/0/002",
@@ -267,11 +267,11 @@ async def test_failed_commit_stops_the_log_and_reopening_recovers(path, monkeypa
 
 
 async def test_failure_at_any_statement_of_a_batch_leaves_all_of_it_or_nothing(path):
-    new_log(path, SIGNER)
+    new_log(path, [SIGNER])
     appended, statement, failed = 0, 0, True
     while failed:
         batch = exchange_entries(f"t{statement}")
-        log = Log.open(path, SIGNER)
+        log = Log.open(path, [SIGNER])
         log._connection = Failing(log._connection, statement)
         try:
             log.append([Work(entry) for entry in batch])
@@ -383,12 +383,12 @@ def test_no_log_begins_by_itself_behind_a_mistyped_path(path):
 
 
 async def test_a_log_is_begun_once(path):
-    new_log(path, SIGNER)
+    new_log(path, [SIGNER])
     async with Store.open(path, KEY, ORIGIN, payload_key=PAYLOAD_KEY) as store:
         assert store.size == 0
         await append_all(store, exchange_entries("t"))
     with pytest.raises(ProofError) as caught:
-        new_log(path, SIGNER)
+        new_log(path, [SIGNER])
     assert caught.value.flaw is Flaw.STORE_EXISTS
     assert len(stored(path)) == 2
 
@@ -448,7 +448,7 @@ async def test_log_behind_a_pinned_checkpoint_is_not_opened(path, tmp_path):
     backup = path.read_bytes()
     await fill(path, exchange_entries("b"))
     with LogReader.open(path) as log:
-        pinned = open_checkpoint(log.checkpoint, VERIFIER)
+        pinned = open_checkpoint(log.checkpoint, [VERIFIER])
     await fill(path, exchange_entries("c"))
     await open_store(path, pinned=pinned).close()
     path.write_bytes(backup)
@@ -515,7 +515,7 @@ async def test_log_that_was_rolled_back_under_a_running_store_is_not_continued(p
         await store.append(request_entry("a"))
         note = query(path, "SELECT note FROM head")[0][0]
         await store.append(request_entry("b"))
-        root = open_checkpoint(note, VERIFIER).root
+        root = open_checkpoint(note, [VERIFIER]).root
         alter(path, "UPDATE head SET size = 1, root = ?, note = ?", bindings=(root, note))
         assert await append_all(store, [request_entry("c")]) == [Code.LOG_UNAVAILABLE]
         assert not store.ready
@@ -526,7 +526,7 @@ async def test_fork_signed_with_the_same_key_is_not_continued(path):
         await store.append(request_entry("a"))
         leaf = Leaf.parse(stored(path)[0])
         forged = merkle.leaf_hash(leaf.seal() + b" ")
-        note = sign_checkpoint(1, forged, SIGNER)
+        note = sign_checkpoint(1, forged, [SIGNER])
         alter(path, "UPDATE head SET root = ?, note = ?", bindings=(forged, note))
         alter(path, "UPDATE tiles SET hashes = ?", bindings=(forged,))
         assert await append_all(store, [request_entry("b")]) == [Code.LOG_UNAVAILABLE]

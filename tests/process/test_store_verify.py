@@ -243,7 +243,7 @@ def test_all_findings_are_reported_not_the_first_alone(path):
 
 def test_checkpoint_of_another_key_is_found_and_the_rest_still_checked(path):
     root = query(path, "SELECT root FROM head")[0][0]
-    note = sign_checkpoint(SIZE, root, Signer.of(ORIGIN, OTHER_KEY))
+    note = sign_checkpoint(SIZE, root, [Signer.of(ORIGIN, OTHER_KEY)])
     alter(path, "UPDATE head SET note = ?", bindings=(note,))
     alter(path, "DELETE FROM seeds WHERE idx = 1")
     assert flaws(path) == {(Flaw.UNSIGNED, None), (Flaw.SEED, 1), UNKNOWN}
@@ -263,7 +263,7 @@ def rewrite(path: Path, signer: Signer) -> None:
     )
     leaves = [merkle.leaf_hash(row[0]) for row in query(path, "SELECT leaf FROM entries ORDER BY idx")]
     root = merkle.root(leaves)
-    alter(path, "UPDATE head SET root = ?, note = ?", bindings=(root, sign_checkpoint(SIZE, root, signer)))
+    alter(path, "UPDATE head SET root = ?, note = ?", bindings=(root, sign_checkpoint(SIZE, root, [signer])))
 
 
 def test_history_rewritten_without_the_key_is_found(path):
@@ -273,7 +273,7 @@ def test_history_rewritten_without_the_key_is_found(path):
 
 def test_history_rewritten_with_the_key_is_found_by_whoever_kept_a_checkpoint(path):
     with LogReader.open(path) as log:
-        pinned = open_checkpoint(log.checkpoint, VERIFIER)
+        pinned = open_checkpoint(log.checkpoint, [VERIFIER])
     assert {(finding.flaw, finding.index) for finding in findings(path, pinned)} == {UNKNOWN}
     rewrite(path, SIGNER)
     assert flaws(path) == {UNKNOWN}
@@ -312,7 +312,7 @@ async def test_log_that_grows_while_it_is_checked_stays_good(path):
         with LogReader.open(path) as log:
             head = log.head()
             await append_all(store, [request_entry(f"u{number}") for number in range(300)])
-            assert {(finding.flaw, finding.index) for finding in audit(log, head, VERIFIER)} == {UNKNOWN}
+            assert {(finding.flaw, finding.index) for finding in audit(log, head, [VERIFIER])} == {UNKNOWN}
     assert not any(finding.fails for finding in findings(path))
 
 
@@ -360,7 +360,7 @@ async def test_second_request_of_one_exchange_is_found(tmp_path):
 
 def test_pin_over_damaged_tiles_is_a_finding(path):
     with LogReader.open(path) as log:
-        pinned = open_checkpoint(log.checkpoint, VERIFIER)
+        pinned = open_checkpoint(log.checkpoint, [VERIFIER])
     alter(path, "DELETE FROM tiles WHERE level = 0 AND n = 2")
     assert Finding(Flaw.TILE, about="below the pinned checkpoint") in findings(path, pinned)
 
@@ -607,7 +607,7 @@ def test_a_ticket_of_another_authority_than_the_entry_names_is_found(path, setti
 
     def found(**known: object):
         with LogReader.open(path) as log:
-            return {(one.flaw, one.index) for one in audit(log, log.head(), VERIFIER, **known)}
+            return {(one.flaw, one.index) for one in audit(log, log.head(), [VERIFIER], **known)}
 
     assert found(parties=parties) == {UNKNOWN}
     alter(path, "UPDATE entries SET authority = 'FLANDERS' WHERE idx = 2")
@@ -680,7 +680,13 @@ def test_responses_that_released_a_field_are_found_by_field_and_by_group(path, s
 def test_a_log_begins_with_a_command_and_only_once(path, settings):
     path.unlink()
     told = run_json("init", "--config", settings)[1]
-    assert told == {"origin": ORIGIN, "vkey": VERIFIER.vkey, "store": str(path), "size": 0}
+    assert told == {
+        "origin": ORIGIN,
+        "vkey": VERIFIER.vkey,
+        "vkeys": [VERIFIER.vkey],
+        "store": str(path),
+        "size": 0,
+    }
     assert run_json("verify", "--config", settings)[1]["size"] == 0
     before = path.read_bytes()
     assert run("init", "--config", settings).stderr[:6] == "LOG507"
@@ -714,7 +720,11 @@ def test_checkpoint_is_verified_and_printed_as_it_can_be_pinned(path, settings, 
 
 
 def test_key_that_is_printed_is_one_that_verify_takes(path, settings, tmp_path):
-    assert run_json("vkey", "--config", settings)[1] == {"origin": ORIGIN, "vkey": VERIFIER.vkey}
+    assert run_json("vkey", "--config", settings)[1] == {
+        "origin": ORIGIN,
+        "vkey": VERIFIER.vkey,
+        "vkeys": [VERIFIER.vkey],
+    }
     file = tmp_path / "log.vkey"
     file.write_text(run("vkey", "--config", settings).stdout)
     assert run("verify", "--store", path, "--vkey-file", file).exit_code == 0

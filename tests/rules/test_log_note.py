@@ -38,7 +38,7 @@ SIGNER = Signer.of("xlog.hub.example/2026", Ed25519PrivateKey.from_private_bytes
 OTHER = Signer.of("witness.example", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 TEXT = "one\n\ntwo\n"
 LEAVES = [merkle.leaf_hash(b"%d" % index) for index in range(7)]
-CHECKPOINT = sign_checkpoint(7, merkle.root(LEAVES), SIGNER)
+CHECKPOINT = sign_checkpoint(7, merkle.root(LEAVES), [SIGNER])
 PROOF = TlogProof(5, tuple(merkle.prove_inclusion(merkle.nodes_of(LEAVES), 5, 7)), CHECKPOINT, b"5")
 
 
@@ -190,12 +190,12 @@ def test_checkpoint_has_the_three_lines_of_the_format():
     assert CHECKPOINT.startswith(
         f"xlog.hub.example/2026\n7\n{root}\n\n\u2014 xlog.hub.example/2026 ".encode()
     )
-    assert open_checkpoint(CHECKPOINT, SIGNER.verifier) == Checkpoint(SIGNER.name, 7, merkle.root(LEAVES))
+    assert open_checkpoint(CHECKPOINT, [SIGNER.verifier]) == Checkpoint(SIGNER.name, 7, merkle.root(LEAVES))
 
 
 def test_checkpoint_of_another_log_under_the_same_key_is_refused():
     text = Checkpoint("other.example", 7, merkle.root(LEAVES)).text
-    assert flaw_of(open_checkpoint, write_note(text, [SIGNER]), SIGNER.verifier) is Flaw.ORIGIN
+    assert flaw_of(open_checkpoint, write_note(text, [SIGNER]), [SIGNER.verifier]) is Flaw.ORIGIN
 
 
 ROOT = b64encode(bytes(32)).decode()
@@ -247,14 +247,14 @@ def test_proof_file_has_the_lines_of_the_format():
 
 
 def test_proof_file_verifies_for_its_entry_only():
-    assert TlogProof.parse(PROOF.serialise()).verify(b"5", SIGNER.verifier).size == 7
-    assert flaw_of(PROOF.verify, b"6", SIGNER.verifier) is Flaw.ROOT
-    assert flaw_of(PROOF.verify, b"5", OTHER.verifier) is Flaw.UNSIGNED
+    assert TlogProof.parse(PROOF.serialise()).verify(b"5", [SIGNER.verifier]).size == 7
+    assert flaw_of(PROOF.verify, b"6", [SIGNER.verifier]) is Flaw.ROOT
+    assert flaw_of(PROOF.verify, b"5", [OTHER.verifier]) is Flaw.UNSIGNED
 
 
 def parse_and_verify(data: bytes) -> None:
     found = TlogProof.parse(data)
-    found.verify(found.extra or b"", SIGNER.verifier)
+    found.verify(found.extra or b"", [SIGNER.verifier])
 
 
 def test_every_bit_of_a_proof_file_matters():
@@ -267,10 +267,10 @@ def test_every_bit_of_a_proof_file_matters():
 
 
 def test_proof_of_a_single_entry_has_no_hashes():
-    checkpoint = sign_checkpoint(1, LEAVES[0], SIGNER)
+    checkpoint = sign_checkpoint(1, LEAVES[0], [SIGNER])
     proof = TlogProof(0, (), checkpoint)
     assert proof.serialise() == b"c2sp.org/tlog-proof@v1\nindex 0\n\n" + checkpoint
-    assert TlogProof.parse(proof.serialise()).verify(b"0", SIGNER.verifier).size == 1
+    assert TlogProof.parse(proof.serialise()).verify(b"0", [SIGNER.verifier]).size == 1
 
 
 HASH = b64encode(sha256(b"").digest()).decode()
