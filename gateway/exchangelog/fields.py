@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode
 from binascii import b2a_base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256, shake_256
 from typing import TYPE_CHECKING
@@ -36,6 +36,11 @@ _quote = json.encoder.encode_basestring  # JSON string as RFC 8785 writes it; a 
 def base64url(data: bytes) -> bytes:
     """RFC 4648 §5 without padding."""
     return b2a_base64(data, newline=False).translate(_URL_SAFE, b"=")
+
+
+def _each_base64url(pieces: Iterable[bytes]) -> list[bytes]:
+    """`base64url` of each piece; all of them, a line each, are translated at once."""
+    return b"".join(map(b2a_base64, pieces)).translate(_URL_SAFE, b"=").splitlines()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +163,12 @@ class FieldPlan:
         """Digests and root for the values of one exchange: every released path, () when absent."""
         if len(values) != len(self._released):
             raise ValueError("values of other paths than the view releases")
-        digests: list[bytes] = []
-        for one, salt in zip(self._released, salts(seed, len(self._released)), strict=True):
-            texts = values[one.path]
-            value = ("[" + ",".join(map(_quote, texts)) + "]").encode() if texts else b"null"
-            text = b'["' + base64url(salt) + one.disclosed + value + b"]"
-            digests.append(sha256(base64url(text)).digest())
+        encoded = _each_base64url(salts(seed, len(self._released)))
+        disclosed = [
+            b'["' + salt + one.disclosed + _value(values[one.path])
+            for one, salt in zip(self._released, encoded, strict=True)
+        ]
+        digests = [sha256(text).digest() for text in _each_base64url(disclosed)]
         return Commitment(self._root(digests), b"".join(digests))
 
     def root(self, digests: bytes) -> bytes:
@@ -187,8 +192,8 @@ class FieldPlan:
 
     def _root(self, digests: Sequence[bytes]) -> bytes:
         hashes = self._hashes.copy()
-        for one, digest in zip(self._released, digests, strict=True):
-            hashes[one.position] = sha256(one.record + base64url(digest) + b'"]').digest()
+        for one, digest in zip(self._released, _each_base64url(digests), strict=True):
+            hashes[one.position] = sha256(one.record + digest + b'"]').digest()
         return self._tree.root(hashes)
 
 
@@ -215,6 +220,11 @@ def _released(position: int, path: str) -> _Released:
     quoted = rfc8785.dumps(path)
     # merkle.leaf_hash's prefix stands before the record, to hash both in one call.
     return _Released(position, path, b'",' + quoted + b",", b'\x00["r",' + quoted + b',"')
+
+
+def _value(texts: tuple[str, ...]) -> bytes:
+    """The value of a disclosure, and the bracket that ends it."""
+    return ("[" + ",".join(map(_quote, texts)) + "]]").encode() if texts else b"null]"
 
 
 def _verdict(item: object) -> tuple[str, str | None]:

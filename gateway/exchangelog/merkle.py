@@ -56,13 +56,13 @@ class PartialTree:
 
     def __init__(self, template: Sequence[bytes]) -> None:
         """`template`: the leaf hashes that stay, and b"" for each that differs every time."""
-        # Level by level above the leaves: the nodes that stay, and which ones to compute.
-        self._levels: list[tuple[list[bytes], list[int]]] = []
+        # Level by level above the leaves: the nodes that stay, and which ones to compute, from which two.
+        self._levels: list[tuple[list[bytes], list[tuple[int, int, int]]]] = []
         level = list(template)
         while len(level) > 1:
             pairs = list(zip(level[::2], level[1::2], strict=False))
             above = [node_hash(left, right) if left and right else b"" for left, right in pairs]
-            changing = [at for at, node in enumerate(above) if not node]
+            changing = [(at, 2 * at, 2 * at + 1) for at, node in enumerate(above) if not node]
             if len(level) % 2:
                 above.append(level[-1])
             self._levels.append((above, changing))
@@ -75,8 +75,8 @@ class PartialTree:
         level = leaves
         for template, changing in self._levels:
             above = template.copy()
-            for at in changing:
-                above[at] = sha256(b"\x01" + level[2 * at] + level[2 * at + 1]).digest()
+            for at, left, right in changing:
+                above[at] = sha256(b"\x01" + level[left] + level[right]).digest()
             if len(level) % 2:
                 above[-1] = level[-1]
             level = above
