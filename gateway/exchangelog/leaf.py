@@ -11,15 +11,17 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import RETENTION, VERSION, Kind, check
 from gateway.exchangelog.tile import MAX_ENTRY
 
 __all__ = ["Kind", "Leaf"]
 
-# RFC 8785 for this form: every string is printable ASCII, every number a small integer, so sorting keys and
-# leaving out white space is all of it. Five times as fast as a general encoder; a test compares the two.
-_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+# RFC 8785 for this form: every string is printable ASCII, every number a small integer, so sorting keys is all
+# of it. Much faster than a general encoder; a test compares the two.
+_canonical = msgspec.json.Encoder(order="deterministic").encode
 _DELIVERED: Final = (Kind.DELIVERY, Kind.SETTLEMENT)
 
 
@@ -79,7 +81,7 @@ class Leaf:
         if self.kind is Kind.SETTLEMENT:
             record["reason"] = self.reason
         check(record)
-        return _canonical(record).encode("ascii")
+        return _canonical(record)
 
     @classmethod
     def parse(cls, data: bytes) -> Leaf:
@@ -94,7 +96,7 @@ class Leaf:
             raise ProofError(Flaw.ENTRY_FORM, "not an object")
         check(record)
         # Also catches a repeated key, another order, white space and needless escapes.
-        if _canonical(record).encode("ascii") != data:
+        if _canonical(record) != data:
             raise ProofError(Flaw.ENTRY_FORM, "not canonical")
         return cls(
             record["id"],
