@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from time import perf_counter
@@ -53,10 +53,10 @@ class Asker:
         """All providers at once. One provider's trouble refuses; of several, it makes the reply incomplete."""
         if not permitted.providers:
             return [own(rules.register.hub, own_payload(permitted, facts))], []
-        asked = (
+        asked = [
             self._ask_one(provider, permitted, event, facts.now, rules) for provider in permitted.providers
-        )
-        results = await asyncio.gather(*asked, return_exceptions=True)
+        ]
+        results = await _results(asked)
         given = [result for result in results if isinstance(result, Answer)]
         # NO_RESULT says that a provider could not look: beside others that could, it is a source that is missing.
         answers = [answer for answer in given if answer.outcome is not Outcome.NO_RESULT]
@@ -102,6 +102,21 @@ class Asker:
             verified = verify(read(raw, rules.limits), rules.terms.window, now)
         answered = identify_provider(verified, provider, rules.certificates, rules.register, now)
         return accept(answered, ticket, permitted, rules.agreement)
+
+
+async def _results(asked: Sequence[Coroutine[None, None, Answer]]) -> Sequence[Answer | BaseException]:
+    """What each question came to. Most often it is one alone, which needs no task of its own."""
+    if len(asked) > 1:
+        return await asyncio.gather(*asked, return_exceptions=True)
+    try:
+        return [await asked[0]]
+    except Exception as trouble:  # noqa: BLE001 - as `gather` returns it
+        return [trouble]
+    except asyncio.CancelledError as trouble:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():  # we ourselves are cut off
+            raise
+        return [trouble]
 
 
 @contextmanager

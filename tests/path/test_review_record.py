@@ -140,6 +140,14 @@ async def test_mixed_troubles_of_a_gathered_answer_are_recorded(hub: Hub, case):
     assert CANARY not in "".join(answered.body.itertext())
 
 
+async def test_a_single_question_that_is_cut_off_below_is_a_bug_and_recorded(hub: Hub):
+    assert (await hub.consult("BRUSSELS", "consultDossier", "WIB:WORK_DECISION")).code is None
+    hub.answering = {"PLATFORM": cut}
+    answered = await hub.consult("BRUSSELS", "consultDossier", "WIB:WORK_DECISION")
+    assert answered.code == "WIB10002"
+    assert [entry["decision"] for entry in hub.entries()[2:]] == ["permitted", "WIB10002"]
+
+
 class Log:
     """The store, but for its nth append."""
 
