@@ -76,8 +76,8 @@ class Appender:
             self._count += 1
             self._gathered.append((work, future))
             first = len(self._gathered) == 1
-        if first:  # whatever else this turn of the loop brings is handed over with it, at one wake-up
-            loop.call_soon(self._hand_over)
+        if first:  # what else this turn of the loop and the next bring is handed over with it, at one wake-up
+            loop.call_soon(loop.call_soon, self._hand_over)
         return await future
 
     async def sign_with(self, signers: Sequence[Signer]) -> None:
