@@ -96,7 +96,7 @@ def check_criteria(criteria: Criteria, *, test_numbers: bool) -> None:
 
 def check_told(notice: Notice, messages: Messages, *, test_numbers: bool) -> None:
     """It tells something, of the dossier that it names. Raises Refusal: PAYLOAD_REQUIRED, IDENTIFIER."""
-    told = [] if notice.payload is None else list(leaves(messages.payload, notice.payload))
+    told = [] if notice.payload is None else leaves(messages.payload, notice.payload)
     if not told:
         raise Refusal(Code.PAYLOAD_REQUIRED)
     for leaf, value in told:

@@ -6,7 +6,8 @@ may provide. What of it may go on is for `policy.view`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from gateway.agreement.document import Document, take_content
@@ -75,14 +76,28 @@ def deposited(provider: Authority, document: Document, signature: bytes, permitt
     return Answer(provider, Outcome.DATA_FOUND, payload, signature)
 
 
-def leaves(node: Node, element: Element) -> Iterator[tuple[Node, str]]:
+def leaves(node: Node, element: Element) -> list[tuple[Node, str]]:
     """Every text of a schema-valid element, with its place in the contract."""
     if not node.children:
-        yield node, element.text or ""
-        return
-    by_tag = {f"{{{child.namespace}}}{child.name}": child for child in node.children}
+        return [(node, element.text or "")]
+    found: list[tuple[Node, str]] = []
+    _collect(_by_tag(node), element, found)
+    return found
+
+
+def _collect(places: Mapping[str, Node], element: Element, found: list[tuple[Node, str]]) -> None:
     for child in element:
-        yield from leaves(by_tag[str(child.tag)], child)
+        node = places[str(child.tag)]
+        if node.children:
+            _collect(_by_tag(node), child, found)
+        else:
+            found.append((node, child.text or ""))
+
+
+@lru_cache(maxsize=4096)
+def _by_tag(node: Node) -> Mapping[str, Node]:
+    """The children of a node of the contract by their Clark names."""
+    return {f"{{{child.namespace}}}{child.name}": child for child in node.children}
 
 
 def _read(provider: Caller, asked: Ticket, permitted: Permitted, agreement: Agreement) -> Reply:
