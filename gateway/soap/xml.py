@@ -42,17 +42,16 @@ class Limits:
     attribute_value: int = 65_536  # characters
 
 
-_TREE_CHECKS: Final = """
-    count(//*) > {limits.elements}
-    or boolean({too_deep})
-    or boolean(//*[@*[{too_many}]])
-"""
+@lru_cache(maxsize=8)
+def _too_deep(limits: Limits) -> etree.XPath:
+    return etree.XPath(
+        f"boolean({'/*' * (limits.depth + 1)})"
+    )  # one linear walk; ancestor:: would be quadratic
 
 
 @lru_cache(maxsize=8)
-def _exceeds(limits: Limits) -> etree.XPath:
-    too_deep = "/*" * (limits.depth + 1)  # one linear walk; ancestor:: would be quadratic
-    return etree.XPath(_TREE_CHECKS.format(limits=limits, too_deep=too_deep, too_many=limits.attributes + 1))
+def _too_many(limits: Limits) -> etree.XPath:
+    return etree.XPath(f"count(//*) > {limits.elements} or boolean(//*[@*[{limits.attributes + 1}]])")
 
 
 @lru_cache(maxsize=8)
@@ -91,14 +90,16 @@ def parse(data: bytes, limits: Limits) -> Element:
     _require_utf8(data)
     if b"<!DOCTYPE" in data:  # before the parser sees an entity (attacks P01–P14)
         raise Refusal(Code.XML_DTD)
-    _require_affordable(data, limits)
+    many = _require_affordable(data, limits)
     root = parse_verified(data)
     tree = root.getroottree()
     if tree.docinfo.internalDTD is not None or tree.docinfo.doctype:
         raise Refusal(Code.XML_DTD)
     if (b"<!--" in data or data.count(b"<?") > _declares(data)) and _COMMENTS(tree):
         raise Refusal(Code.XML_COMMENT)  # they split text that is signed as one (attacks P30, P31)
-    if _exceeds(limits)(tree) or (len(data) > limits.attribute_value and _long_attribute(limits)(tree)):
+    if _too_deep(limits)(tree) or (many and _too_many(limits)(tree)):
+        raise Refusal(Code.XML_LIMIT)
+    if len(data) > limits.attribute_value and _long_attribute(limits)(tree):
         raise Refusal(Code.XML_LIMIT)
     return root
 
@@ -141,14 +142,20 @@ def text(value: str) -> str:
     return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#xD;")
 
 
-def _require_affordable(data: bytes, limits: Limits) -> None:
-    """Upper bounds that bytes alone show, so that a flood costs no tree (attacks P17, P18, P20)."""
+def _require_affordable(data: bytes, limits: Limits) -> bool:
+    """Upper bounds that bytes alone show, so that a flood costs no tree (attacks P17, P18, P20).
+
+    Whether the tree may still hold too many elements, or an element too many attributes: most messages have so
+    few tags and equals signs that it cannot.
+    """
+    tags, signs = data.count(b"<"), data.count(b"=")
     if data.count(b"xmlns") > limits.namespaces:
         raise Refusal(Code.XML_LIMIT, "namespace declarations")
-    if data.count(b"<") > 2 * limits.elements + 1:  # two tags each, and the declaration
+    if tags > 2 * limits.elements + 1:  # two tags each, and the declaration
         raise Refusal(Code.XML_LIMIT, "elements")
-    if data.count(b"=") > limits.all_attributes:
+    if signs > limits.all_attributes:
         raise Refusal(Code.XML_LIMIT, "attributes")
+    return tags > limits.elements or signs > limits.attributes
 
 
 def _declares(data: bytes) -> bool:
