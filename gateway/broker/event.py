@@ -7,6 +7,7 @@ text that a peer chose.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from time import perf_counter
 from traceback import extract_tb
 from typing import Final, Literal
@@ -154,6 +155,7 @@ class DeliveryEvent:
         self.outcome, self.code, self.trace = "failed", Code.INTERNAL, trace(error)
 
 
+@lru_cache(maxsize=4096)
 def withheld(view: View) -> int:
     """How many leaf paths a view withholds: a function of policy."""
     return sum(1 for reason in view.verdicts.values() if reason is not None)
