@@ -6,10 +6,9 @@ external or empty URI, no implicit or second transform, no object, no unknown ke
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import re
+from binascii import a2b_base64, b2a_base64
 from dataclasses import dataclass
 from typing import Final
 
@@ -85,10 +84,10 @@ def decode(element: Element, code: Code) -> bytes:
         raise Refusal(code)
     raw = (element.text or "").replace("\n", "").replace("\r", "").replace("\t", "").replace(" ", "")
     try:
-        data = base64.b64decode(raw, validate=True)
-    except (binascii.Error, ValueError) as error:
+        data = a2b_base64(raw, strict_mode=True)
+    except ValueError as error:  # binascii.Error is one
         raise Refusal(code) from error
-    if not data or base64.b64encode(data).decode() != raw:  # trailing bits: two texts, one value
+    if not data or b2a_base64(data, newline=False).decode() != raw:  # trailing bits: two texts, one value
         raise Refusal(code)
     return data
 

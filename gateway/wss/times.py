@@ -20,7 +20,7 @@ def read(value: str) -> datetime:
     match = _DATE_TIME.fullmatch(value)
     if match is None:
         raise ValueError(value)
-    year, month, day, hour, minute, second = (int(match[i]) for i in range(1, 7))
+    year, month, day, hour, minute, second = map(int, match.group(1, 2, 3, 4, 5, 6))
     microsecond = int((match[7] or "0").ljust(7, "0")[:6])
     zone = timezone(_offset(match[8], match[9], match[10])) if match[8] else UTC
     return datetime(year, month, day, hour, minute, second, microsecond, zone).astimezone(UTC)
