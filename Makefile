@@ -50,4 +50,4 @@ lock:
 	uv pip compile -q --generate-hashes --universal --no-strip-extras --python-version 3.11 --no-header --extra build --extra test pyproject.toml -c requirements.lock -o requirements-test.lock
 
 clean:
-	rm -rf .venv var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .node var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
