@@ -189,9 +189,8 @@ def write_status(status: Status) -> str:
 def read_customer(element: Element) -> Customer:
     """Raises ValueError when the time has no zone: XML Schema allows that, the protocol does not."""
     values = texts(element)
-    return Customer(
-        Ticket(values["ticket"]), times.read(values["timestampSent"]), _read_enterprise(element[-1])
-    )
+    sent = times.read(values["timestampSent"], digits=9)  # java.time.Instant writes nine
+    return Customer(Ticket(values["ticket"]), sent, _read_enterprise(element[-1]))
 
 
 def read_on_behalf(element: Element) -> OnBehalf:
@@ -199,7 +198,7 @@ def read_on_behalf(element: Element) -> OnBehalf:
     values, party = texts(element), element[-1]
     return OnBehalf(
         ExchangeId(values["ticketGateway"]),
-        times.read(values["timestampReceive"]),
+        times.read(values["timestampReceive"], digits=9),
         _read_enterprise(party),
         Role(texts(party)["role"]),
     )

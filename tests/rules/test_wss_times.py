@@ -93,6 +93,12 @@ def test_any_other_form_is_no_time(written: str):
         times.read(written)
 
 
+def test_more_digits_of_a_second_are_read_where_they_are_allowed():
+    assert times.read("2026-06-01T09:00:00.123456789Z", digits=9) == times.read("2026-06-01T09:00:00.123456Z")
+    with pytest.raises(ValueError, match="1234567890"):
+        times.read("2026-06-01T09:00:00.1234567890Z", digits=9)
+
+
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MOMENTS = st.builds(  # from the year 1019 to the year 9892
