@@ -93,11 +93,13 @@ class Running:
 
 
 @asynccontextmanager
-async def running_hub(directory: Path, answering=memory.answer_well, **limits: object):
-    """`answering`: how the platform answers; by default honestly. It may be a coroutine function."""
+async def running_hub(
+    directory: Path, answering=memory.answer_well, *, files: dict[str, bytes] | None = None, **limits: object
+):
+    """`answering`: how the platform answers; by default honestly. It may be a coroutine function. `files`: another PKI."""
     async with AsyncExitStack() as stack:
         pki = directory / "pki"
-        write_pki(pki, memory.pki())
+        write_pki(pki, files or memory.pki())
         endpoint = await provider(stack, pki, answering)
         settings = write_settings(directory, endpoint, limits)
         lines = io.StringIO()
