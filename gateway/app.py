@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -29,7 +30,7 @@ from gateway.config import ConfigError, LimitSettings, Settings
 from gateway.edge.cleaning import cleaning
 from gateway.edge.door import Door
 from gateway.edge.listener import Listener
-from gateway.edge.operational_log import LibraryLines, OperationalLog
+from gateway.edge.operational_log import LibraryLines, OperationalLog, tell_uncaught
 from gateway.edge.operations import operations
 from gateway.edge.responders import Questions, asking, count_in
 from gateway.edge.soap import PATH, HttpLimits, SoapEdge
@@ -99,7 +100,7 @@ async def hub(
             limits=_http_limits(settings.limits),
             clock=clock,
         )
-        inside = operations(metrics, lambda: None if store.ready else "the exchange log has failed: restart")
+        inside = operations(metrics, partial(_trouble, store, log))
         host, seconds = settings.listen.host, settings.limits.header_seconds
         wire = partial(Listener, log=log, refused=edge.refused, header_seconds=seconds)
         soap = _listen(stack, wire(edge.handle), (host, settings.listen.port), server_tls)
@@ -127,6 +128,7 @@ async def hub(
             stack.callback(asyncio.create_task(work, name=name).cancel)
         log.note("serving", url=urls[0], operations=urls[1], agreement=agreement.revision)
         yield urls
+        log.catch_up(ending=True)
         log.note("stopping")
 
 
@@ -162,11 +164,21 @@ async def serve(settings: Settings, *, stop_with_stdin: bool = False) -> None:
     loaded = load(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    words = LibraryLines(OperationalLog(sys.stderr))  # nor do asyncio and the HTTP client quote a peer there
-    logging.basicConfig(handlers=[words], level=logging.WARNING, force=True)
+    log = OperationalLog(sys.stderr)
+    logging.basicConfig(handlers=[LibraryLines(log)], level=logging.WARNING, force=True)
+    tell_uncaught(log)  # nobody but the log prints: libraries, and Python itself, quote what a peer sent
+    # An image of the memory would hold keys and messages (attack G08).
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     async with hub(settings, loaded, sys.stderr, told):
         gc.freeze()  # the agreement and its views live as long as the process: no collection need look at them
         await stop.wait()
+
+
+def _trouble(store: Store, log: OperationalLog) -> str | None:
+    """Why the hub is not ready; None when an exchange would be recorded, and told."""
+    if not store.ready:
+        return "the exchange log has failed: restart"
+    return None if log.writable else "the operational log cannot be written"
 
 
 def _drain(descriptor: int, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:

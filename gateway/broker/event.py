@@ -41,6 +41,8 @@ OUTCOMES: Final = (
     "unfinished",
 )
 
+_PLACES: Final = 32  # code positions in a trace: those of an endless recursion are a thousand
+
 
 class Timed:
     """Adds the time of a `with` block to a stage. A class, because it is entered nine times an exchange."""
@@ -161,9 +163,8 @@ def withheld(view: View) -> int:
     return sum(1 for reason in view.verdicts.values() if reason is not None)
 
 
-def trace(error: Exception) -> str:
-    """Type and code positions of an exception, innermost first."""
-    places = (
-        f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in extract_tb(error.__traceback__)
-    )
-    return f"{type(error).__name__} at {' < '.join(reversed(list(places)))}"
+def trace(error: BaseException) -> str:
+    """Type and code positions of an exception, innermost first; of a deep one the innermost (attack L04)."""
+    frames = extract_tb(error.__traceback__, limit=-_PLACES)
+    places = (f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
+    return f"{type(error).__name__} at {' < '.join(places)}"

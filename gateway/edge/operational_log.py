@@ -1,17 +1,22 @@
 """Operational logging: one JSON line per request on standard error. Not the exchange log, which is evidence.
 
 A line holds closed words, the hub's own identifiers, sizes and times: nothing personal, nothing that a
-peer wrote.
+peer wrote. It is evidence of nothing: when it cannot be written, the hub goes on, and says that it is not ready.
 """
 
 from __future__ import annotations
 
 import logging
+import sys
+import threading
+from collections.abc import Callable
+from time import monotonic
 from typing import TextIO
 
 import structlog
 
-from gateway.broker.event import DeliveryEvent, Event
+from gateway.broker.event import DeliveryEvent, Event, trace
+from gateway.edge.repeats import Repeats
 from gateway.model import Authority
 from gateway.refusal import Refusal
 
@@ -19,14 +24,21 @@ from gateway.refusal import Refusal
 class OperationalLog:
     """Writes to `stream`. Owned by the application."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = monotonic) -> None:
+        self._lines = _Lines(stream)
+        self._repeats = Repeats(clock)
         self._logger = structlog.wrap_logger(
-            structlog.WriteLogger(stream),
+            self._lines,
             processors=[
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 structlog.processors.JSONRenderer(),  # ASCII: no line can be split or recoloured (L01, L02)
             ],
         )
+
+    @property
+    def writable(self) -> bool:
+        """False when the last line could not be written."""
+        return self._lines.lost == 0
 
     def note(self, event: str, **facts: str | float) -> None:
         """A fact of the hub's own life: started, stopping, log unavailable."""
@@ -73,14 +85,40 @@ class OperationalLog:
     def refused_on_the_wire(
         self, refusal: Refusal, peer: Authority | None = None, error: BaseException | None = None
     ) -> None:
-        """A bare HTTP refusal; `error` is what a parser raised: its type is told, its message quotes the peer."""
-        self._logger.info(
-            "refused",
-            peer=peer.id if peer else None,
-            code=refusal.code.row.code,
-            label=refusal.code.row.label,
-            **({"error": type(error).__name__} if error else {}),
-        )
+        """A bare HTTP refusal; `error` is what a parser raised: its type is told, its message quotes the peer.
+
+        One that says what many have just said is only counted (attack L04).
+        """
+        row = refusal.code.row
+        facts = {"peer": peer.id if peer else None, "code": row.code, "label": row.label}
+        if error:
+            facts["error"] = type(error).__name__
+        self.catch_up()
+        if self._repeats.passes(tuple(facts.items())):
+            self._logger.info("refused", **facts)
+
+    def catch_up(self, *, ending: bool = False) -> None:
+        """Tell how many refusals were only counted, of each minute that is over; of all when the hub is `ending`."""
+        for facts, more in self._repeats.over(ending=ending):
+            self._logger.info("refused", **dict(facts), repeated=more)
+
+
+class _Lines:
+    """The stream. A disk that is full, or a reader that is gone, ends no exchange."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.lost = 0  # lines, since the last that was written
+
+    def info(self, line: str) -> None:
+        """Called by structlog."""
+        try:
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # ValueError: the stream is closed
+            self.lost += 1
+        else:
+            self.lost = 0
 
 
 class LibraryLines(logging.Handler):
@@ -102,3 +140,18 @@ class LibraryLines(logging.Handler):
             place=f"{record.module}:{record.lineno}",
             **({"error": error.__name__} if error else {}),
         )
+
+
+def tell_uncaught(log: OperationalLog) -> None:
+    """Of what nobody caught Python prints the text, which may quote a peer: here it becomes one line without it.
+
+    The main thread, other threads, what cannot be raised, warnings. For the whole process (attack L03).
+    """
+
+    def failed(error: BaseException | None) -> None:
+        log.note("failed", trace=trace(error) if error is not None else "unknown")
+
+    sys.excepthook = lambda _kind, error, _places: failed(error)
+    threading.excepthook = lambda thread: failed(thread.exc_value)
+    sys.unraisablehook = lambda unraisable: failed(unraisable.exc_value)
+    logging.captureWarnings(capture=True)
