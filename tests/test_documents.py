@@ -386,3 +386,58 @@ def test_every_attack_that_is_cited_is_listed():
     }
     assert cited
     assert cited <= listed, sorted(cited - listed)
+
+
+# The threat model: what it names exists, and nobody and nothing is left out.
+
+THREATS = (ROOT / "deploy/threat-model.md").read_text()
+KINDS = {"pretend", "alter", "deny", "read", "stop", "gain"}
+
+
+def threats(heading: str) -> list[list[str]]:
+    """The rows of the threat model under a heading."""
+    (part,) = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", THREATS, re.MULTILINE | re.DOTALL)
+    return rows(part)[1:]
+
+
+ASSETS = {row[0] for row in threats("Assets")}
+ACTORS = [row[0] for row in threats("Actors")]
+
+
+@pytest.mark.parametrize("actor", ACTORS)
+def test_the_threat_model_looks_at_every_kind_of_threat_of_every_actor(actor: str):
+    found = threats(actor)
+    assert {row[0] for row in found} == KINDS
+    for kind, threat, asset, answer, held in found:
+        assert asset in ASSETS, threat
+        assert answer, threat
+        assert held != "—" or "does not apply" in answer.lower(), (kind, threat)
+
+
+def test_every_asset_of_the_threat_model_is_threatened_by_somebody():
+    assert {row[2] for actor in ACTORS for row in threats(actor)} == ASSETS
+
+
+def test_whatever_the_threat_model_says_to_hold_is_a_test_an_attack_or_a_gap():
+    lists = [ROOT / "tests/ATTACKS.md", *(ROOT / "tests").glob("attacks/*.py")]
+    attacks = {one for path in lists for one in re.findall(r"\b[A-Z]\d\d\b", path.read_text())}
+    gaps = [row[0] for row in rows(annex("F"))]
+    for actor in ACTORS:
+        for *_, held in threats(actor):
+            for one in held.split(", ") if held != "—" else []:
+                if one.startswith("attack "):
+                    assert one.removeprefix("attack ") in attacks, one
+                elif one.startswith("annex F: "):
+                    assert any(gap.startswith(one.removeprefix("annex F: ")) for gap in gaps), one
+                else:
+                    assert is_test(one.strip("`")), one
+
+
+def is_test(name: str) -> bool:
+    """Is there such a test? `name`: its file below tests, and the function."""
+    file, _, function = name.partition("::")
+    path = ROOT / "tests" / file
+    return (
+        path.is_file()
+        and re.search(rf"^(async )?def {function}\(", path.read_text(), re.MULTILINE) is not None
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import cache
 
 from gateway.model import DossierScope, Pattern, Role
 from tests.path.hub import agreement, register
@@ -29,6 +30,7 @@ class Asking:
         return agreement().view(self.operation, self.requester, self.context, self.provider, self.kind)
 
 
+@cache
 def askings() -> list[Asking]:
     """Every permitted view of a question that a provider answers and that releases something.
 
@@ -55,6 +57,7 @@ def dossier_for(one: Asking) -> tuple[str, str, str]:
     return permit, procedure, min(statuses - {"CLOSED", "INFO_REQUESTED"})
 
 
+@cache
 def asked_dossiers() -> dict[tuple[str, str, str], DossierScope]:
     kinds = sorted({dossier_for(one) for one in askings()})
     return {kind: scope(1000 + number, *kind, ASKED) for number, kind in enumerate(kinds)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import string
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -52,7 +53,9 @@ class Party:
 
     def sign(self, body: str, addressing: Iterable[Header] = (), **change: object) -> bytes:
         given = {"version": SoapVersion.V11, "key": self.key, "now": datetime.now(UTC), **change}
-        unique = self.world.say_header("wsu:Id", f"u{uuid.uuid4().hex}")
+        unique = (
+            f"{self.world.say_header('wsu:Id', word('wsu:Id', string.ascii_lowercase))}-{uuid.uuid4().hex}"
+        )
         return sign(body, lifetime=timedelta(minutes=5), unique=unique, addressing=tuple(addressing), **given)
 
     async def post(self, data: bytes, path: str = "", **headers: str) -> tuple[int, bytes]:

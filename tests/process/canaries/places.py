@@ -58,7 +58,7 @@ def log(store: Path) -> dict[str, bytes]:
         size = reader.head().size
         return {
             "log leaves": b"\n".join(reader.entry(index) for index in range(size)),
-            "log records": repr([reader.records(index) for index in range(size)]).encode(),
+            "log records": repr([reader.records(index) for index in range(0, size, 20)]).encode(),
             "log tiles": b"".join(reader.hash(index) for index in range(size)),
             "log checkpoint": reader.checkpoint,
             "log proof": repr(reader.prove(size - 1)).encode(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from functools import cache
 
 from lxml import etree
 
@@ -16,6 +17,7 @@ from tests.process.canaries.values import Part
 from tests.process.canaries.world import World, fields, shown, word
 
 
+@cache
 def tellings() -> list[tuple[Course, Step, Role]]:
     """Every step by operation, sender and outcome, in the first course that has it."""
     found: dict[tuple, tuple[Course, Step, Role]] = {}
@@ -26,6 +28,7 @@ def tellings() -> list[tuple[Course, Step, Role]]:
     return list(found.values())
 
 
+@cache
 def told_dossiers() -> list[DossierScope]:
     """For each telling the dossier that it is about; for an opening one the dossier that it will be."""
     found = []
