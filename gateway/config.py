@@ -155,7 +155,8 @@ def load(path: Path) -> Settings:
         raise ConfigError(
             "CFG001", f"{path}: {error.strerror}.", "Name an existing settings file."
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError, with its path, is the first
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        # ValidationError, with its path, is the first; the others: not UTF-8, endless digits, endless nesting.
         raise ConfigError(
             "CFG002", f"{path}: {error}.", "See deploy/gateway.toml for every setting."
         ) from error

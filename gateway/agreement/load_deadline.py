@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.agreement import rows
 from gateway.agreement.course import Deadline
 from gateway.agreement.course_rows import DeadlineRow
 from gateway.agreement.finding import Findings
-from gateway.agreement.rows import resolve
+from gateway.agreement.rows import require_between, resolve
+
+_LONGEST: Final = 3_660  # days: ten years; the longest term in the law is one of months
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +30,7 @@ def load_deadline(value: object, path: str, scales: Scales, findings: Findings) 
     row = rows.decode(value, DeadlineRow, path, findings)
     if row is None:
         return None
-    if row.days < 1:
-        findings.add(f"{path}.days", "at least 1")
+    require_between(row.days, _LONGEST, f"{path}.days", findings)
     if row.valid_until is not None and row.valid_until < row.valid_from:
         findings.add(f"{path}.valid_until", "ends before it begins")
 

@@ -20,6 +20,7 @@ from gateway.agreement.rows import (
     RetentionRow,
     RoleRow,
     is_known,
+    require_between,
     resolve,
 )
 from gateway.agreement.schema import Contract
@@ -31,6 +32,11 @@ PROCEDURE: Final = FieldId("G01.procedure")
 _DOCUMENT_TYPE: Final = FieldId("document.type")
 _PERMIT_TYPE: Final = re.compile(r"[A-Z_]{1,32}")  # an open code: a new type needs no new schema
 _CONTEXT: Final = re.compile(r"[A-Z]+:[A-Z_]+")
+_LONGEST: Final = {
+    "log_years": 100,
+    "closed_dossier_days": 36_525,
+    "payload_days": 36_525,
+}  # a hundred years each
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +82,8 @@ class _Reader:
         row = rows.decode(self._tables["retention"], RetentionRow, "retention", self._findings)
         if row is None:
             return None
-        for name in ("log_years", "closed_dossier_days", "payload_days"):
-            if getattr(row, name) < 1:
-                self._findings.add(f"retention.{name}", "at least 1")
+        for name, most in _LONGEST.items():
+            require_between(getattr(row, name), most, f"retention.{name}", self._findings)
         source = self._source(row, "retention")
         return Retention(row.log_years, row.closed_dossier_days, row.payload_days, source)
 

@@ -148,7 +148,10 @@ def parse_toml(data: bytes, name: str, error: type[AgreementError]) -> Table:
     """The file as tables. Raises `error`."""
     try:
         return tomllib.loads(data.decode("utf-8"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as cause:
+    except (
+        ValueError,
+        RecursionError,
+    ) as cause:  # besides what it documents: endless digits, endless nesting
         raise error([Finding(name, "", f"not TOML: {cause}")]) from cause
 
 
@@ -187,6 +190,14 @@ def decode(value: object, shape: type[T], path: str, findings: Findings) -> T | 
         assert match is not None
         findings.add(path + (match["path"] or ""), match["sentence"][:1].lower() + match["sentence"][1:])
         return None
+
+
+def require_between(number: int, most: int, path: str, findings: Findings) -> None:
+    """At least 1 and at most `most`: a date that so many days lead to must be one."""
+    if number < 1:
+        findings.add(path, "at least 1")
+    elif number > most:
+        findings.add(path, f"at most {most}")
 
 
 def fields(value: object, path: str, findings: Findings) -> Fields | None:

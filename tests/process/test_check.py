@@ -244,7 +244,18 @@ def test_just_enough_is_enough(place, old, new):
     assert codes(place) == []
 
 
-@pytest.mark.parametrize("content", [b"\xff", b"[listen]\n", b"[keys]\ntls_key = 3\n", b"= ="])
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff", b"[listen]\n", b"[keys]\ntls_key = 3\n", b"= =", b"a=" + b"9" * 5_000, b"a=" + b"[" * 3_000],
+    ids=[
+        "no UTF-8",
+        "a table without keys",
+        "a number for a path",
+        "no TOML",
+        "a number without end",
+        "lists without end",
+    ],
+)
 def test_settings_that_do_not_read_have_a_code(place, content):
     (place / "gateway.toml").write_bytes(content)
     assert codes(place) == ["CFG002"]

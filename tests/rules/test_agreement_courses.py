@@ -745,6 +745,7 @@ BROKEN = {
         'no basis "Z"',
     ),
     "a term of nothing": ("days = 30", "days = 0", f"{TERMS}[0].days", "at least 1"),
+    "a term beyond the calendar": ("days = 30", "days = 99999999999", f"{TERMS}[0].days", "at most 3660"),
     "a term that ends before it begins": (
         "valid_until = 2026-05-20",
         "valid_until = 2016-05-20",

@@ -486,10 +486,18 @@ BROKEN = {
         "retention.payload_days",
         "at least 1",
     ),
+    "a retention beyond the calendar": (
+        "payload_days = 30",
+        "payload_days = 99999999999",
+        "retention.payload_days",
+        "at most 36525",
+    ),
     "an unknown table": ("\n[bases]", "\n[basis]", "basis", "no such table"),
     "a missing table": ("\n[bases]", "\n[basis]", "bases", "missing"),
     "a basis without text": ('A = "Cooperation', 'A = 1 # "', "bases.A", "expected `str`"),
     "a file that is not TOML": ("[agreement]", "[agreement", "", "not TOML"),
+    "a number without end": ("log_years = 10", f"log_years = {'9' * 5_000}", "", "not TOML"),
+    "lists without end": ("log_years = 10", f"log_years = {'[' * 3_000}", "", "not TOML"),
 }
 
 
