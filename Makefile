@@ -1,13 +1,14 @@
 # make demo    fresh machine → everything installed, the permit story run, the exchange log verified
 # make test    fresh machine → every check and every test
 # make install the set-up alone: .venv with locked, hash-checked dependencies and the gateway command
+# make fuzz    look for inputs that break a rule, for MINUTES=10 altogether; see tests/README.md
 .DEFAULT_GOAL := help
-.PHONY: help install install-test demo test lint lock clean
+.PHONY: help install install-test demo test lint fuzz lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 .venv/bin/python:
 	@deploy/prepare "$(PYTHON)"
@@ -20,6 +21,10 @@ help:
 
 .venv/installed-test: .venv/installed requirements-test.lock
 	$(BIN)/pip install --quiet --require-hashes -r requirements-test.lock
+	@touch $@
+
+.venv/installed-fuzz: .venv/installed-test requirements-fuzz.lock
+	$(BIN)/pip install --quiet --require-hashes -r requirements-fuzz.lock
 	@touch $@
 
 install: .venv/installed
@@ -41,6 +46,10 @@ test: lint
 	$(BIN)/pytest -n 2 --cov=gateway --cov-branch --cov-report= $(PYTEST)
 	$(BIN)/coverage report --include='$(PURE)' --fail-under=90
 
+MINUTES ?= 10
+fuzz: .venv/installed-fuzz
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(TARGETS)
+
 PURE := gateway/soap/*,gateway/wss/*,gateway/agreement/*,gateway/exchangelog/*,gateway/identity/*,gateway/policy/*,gateway/broker/*,gateway/refusal.py,gateway/model.py
 
 # Rewrite the lock files from pyproject.toml; needs uv. Extras stay in the test lock: pip 23 takes the newest
@@ -48,6 +57,7 @@ PURE := gateway/soap/*,gateway/wss/*,gateway/agreement/*,gateway/exchangelog/*,g
 lock:
 	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --extra build pyproject.toml -o requirements.lock
 	uv pip compile -q --generate-hashes --universal --no-strip-extras --python-version 3.11 --no-header --extra build --extra test pyproject.toml -c requirements.lock -o requirements-test.lock
+	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --group fuzz -o requirements-fuzz.lock
 
 clean:
 	rm -rf .venv .node var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -27,11 +27,15 @@ def tree_of(data: bytes):
     return etree.fromstring(data, etree.XMLParser(resolve_entities=False, collect_ids=False))
 
 
-def xmlsec_verifies(data: bytes) -> None:
-    """Raise xmlsec.Error unless xmlsec verifies the signature of `data` with the certificate in it."""
+def xmlsec_verifies(data: bytes, pinned: bytes | None = None) -> None:
+    """Raise xmlsec.Error unless xmlsec verifies the signature of `data` with the certificate in it.
+
+    `pinned`: a public key in PEM instead, which is not read from the message.
+    """
     tree = tree_of(data)
     context = xmlsec.SignatureContext()
-    context.key = xmlsec.Key.from_memory(token(tree), xmlsec.KeyFormat.CERT_DER)
+    key, form = (token(tree), xmlsec.KeyFormat.CERT_DER) if pinned is None else (pinned, xmlsec.KeyFormat.PEM)
+    context.key = xmlsec.Key.from_memory(key, form)
     for element in tree.xpath(_IDENTIFIED, namespaces=_PREFIXES):
         if element.get(f"{{{WSU}}}Id"):
             context.register_id(element, "Id", WSU)

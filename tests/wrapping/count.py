@@ -91,12 +91,13 @@ def _try(message: Message, shape: Shape, first: int, step: int, found: Count, se
         attack = plan.make()
         seen.add(hashlib.sha256(attack).digest())
         found.generated += 1
-        _judge(f"{message.name}, {shape}: {plan.sentence}", plan, attack, signed, found)
+        judge(f"{message.name}, {shape}: {plan.sentence}", plan, attack, signed, found)
         if step == 1 or found.generated % _OTHERS_EVERY == 0:
             _ask_others(plan, attack, found)
 
 
-def _judge(sentence: str, plan: Plan, attack: bytes, signed: Verified, found: Count) -> None:
+def judge(sentence: str, plan: Plan, attack: bytes, signed: Verified, found: Count) -> None:
+    """By our verifier, which may only refuse, or read what was signed."""
     try:
         verified = accept(attack, NOW)
     except Refusal:

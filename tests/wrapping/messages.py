@@ -215,17 +215,17 @@ def _payload(payload: Node, operation: Operation, role: Role, around: Callable[[
 def _payloads(payload: Node, may: frozenset[str]) -> Iterator[str]:
     """With one leaf each; where the contract demands all of them, with all."""
     if all(leaf.name in SAMPLES or leaf.path in agreement().contract.values for leaf in leaves(payload)):
-        yield _written(payload, _sample)
+        yield written(payload, _sample)
     for leaf in leaves(payload):
         if leaf.field in may:
             known = sorted(agreement().contract.values.get(leaf.path, ())) or _PLAUSIBLE
             for value in known:
-                yield _written(payload, lambda one, leaf=leaf, value=value: value if one is leaf else "")
+                yield written(payload, lambda one, leaf=leaf, value=value: value if one is leaf else "")
 
 
-def _written(node: Node, value: Callable[[Node], str], inherited: str = "s") -> str:
+def written(node: Node, value: Callable[[Node], str], inherited: str = "s") -> str:
     prefix = PREFIX[node.namespace]
-    children = [_written(child, value, inherited + prefix) for child in node.children]
+    children = [written(child, value, inherited + prefix) for child in node.children]
     content = "".join(children) if node.children else value(node)
     declared = "" if prefix in inherited else f' xmlns:{prefix}="{node.namespace}"'
     return f"<{prefix}:{node.name}{declared}>{content}</{prefix}:{node.name}>" if content else ""
