@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from itertools import islice
+from random import Random
 
 import xmlsec
 from cryptography.exceptions import InvalidSignature
@@ -110,8 +111,8 @@ _METHODS = (  # mostly the one that is signed fastest
 _DIGESTS = (SHA256, f"{MORE}sha384", f"{XMLENC}sha512")
 _ORDERS = (("token", "time", "signature"), ("signature", "token", "time"), ("time", "signature", "token"))
 _DECLARATIONS = (
-    "", ' xmlns="urn:d"', ' xmlns:a="urn:a"', ' xmlns:s="urn:s"', ' xmlns:wsu="urn:u"', ' xmlns:xml="http://www.w3.org/XML/1998/namespace"',
-    ' xml:lang="nl"', ' xmlns:r="r"', ' a="&#9;&#10;&#13; x"', " xmlns=''", ' xmlns:b="urn:a" b:c="1" xmlns:a="urn:a" a:d="2"',
+    "", "", ' xmlns="urn:d"', ' xmlns:a="urn:a"', ' xmlns:s="urn:s"', ' xmlns:wsu="urn:u"', ' xmlns:xml="http://www.w3.org/XML/1998/namespace"',
+    ' xml:lang="nl"', ' a="&#9;&#10;&#13; x"', " xmlns=''", ' xmlns:b="urn:a" b:c="1" xmlns:a="urn:a" a:d="2"',
 )  # fmt: skip
 _PREFIXES = (
     None,
@@ -127,16 +128,40 @@ _PREFIXES = (
     "soap ",
 )
 _TIMES = (
-    "2026-06-01T09:05:00.000Z",
+    *["2026-06-01T09:05:00.000Z"] * 9,
     "2026-06-01T11:05:00+02:00",
     "2026-06-01T09:05:00Z",
+    " 2026-06-01T09:05:00Z\n",
     "0001-01-01T00:00:00+14:00",
     "9999-12-31T23:59:59-14:00",
     "2026-06-01T24:00:00Z",
-    " 2026-06-01T09:05:00Z\n",
 )
+_SIGNED = (  # header blocks, and what is signed
+    ("", ("body", "time")),
+    ("", ("time", "body", "token")),
+    (wsa("Action", ACTION, "a"), ("body", "time", "a")),
+    (wsa("To", "urn:x") + "<x xmlns='urn:x'/>", ("body", "time")),
+)
+_TEXTS = (
+    "",
+    "x",
+    "&amp;&lt;&gt;",
+    "&#13;",
+    "\r\n",
+    "\t",
+    "é\U0001f600",
+    "\x85\u2028",
+    "<![CDATA[&<]]>",
+    "]]&gt;",
+    "&quot;'",
+    "a:b",
+)
+_ATTRIBUTES = (
+    "", ' z="1" y="2"', ' a:y="1" s:y="2" y="3"', ' xml:space="preserve"', ' t="&#9;&#10;&#13;&lt;&quot;&amp;&gt;"', ' type="a:T"',
+    ' xmlns:c="urn:c" c:z="1"', ' xmlns:z="urn:s" z:b="1" s:a="2"',
+)  # fmt: skip
 _WORDS = (
-    *(one for one in _DECLARATIONS if one), "&amp;", "&#13;", "&#xD;\n", "é", "\U0001f600", "\x85", "<![CDATA[&<]]>", "]]&gt;",
+    *(one for one in _DECLARATIONS if one), ' xmlns:r="r"', "&amp;", "&#13;", "&#xD;\n", "é", "\U0001f600", "\x85", "<![CDATA[&<]]>", "]]&gt;",
     "<a:x xmlns:a='urn:b'/>", '<x xmlns="" y="2" x="1"/>', "<b>", "</b>", "<!--c-->", "<?p i?>", "\t", "\r\n", '"', "'", ">", "<s:a>", "</s:a>",
     ' xsi:type="s:T" xmlns:xsi="urn:i"', ' wsu:Id="body"', ' wsu:Id="x"', ' Id="x"', ' xml:id="x"',
 )  # fmt: skip
@@ -153,7 +178,7 @@ def signed_afterwards(data: bytes) -> None:
 
 def _draft(choices: Choices) -> Draft:
     key, method = choices.one_of(_METHODS)
-    blocks = choices.one_of(("", wsa("Action", ACTION, "a"), wsa("To", "urn:x"), "<x xmlns='urn:x'/>"))
+    blocks, signed = choices.one_of(_SIGNED)
     return Draft(
         holder=holder(key),
         method=method,
@@ -168,9 +193,26 @@ def _draft(choices: Choices) -> Draft:
         space=choices.one_of(("", "\n", " \t")),
         expires=choices.one_of(_TIMES),
         blocks=blocks,
-        signed=choices.one_of((("body", "time"), ("time", "body", "token"), ("body", "time", "a"))),
-        content=choices.edited(tags(CONTENT), _WORDS),
+        signed=signed,
+        content=_tree(choices) if choices.number(4) else choices.edited(tags(CONTENT), _WORDS),
     )
+
+
+def _tree(choices: Choices) -> str:
+    """A Body's element of any form: well-formed, with namespaces declared, repeated, rebound and left unused."""
+    return f'<s:x xmlns:s="urn:s" xmlns:a="urn:a">{_nodes(choices, 5)}</s:x>'
+
+
+def _nodes(choices: Choices, depth: int) -> str:
+    return "".join(_node(choices, depth) for _ in range(choices.number(4)))
+
+
+def _node(choices: Choices, depth: int) -> str:
+    if not depth or not choices.number(3):
+        return choices.one_of(_TEXTS)
+    name = choices.one_of(("x", "s:x", "a:x", "soap:x", "wsu:x"))
+    declared = "".join(dict.fromkeys((choices.one_of(_DECLARATIONS), choices.one_of(_ATTRIBUTES))))
+    return f"<{name}{declared}>{_nodes(choices, depth - 1)}</{name}>"
 
 
 def wrapped(data: bytes) -> None:
@@ -191,12 +233,17 @@ def _signed(message: Message, shape: Shape) -> bytes:
     return message.sign(shape)
 
 
+def _decisions() -> list[bytes]:
+    random = Random(1)
+    return [random.randbytes(150) for _ in range(20)]
+
+
 TARGETS = (
     Target("message", as_they_come, lambda: [*originals()], largest=16_384, replayed=1_500),
     Target(
         "signed",
         signed_afterwards,
-        lambda: [bytes(15), bytes(range(1, 30))],
+        _decisions,
         largest=200,
         guided=False,
         replayed=800,
