@@ -1,4 +1,4 @@
-"""Certificates, keys and revocation lists: bytes as they come, and bodies that a real issuer signs after they were changed."""
+"""Certificates, keys, revocation lists and responders' answers: bytes as they come, and bodies that a real issuer signs after they were changed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
 
 from gateway.config import ConfigError
 from gateway.identity.certify import issue_crl
 from gateway.identity.chain import Trust, Usage, validate
 from gateway.identity.issue import private_pem
 from gateway.identity.leaf import read_leaf
+from gateway.identity.ocsp import OcspError, Question
+from gateway.identity.ocsp import judge as judge_answer
+from gateway.identity.revocation import Word
 from gateway.identity.trust import TrustError
 from gateway.reading import StartError, read_pair
 from gateway.refusal import Refusal
@@ -26,7 +30,7 @@ from gateway.wss.verify import public_key
 from tests.examples import NOW, _issuers, rsa_key, signing_key
 from tests.fuzz.target import Target
 
-FOREIGN = (Refusal, TrustError, StartError, ConfigError)  # what each reader may raise
+FOREIGN = (Refusal, TrustError, StartError, ConfigError, OcspError)  # what each reader may raise
 warnings.filterwarnings("ignore", module="tests.fuzz")  # the library's own, about what it reads
 
 
@@ -61,48 +65,83 @@ def _list(name: str = "issuing") -> x509.CertificateRevocationList:
     return x509.load_pem_x509_crl(_files()[f"{name}.crl.pem"])
 
 
-def _certificate(data: bytes) -> None:
+def _certificate(data: bytes) -> object:
     """Nobody has an issuer's key: what is believed is a certificate that was issued."""
-    for usage in Usage:
-        found = _refused(lambda usage=usage: validate(data, usage, _trust(), NOW))
-        assert found is None or found.certificate == _leaf()
+    found = [_refused(lambda usage=usage: validate(data, usage, _trust(), NOW)) for usage in Usage]
+    assert all(one is None or one.certificate == _leaf() for one in found)
+    return any(found)
 
 
-def _anchor(data: bytes) -> None:
-    _refused(lambda: Trust.load([data], [], []))
+def _anchor(data: bytes) -> object:
+    return _refused(lambda: Trust.load([data], [], []))
 
 
-def _revocations(data: bytes) -> None:
+def _revocations(data: bytes) -> object:
     found = _refused(lambda: _trusting(data))
     known = [_list(name).tbs_certlist_bytes for name in ("root", "issuing")]
     assert found is None or all(one.crl.tbs_certlist_bytes in known for one in found.revocations.values())
+    return found
 
 
-def _token(data: bytes) -> None:
-    _refused(lambda: public_key(data))
+def _token(data: bytes) -> object:
+    return _refused(lambda: public_key(data))
 
 
-def _pair(data: bytes) -> None:
+def _pair(data: bytes) -> object:
     """As files: certificate and key, one behind the other."""
     with tempfile.NamedTemporaryFile() as file:  # mode 0600
         file.write(data)
         file.flush()
-        _refused(lambda: read_pair(Path(file.name), Path(file.name)))
+        return _refused(lambda: read_pair(Path(file.name), Path(file.name)))
 
 
-def _signed_leaf(data: bytes) -> None:
+def _signed_leaf(data: bytes) -> object:
     """A certificate that the real issuer signed with these changes, three bytes each: position and value."""
     made = _resigned(_changed(_leaf().tbs_certificate_bytes, data))
     for usage in Usage:
         _refused(lambda usage=usage: read_leaf(made, usage))
-        _refused(lambda usage=usage: validate(made, usage, _trust(), NOW))
+    return any(_refused(lambda usage=usage: validate(made, usage, _trust(), NOW)) for usage in Usage)
 
 
-def _signed_list(data: bytes) -> None:
+def _signed_list(data: bytes) -> object:
     made = _resigned(_changed(_list().tbs_certlist_bytes, data))
     found = _refused(lambda: _trusting(_files()["root.crl.pem"], made))
-    if found is not None:
-        _refused(lambda: validate(_leaf().public_bytes(Encoding.DER), Usage.SIGNING, found, NOW))
+    if found is None:
+        return None
+    return _refused(lambda: validate(_leaf().public_bytes(Encoding.DER), Usage.SIGNING, found, NOW))
+
+
+@cache
+def _question() -> Question:
+    return Question(_leaf(), _issuers()[1].certificate, bytes(32))
+
+
+@cache
+def _good() -> ocsp.OCSPResponse:
+    """A responder's answer that the certificate is good."""
+    asked, until = _question(), NOW + timedelta(days=1)
+    builder = ocsp.OCSPResponseBuilder().responder_id(ocsp.OCSPResponderEncoding.HASH, asked.issuer)
+    builder = builder.add_response(
+        asked.certificate, asked.issuer, hashes.SHA256(), ocsp.OCSPCertStatus.GOOD, NOW, until, None, None
+    )
+    nonce = x509.OCSPNonce(bytes(32))
+    return builder.add_extension(nonce, critical=False).sign(rsa_key("issuers"), hashes.SHA256())
+
+
+def _answer(data: bytes) -> object:
+    """Nobody has the issuer's key: what is believed is what it said."""
+    word = _refused(lambda: judge_answer(data, _question(), None, NOW))
+    assert word is None or word == Word(NOW, NOW + timedelta(days=1), revoked=False)
+    return word
+
+
+def _signed_answer(data: bytes) -> object:
+    made = _resigned(_changed(_good().tbs_response_bytes, data))
+    basic = bytes.fromhex("06092b0601050507300101")
+    answer = _der(0xA0, _der(0x30, basic + _der(0x04, made)))
+    return _refused(
+        lambda: judge_answer(_der(0x30, bytes.fromhex("0a0100") + answer), _question(), None, NOW)
+    )
 
 
 def _refused(step: Callable[[], object]) -> object:
@@ -132,14 +171,14 @@ def _der(tag: int, content: bytes) -> bytes:
     return bytes([tag]) + length + content
 
 
-READERS: tuple[Callable[[bytes], None], ...] = (
-    _certificate, _anchor, _revocations, _token, _pair, _signed_leaf, _signed_list,
+READERS: tuple[Callable[[bytes], object], ...] = (
+    _certificate, _anchor, _revocations, _token, _pair, _signed_leaf, _signed_list, _answer, _signed_answer,
 )  # fmt: skip
 
 
-def judge(data: bytes) -> None:
-    """The first byte says whose turn it is."""
-    READERS[(data[0] if data else 0) % len(READERS)](data[1:])
+def judge(data: bytes) -> object:
+    """The first byte says whose turn it is. Returns what was accepted, if anything was."""
+    return READERS[(data[0] if data else 0) % len(READERS)](data[1:])
 
 
 def seeds() -> list[bytes]:
@@ -151,8 +190,10 @@ def seeds() -> list[bytes]:
         _revocations: [files["issuing.crl.pem"], _list().public_bytes(Encoding.DER)],
         _token: [leaf],
         _pair: [_leaf().public_bytes(Encoding.PEM) + files["sign.key.pem"]],
-        _signed_leaf: [b"", bytes(3)],
-        _signed_list: [b"", bytes(3)],
+        _signed_leaf: [b"", b"\x00\x000"],
+        _signed_list: [b"", b"\x00\x000"],
+        _answer: [_good().public_bytes(Encoding.DER)],
+        _signed_answer: [b"", b"\x00\x000"],
     }
     return [bytes([READERS.index(reader)]) + data for reader, given in known.items() for data in given]
 

@@ -87,13 +87,14 @@ READERS: tuple[Callable[[bytes], None], ...] = (
 )  # fmt: skip
 
 
-def judge(data: bytes) -> None:
-    """The first byte says whose turn it is."""
+def judge(data: bytes) -> bool:
+    """The first byte says whose turn it is. Returns whether it was accepted."""
     reader = READERS[(data[0] if data else 0) % len(READERS)]
     try:
         reader(data[1:])
     except ProofError:
-        return
+        return False
+    return True
 
 
 def seeds() -> list[bytes]:

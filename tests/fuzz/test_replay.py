@@ -32,7 +32,7 @@ def test_seeds_and_what_is_made_of_them_break_no_rule(name: str):
             raise
 
 
-@pytest.mark.parametrize("name", ["request", "answer"])
+@pytest.mark.parametrize("name", ["request", "answer", "evidence", "certificate"])
 def test_what_is_not_changed_is_accepted_so_that_changes_reach_everything(name: str):
     assert all(TARGETS[name].judge(seed) for seed in TARGETS[name].seeds())
 
