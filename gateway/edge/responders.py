@@ -42,6 +42,7 @@ class Questions:
     clock: Callable[[], datetime]
     told: Told
     heard: asyncio.Event = field(default_factory=asyncio.Event)  # set once a round has ended
+    due: asyncio.Event = field(default_factory=asyncio.Event)  # set when there is something new to ask about
 
     async def round(self) -> None:
         """Ask about everything, and keep what is worth something."""
@@ -90,13 +91,15 @@ async def ask(
 
 
 async def asking(questions: Questions, seconds: float, log: OperationalLog) -> None:
-    """Until cancelled. `seconds`: from the end of one round to the next."""
+    """Until cancelled. `seconds`: from the end of one round to the next, where nothing new is `due`."""
     while True:
         try:
             await questions.round()
         except Exception as error:  # noqa: BLE001 - a round that fails stops no exchange
             log.note("failed", trace=trace(error))
-        await asyncio.sleep(seconds)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(questions.due.wait(), seconds)
+        questions.due.clear()
 
 
 def count_in(metrics: Metrics) -> Told:

@@ -100,7 +100,7 @@ async def test_the_store_holds_neither_number_nor_key(hub: Hub):
 
 
 async def test_neither_key_nor_facts_are_printed_with_the_rules(hub: Hub):
-    assert repr(DIRECTORY_KEY) not in repr(hub.broker()._rules)
+    assert repr(DIRECTORY_KEY) not in repr(hub.rules())
 
 
 def test_a_digest_is_hmac_sha256_of_the_digits():
