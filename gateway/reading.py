@@ -6,6 +6,7 @@ Whether they fit each other is for `loading`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -26,6 +27,11 @@ from gateway.policy.person import parse_key
 from gateway.wss.sign import SigningKey
 
 T = TypeVar("T")
+
+
+def clock() -> datetime:
+    """The one clock: UTC."""
+    return datetime.now(UTC)
 
 
 class StartError(Exception):
@@ -72,6 +78,11 @@ class Found:
         except (ConfigError, TrustError, AgreementError) as error:
             self._errors.append(error)
         return None
+
+    @property
+    def nothing(self) -> bool:
+        """Nothing wrong so far."""
+        return not self._errors
 
     def done(self) -> None:
         """Raises StartError with everything that was found, once each."""

@@ -21,9 +21,10 @@ from gateway.edge.door import Door
 from gateway.edge.operational_log import OperationalLog
 from gateway.edge.responders import Questions
 from gateway.identity.chain import Usage
-from gateway.loading import Loaded, clock, digest_of, reload, revocation_lists, trust_files
+from gateway.loading import Loaded, clock, digest_of, reload
 from gateway.reading import FORESEEN, in_words
 from gateway.refusal import Code, Refusal
+from gateway.trusted import revocation_lists, trust_files
 
 
 class Reload:
@@ -90,6 +91,7 @@ class Reload:
         self._door.tls = server
         self._loaded, self._in_force.rules = loaded, loaded.rules
         self._questions.responders = loaded.responders
+        self._questions.due.set()
         await self._spokes.renew(client)
         show(self._metrics, loaded)
         authorities = loaded.rules.register.authorities

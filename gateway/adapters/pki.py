@@ -40,9 +40,12 @@ def write_pki(directory: Path, files: PkiFiles) -> None:
         raise
 
 
-def write_file(path: Path, content: bytes, *, replace: bool = False) -> None:
-    """Write one file, whole or not at all; a private key with mode 0600. Raises ExistsError, OSError."""
-    mode = 0o600 if path.name.endswith(PRIVATE) else 0o644
+def write_file(path: Path, content: bytes, *, replace: bool = False, private: bool = False) -> None:
+    """Write one file, whole or not at all. Raises ExistsError, OSError.
+
+    A private key has mode 0600: its name says so, or `private`.
+    """
+    mode = 0o600 if private or path.name.endswith(PRIVATE) else 0o644
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
     staged = Path(name)
     try:

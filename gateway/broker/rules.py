@@ -28,6 +28,7 @@ class Rules:
     terms: Terms
     directory_key: bytes = field(repr=False)  # of the digests in the dossier directory
     signer: Signer = field(repr=False)
+    announced: bytes = b""  # PEM: the certificates that the hub signs with, will sign with, and did until now
 
     def facts(self, scope: DossierScope | None, now: datetime, skew: timedelta = timedelta()) -> Facts:
         """What a decision under these rules depends on. `skew`: see `Facts`."""

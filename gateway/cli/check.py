@@ -19,8 +19,9 @@ from gateway.config import load as load_settings
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.identity.chain import Trust
-from gateway.loading import Loaded, load, revocation_lists
+from gateway.loading import Loaded, load
 from gateway.reading import FORESEEN, in_words
+from gateway.trusted import revocation_lists
 
 T = TypeVar("T")
 

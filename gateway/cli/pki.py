@@ -16,7 +16,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from gateway.adapters.pki import write_file, write_pki
-from gateway.cli import pki_enrolment
+from gateway.cli import pki_enrolment, pki_rotate
 from gateway.cli.pki_files import (
     PkiError,
     fail,
@@ -183,7 +183,7 @@ def crl(directory: Directory, now: Now = None, as_json: AsJson = False) -> None:
     )
 
 
-for _command in (pki_enrolment.enrol, pki_enrolment.withdraw, pki_enrolment.explain):
+for _command in (pki_enrolment.enrol, pki_enrolment.withdraw, pki_enrolment.explain, pki_rotate.rotate):
     app.command()(_command)
 
 

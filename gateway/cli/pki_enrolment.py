@@ -34,10 +34,10 @@ from gateway.identity.explain import explain as explain_certificate
 from gateway.identity.leaf import Usage, read_leaf
 from gateway.identity.responders import Responder, issued
 from gateway.identity.revocation import Word
-from gateway.loading import load_certificates, load_responders
 from gateway.model import AuthorityId
 from gateway.reading import Found
 from gateway.refusal import Refusal
+from gateway.trusted import load_certificates, load_responders
 
 CertificateFile = Annotated[Path, typer.Argument(metavar="CERT", help="A certificate, PEM.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

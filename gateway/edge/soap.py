@@ -35,6 +35,8 @@ from gateway.soap import mime
 
 PATH: Final = "/soap/v1"
 _HEADERS: Final = {version: {**SERVER, "Content-Type": mime.media_type(version)} for version in SoapVersion}
+_CERTIFICATES: Final = "certificates"
+_PEM: Final = {**SERVER, "Content-Type": "application/pem-certificate-chain"}  # RFC 8555 §9.1
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 ServedContract = Callable[[Authority], Mapping[str, bytes]]  # query string → document
@@ -82,10 +84,12 @@ class SoapEdge:
             return not_found()
         peer = None
         try:
-            peer, _ = self._recognise(http)
+            peer, rules = self._recognise(http)
+            if http.method == "GET" and http.query_string == _CERTIFICATES:
+                return web.Response(body=rules.announced, headers=_PEM)
             if http.method == "GET" and http.query_string:
                 return self._contract(http, peer)
-            return await self._exchange(http, peer)
+            return await self._exchange(http, peer, rules)
         except Refusal as refusal:
             self.refused(refusal, peer=peer)
             return bare(refusal)
@@ -101,13 +105,14 @@ class SoapEdge:
         self._metrics.refused_on_the_wire(refusal.code.row.label)
         self._log.refused_on_the_wire(refusal, peer, error)
 
-    async def _exchange(self, http: web.BaseRequest, peer: Authority) -> web.StreamResponse:
+    async def _exchange(self, http: web.BaseRequest, peer: Authority, rules: Rules) -> web.StreamResponse:
         version, package = _promised(http)
         action = _soap_action(http.headers, version) or (package.action if package else None)
         with self._slot(peer.id):
             came = await self._receive(http, package)
             mtom = package is not None or _reads_packages(http.headers)
-            peer, rules = self._recognise(http)  # the message took its time: other rules may be in force
+            if rules is not self._in_force.rules:  # the message took its time
+                peer, rules = self._recognise(http)
             received = Received(rules, came.message, version, action, self._clock(), mtom, came.attachment)
             event = Event(ExchangeId(str(uuid.uuid4())), peer, len(came.message))
             reply = await self._answer(received, event)

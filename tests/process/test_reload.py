@@ -13,14 +13,16 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.agreement import messages
 from gateway.cli.pki_files import read_issuer, renew
+from gateway.exchangelog.flaw import Flaw
 from gateway.identity.certify import issue_leaf
 from gateway.identity.enrolment import ended, written_line
-from gateway.identity.issue import KeyKind, issue_pki, new_ec_key, new_key, pair
+from gateway.identity.issue import KeyKind, issue_pki, new_ec_key, new_key, pair, private_pem
 from gateway.identity.leaf import Purpose
 from gateway.model import Criteria
 from gateway.soap.envelope import read
@@ -312,6 +314,10 @@ BROKEN = {
     "half a key": (lambda hub: cut(hub.pki / "HUB/tls.key.pem"), "CFG004"),
     "a file that is gone": (lambda hub: (hub.pki / "HUB/sign-ec.key.pem").unlink(), "CFG003"),
     "a key that others may read": (lambda hub: (hub.pki / "HUB/tls.key.pem").chmod(0o644), "CFG009"),
+    "a log key that has signed nothing": (
+        lambda hub: (hub.pki / "HUB/log.key.pem").write_bytes(private_pem(Ed25519PrivateKey.generate())),
+        Flaw.UNSIGNED.row.code,
+    ),
     "a certificate without its key": (
         lambda hub: (hub.pki / "HUB/tls.crt.pem").write_bytes(
             (hub.pki / "BRUSSELS/tls.crt.pem").read_bytes()
@@ -441,6 +447,16 @@ async def test_new_certificates_are_shown_to_new_connections_and_old_connections
         async with connected(hub) as (_, other):
             assert other.get_extra_info("ssl_object").getpeercert(binary_form=True) == after != before
         assert await Connection(reader, writer).ask() is None
+
+
+async def test_everybody_of_the_register_learns_what_the_hub_signs_with(hub):
+    after = replace_own(hub, "sign-rsa")
+    await hub.reload()
+    async with hub.request("FLANDERS", "GET", "?certificates") as response:
+        pem = await response.read()
+        assert (response.status, response.content_type) == (200, "application/pem-certificate-chain")
+    told = {one.public_bytes(Encoding.DER) for one in x509.load_pem_x509_certificates(pem)}
+    assert told == {after, memory.signing_key("HUB", "sign-ec").certificate}
 
 
 async def test_nobody_who_connects_during_reloads_is_turned_away(hub):
