@@ -12,7 +12,9 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from functools import lru_cache, partial
 from threading import Thread
 from typing import Final, TextIO
@@ -54,9 +56,11 @@ async def hub(
 
     `told`: set to have the files looked at now.
     """
-    metrics, log, in_force = Metrics(), OperationalLog(lines), RulesInForce(loaded.rules)
+    metrics, log = Metrics(), OperationalLog(lines)
     agreement = loaded.rules.agreement
     async with AsyncExitStack() as stack:
+        loaded = _signing_beside(stack, loaded)
+        in_force = RulesInForce(loaded.rules)
         store = await stack.enter_async_context(
             Store.open(
                 settings.log.store,
@@ -130,6 +134,14 @@ async def hub(
         yield urls
         log.catch_up(ending=True)
         log.note("stopping")
+
+
+def _signing_beside(stack: AsyncExitStack, loaded: Loaded) -> Loaded:
+    """The same, with a thread where tokens are waited for; it begins with the first signature of a token."""
+    beside = ThreadPoolExecutor(1, "signing")
+    stack.callback(beside.shutdown, wait=False, cancel_futures=True)
+    rules = loaded.rules
+    return replace(loaded, rules=replace(rules, signer=replace(rules.signer, beside=beside)))
 
 
 async def _ask_responders(  # noqa: PLR0913, PLR0917 - who asks, about what, and who hears of it

@@ -7,17 +7,32 @@ test holds that file, this module and PROTOCOL.md's annex together.
 
 from __future__ import annotations
 
+import re
+from abc import ABC
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
 from msgspec import Meta
+
+from gateway.adapters.pkcs11_uri import SCHEME, Pkcs11Uri
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 Count = Annotated[int, Meta(ge=1)]
 Days = Annotated[float, Meta(gt=0, le=3660)]
 Hours = Annotated[float, Meta(gt=0, le=720)]
+_KEY_ITSELF = re.compile(r"[\x00-\x1f]|PRIVATE KEY|\A[0-9A-Fa-f]{64}\Z")  # PEM or 32 bytes in hexadecimal
+
+if TYPE_CHECKING:
+    KeyPlace: TypeAlias = Path | Pkcs11Uri
+else:
+
+    class KeyPlace(ABC):  # noqa: B024 - a name for two classes that have nothing else in common
+        """A file, or a key in a token: msgspec takes one class of ours for a setting, and no union of two."""
+
+    KeyPlace.register(Path)
+    KeyPlace.register(Pkcs11Uri)
 
 
 class ConfigError(Exception):
@@ -49,15 +64,18 @@ class Contracts(_Section, frozen=True, kw_only=True):
 
 
 class Keys(_Section, frozen=True, kw_only=True):
-    """[keys]: keys and certificates of the hub; PEM files but for the last two."""
+    """[keys]: keys and certificates of the hub; PEM files but for the last two.
+
+    A `KeyPlace` is a PEM file, or a PKCS #11 URI: the key stays in its token.
+    """
 
     tls_certificate: Path  # with the issuing chain behind it
     tls_key: Path
     sign_rsa_certificate: Path
-    sign_rsa_key: Path
+    sign_rsa_key: KeyPlace
     sign_ec_certificate: Path
-    sign_ec_key: Path
-    log_key: Path  # Ed25519: signs checkpoints of the exchange log
+    sign_ec_key: KeyPlace
+    log_key: KeyPlace  # Ed25519: signs checkpoints of the exchange log
     directory_key: (
         Path  # 32 bytes, or in hexadecimal: under it the directory keeps a digest of each worker's INSZ
     )
@@ -164,9 +182,16 @@ def load(path: Path) -> Settings:
 
 
 def _decode(kind: type, value: object) -> object:
-    if kind is Path and isinstance(value, str) and "\0" not in value:
+    """What msgspec does not know; it adds which setting to the ValueError."""
+    if not isinstance(value, str):
+        raise ValueError("Expected the path of a file")  # noqa: TRY004 - msgspec names the setting for this one
+    if _KEY_ITSELF.search(value):  # errors quote paths, and must not quote this (attack G08)
+        raise ValueError("Expected the path of a file, not what is in it")
+    if not value.startswith(SCHEME):
         return Path(value)
-    raise ValueError("Expected the path of a file")  # msgspec adds which setting
+    if kind is Path:
+        raise ValueError("Expected the path of a file: what this setting names cannot be in a token")
+    return Pkcs11Uri.parse(value)
 
 
 def _absolute(section: Settings, base: Path) -> Settings:

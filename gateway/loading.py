@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, TypeVar
-
-from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from gateway.adapters.shelf import Shelf
 from gateway.adapters.spool import Spool, SpoolError
@@ -25,8 +23,8 @@ from gateway.broker.reply import Signer
 from gateway.broker.rules import Rules
 from gateway.config import ConfigError, DeliverySettings, Settings
 from gateway.exchangelog.flaw import ProofError
+from gateway.exchangelog.note import PrivateKey, Verifier
 from gateway.exchangelog.note import Signer as LogSigner
-from gateway.exchangelog.note import Verifier
 from gateway.identity.responders import Responder
 from gateway.own import load_identities, own_files
 from gateway.reading import Found, StartError, clock, read, read_log_keys, secret_key
@@ -47,8 +45,8 @@ class Loaded:
 
     rules: Rules
     digest: bytes  # of the files that may change while the hub runs, as they were before they were read
-    log_keys: Sequence[ed25519.Ed25519PrivateKey]  # each signs checkpoints
-    payload_key: bytes  # of what waits in the store
+    log_keys: Sequence[PrivateKey]  # each signs checkpoints
+    payload_key: bytes = field(repr=False)  # of what waits in the store
     spool: Spool  # of documents that are under way
     shelf: Shelf  # of documents that were uploaded
     verifiers: Sequence[Verifier]  # of the exchange log: the configured origin and keys
@@ -231,7 +229,7 @@ def _agreement(directory: Path) -> Agreement:
     return agreement
 
 
-def _verifiers(origin: str, keys: Sequence[ed25519.Ed25519PrivateKey]) -> Sequence[Verifier]:
+def _verifiers(origin: str, keys: Sequence[PrivateKey]) -> Sequence[Verifier]:
     """The log's public keys under its name."""
     if _ORIGIN.fullmatch(origin) is None:
         raise ConfigError(

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.adapters.rotation import LAST, NEXT, beside
 from gateway.adapters.tls import TlsError, client_context, server_context
 from gateway.agreement.register import Register
-from gateway.config import ConfigError, Keys, Settings
+from gateway.config import ConfigError, KeyPlace, Keys, Settings
 from gateway.identity.chain import Certificates, Usage
 from gateway.identity.explain import Explained, explain
 from gateway.identity.responders import Responder, issued
@@ -99,6 +99,8 @@ def _sound_successors(keys: Keys, judge: Judge) -> Mapping[Path, bytes]:
     """File → DER. One that is not sound yet, or not enrolled, is none: it holds up nothing else."""
     sound = {}
     for name, (certificate, key) in _pairs(keys).items():
+        if not isinstance(key, Path):  # in a token, which keeps no successors beside it
+            continue
         files, found = (beside(certificate, NEXT), beside(key, NEXT)), Found()
         pair = found.of(partial(read_pair, *files)) if files[0].exists() else None
         if pair is None:
@@ -120,7 +122,7 @@ def _announced(pairs: Mapping[str, SigningKey], keys: Keys, coming: Mapping[Path
     )
 
 
-def _pairs(keys: Keys) -> Mapping[str, tuple[Path, Path]]:
+def _pairs(keys: Keys) -> Mapping[str, tuple[Path, KeyPlace]]:
     return {
         "tls": (keys.tls_certificate, keys.tls_key),
         "rsa-sha256": (keys.sign_rsa_certificate, keys.sign_rsa_key),
@@ -130,9 +132,10 @@ def _pairs(keys: Keys) -> Mapping[str, tuple[Path, Path]]:
 
 def own_files(keys: Keys) -> Iterator[Path]:
     """Of the hub's own pairs, their successors and predecessors, and of the log."""
-    for path in (path for pair in _pairs(keys).values() for path in pair):
+    for path in (path for pair in _pairs(keys).values() for path in pair if isinstance(path, Path)):
         yield from (path, beside(path, NEXT), beside(path, LAST))
-    yield keys.log_key
+    if isinstance(keys.log_key, Path):
+        yield keys.log_key
 
 
 def _require_hub(pairs: Mapping[str, SigningKey], judge: Judge, found: Found) -> None:

@@ -6,6 +6,7 @@ Whether they fit each other is for `loading`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -13,15 +14,20 @@ from typing import Final, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from gateway.adapters.log_key import parse_keys
+from gateway.adapters.pkcs11_uri import Pkcs11Uri
+from gateway.adapters.secret_file import ExposedError, read_secret, require_own
 from gateway.adapters.tls import TlsError
+from gateway.adapters.token import TokenError
+from gateway.adapters.token_key import open_key, open_log_key
 from gateway.agreement.finding import AgreementError
-from gateway.config import ConfigError
+from gateway.config import ConfigError, KeyPlace
 from gateway.exchangelog.flaw import ProofError
+from gateway.exchangelog.note import PrivateKey
 from gateway.identity.trust import TrustError
 from gateway.policy.person import parse_key
 from gateway.wss.sign import SigningKey
@@ -42,7 +48,16 @@ class StartError(Exception):
         self.errors: Final = tuple(errors)
 
 
-FORESEEN: Final = (StartError, ConfigError, ProofError, TrustError, AgreementError, TlsError)
+FORESEEN: Final = (
+    StartError,
+    ConfigError,
+    ProofError,
+    TrustError,
+    AgreementError,
+    TlsError,
+    TokenError,
+    ExposedError,
+)
 
 
 def in_words(error: Exception) -> Iterator[str]:
@@ -59,6 +74,10 @@ def in_words(error: Exception) -> Iterator[str]:
             yield f"CFG010: {error.what}.\n{error}\nCorrect each place named above."
         case TlsError():
             yield f"CFG012: {error}. Name PEM files that OpenSSL can read."
+        case TokenError():
+            yield f"{error.code}: {error}. {error.remedy}"
+        case ExposedError():
+            yield f"CFG009: {error} {error.remedy}"
         case _:
             yield str(error)
 
@@ -100,11 +119,13 @@ def secret_key(path: Path) -> bytes:
         ) from error
 
 
-def read_pair(certificate: Path, key: Path) -> SigningKey:
-    """A certificate and its private key. Both files are looked at, whatever is wrong with the first.
+def read_pair(certificate: Path, key: KeyPlace) -> SigningKey:
+    """A certificate and its private key. Both are looked at, whatever is wrong with the first.
 
     Raises StartError, ConfigError.
     """
+    if isinstance(key, Pkcs11Uri):
+        return _held_pair(certificate, key)
     found = Found()
     private, der = found.of(partial(_private_key, key)), found.of(partial(_certificate, certificate))
     if private is None or der is None:
@@ -119,13 +140,36 @@ def read_pair(certificate: Path, key: Path) -> SigningKey:
     return SigningKey(private, der)
 
 
-def read_log_keys(path: Path) -> Sequence[ed25519.Ed25519PrivateKey]:
-    """The keys that sign checkpoints: one, or two while the log changes its key. Raises ConfigError."""
+def _held_pair(certificate: Path, uri: Pkcs11Uri) -> SigningKey:
+    """A certificate, and its private key in a token."""
+    der = _certificate(certificate)
+    public = _public_key(certificate, der)
+    if not isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
+        raise ConfigError("CFG004", f"{certificate}: neither RSA nor ECDSA.", "Name a signing certificate.")
+    with _token_told(uri):
+        return SigningKey(open_key(uri, public), der)
+
+
+@contextmanager
+def _token_told(uri: Pkcs11Uri) -> Iterator[None]:
+    """What is wrong with a key in a token, or with the file of its PIN, as a finding of the settings."""
+    _guarded(require_own, uri.pin)
     try:
-        return parse_keys(_private(path))
+        yield
+    except TokenError as error:
+        raise ConfigError(error.code, f"{error}.", error.remedy) from error
+
+
+def read_log_keys(place: KeyPlace) -> Sequence[PrivateKey]:
+    """The keys that sign checkpoints: one, or two while the log changes its key. Raises ConfigError."""
+    if isinstance(place, Pkcs11Uri):
+        with _token_told(place):
+            return [open_log_key(place)]
+    try:
+        return parse_keys(_private(place))
     except (ValueError, UnsupportedAlgorithm) as error:
         raise ConfigError(
-            "CFG004", f"{path}: not an Ed25519 key without password.", "Make one with gateway pki init."
+            "CFG004", f"{place}: not an Ed25519 key without password.", "Make one with gateway pki init."
         ) from error
 
 
@@ -161,16 +205,26 @@ def read_pem(path: Path) -> bytes:
 
 
 def _private(path: Path) -> bytes:
-    data = read(path)
-    if path.stat().st_mode & 0o077:
-        raise ConfigError("CFG009", f"{path}: others than the owner may read it.", f"chmod 600 {path}")
-    return data
+    _guarded(require_own, path)
+    return _guarded(read_secret, path)
+
+
+def _guarded(how: Callable[[Path], T], path: Path) -> T:
+    """Raises ConfigError, also for a secret that is none."""
+    try:
+        return _read(how, path)
+    except ExposedError as error:
+        raise ConfigError("CFG009", str(error), error.remedy) from error
 
 
 def read(path: Path) -> bytes:
     """Raises ConfigError."""
+    return _read(Path.read_bytes, path)
+
+
+def _read(how: Callable[[Path], T], path: Path) -> T:
     try:
-        return path.read_bytes()
+        return how(path)
     except OSError as error:
         raise ConfigError(
             "CFG003", f"{path}: {error.strerror}.", "Correct the path in the settings."

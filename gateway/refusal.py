@@ -165,6 +165,7 @@ class Code(Enum):
     LOG_UNAVAILABLE = _row("WIB10001", "log-unavailable", _G, "The exchange could not be recorded, so it did not take place.", "Ask again later with a new ticket.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
     INTERNAL = _row("WIB10002", "internal", _G, "The gateway failed; the incident is recorded.", "Give the incident number to the platform operator.", fault=_SERVER, origin=_GATEWAY)
     SPOOL_UNAVAILABLE = _row("WIB10003", "spool-unavailable", _G, "There was no room to keep the document, so it was neither taken in nor passed on.", "Ask again later with a new ticket.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
+    SIGNING_UNAVAILABLE = _row("WIB10004", "signing-unavailable", _G, "The gateway cannot sign at this moment, so nothing that it would have to sign is sent.", "Try again after the seconds named in Retry-After: a question with a new ticket, a notification with its own.", http=503, origin=_GATEWAY, severity=_TRANSIENT)
 
     # PROTOCOL §13: notifications.
     STEP_UNKNOWN = _row("WIB13001", "step-unknown", _P, "The course of such a dossier has no such step for your role.", "Check operation, permit type and procedure, and the value that tells the outcome.")

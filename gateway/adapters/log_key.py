@@ -1,6 +1,6 @@
-"""The keys that sign checkpoints, from their file, under the name of their log; and a first, empty log for them.
+"""The keys that sign checkpoints, from their file or their token, under the name of their log; and a first, empty log.
 
-The file holds one key, or two while the log changes its key: then each signs.
+A file holds one key, or two while the log changes its key: then each signs. A token holds one.
 """
 
 from __future__ import annotations
@@ -11,21 +11,26 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from gateway.adapters.pkcs11_uri import Pkcs11Uri
+from gateway.adapters.secret_file import read_secret
 from gateway.adapters.store_log import new_log
+from gateway.adapters.token_key import open_log_key
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import Signer
 
 _END = b"-----END PRIVATE KEY-----"
 
 
-def log_signers(path: Path, origin: str) -> Sequence[Signer]:
-    """`origin`: the name of the log. Raises `ProofError` (LOG202, LOG509)."""
+def log_signers(place: Path | Pkcs11Uri, origin: str) -> Sequence[Signer]:
+    """`origin`: the name of the log. Raises `ProofError` (LOG202, LOG509), `ExposedError`, `TokenError`."""
+    if isinstance(place, Pkcs11Uri):
+        return [Signer.of(origin, open_log_key(place))]
     try:
-        return [Signer.of(origin, key) for key in parse_keys(path.read_bytes())]
+        return [Signer.of(origin, key) for key in parse_keys(read_secret(place))]
     except OSError as error:
-        raise ProofError(Flaw.FILE, f"{path}: {error.strerror}") from error
+        raise ProofError(Flaw.FILE, f"{place}: {error.strerror}") from error
     except ValueError:
-        raise ProofError(Flaw.KEY_FORM, str(path)) from None
+        raise ProofError(Flaw.KEY_FORM, str(place)) from None
 
 
 def parse_keys(data: bytes) -> Sequence[Ed25519PrivateKey]:
@@ -44,7 +49,7 @@ def _parse_key(data: bytes) -> Ed25519PrivateKey:
     return key
 
 
-def ensure_log(store: Path, key: Path, origin: str) -> None:
+def ensure_log(store: Path, key: Path | Pkcs11Uri, origin: str) -> None:
     """An empty log where there is none yet: for places that a program makes itself, never for a hub."""
     if not store.exists():
         new_log(store, log_signers(key, origin))

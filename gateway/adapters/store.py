@@ -15,8 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from gateway.adapters import (
     store_agreements,
     store_documents,
@@ -38,7 +36,7 @@ from gateway.broker.ports import Depth, Told, Waiting
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import ProofError
-from gateway.exchangelog.note import Signer
+from gateway.exchangelog.note import PrivateKey, Signer
 from gateway.model import (
     Accepted,
     AuthorityId,
@@ -72,11 +70,11 @@ class Store:
     def open(  # noqa: PLR0913 - which log, whose, and how it is opened
         cls,
         path: Path | str,
-        signer: Ed25519PrivateKey,
+        signer: PrivateKey,
         origin: str,
         *,
         payload_key: bytes,
-        also: Sequence[Ed25519PrivateKey] = (),
+        also: Sequence[PrivateKey] = (),
         create: bool = False,
         pinned: Checkpoint | None = None,
         queue_limit: int = MAX_QUEUE,
@@ -122,7 +120,7 @@ class Store:
         work: Work[int] = Work(entry)
         return self._receipt(await self._appender.perform(work))
 
-    async def sign_with(self, keys: Sequence[Ed25519PrivateKey]) -> None:
+    async def sign_with(self, keys: Sequence[PrivateKey]) -> None:
         """Sign checkpoints with these keys from now on, the present one too.
 
         Raises `ProofError` when it has a signature of none of them, for then nobody could tell that the log is

@@ -74,7 +74,8 @@ class Log:
     def append(self, batch: Sequence[Work[Any]]) -> list[Any]:
         """For each work its outcome, or the refusal of this work alone (its ticket was used before).
 
-        Returns after COMMIT. Anything raised is fatal: the outcome is unknown and the log is to be
+        Returns after COMMIT, or with LOG_UNAVAILABLE for all of them when no checkpoint could be signed: then
+        nothing was done, and the next batch may fare better. Anything raised is fatal: the outcome is unknown and the log is to be
         opened anew, never tried again on this connection.
         """
         # IMMEDIATE: the write lock comes first, so the head read below is still the head at COMMIT.
@@ -94,7 +95,11 @@ class Log:
         if not done:
             self._connection.execute("ROLLBACK")
             return outcomes
-        edge = self._extend(entries) if entries else self._edge
+        try:
+            edge = self._extend(entries) if entries else self._edge
+        except Refusal:  # the log's key is in a token that does not sign: nothing of the batch exists
+            self._connection.execute("ROLLBACK")
+            return [Refusal(Code.LOG_UNAVAILABLE)] * len(batch)
         _commit(self._connection)
         # From here on the batch exists: entries, tiles, seeds, claims, effects and the checkpoint over them.
         self._edge = edge

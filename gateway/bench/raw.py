@@ -151,4 +151,5 @@ def _signer(key: SigningKey) -> Callable[[bytes], bytes]:
     private = key.key
     if isinstance(private, rsa.RSAPrivateKey):
         return lambda data: private.sign(data, padding.PKCS1v15(), hashes.SHA256())
+    assert isinstance(private, ec.EllipticCurvePrivateKey)  # the bench's own keys are files
     return lambda data: private.sign(data, ec.ECDSA(hashes.SHA256()))

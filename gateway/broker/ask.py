@@ -70,7 +70,7 @@ class Asker:
         found = {answer.provider.id for answer in answers}
         return answers, [provider.id for provider in permitted.providers if provider.id not in found]
 
-    def question(
+    async def question(
         self,
         provider: Authority,
         permitted: Permitted,
@@ -88,12 +88,13 @@ class Asker:
             legal_context=request.legal_context,
             criteria=request.criteria,
         )
-        return ticket, rules.signer.question(write_question(question), provider, ticket, self._clock())
+        body = write_question(question)
+        return ticket, await rules.signer.question(body, provider, ticket, self._clock())
 
     async def _ask_one(
         self, provider: Authority, permitted: Permitted, event: Event, received: datetime, rules: Rules
     ) -> Answer:
-        ticket, message = self.question(provider, permitted, event.exchange, received, rules)
+        ticket, message = await self.question(provider, permitted, event.exchange, received, rules)
         asked = perf_counter()
         raw = await self._spokes.ask(provider, message, f"{SERVICE}/{permitted.request.operation}")
         event.waited(asked)

@@ -58,4 +58,4 @@ class Consultation:
             )
         event.finished(released, receipt)
         with event.stage("sign"):  # §11 time has passed: a new clock
-            return rules.signer.reply(released, receipt, exchange, message.received, self._clock())
+            return await rules.signer.reply(released, receipt, exchange, message.received, self._clock())

@@ -123,7 +123,7 @@ class Deliverer:
         now, operation = self._clock(), delivery.notification.operation
         question = _question(dispatched, Customer(Ticket(delivery.id), now, rules.register.hub.enterprise))
         body = write_notification(question, dispatched.view.filtered, dispatched.payload)
-        message = rules.signer.question(body, recipient, Ticket(delivery.id), now)
+        message = await rules.signer.question(body, recipient, Ticket(delivery.id), now)
         raw = await self._spokes.ask(recipient, message, f"{SERVICE}/{operation}")
         now = self._clock()
         with untrusted():

@@ -182,7 +182,9 @@ class Retrieval:
     async def _fetch(self, permitted: Permitted, event: Event, message: Received, kept: Kept) -> Answer:
         """Ask the provider; what it delivers is kept, and is what was asked for, when this returns."""
         rules, (provider,) = message.rules, permitted.providers
-        ticket, question = self._asker.question(provider, permitted, event.exchange, message.received, rules)
+        ticket, question = await self._asker.question(
+            provider, permitted, event.exchange, message.received, rules
+        )
         asked = perf_counter()
         most = None if message.mtom else INLINE  # bytes that the requester can be given
         action = f"{SERVICE}/{permitted.request.operation}"
@@ -218,11 +220,11 @@ class Retrieval:
     ) -> bytes | Parcel:
         request, exchange, signer = released.permitted.request, event.exchange, message.rules.signer
         if kept is None or not released.payload:
-            return signer.reply(released, receipt, exchange, message.received, self._clock())
+            return await signer.reply(released, receipt, exchange, message.received, self._clock())
         framing = signer.framing(released, receipt, exchange, message.received, self._clock())
         async for piece in kept.pieces():
             await asyncio.to_thread(framing.update, piece)
-        frame = signer.frame(framing, request, exchange, self._clock())
+        frame = await signer.frame(framing, request, exchange, self._clock())
         version = request.caller.verified.version
         package = mime.wrap(version, self._random(16).hex()) if message.mtom else None
         return Parcel(version, frame, kept, package)

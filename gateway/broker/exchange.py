@@ -77,10 +77,17 @@ class Broker:
             return await self._fault(Refusal(Code.INTERNAL), message, event)
 
     async def _fault(self, refusal: Refusal, message: Received, event: Event) -> bytes:
+        agreement = message.rules.agreement
+        if refusal.code is Code.SIGNING_UNAVAILABLE:  # it is our failing, and may follow commit 1: recorded
+            await self._record(refusal, agreement, event)
         if refusal.code.row.http != 500:
             raise refusal
-        recorded = await self._record(refusal, message.rules.agreement, event)
-        return message.rules.signer.fault(recorded, event, self._clock())
+        recorded = await self._record(refusal, agreement, event)
+        try:
+            return await message.rules.signer.fault(recorded, event, self._clock())
+        except Refusal as unsigned:
+            event.refused(unsigned)
+            raise
 
     async def _record(self, refusal: Refusal, agreement: Agreement, event: Event) -> Refusal:
         """A refusal of an identified caller is an entry of the exchange log; a stranger's is not (§8.4)."""

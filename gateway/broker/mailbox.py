@@ -131,7 +131,7 @@ class MailboxService:
         listed = notices.write_messages(page, more=len(found) > PAGE)
         body = messages.write_reply(echo(request), gateway, notices.listed(page), (), listed)
         with event.stage("sign"):
-            return message.rules.signer.response(request, body, event.exchange, now)
+            return await message.rules.signer.response(request, body, event.exchange, now)
 
     async def _wait(self, request: Request, until: datetime) -> list[Waiting]:
         """What may be fetched, as soon as there is something. A list that waits holds no place (§14.1)."""
@@ -198,7 +198,7 @@ class MailboxService:
             released.payload,
         )
         with event.stage("sign"):
-            return message.rules.signer.response(request, body, exchange, now)
+            return await message.rules.signer.response(request, body, exchange, now)
 
     async def _acknowledge(self, permitted: Permitted, message: Received, event: Event) -> bytes:
         """The second time there is nothing left to do, and nothing to record: it is no error."""
@@ -219,7 +219,9 @@ class MailboxService:
             self._bell.ring(owner.id)  # the next message about the dossier may be listed
         event.acknowledged(receipt)
         with event.stage("sign"):
-            return message.rules.signer.receipt(request, receipt, exchange, message.received, self._clock())
+            return await message.rules.signer.receipt(
+                request, receipt, exchange, message.received, self._clock()
+            )
 
     async def _settle(
         self,

@@ -52,7 +52,7 @@ class Intake:
         with event.stage("recall"):  # §13.2 the same ticket with the same content: the first receipt again
             told = await self._notifications.told(request.caller.authority.id, request.ticket, said)
         if told is not None:
-            return self._repeat(request, told, event, rules)
+            return await self._repeat(request, told, event, rules)
         with event.stage("decide"):  # §13.3 → Accepted
             scope = await self._directory.scope(request.criteria.dossier)
             facts = rules.facts(scope, message.received, rules.terms.window.future)
@@ -74,13 +74,13 @@ class Intake:
                 told = await self._notifications.told(request.caller.authority.id, request.ticket, said)
             if told is None:
                 raise
-            return self._repeat(request, told, event, rules)
+            return await self._repeat(request, told, event, rules)
         event.accepted(receipt, len(accepted.recipients))
         event.left = self._left(scope, accepted, rules)
         if accepted.recipients:
             self._wake(*(one.authority.id for one in accepted.recipients))
         with event.stage("sign"):  # §11 time has passed: a new clock
-            return rules.signer.receipt(request, receipt, exchange, message.received, self._clock())
+            return await rules.signer.receipt(request, receipt, exchange, message.received, self._clock())
 
     async def _earlier(
         self, request: Request, rules: Rules
@@ -94,10 +94,10 @@ class Intake:
         waiting = await self._history.outstanding(dossier)
         return await self._history.releases(dossier), waiting
 
-    def _repeat(self, request: Request, told: Told, event: Event, rules: Rules) -> bytes:
+    async def _repeat(self, request: Request, told: Told, event: Event, rules: Rules) -> bytes:
         """The receipt that the sender got, or would have got."""
         event.repeated(told.receipt)
-        return rules.signer.receipt(request, told.receipt, told.exchange, told.received, self._clock())
+        return await rules.signer.receipt(request, told.receipt, told.exchange, told.received, self._clock())
 
     @staticmethod
     def _left(before: DossierScope | None, accepted: Accepted, rules: Rules) -> Left | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from gateway.agreement import messages, notices
 from gateway.agreement.messages import Customer, Question
@@ -22,7 +25,7 @@ from gateway.model import (
     SoapVersion,
     Ticket,
 )
-from gateway.refusal import Category, Refusal
+from gateway.refusal import Category, Code, Refusal
 from gateway.soap import fault, names
 from gateway.wss.profile import Window
 from gateway.wss.sign import Frame, Framing, Header, SigningKey, sign
@@ -31,21 +34,29 @@ from gateway.wss.sign import Frame, Framing, Header, SigningKey, sign
 # name a field that the requester may not know to be there (§9.2).
 _UNEXPLAINED: Final = frozenset({Category.IDENTITY, Category.PROVIDER})
 
+SIGNING_SECONDS: Final = 10.0  # for one signature of a token, its turn included
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """The hub's signing keys by suite; the register says which suite an authority can verify."""
+    """The hub's signing keys by suite; the register says which suite an authority can verify.
+
+    Every message that it makes raises Refusal, SIGNING_UNAVAILABLE, when the key's token does not sign.
+    """
 
     keys: Mapping[str, SigningKey]
     hub: Authority
     window: Window
+    beside: Executor | None = None  # where tokens are waited for; one thread is enough, for they take turns
+    seconds: float = SIGNING_SECONDS
 
-    def reply(
+    async def reply(
         self, released: Released, receipt: Receipt, exchange: ExchangeId, received: datetime, now: datetime
     ) -> bytes:
         """The signed response to a released exchange."""
         body = _reply(released, receipt, exchange, received, now)
-        return self.response(released.permitted.request, body, exchange, now)
+        return await self.response(released.permitted.request, body, exchange, now)
 
     def framing(
         self, released: Released, receipt: Receipt, exchange: ExchangeId, received: datetime, now: datetime
@@ -61,16 +72,19 @@ class Signer:
             unique=exchange,
         )
 
-    def frame(self, framing: Framing, request: Request, exchange: ExchangeId, now: datetime) -> Frame:
+    async def frame(self, framing: Framing, request: Request, exchange: ExchangeId, now: datetime) -> Frame:
         """That response signed, when the framing has had all of the content."""
-        return framing.sign(
-            key=self.keys[request.caller.authority.suite],
+        key = self.keys[request.caller.authority.suite]
+        make = partial(
+            framing.sign,
+            key=key,
             now=now,
             lifetime=self.window.reply,
             addressing=_response_addressing(request, exchange),
         )
+        return await self._made(key, make)
 
-    def receipt(
+    async def receipt(
         self,
         request: Request,
         receipt: Receipt | None,
@@ -81,14 +95,14 @@ class Signer:
         """The signed acknowledgement of a notification, or of a message that was acknowledged."""
         gateway = messages.information_gateway(exchange, received, now, receipt)
         body = notices.write_acknowledgement(echo(request), gateway, Acknowledgement.OK)
-        return self.response(request, body, exchange, now)
+        return await self.response(request, body, exchange, now)
 
-    def response(self, request: Request, body: str, exchange: ExchangeId, now: datetime) -> bytes:
+    async def response(self, request: Request, body: str, exchange: ExchangeId, now: datetime) -> bytes:
         """A response element to a request, signed: in its SOAP version, with addressing if it had any."""
         version, headers = request.caller.verified.version, _response_addressing(request, exchange)
-        return self._sign(body, request.caller.authority, version, headers, exchange, now)
+        return await self._sign(body, request.caller.authority, version, headers, exchange, now)
 
-    def fault(self, refusal: Refusal, event: Event, now: datetime) -> bytes:
+    async def fault(self, refusal: Refusal, event: Event, now: datetime) -> bytes:
         """The signed fault, in the version of the request or, for what could not be parsed, SOAP 1.1."""
         version = event.envelope.version if event.envelope else SoapVersion.V11
         addressing = event.envelope.addressing if event.envelope else None
@@ -97,13 +111,13 @@ class Signer:
         detail = messages.write_fault(told, event.exchange, self.hub.enterprise, customer)
         body = fault.write(told, event.exchange, version, detail)
         headers = _addressing(addressing, fault.action(told), event.exchange)
-        return self._sign(body, event.peer, version, headers, event.exchange, now)
+        return await self._sign(body, event.peer, version, headers, event.exchange, now)
 
-    def question(self, body: str, provider: Authority, ticket: Ticket, now: datetime) -> bytes:
+    async def question(self, body: str, provider: Authority, ticket: Ticket, now: datetime) -> bytes:
         """A signed request to a provider: SOAP 1.1 without addressing, which every stack reads."""
-        return self._sign(body, provider, SoapVersion.V11, [], ExchangeId(ticket), now)
+        return await self._sign(body, provider, SoapVersion.V11, [], ExchangeId(ticket), now)
 
-    def _sign(  # noqa: PLR0913, PLR0917 - every value that differs between the three messages
+    async def _sign(  # noqa: PLR0913, PLR0917 - every value that differs between the three messages
         self,
         body: str,
         recipient: Authority,
@@ -112,15 +126,28 @@ class Signer:
         unique: ExchangeId,
         now: datetime,
     ) -> bytes:
-        return sign(
+        key = self.keys[recipient.suite]
+        make = partial(
+            sign,
             body,
             version=version,
-            key=self.keys[recipient.suite],
+            key=key,
             now=now,
             lifetime=self.window.reply,
             unique=unique,
             addressing=headers,
         )
+        return await self._made(key, make)
+
+    async def _made(self, key: SigningKey, make: Callable[[], T]) -> T:
+        """A token may be a network away: the event loop does not wait for it. A key in memory signs at once."""
+        if not key.held:
+            return make()
+        try:
+            async with asyncio.timeout(self.seconds):
+                return await asyncio.get_running_loop().run_in_executor(self.beside, make)
+        except TimeoutError as error:  # should it sign after all, nobody takes that signature
+            raise Refusal(Code.SIGNING_UNAVAILABLE) from error
 
 
 def echo(request: Request) -> Question:

@@ -90,7 +90,7 @@ class Uploading:
             )
         event.accepted(receipt, recipients=0)
         with event.stage("sign"):  # §11 time has passed: a new clock
-            return rules.signer.receipt(request, receipt, exchange, message.received, self._clock())
+            return await rules.signer.receipt(request, receipt, exchange, message.received, self._clock())
 
     async def _record(self, permitted: Permitted, media_type: str, file: Shelved, event: Event) -> None:
         uploaded = self._uploaded(permitted.request, media_type, file)

@@ -17,10 +17,11 @@ import typer
 from gateway.adapters.log_key import log_signers
 from gateway.agreement.register import Register, load_register
 from gateway.agreement.schema import Contract, compile_contract, leaves
-from gateway.config import ConfigError, Settings, load
+from gateway.config import Settings, load
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import Verifier
 from gateway.loading import contract_files
+from gateway.reading import FORESEEN, in_words
 
 _BESIDE = Path(__file__).parents[2] / "contracts"  # the contracts of this program, without settings
 
@@ -108,11 +109,9 @@ def explained() -> Iterator[None]:
     """Tells what is wrong as a code, a sentence and a remedy on stderr; exit status 1."""
     try:
         yield
-    except ProofError as error:
-        typer.echo(f"{error} {error.flaw.row.remedy}", err=True)
-        raise typer.Exit(1) from None
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
+    except FORESEEN as error:
+        for line in in_words(error):
+            typer.echo(line, err=True)
         raise typer.Exit(1) from None
 
 

@@ -21,7 +21,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.adapters.log_key import log_signers
+from gateway.adapters.log_key import log_signers, parse_keys
+from gateway.adapters.pkcs11_uri import Pkcs11Uri
 from gateway.adapters.pki import write_file
 from gateway.adapters.rotation import LAST, NEXT, beside, forget, switch
 from gateway.adapters.store_reader import LogReader
@@ -107,7 +108,7 @@ def _prepare(settings: Settings, register: Register, directory: Path | None) -> 
             told.append(_certify(settings, register, directory, pair, key))
         path, content = beside(pair.key, NEXT), private_pem(key)
         written(lambda path=path, content=content: write_file(path, content, private=True))  # type: ignore[misc]
-    return [*told, *_prepare_log(settings)]
+    return [*told, *_held(settings), *_prepare_log(settings), *_what_next()]
 
 
 def _certify(settings: Settings, register: Register, directory: Path, pair: Pair, key: PrivateKey) -> str:
@@ -125,6 +126,8 @@ def _certify(settings: Settings, register: Register, directory: Path, pair: Pair
 def _prepare_log(settings: Settings) -> Iterator[str]:
     """Both keys sign from now on."""
     path, origin = settings.keys.log_key, settings.log.origin
+    if isinstance(path, Pkcs11Uri):
+        return
     if len(log_signers(path, origin)) == 1:
         content = read(path) + private_pem(Ed25519PrivateKey.generate())
         written(lambda: write_file(path, content, replace=True, private=True))
@@ -133,6 +136,9 @@ def _prepare_log(settings: Settings) -> Iterator[str]:
     if listed.exists() and old in (text := read(listed).decode()) and vkey not in text:
         written(lambda: write_file(listed, f"{text}{vkey}\n".encode(), replace=True))
     yield f"{path}: the exchange log is signed by {vkey} too."
+
+
+def _what_next() -> Iterator[str]:
     yield "Now the hub announces the new certificates at ?certificates, once it has looked at its files."
     yield "When every authority takes them, and whoever checks the log has the new key: gateway pki rotate switch"
 
@@ -192,7 +198,10 @@ def _withdraw(settings: Settings, register: Register, certificate: x509.Certific
 
 def _finish_log(settings: Settings) -> Iterator[str]:
     """The old key ends once the new one has signed the head: otherwise nobody could open the log again."""
-    path, signers = settings.keys.log_key, log_signers(settings.keys.log_key, settings.log.origin)
+    path = settings.keys.log_key
+    if isinstance(path, Pkcs11Uri):
+        return
+    signers = log_signers(path, settings.log.origin)
     if len(signers) == 1:
         return
     try:
@@ -204,7 +213,7 @@ def _finish_log(settings: Settings) -> Iterator[str]:
             f"{path}: the new key has not signed the log yet ({error}).",
             "Have the hub look at its files: systemctl reload gateway.",
         )
-    content = private_pem(signers[-1].key)
+    content = private_pem(parse_keys(read(path))[-1])
     written(lambda: write_file(path, content, replace=True, private=True))
     yield f"{path}: the exchange log is signed by {signers[-1].verifier.vkey} alone."
 
@@ -217,14 +226,25 @@ def _enrol(settings: Settings, register: Register, text: str) -> None:
 
 
 def _pairs(settings: Settings) -> Iterator[Pair]:
+    """Those whose keys are files: a key in a token gets its successor there, and the settings name it."""
     keys = settings.keys
     yield Pair(Purpose.TLS, keys.tls_certificate, keys.tls_key)
-    yield Pair(Purpose.SIGN, keys.sign_rsa_certificate, keys.sign_rsa_key)
-    yield Pair(Purpose.SIGN, keys.sign_ec_certificate, keys.sign_ec_key)
+    signing = (keys.sign_rsa_certificate, keys.sign_rsa_key), (keys.sign_ec_certificate, keys.sign_ec_key)
+    yield from (Pair(Purpose.SIGN, certificate, key) for certificate, key in signing if isinstance(key, Path))
+
+
+def _held(settings: Settings) -> Iterator[str]:
+    """What a rotation of files passes over."""
+    keys = settings.keys
+    for name in ("sign_rsa_key", "sign_ec_key", "log_key"):
+        if isinstance(getattr(keys, name), Pkcs11Uri):
+            yield f"keys.{name}: is in a token; make its successor there, name it in the settings, and restart."
 
 
 def _read_key(pair: Pair) -> PrivateKey:
-    return read_pair(pair.certificate, pair.key).key
+    key = read_pair(pair.certificate, pair.key).key
+    assert isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)  # a file's
+    return key
 
 
 def _like(key: PrivateKey) -> PrivateKey:

@@ -26,7 +26,7 @@ from gateway.cli.log_place import AsJson, Settled, StoreFile, Unverified, explai
 from gateway.config import load
 from gateway.exchangelog.form import DropReason
 from gateway.model import AuthorityId
-from gateway.refusal import Refusal
+from gateway.refusal import Code, Refusal
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -118,8 +118,14 @@ def drop(
             stop("QUE005", f"{delivery} is under way.", f"Wait until {until}, and see how it went.")
         try:
             index = queue.drop(row, DropReason(reason), signers, now)
-        except Refusal:  # acknowledged in this very moment
-            _missing(delivery, row.exchange)
+        except Refusal as refusal:
+            if refusal.code is Code.LOG_UNAVAILABLE:
+                stop(
+                    "QUE006",
+                    "The log's key did not sign, so nothing was dropped.",
+                    "Look after the token, and repeat.",
+                )
+            _missing(delivery, row.exchange)  # acknowledged in this very moment
     if as_json:
         write(json.dumps({"delivery": row.id, "reason": reason, "log_index": index}, indent=2))
     else:

@@ -82,7 +82,7 @@ def bare(refusal: Refusal) -> web.Response:
     headers = {**SERVER, "Connection": "close"}
     if refusal.code is Code.METHOD:
         headers["Allow"] = "POST"
-    if refusal.code is Code.BUSY:
+    if row.http == 503:
         headers["Retry-After"] = _RETRY_AFTER
     status = row.http if row.http != 500 or refusal.code is Code.INTERNAL else 400
     return web.Response(

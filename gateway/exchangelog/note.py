@@ -11,10 +11,10 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from gateway.exchangelog.flaw import Flaw, ProofError
 
@@ -90,16 +90,28 @@ class Verifier:
             raise ProofError(Flaw.SIGNATURE, self.name) from None
 
 
+class PrivateKey(Protocol):
+    """An Ed25519 private key: in memory, or held by a token."""
+
+    def sign(self, data: bytes, /) -> bytes:
+        """What a token raises when it does not sign is for its caller."""
+        ...
+
+    def public_key(self) -> Ed25519PublicKey:
+        """The other half."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Signer:
     """A private key under the name of its owner."""
 
     name: str
-    key: Ed25519PrivateKey
+    key: PrivateKey
     verifier: Verifier
 
     @classmethod
-    def of(cls, name: str, key: Ed25519PrivateKey) -> Signer:
+    def of(cls, name: str, key: PrivateKey) -> Signer:
         """Raises `ProofError` for a name that no note can carry."""
         return cls(name, key, Verifier(_name(name, Flaw.KEY_FORM), key.public_key().public_bytes_raw()))
 

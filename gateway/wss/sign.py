@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
@@ -25,22 +25,47 @@ from gateway.wss import profile, times
 from gateway.wss.content import AroundContent
 
 
+class HeldKey(Protocol):
+    """A private key that something else holds, such as a token. Signing waits for that."""
+
+    @property
+    def suite(self) -> str:
+        """The register's word for what it signs with."""
+        ...
+
+    def sign(self, data: bytes, /) -> bytes:
+        """SignatureValue over `data`, as `SigningKey.sign`. Raises Refusal: SIGNING_UNAVAILABLE."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class SigningKey:
     """A private key, the suite it signs with, and its certificate."""
 
-    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | HeldKey
     certificate: bytes  # DER
 
     @property
+    def held(self) -> bool:
+        """Whether signing waits for something outside this process's memory."""
+        return not isinstance(self.key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+
+    @property
     def method(self) -> str:
-        suite = "rsa-sha256" if isinstance(self.key, rsa.RSAPrivateKey) else "ecdsa-sha256"
+        if isinstance(self.key, rsa.RSAPrivateKey):
+            suite = "rsa-sha256"
+        elif isinstance(self.key, ec.EllipticCurvePrivateKey):
+            suite = "ecdsa-sha256"
+        else:
+            suite = self.key.suite
         return profile.SUITES[suite]
 
     def sign(self, data: bytes) -> bytes:
-        """SignatureValue over `data`: PKCS #1 v1.5, or r‖s."""
+        """SignatureValue over `data`: PKCS #1 v1.5, or r‖s. Raises Refusal when a held key does not sign."""
         if isinstance(self.key, rsa.RSAPrivateKey):
             return self.key.sign(data, padding.PKCS1v15(), profile.RSA_SIGNATURES[self.method])
+        if not isinstance(self.key, ec.EllipticCurvePrivateKey):
+            return self.key.sign(data)
         octets = profile.CURVES[self.key.curve.name]
         r, s = decode_dss_signature(self.key.sign(data, ec.ECDSA(profile.ECDSA_SIGNATURES[self.method])))
         return r.to_bytes(octets) + s.to_bytes(octets)

@@ -97,6 +97,60 @@ def test_every_private_key_is_looked_at(place, key, spoil, code):
     assert codes(place) == [code]
 
 
+def linked(key: Path, mode: int) -> None:
+    """A link where the key is looked for."""
+    behind = key.parent.parent / "behind"
+    key.rename(behind)
+    behind.chmod(mode)
+    key.symlink_to(behind)
+
+
+EXPOSED = {  # flaw → what is done to a key's file
+    "readable by the group": lambda key: key.chmod(0o640),
+    "readable by others": lambda key: key.chmod(0o604),
+    "writable by others": lambda key: key.chmod(0o602),
+    "a link to a file that others may read": lambda key: linked(key, 0o644),
+    "in a directory that the group may write to": lambda key: key.parent.chmod(0o770),
+    "in a directory that others may write to": lambda key: key.parent.chmod(0o707),
+    "a link into a directory that others may write to": lambda key: (
+        linked(key, 0o600),
+        key.parent.parent.chmod(0o777),
+    ),
+}
+
+
+@pytest.mark.parametrize("flaw", EXPOSED)
+@pytest.mark.parametrize("key", ["log.key.pem", "payload.key"])
+def test_key_that_others_may_read_or_exchange_is_refused(place, key, flaw):
+    EXPOSED[flaw](place / HUB / key)
+    found = codes(place)
+    assert found
+    assert set(found) == {"CFG009"}
+
+
+def test_key_of_another_user_is_refused(place, monkeypatch):
+    key = place / HUB / "log.key.pem"
+    if os.geteuid() == 0:
+        os.chown(key, 65534, -1)
+    else:  # who cannot give a file away is somebody else instead
+        owner = os.geteuid()
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    assert "CFG009" in codes(place)
+
+
+def test_links_and_sticky_directories_are_accepted(place):
+    """Secrets as orchestrators mount them: links into a directory where nobody may rename what is another's."""
+    linked(place / HUB / "log.key.pem", 0o400)
+    (place / HUB).chmod(0o1777)
+    assert codes(place) == []
+
+
+def test_commands_of_the_log_look_at_the_key_too(place):
+    (place / HUB / "log.key.pem").chmod(0o644)
+    result = CliRunner().invoke(app, ["log", "vkey", "--config", str(place / "gateway.toml")])
+    assert (result.exit_code, result.stderr[:6]) == (1, "CFG009")
+
+
 def test_key_with_a_password_is_refused_and_nobody_is_asked_for_it(place):
     key = place / HUB / "tls.key.pem"
     subprocess.run(

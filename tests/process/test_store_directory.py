@@ -63,6 +63,7 @@ def config(path, tmp_path):
     (tmp_path / "log.key.pem").write_bytes(
         KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     )
+    (tmp_path / "log.key.pem").chmod(0o600)
     return file
 
 

@@ -56,6 +56,7 @@ def config(path, tmp_path):
     file.write_text(re.sub(r'"[^"]*/log\.key\.pem"', '"log.key.pem"', text))
     key = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     (tmp_path / "log.key.pem").write_bytes(key)
+    (tmp_path / "log.key.pem").chmod(0o600)
     return file
 
 

@@ -551,6 +551,7 @@ def test_show_names_what_was_released_and_withheld(path):
 def write_settings(path, tmp_path):
     key = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     tmp_path.joinpath("log.key.pem").write_bytes(key)
+    tmp_path.joinpath("log.key.pem").chmod(0o600)
     register = ROOT / "contracts/register.toml"
     settings = tmp_path / "gateway.toml"
     settings.write_text(
