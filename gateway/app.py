@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import resource
 import signal
 import socket
 import ssl
@@ -19,6 +18,7 @@ from functools import lru_cache, partial
 from threading import Thread
 from typing import Final, TextIO
 
+from gateway.adapters.dumps import forbid_dumps
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.ocsp import OcspClient
 from gateway.adapters.spokes import HttpSpokes
@@ -168,6 +168,7 @@ async def serve(settings: Settings, *, stop_with_stdin: bool = False) -> None:
 
     Raises StartError, ConfigError, ProofError.
     """
+    forbid_dumps()  # before there is a key
     stop, told = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     if stop_with_stdin:
@@ -179,8 +180,6 @@ async def serve(settings: Settings, *, stop_with_stdin: bool = False) -> None:
     log = OperationalLog(sys.stderr)
     logging.basicConfig(handlers=[LibraryLines(log)], level=logging.WARNING, force=True)
     tell_uncaught(log)  # nobody but the log prints: libraries, and Python itself, quote what a peer sent
-    # An image of the memory would hold keys and messages (attack G08).
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     async with hub(settings, loaded, sys.stderr, told):
         gc.freeze()  # the agreement and its views live as long as the process: no collection need look at them
         await stop.wait()
