@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from threading import Event as Flag
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from gateway import config
@@ -129,6 +131,24 @@ async def test_200_signatures_of_one_event_loop_all_verify(held_place, held):
         require_all(some, keys[suite])
     for number, value in enumerate(notes):
         log_key().public_key().verify(value, b"%d" % number)
+
+
+def test_signatures_go_on_while_the_token_closes_sessions(token, held_place):
+    """Every thread may find its session gone, and one begins the library anew under all of them."""
+    loaded = load(config.load(held_place / "gateway.toml"))
+    keys = [*loaded.signing.values(), loaded.log_key]
+    data = [b"%d" % number for number in range(AT_ONCE)]
+    with ThreadPoolExecutor(16) as threads:
+        made = [threads.submit(keys[number % 3].sign, one) for number, one in enumerate(data)]
+        for _ in range(10):
+            token.close_sessions()
+        values = [one.result() for one in made]
+    for number in range(2, AT_ONCE, 3):
+        log_key().public_key().verify(values[number], data[number])
+    for number in range(0, AT_ONCE, 3):
+        rsa_key = memory.signing_key("HUB", "sign-rsa").key
+        rsa_key.public_key().verify(values[number], data[number], padding.PKCS1v15(), SHA256())
+    assert {len(values[number]) for number in range(1, AT_ONCE, 3)} == {64}  # r‖s
 
 
 def require_all(messages: list[bytes], key: SigningKey) -> None:
