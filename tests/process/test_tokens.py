@@ -73,7 +73,7 @@ async def test_questions_replies_and_checkpoints_are_signed_in_the_token(token, 
     with LogReader.open(settings.log.store) as log:
         head = log.head()
     verifier = LogSigner.of(settings.log.origin, log_key()).verifier
-    assert open_checkpoint(head.note, verifier).size == head.size == 2 * len(SUITES)
+    assert open_checkpoint(head.note, [verifier]).size == head.size == 2 * len(SUITES)
 
 
 def test_another_process_finds_the_same_keys_in_the_token(held_place):
@@ -93,7 +93,7 @@ def test_another_process_finds_the_same_keys_in_the_token(held_place):
 
 @pytest.mark.parametrize("suite", SUITES)
 def test_200_signatures_from_threads_all_verify(held_place, suite):
-    key = load(config.load(held_place / "gateway.toml")).signing[suite]
+    key = load(config.load(held_place / "gateway.toml")).rules.signer.keys[suite]
     signer = Signer({suite: key}, memory.register().hub, Window())
     recipient = replace(memory.authority("PLATFORM"), suite=suite)
 
@@ -111,9 +111,11 @@ async def test_200_signatures_of_one_event_loop_all_verify(held_place, held):
     """Each suite half of them; checkpoints meanwhile, in a thread of their own as in the hub."""
     loaded = load(config.load(held_place / "gateway.toml"))
     keys = (
-        loaded.signing if held else {suite: memory.signing_key("HUB", SUITES[suite][2]) for suite in SUITES}
+        loaded.rules.signer.keys
+        if held
+        else {suite: memory.signing_key("HUB", SUITES[suite][2]) for suite in SUITES}
     )
-    checkpoint = asyncio.to_thread(lambda: [loaded.log_key.sign(b"%d" % number) for number in range(50)])
+    checkpoint = asyncio.to_thread(lambda: [loaded.log_keys[0].sign(b"%d" % number) for number in range(50)])
     with ThreadPoolExecutor(1) as beside:
         signer = Signer(keys, memory.register().hub, Window(), beside)
         made = [
@@ -136,7 +138,7 @@ async def test_200_signatures_of_one_event_loop_all_verify(held_place, held):
 def test_signatures_go_on_while_the_token_closes_sessions(token, held_place):
     """Every thread may find its session gone, and one begins the library anew under all of them."""
     loaded = load(config.load(held_place / "gateway.toml"))
-    keys = [*loaded.signing.values(), loaded.log_key]
+    keys = [*loaded.rules.signer.keys.values(), *loaded.log_keys]
     data = [b"%d" % number for number in range(AT_ONCE)]
     with ThreadPoolExecutor(16) as threads:
         made = [threads.submit(keys[number % 3].sign, one) for number, one in enumerate(data)]
