@@ -6,6 +6,7 @@ What ends the process (a hang, memory, a crash of a library) leaves a file of li
 
 from __future__ import annotations
 
+import resource
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -59,6 +60,7 @@ def _guided(target: Target, seeds: Sequence[bytes], seconds: int) -> None:
 
 
 def _by_chance(target: Target, seeds: Sequence[bytes], seconds: int) -> None:
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY * 2**20, resource.RLIM_INFINITY))
     one, random, count, end = _watched(target), Random(), 0, monotonic() + seconds
     while monotonic() < end:
         one(mutated(seeds, random, target.largest))
