@@ -18,6 +18,7 @@ from functools import lru_cache, partial
 from threading import Thread
 from typing import Final, TextIO
 
+from gateway.adapters.destinations import Destinations
 from gateway.adapters.dumps import forbid_dumps
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.ocsp import OcspClient
@@ -30,8 +31,8 @@ from gateway.broker.bell import Bell
 from gateway.broker.rules import RulesInForce
 from gateway.config import ConfigError, LimitSettings, Settings
 from gateway.edge.cleaning import cleaning
-from gateway.edge.door import Door
-from gateway.edge.listener import Listener
+from gateway.edge.connections import ConnectionLimits, Door, Watch
+from gateway.edge.listener import Listener, nobody
 from gateway.edge.operational_log import LibraryLines, OperationalLog, tell_uncaught
 from gateway.edge.operations import operations
 from gateway.edge.responders import Questions, asking, count_in
@@ -82,6 +83,7 @@ async def hub(
             max_bytes=settings.limits.answer_bytes,
             document_seconds=settings.limits.document_seconds,
             document_bytes=settings.limits.document_bytes,
+            destinations=Destinations(settings.outbound.allow),
         )
         stack.push_async_callback(spokes.close)
         await store.remember(agreement.revision, agreement.files)
@@ -105,10 +107,12 @@ async def hub(
             clock=clock,
         )
         inside = operations(metrics, partial(_trouble, store, log))
-        host, seconds = settings.listen.host, settings.limits.header_seconds
-        wire = partial(Listener, log=log, refused=edge.refused, header_seconds=seconds)
-        soap = _listen(stack, wire(edge.handle), (host, settings.listen.port), server_tls)
-        ops = _listen(stack, wire(inside), (host, settings.listen.operations_port), None)
+        host, limits = settings.listen.host, _connection_limits(settings.limits)
+        wire = partial(Listener, log=log, refused=edge.refused, limits=limits)
+        outside = wire(edge.handle, owner=edge.owner, watch=Watch(metrics, "soap"))
+        within = wire(inside, owner=nobody, watch=Watch(metrics, "operations"))
+        soap = _listen(stack, outside, (host, settings.listen.port), server_tls)
+        ops = _listen(stack, within, (host, settings.listen.operations_port), None)
         urls = f"https://{host}:{soap.port}{PATH}", f"http://{host}:{ops.port}"
         courier = courier_of(parts, metrics, log)
         stack.push_async_callback(courier.finish, _FINISH_SECONDS)
@@ -153,7 +157,7 @@ async def _ask_responders(  # noqa: PLR0913, PLR0917 - who asks, about what, and
     log: OperationalLog,
 ) -> Questions:
     """Begin to ask, and wait a while for the first answers: nothing is known yet."""
-    client = await stack.enter_async_context(OcspClient())
+    client = await stack.enter_async_context(OcspClient(Destinations(settings.outbound.allow)))
     questions = Questions(
         loaded.responders, lambda: in_force.rules.certificates, client, clock, count_in(metrics)
     )
@@ -226,9 +230,27 @@ def _listen(
             f"listen: {address[0]} port {address[1]}: {reason}.",
             "End what listens there, or correct listen.host and the port in the settings.",
         ) from error
-    door = Door(bound, listener, tls)
-    stack.push_async_callback(door.finish, _FINISH_SECONDS)
+    door = Door(bound, listener.connection, tls, listener.limits, listener.watch)
+    stack.push_async_callback(_finish, door, listener)
     return door
+
+
+async def _finish(door: Door, listener: Listener) -> None:
+    """Take no new connection, close the idle ones, let what is under way end."""
+    door.close()
+    await asyncio.sleep(0)  # handshakes are given up: no connection is added any more
+    listener.pre_shutdown()
+    await listener.shutdown(_FINISH_SECONDS)
+
+
+def _connection_limits(limits: LimitSettings) -> ConnectionLimits:
+    return ConnectionLimits(
+        in_all=limits.connections,
+        of_an_address=limits.connections_per_address,
+        of_an_authority=limits.connections_per_authority,
+        header_seconds=limits.header_seconds,
+        reply_seconds=limits.reply_seconds,
+    )
 
 
 def _http_limits(limits: LimitSettings) -> HttpLimits:

@@ -119,6 +119,12 @@ class DocumentSettings(_Section, frozen=True, kw_only=True):
     store: Path  # directory on a disk; what is in it is sealed under keys.payload_key
 
 
+class OutboundSettings(_Section, frozen=True, kw_only=True):
+    """[outbound]: where the hub may connect to."""
+
+    allow: list[str]  # networks in CIDR form, of endpoints and responders; nothing else is connected to
+
+
 class LimitSettings(_Section, frozen=True, kw_only=True):
     """[limits]: what one message or peer may use."""
 
@@ -127,6 +133,10 @@ class LimitSettings(_Section, frozen=True, kw_only=True):
     header_seconds: Seconds = (
         10.0  # to the end of the TLS handshake, then to the end of each request's headers
     )
+    reply_seconds: Seconds = 60.0  # for a peer to take a reply
+    connections: Count = 1024  # open at once; beyond that new ones are closed, before their TLS handshake
+    connections_per_address: Count = 256  # of those, from one IP address
+    connections_per_authority: Count = 256  # of those, after the handshake
     body_seconds: Seconds = 20.0  # from headers to the last byte of a request
     provider_seconds: Seconds = 15.0  # from connecting to the last byte of an answer
     provider_connections: Count = 64  # at once, per provider
@@ -160,6 +170,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     trust: TrustFiles
     log: LogSettings
     documents: DocumentSettings
+    outbound: OutboundSettings
     limits: LimitSettings = LimitSettings()
     delivery: DeliverySettings = DeliverySettings()
     test_numbers: bool = False  # accept identifiers of the test range, which no person can have

@@ -7,7 +7,8 @@ hub is for `app`; `gateway check` needs no more than this and the store.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -15,10 +16,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, TypeVar
 
+from gateway.adapters.destinations import Destinations
 from gateway.adapters.shelf import Shelf
 from gateway.adapters.spool import Spool, SpoolError
 from gateway.agreement.admit import Terms
 from gateway.agreement.load import Agreement, load_agreement, require_in_force
+from gateway.agreement.register import Register
 from gateway.broker.reply import Signer
 from gateway.broker.rules import Rules
 from gateway.config import ConfigError, DeliverySettings, Settings
@@ -65,8 +68,11 @@ def load(settings: Settings) -> Loaded:
     found.of(partial(_require_lease, settings))
     found.of(partial(_require_retries, settings.delivery))
     documents = found.of(partial(_documents, settings))
+    destinations = found.of(partial(load_destinations, settings.outbound.allow))
     agreement = found.of(partial(_agreement, settings.contracts.directory))
     identities = load_identities(settings, found)
+    if identities is not None and destinations is not None:
+        _require_allowed(settings, identities.register, destinations, found)
     log_keys = found.of(partial(read_log_keys, keys.log_key))
     verifiers = found.of(partial(_verifiers, settings.log.origin, log_keys or ()))
     person_key = found.of(partial(secret_key, keys.directory_key))
@@ -113,6 +119,8 @@ def reload(settings: Settings, before: Loaded) -> Loaded:
     found, digest, known = Found(), digest_of(settings), before.rules.certificates
     identities = load_identities(settings, found, known.answers, before.own)
     log_keys = found.of(partial(read_log_keys, settings.keys.log_key))
+    if identities is not None:
+        _require_allowed(settings, identities.register, load_destinations(settings.outbound.allow), found)
     found.done()
     assert identities is not None  # `done` raises when anything is missing
     assert log_keys is not None
@@ -221,6 +229,46 @@ def _directory(setting: str, opened: Callable[[], T]) -> T:
             f"documents.{setting}: {error}.",
             "Name a directory on a disk that the hub may write to.",
         ) from error
+
+
+def load_destinations(networks: Sequence[str]) -> Destinations:
+    """Where the hub may connect to. Raises ConfigError."""
+    try:
+        return Destinations(networks)
+    except ValueError as error:
+        raise ConfigError(
+            "CFG022",
+            f"outbound.allow: {error}.",
+            'List networks like "10.1.0.0/16", or one address as "10.1.2.3/32".',
+        ) from error
+
+
+def connected_to(settings: Settings, register: Register) -> Iterator[tuple[str, str]]:
+    """What the hub connects to, and the host of each: endpoints of active authorities, and responders."""
+    urls = {str(one.id): one.endpoint for one in register.authorities if one.active and one.endpoint}
+    for what, url in (urls | {one.url: one.url for one in settings.trust.ocsp}).items():
+        parts = split(url)
+        if parts is not None and parts.hostname:
+            yield what, parts.hostname
+
+
+def _require_allowed(
+    settings: Settings, register: Register, destinations: Destinations, found: Found
+) -> None:
+    """Of hosts that are given as an address. Where a name leads, only the moment of connecting tells."""
+    for what, host in connected_to(settings, register):
+        with suppress(ValueError):  # a name
+            found.of(partial(require_allowed, what, [host], destinations))
+
+
+def require_allowed(what: str, addresses: Sequence[str], destinations: Destinations) -> None:
+    """Raises ConfigError when none of the addresses is allowed, ValueError for what is no address."""
+    if not any(destinations.allow(one) for one in addresses):
+        raise ConfigError(
+            "CFG023",
+            f"outbound.allow: holds no address of {what}: {', '.join(addresses)}.",
+            "List its network, or correct where the settings, the register or the name service say that it is.",
+        )
 
 
 def _agreement(directory: Path) -> Agreement:

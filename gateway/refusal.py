@@ -160,6 +160,7 @@ class Code(Enum):
     PROVIDER_RIGHT = _row("WIB09008", "provider-right", _V, "The provider wrote a field that it may not provide.", "The platform operator informs the provider.", fault=_SERVER, origin=_PROVIDER)
     PROVIDER_FAULT = _row("WIB09009", "provider-fault", _V, "The provider answered with a fault of its own.", "Ask again later with a new ticket.", fault=_SERVER, origin=_PROVIDER, severity=_TRANSIENT)
     DOCUMENT_DIGEST = _row("WIB09010", "document-digest", _V, "The document does not have the digest that was asked for.", "Consult the dossier again for the current reference and digest.", fault=_SERVER, origin=_PROVIDER)
+    PROVIDER_ADDRESS = _row("WIB09011", "provider-address", _V, "The provider's address is none that the gateway may connect to.", "The platform operator compares the register's endpoint and what the name service says of it with outbound.allow.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
 
     # PROTOCOL §8 and §11: the gateway itself.
     LOG_UNAVAILABLE = _row("WIB10001", "log-unavailable", _G, "The exchange could not be recorded, so it did not take place.", "Ask again later with a new ticket.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)

@@ -17,7 +17,7 @@ from gateway.adapters.tls import client_context, server_context
 from gateway.broker.event import trace
 from gateway.broker.rules import RulesInForce
 from gateway.config import ConfigError, Settings
-from gateway.edge.door import Door
+from gateway.edge.connections import Door
 from gateway.edge.operational_log import OperationalLog
 from gateway.edge.responders import Questions
 from gateway.identity.chain import Usage

@@ -128,6 +128,15 @@ class Metrics:
         self._own_of, self._provider_of = cache(self._own.labels), cache(self._provider.labels)
         self._withheld_of = cache(self._withheld.labels)
 
+        self._connections = Gauge(
+            "gateway_connections", "Open connections, by listener.", ["listener"], registry=registry
+        )
+        self._cut = Counter(
+            "gateway_connections_cut",
+            "Connections that were not taken, or were cut.",
+            ["listener", "reason"],
+            registry=registry,
+        )
         self._watch_notifications()
         self._watch_dossiers()
 
@@ -278,6 +287,14 @@ class Metrics:
 
     def in_flight(self, count: int) -> None:
         self._in_flight.set(count)
+
+    def connections(self, listener: str, count: int) -> None:
+        """State how many connections a listener has open."""
+        self._connections.labels(listener).set(count)
+
+    def cut(self, listener: str, reason: str, count: int) -> None:
+        """Count connections that were not taken, or were cut."""
+        self._cut.labels(listener, reason).inc(count)
 
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes."""

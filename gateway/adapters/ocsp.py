@@ -1,7 +1,7 @@
 """OCSP over HTTP (RFC 6960 appendix A): one POST to an address of the settings, bounded in bytes and time.
 
 No redirect, no cookie, no proxy of the environment, no decompression: an answer comes from where it was asked
-for, or not at all. Answers are signed, so that plain HTTP is enough. What one is worth is for `identity.ocsp`.
+for, or not at all, and that is at an address that `outbound.allow` lists. Answers are signed, so that plain HTTP is enough. What one is worth is for `identity.ocsp`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Final, Self
 
 import aiohttp
 
+from gateway.adapters.destinations import Destinations
 from gateway.identity.ocsp import OcspError
 
 _MAX_BYTES: Final = 64 * 1024  # an answer about one certificate, with its responder's, has some 2 KB
@@ -21,10 +22,12 @@ _REQUEST, _ANSWER = "application/ocsp-request", "application/ocsp-response"
 class OcspClient:
     """Asks responders. Owns its connections; close it."""
 
-    def __init__(self, seconds: float = _SECONDS, max_bytes: int = _MAX_BYTES) -> None:
+    def __init__(
+        self, destinations: Destinations, seconds: float = _SECONDS, max_bytes: int = _MAX_BYTES
+    ) -> None:
         self._max_bytes = max_bytes
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
+            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, socket_factory=destinations.open),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=seconds),
             headers={"Content-Type": _REQUEST, "Accept-Encoding": "identity"},

@@ -1,7 +1,7 @@
 """The hub as HTTP client: signed bytes to a provider's endpoint, its bytes back, bounded in every way.
 
-The provider is half trusted. Redirects are not followed, cookies not kept, nothing is decompressed; size
-and time of an answer are capped. That the peer is the authority asked is settled in the TLS handshake
+The provider is half trusted. It is looked for at no address but those that settings list, and through no proxy.
+Redirects are not followed, cookies not kept, nothing is decompressed; size and time of an answer are capped. That the peer is the authority asked is settled in the TLS handshake
 (`adapters.tls`), before a byte of the request is sent (attacks R06–R12).
 """
 
@@ -13,7 +13,11 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
 import aiohttp
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
 
+from gateway.adapters.destinations import AddressRefused, Destinations
 from gateway.broker.content import Arrived, Attachment, arrived
 from gateway.model import Authority
 from gateway.refusal import Code, Refusal
@@ -21,6 +25,8 @@ from gateway.soap import mime
 
 _ANSWERS: Final = frozenset({200, 500})  # a reply, or a SOAP fault (SOAP 1.1 §6.2)
 _MAX_MESSAGE: Final = 256 * 1024  # bytes of the SOAP message beside an attachment
+_MAX_FIELD: Final = 4096  # bytes of one header field of an answer, as of a request's
+_MAX_FIELDS: Final = 64
 _ACCEPT: Final = f"{mime.PACKAGE}, text/xml"  # where a document is asked for
 
 
@@ -35,6 +41,7 @@ class HttpSpokes:
         connections: int,
         max_bytes: int,
         document_seconds: float = 300.0,
+        destinations: Destinations,
         document_bytes: int = 256 * 1024 * 1024,
     ) -> None:
         """`seconds`, `max_bytes`: of one answer. With a document: `document_seconds`, and none of silence longer
@@ -47,11 +54,12 @@ class HttpSpokes:
             total=document_seconds, sock_connect=seconds, sock_read=seconds
         )
         self._connections = connections
-        self._pool = _Pool(context, connections)
+        self._destinations = destinations
+        self._pool = _Pool(context, connections, destinations)
 
     async def renew(self, context: ssl.SSLContext) -> None:
         """Messages from now on go over new connections with this TLS; those under way end on theirs."""
-        before, self._pool = self._pool, _Pool(context, self._connections)
+        before, self._pool = self._pool, _Pool(context, self._connections, self._destinations)
         await before.retire()
 
     async def close(self) -> None:
@@ -94,10 +102,7 @@ class HttpSpokes:
                     timeout=bounds,
                 )
             async with response:
-                if response.status not in _ANSWERS:
-                    raise Refusal(Code.PROVIDER_HTTP)
-                if response.headers.get("Content-Encoding", "identity") != "identity":
-                    raise Refusal(Code.PROVIDER_HTTP, "Content-Encoding")
+                _require_answer(response)
                 yield response
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
@@ -112,11 +117,17 @@ class HttpSpokes:
 class _Pool:
     """The connections of one TLS context. Closed by whoever leaves it last after it was retired."""
 
-    def __init__(self, context: ssl.SSLContext, connections: int) -> None:
+    def __init__(self, context: ssl.SSLContext, connections: int, destinations: Destinations) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=context, limit=0, limit_per_host=connections),
+            connector=_Connector(
+                ssl=context, limit=0, limit_per_host=connections, socket_factory=destinations.open
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            trust_env=False,  # no proxy, no .netrc
+            max_line_size=_MAX_FIELD,
+            max_field_size=_MAX_FIELD,
+            max_headers=_MAX_FIELDS,
             headers={"Content-Type": "text/xml; charset=utf-8", "Accept-Encoding": "identity"},
             skip_auto_headers=("User-Agent",),
         )
@@ -144,6 +155,32 @@ class _Pool:
 
     async def close(self) -> None:
         await self._session.close()
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Keeps connections alive, but for one that said anything after its answer (attack R14).
+
+    aiohttp closes it when that comes with the answer, not when it comes later: it would then be read as the
+    answer to the next question.
+    """
+
+    async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
+        while (kept := await super()._get(key, traces)) is not None:
+            if kept.protocol is not None and not kept.protocol.should_close:
+                return kept
+            kept.close()
+        return None
+
+
+def _require_answer(response: aiohttp.ClientResponse) -> None:
+    """By its head. Raises Refusal: PROVIDER_HTTP."""
+    if response.status not in _ANSWERS:
+        raise Refusal(Code.PROVIDER_HTTP)
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise Refusal(Code.PROVIDER_HTTP, "Content-Encoding")
+    codings = response.headers.getall("Transfer-Encoding", ())
+    if any(one.lower() != "chunked" for one in codings):  # attack R14: one that nobody here takes off
+        raise Refusal(Code.PROVIDER_HTTP, "Transfer-Encoding")
 
 
 def _package(response: aiohttp.ClientResponse) -> mime.Package | None:
@@ -189,6 +226,9 @@ def _translated() -> Iterator[None]:
         raise Refusal(Code.PROVIDER_TIMEOUT) from error
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
         raise Refusal(Code.PROVIDER_IDENTITY, "TLS") from error
+    except aiohttp.ClientConnectorError as error:
+        refused = isinstance(error.os_error, AddressRefused)
+        raise Refusal(Code.PROVIDER_ADDRESS if refused else Code.PROVIDER_UNREACHABLE) from error
     except (aiohttp.ClientConnectionError, OSError) as error:
         raise Refusal(Code.PROVIDER_UNREACHABLE) from error
     except (aiohttp.ClientError, ValueError) as error:

@@ -28,6 +28,7 @@ def server_context(
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.verify_mode = ssl.CERT_REQUIRED
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a peer would have the hub work at its pleasure (attack H29)
     return _loaded(context, certificate, key, trust, lists=lists)
 
 

@@ -12,6 +12,7 @@ import typer
 from gateway.adapters.sealing import Seal
 from gateway.adapters.store_agreements import compare_key
 from gateway.adapters.store_reader import LogReader
+from gateway.cli.endpoints import require_names
 from gateway.cli.log_told import vkeys_told
 from gateway.cli.serve import Config
 from gateway.config import Settings
@@ -27,7 +28,11 @@ T = TypeVar("T")
 
 
 def check(
-    config: Config, as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False
+    config: Config,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    without_names: Annotated[
+        bool, typer.Option("--without-names", help="Do not ask the name service where endpoints are.")
+    ] = False,
 ) -> None:
     """Validate settings, agreement, contracts, register, keys, certificates and the store; serve nothing."""
     findings: list[str] = []
@@ -37,6 +42,8 @@ def check(
     if settings is not None and loaded is not None:
         facts = _facts(loaded)
         facts["log"] |= _attempt(lambda: _store(settings, loaded), findings) or {}
+        if not without_names:
+            _attempt(lambda: require_names(settings, loaded.rules.register), findings)
     if as_json:
         told = [{"code": one[:6], "text": one} for one in findings]
         typer.echo(json.dumps({**facts, "findings": told}, indent=2))

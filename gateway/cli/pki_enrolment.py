@@ -18,6 +18,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from gateway.adapters.destinations import Destinations
 from gateway.adapters.ocsp import OcspClient
 from gateway.adapters.pki import write_file
 from gateway.agreement.register import Register
@@ -34,6 +35,7 @@ from gateway.identity.explain import explain as explain_certificate
 from gateway.identity.leaf import Usage, read_leaf
 from gateway.identity.responders import Responder, issued
 from gateway.identity.revocation import Word
+from gateway.loading import load_destinations
 from gateway.model import AuthorityId
 from gateway.reading import Found
 from gateway.refusal import Refusal
@@ -150,9 +152,11 @@ def _print_judged(
     moment, found = now or datetime.now(UTC), Found()
     known = load_certificates(settings, register, found)
     responders = load_responders(settings, known, found)
+    destinations = found.of(lambda: load_destinations(settings.outbound.allow))
     found.done()
     assert known is not None  # `done` raises otherwise
-    asyncio.run(_ask(certificate, known, responders, moment))
+    assert destinations is not None
+    asyncio.run(_ask(destinations, certificate, known, responders, moment))
     told = explain_certificate(certificate.public_bytes(Encoding.DER), known, register, moment)
     if as_json:
         typer.echo(json.dumps({**describe(certificate), **_facts(told)}, indent=2))
@@ -161,10 +165,14 @@ def _print_judged(
 
 
 async def _ask(
-    certificate: x509.Certificate, known: Certificates, responders: tuple[Responder, ...], now: datetime
+    destinations: Destinations,
+    certificate: x509.Certificate,
+    known: Certificates,
+    responders: tuple[Responder, ...],
+    now: datetime,
 ) -> None:
     """What a running hub would have heard by now."""
-    async with OcspClient() as client:
+    async with OcspClient(destinations) as client:
         for one in (certificate, *known.trust.intermediates):
             for responder in responders:
                 if issued(one, responder.issuer):

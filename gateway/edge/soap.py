@@ -10,7 +10,7 @@ import asyncio
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -79,17 +79,23 @@ class SoapEdge:
         self._in_flight_of: defaultdict[AuthorityId, int] = defaultdict(int)
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        """Serve one HTTP request. One path, compared undecoded; anything else is 404 (attack H21)."""
-        if http.rel_url.raw_path != PATH:
+        """Serve one HTTP request. One request target, compared as it was sent; anything else is 404 (attack H21).
+
+        Only a contract document has a query: nothing in a URL can override what a message says (attack H27).
+        """
+        path, mark, query = http.raw_path.partition("?")
+        if path != PATH or (mark and http.method != "GET"):
             return not_found()
         peer = None
         try:
-            peer, rules = self._recognise(http)
-            if http.method == "GET" and http.query_string == _CERTIFICATES:
-                return web.Response(body=rules.announced, headers=_PEM)
-            if http.method == "GET" and http.query_string:
-                return self._contract(http, peer)
-            return await self._exchange(http, peer, rules)
+            _require_framing(http)
+            peer, rules = self._recognise(http.transport)
+            with self._slot(peer.id):
+                if query == _CERTIFICATES:
+                    return await _taken(http, web.Response(body=rules.announced, headers=_PEM))
+                if query:
+                    return await _taken(http, self._contract(query, peer))
+                return await self._exchange(http, peer, rules)
         except Refusal as refusal:
             self.refused(refusal, peer=peer)
             return bare(refusal)
@@ -97,6 +103,13 @@ class SoapEdge:
             self._metrics.refused_on_the_wire(Code.INTERNAL.row.label)
             self._log.note("failed", trace=trace(error))
             return bare(Refusal(Code.INTERNAL))
+
+    def owner(self, transport: asyncio.BaseTransport) -> AuthorityId | None:
+        """Whose connection it is; None: a stranger's."""
+        try:
+            return self._recognise(transport)[0].id
+        except Refusal:
+            return None
 
     def refused(
         self, refusal: Refusal, error: BaseException | None = None, *, peer: Authority | None = None
@@ -106,22 +119,23 @@ class SoapEdge:
         self._log.refused_on_the_wire(refusal, peer, error)
 
     async def _exchange(self, http: web.BaseRequest, peer: Authority, rules: Rules) -> web.StreamResponse:
-        version, package = _promised(http)
-        action = _soap_action(http.headers, version) or (package.action if package else None)
-        with self._slot(peer.id):
-            came = await self._receive(http, package)
-            mtom = package is not None or _reads_packages(http.headers)
-            if rules is not self._in_force.rules:  # the message took its time
-                peer, rules = self._recognise(http)
-            received = Received(rules, came.message, version, action, self._clock(), mtom, came.attachment)
-            event = Event(ExchangeId(str(uuid.uuid4())), peer, len(came.message))
-            reply = await self._answer(received, event)
-            return await self._stream(http, reply, event) if isinstance(reply, Parcel) else reply
+        version, action, package = _promised(http)
+        action = _soap_action(http.headers) or action
+        came = await self._receive(http, package)
+        mtom = package is not None or _reads_packages(http.headers)
+        if rules is not self._in_force.rules:  # the message took its time
+            peer, rules = self._recognise(http.transport)
+        received = Received(rules, came.message, version, action, self._clock(), mtom, came.attachment)
+        event = Event(ExchangeId(str(uuid.uuid4())), peer, len(came.message))
+        reply = await self._answer(received, event)
+        if isinstance(reply, Parcel):
+            return await self._stream(http, reply, event)
+        return await _taken(http, reply)
 
-    def _recognise(self, http: web.BaseRequest) -> tuple[Authority, Rules]:
+    def _recognise(self, transport: asyncio.BaseTransport | None) -> tuple[Authority, Rules]:
         """Who the peer is, by the rules in force, and those rules. Raises Refusal: STRANGER."""
         rules = self._in_force.rules
-        return rules.recognise(_tls_certificate(http), Usage.TLS_CLIENT, self._clock()), rules
+        return rules.recognise(_tls_certificate(transport), Usage.TLS_CLIENT, self._clock()), rules
 
     @contextmanager
     def _slot(self, peer: AuthorityId) -> Iterator[None]:
@@ -200,9 +214,9 @@ class SoapEdge:
         content = _bounded(came.attachment.content, limits)
         return Arrived(came.message, Attachment(came.attachment.id, content))
 
-    def _contract(self, http: web.BaseRequest, peer: Authority) -> web.Response:
+    def _contract(self, query: str, peer: Authority) -> web.Response:
         """`?wsdl`, `?singleWsdl`, `?xsd=NAME`: the contract as this authority may see it."""
-        document = self._served(peer).get(http.query_string)
+        document = self._served(peer).get(query)
         return web.Response(body=document, headers=_HEADERS[SoapVersion.V11]) if document else not_found()
 
 
@@ -241,33 +255,46 @@ def _reading() -> Iterator[None]:
         raise Refusal(Code.HTTP) from error
 
 
-def _tls_certificate(http: web.BaseRequest) -> bytes:
-    ssl_object = http.transport.get_extra_info("ssl_object") if http.transport else None
+async def _taken(http: web.BaseRequest, reply: web.Response) -> web.Response:
+    """The reply, once its peer has taken it: what is not taken is memory, so it keeps its slot (attack H18)."""
+    with suppress(
+        ConnectionError
+    ):  # the peer left: it was told nothing, and what was recorded stands (attack H19)
+        await reply.prepare(http)
+        await reply.write_eof()
+    return reply
+
+
+def _tls_certificate(transport: asyncio.BaseTransport | None) -> bytes:
+    ssl_object = transport.get_extra_info("ssl_object") if transport else None
     der = ssl_object.getpeercert(binary_form=True) if ssl_object else None
     if not isinstance(der, bytes):
         raise Refusal(Code.STRANGER)
     return der
 
 
-def _promised(http: web.BaseRequest) -> tuple[SoapVersion, mime.Package | None]:
-    """The SOAP version that method, media type, charset and encoding promise, and the MTOM package around the
-    message if there is one. Raises Refusal.
+def _require_framing(http: web.BaseRequest) -> None:
+    """HTTP/1.1, and no other transfer coding than chunked: aiohttp would pass on what is inside (attack H12)."""
+    codings = http.headers.getall("Transfer-Encoding", ())
+    if http.version != HttpVersion11 or (codings and [one.lower() for one in codings] != ["chunked"]):
+        raise Refusal(Code.HTTP)
+
+
+def _promised(http: web.BaseRequest) -> tuple[SoapVersion, str | None, mime.Package | None]:
+    """What method and headers promise: the SOAP version, the action that the media type names, and the MTOM
+    package around the message if there is one. Raises Refusal.
     """
     if http.method != "POST":
         raise Refusal(Code.METHOD)
     if "Content-Encoding" in http.headers:  # an unknown one would arrive undecoded (attack H09)
         raise Refusal(Code.CONTENT_ENCODING)
-    if len(http.headers.getall("Content-Type", [])) != 1:
+    types = http.headers.getall("Content-Type", ())
+    if len(types) != 1:
         raise Refusal(Code.MEDIA_TYPE)
-    if http.content_type == mime.PACKAGE:
-        package = mime.read_type(http.headers["Content-Type"])
-        return package.version, package
-    version = mime.MEDIA.get(http.content_type)
-    if version is None:
-        raise Refusal(Code.MEDIA_TYPE)
-    if (http.charset or "utf-8").lower() != "utf-8":
-        raise Refusal(Code.MEDIA_TYPE, "charset")
-    return version, None
+    if types[0].lower().startswith(mime.PACKAGE):
+        package = mime.read_type(types[0])
+        return package.version, package.action, package
+    return *mime.read_message_type(types[0]), None
 
 
 def _reads_packages(headers: CIMultiDictProxy[str]) -> bool:
@@ -277,28 +304,16 @@ def _reads_packages(headers: CIMultiDictProxy[str]) -> bool:
 
 
 def _expects_continue(http: web.BaseRequest) -> bool:
-    """RFC 9110 §10.1.1: 100-continue is the only expectation there is; HTTP/1.0 cannot have it."""
-    expectation = http.headers.get("Expect")
-    if expectation is None or http.version < HttpVersion11:
-        return False
-    if expectation.lower() != "100-continue":
+    """RFC 9110 §10.1.1: 100-continue is the only expectation there is."""
+    expectations = http.headers.getall("Expect", ())
+    if expectations and [one.lower() for one in expectations] != ["100-continue"]:
         raise Refusal(Code.HTTP)
-    return True
+    return bool(expectations)
 
 
-def _soap_action(headers: CIMultiDictProxy[str], version: SoapVersion) -> str | None:
-    """The unsigned hint of SOAP 1.1 §6.1.1, or of the `action` parameter of SOAP 1.2; None if absent or empty."""
+def _soap_action(headers: CIMultiDictProxy[str]) -> str | None:
+    """The unsigned hint of SOAP 1.1 §6.1.1; None if absent or empty."""
     values = headers.getall("SOAPAction", [])
     if len(values) > 1:
         raise Refusal(Code.ACTION)
-    if values and values[0].strip('" '):
-        return values[0].strip('" ')
-    return _action_parameter(headers.get("Content-Type", "")) if version is SoapVersion.V12 else None
-
-
-def _action_parameter(content_type: str) -> str | None:
-    for parameter in content_type.split(";")[1:]:
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "action":
-            return value.strip().strip('"') or None
-    return None
+    return values[0].strip('" ') or None if values else None

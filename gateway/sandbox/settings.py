@@ -47,6 +47,9 @@ origin = "{origin}"
 spool = "spool"
 store = "documents"
 
+[outbound]
+allow = ["127.0.0.0/8"]  # all on one machine
+
 [limits]
 provider_seconds = {provider_seconds}
 

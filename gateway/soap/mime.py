@@ -73,6 +73,24 @@ def read_type(content_type: str) -> Package:
     return Package(boundary, version, None if start is None else _id(start), action or None)
 
 
+def read_message_type(content_type: str) -> tuple[SoapVersion, str | None]:
+    """The SOAP version that the Content-Type of a message by itself promises, and the action that it names.
+
+    Read once and strictly: whoever sees two charsets may believe the other one (attack H03).
+    Raises Refusal: MEDIA_TYPE.
+    """
+    try:
+        media, parameters = _typed(content_type.rstrip("; \t"))
+    except Refusal as refusal:
+        raise Refusal(Code.MEDIA_TYPE) from refusal
+    version = MEDIA.get(media)
+    if version is None:
+        raise Refusal(Code.MEDIA_TYPE)
+    if parameters.get("charset", "utf-8").lower() != "utf-8":
+        raise Refusal(Code.MEDIA_TYPE, "charset")
+    return version, parameters.get("action") or None if version is SoapVersion.V12 else None
+
+
 class _Place(Enum):
     START = auto()
     HEAD = auto()

@@ -94,13 +94,20 @@ class Running:
 
 @asynccontextmanager
 async def running_hub(
-    directory: Path, answering=memory.answer_well, *, files: dict[str, bytes] | None = None, **limits: object
+    directory: Path,
+    answering=memory.answer_well,
+    *,
+    files: dict[str, bytes] | None = None,
+    start=None,
+    **limits: object,
 ):
-    """`answering`: how the platform answers; by default honestly. It may be a coroutine function. `files`: another PKI."""
+    """`answering`: how the platform answers; by default honestly. It may be a coroutine function. `files`: another
+    PKI. `start`: what starts the platform's endpoint.
+    """
     async with AsyncExitStack() as stack:
         pki = directory / "pki"
         write_pki(pki, files or memory.pki())
-        endpoint = await provider(stack, pki, answering)
+        endpoint = await (start or provider)(stack, pki, answering)
         settings = write_settings(directory, endpoint, limits)
         lines = io.StringIO()
         told, loaded = asyncio.Event(), application.load(settings)
@@ -147,7 +154,8 @@ def write_settings(directory: Path, endpoint: str, limits: dict[str, object]) ->
         ("port = 8443", "port = 0"),
         ("operations_port = 9464", "operations_port = 0"),
         ("test_numbers = false", "test_numbers = true"),
-        *((line, f"{name} = {limits[name]} #") for name in limits for line in [f"{name} ="]),
+        ('allow = ["10.0.0.0/8"]', 'allow = ["127.0.0.0/8"]'),
+        *((line, f"\n{name} = {limits[name]} #") for name in limits for line in [f"\n{name} ="]),
     ):
         assert old in text, old
         text = text.replace(old, new, 1)

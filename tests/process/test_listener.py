@@ -10,7 +10,6 @@ import os
 import subprocess
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
-from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -19,62 +18,16 @@ import pytest
 from gateway.adapters.pki import write_pki
 from gateway.edge.operational_log import LibraryLines, OperationalLog
 from tests.path import hub as memory
-from tests.path.hub import signed_question
+from tests.process.raw import CONTEXTS, connected, head, lines, message, reply, said_to, whole
 from tests.process.running import Running, running_hub, write_settings
 
 SECRET = "Zyxwvutsrq"
-CONTEXTS = {"BRUSSELS": "WIB:WORK_DECISION", "IMMIGRATION_OFFICE": "WIB:RESIDENCE_DECISION"}
 
 
 @pytest.fixture
 async def hub(tmp_path):
     async with running_hub(tmp_path, body_seconds=5.0) as running:
         yield running
-
-
-def message(name: str = "BRUSSELS") -> bytes:
-    return signed_question(name, "consultDossier", CONTEXTS[name], None, datetime.now(UTC))
-
-
-def head(*fields: str, path: str = "/soap/v1", method: str = "POST") -> bytes:
-    lines = [f"{method} {path} HTTP/1.1", "Host: x", "Content-Type: text/xml", *fields]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n"
-
-
-def whole(data: bytes, *fields: str) -> bytes:
-    return head(f"Content-Length: {len(data)}", *fields) + data
-
-
-@asynccontextmanager
-async def connected(hub, name: str = "BRUSSELS", url: str = "", tls=None):
-    """A bare TLS connection as this authority."""
-    at = urlsplit(url or hub.url)
-    reader, writer = await asyncio.open_connection(
-        at.hostname, at.port, ssl=tls or hub.tls(name), server_hostname="gateway.wib.example"
-    )
-    with closing(writer):
-        yield reader, writer
-
-
-async def reply(reader) -> bytes:
-    """One reply with its body."""
-    async with asyncio.timeout(30):
-        head_ = await reader.readuntil(b"\r\n\r\n")
-        length = [
-            line.split(b":")[1] for line in head_.splitlines() if line.lower().startswith(b"content-length:")
-        ]
-        return head_ + await reader.readexactly(int(length[0]) if length else 0)
-
-
-async def said_to(hub, data: bytes) -> bytes:
-    """Everything that the hub says to these bytes, until it closes."""
-    async with connected(hub) as (reader, writer), asyncio.timeout(30):
-        writer.write(data)
-        return await reader.read()
-
-
-def lines(hub) -> list[dict[str, object]]:
-    return [json.loads(line) for line in hub.lines.getvalue().splitlines()]
 
 
 # What is no HTTP.

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from cryptography.x509 import ocsp
 from typer.testing import CliRunner
 
+from gateway.adapters.destinations import Destinations
 from gateway.adapters.ocsp import OcspClient
 from gateway.cli.pki import app
 from gateway.identity.certify import CRL_LIFE, Issuer, issue_crl
@@ -26,6 +27,7 @@ from tests.path.hub import ROOT, pki, signed_question
 from tests.process.running import Running, running_hub
 
 MEDIA = "application/ocsp-response"
+LOOPBACK = Destinations(["127.0.0.0/8"])
 DEADLINE = 30.0  # seconds; a hang fails, nothing else depends on it
 
 
@@ -147,7 +149,7 @@ async def test_a_hub_that_never_got_an_answer_believes_nobody_before_it_does(tmp
 
 
 async def refused(handler, **limits) -> str:
-    async with serving(handler) as url, OcspClient(**limits) as client:
+    async with serving(handler) as url, OcspClient(LOOPBACK, **limits) as client:
         with pytest.raises(OcspError) as caught:
             await client.ask(url, b"question")
         return caught.value.reason
@@ -162,7 +164,7 @@ async def test_the_client_posts_the_question_and_returns_the_answer():
         answer.set_cookie("who", "you")
         return answer
 
-    async with serving(handler) as url, OcspClient() as client:
+    async with serving(handler) as url, OcspClient(LOOPBACK) as client:
         assert [await client.ask(url, b"question") for _ in range(2)] == [b"answer"] * 2
     for method, body, headers in seen:
         assert (method, body, headers["Content-Type"]) == ("POST", b"question", "application/ocsp-request")
@@ -204,7 +206,7 @@ async def test_the_client_waits_no_longer_than_it_is_told():
         await ended.wait()
         return web.Response()
 
-    async with serving(handler) as url, OcspClient(seconds=0.2) as client:
+    async with serving(handler) as url, OcspClient(LOOPBACK, seconds=0.2) as client:
         with pytest.raises(OcspError) as caught:
             await client.ask(url, b"question")
         assert caught.value.reason == "unreachable"
@@ -214,7 +216,7 @@ async def test_the_client_waits_no_longer_than_it_is_told():
 async def test_the_client_does_not_reach_what_is_not_there():
     async with serving(Responder().answer) as url:
         pass
-    async with OcspClient() as client:
+    async with OcspClient(LOOPBACK) as client:
         with pytest.raises(OcspError) as caught:
             await client.ask(url, b"question")
     assert caught.value.reason == "unreachable"
@@ -262,8 +264,24 @@ async def test_what_ran_out_counts_for_a_soft_authority_and_is_counted(tmp_path)
                 assert response.status == status
         async with aiohttp.ClientSession() as session, session.get(f"{hub.operations}/metrics") as response:
             lines = (await response.text()).splitlines()
-    assert 'gateway_revocation_grace_total{authority="BRUSSELS"} 1.0' in lines
+    # once for the connection, once for the request
+    assert 'gateway_revocation_grace_total{authority="BRUSSELS"} 2.0' in lines
     assert not [line for line in lines if line.startswith("gateway_revocation_grace") and "FLANDERS" in line]
     asked = [line for line in lines if line.startswith("gateway_ocsp_answers_total")]
     assert asked
     assert all('outcome="http"' in line for line in asked)
+
+
+async def test_a_responder_at_an_address_that_is_not_listed_is_not_asked():
+    """Attack R17."""
+    asked = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        return web.Response(body=b"", content_type=MEDIA)
+
+    async with serving(answer) as url, OcspClient(Destinations(["10.0.0.0/8"])) as client:
+        for at in (url, url.replace("127.0.0.1", "localhost")):
+            with pytest.raises(OcspError, match="unreachable"):
+                await client.ask(at, b"x")
+    assert asked == []

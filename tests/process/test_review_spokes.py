@@ -1,73 +1,35 @@
-"""PROTOCOL §9.2 on the wire: a provider that speaks HTTP as it should not (attacks R06–R15)."""
+"""PROTOCOL §9.2 on the wire: a provider that speaks HTTP as it should not (attacks R06–R17)."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+import socket
 
 import pytest
+import pytest_asyncio
 
-from gateway.adapters.tls import server_context
-from gateway.soap.envelope import read
-from gateway.soap.xml import Limits, parse_verified
-from gateway.wss.profile import Window
-from gateway.wss.verify import verify
-from tests.path import hub as memory
-from tests.path.hub import signed_question
-from tests.process import running
-from tests.process.running import TRUST, running_hub
+from tests.process.bare_provider import LIMIT, Wire, consult, honest, hub_before, response
 
-LIMIT = 100_000  # bytes of one answer
-Answering = Callable[["Wire", bytes], AsyncIterator[bytes]]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-class Now:
-    @property
-    def now(self) -> datetime:
-        return datetime.now(UTC)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def before(tmp_path_factory):
+    """One hub for all tests, and the provider behind it."""
+    wire = Wire(well)
+    async with hub_before(wire, tmp_path_factory.mktemp("spokes")) as hub:
+        yield hub, wire
 
 
-class Wire:
-    """The platform's endpoint on bare TLS: what it was sent, and how it answers each request."""
-
-    def __init__(self, answering: Answering, identity: str = "PLATFORM"):
-        self.answering, self.identity, self.requests, self.url = answering, identity, [], ""
-
-    async def provider(self, stack, pki, _answering) -> str:
-        tls = server_context(
-            pki / self.identity / "tls.crt.pem", pki / self.identity / "tls.key.pem", [pki / t for t in TRUST]
-        )
-        server = await asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=tls)
-        stack.callback(server.close)
-        self.url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/soap"
-        return self.url
-
-    async def serve(self, reader, writer) -> None:
-        with contextlib.closing(writer), contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().partition(b"content-length:")[2].split()[0])
-                body = await reader.readexactly(length)
-                self.requests.append((head, body))
-                async for part in self.answering(self, body):
-                    writer.write(part)
-                    await writer.drain()
-
-
-def honest(body: bytes) -> bytes:
-    asked = memory.messages.read_question(
-        parse_verified(verify(read(body, Limits()), Window(), Now().now).body)[0]
-    )
-    return memory.answer_well(Now(), memory.authority("PLATFORM"), asked)
-
-
-def response(body: bytes, *headers: str, status: str = "200 OK", media: str = "text/xml") -> bytes:
-    lines = [f"HTTP/1.1 {status}", f"Content-Type: {media}", f"Content-Length: {len(body)}", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+@pytest.fixture
+def asked(before):
+    """The same with nothing asked yet; `asked.answering = …` says how the provider answers from now on."""
+    hub, wire = before
+    wire.requests.clear()
+    wire.connections = 0
+    wire.answering = well
+    return hub, wire
 
 
 async def well(wire, body):
@@ -81,10 +43,6 @@ async def fault_status(wire, body):
 async def early_hints(wire, body):
     yield b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
     yield response(honest(body))
-
-
-async def redirect(wire, body):
-    yield response(b"", f"Location: {wire.url}/elsewhere", status="307 Temporary Redirect")
 
 
 async def cookie(wire, body):
@@ -134,23 +92,108 @@ async def cut_short(wire, body):
     raise ConnectionResetError
 
 
+async def chunked(wire, body):
+    answer = honest(body)
+    yield b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nTransfer-Encoding: chunked\r\n\r\n"
+    yield b"%x\r\n%s\r\n0\r\n\r\n" % (len(answer), answer)
+
+
+async def until_closed(wire, body):
+    """Without a length: the end of the connection is the end of the answer."""
+    yield b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\n\r\n" + honest(body)
+    raise ConnectionResetError
+
+
+async def old_version(wire, body):
+    yield b"HTTP/1.0" + response(honest(body)).removeprefix(b"HTTP/1.1")
+
+
+async def continues(wire, body):
+    yield b"HTTP/1.1 100 Continue\r\n\r\n"
+    yield response(honest(body))
+
+
+async def continues_for_ever(wire, body):
+    while True:
+        yield b"HTTP/1.1 100 Continue\r\n\r\n" * 100
+        await asyncio.sleep(0.01)
+
+
+async def switches(wire, body):
+    yield b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n" + honest(body)
+
+
+async def nothing(wire, body):
+    yield response(b"")
+
+
+async def bare_fault(wire, body):
+    """Not signed, and with what should never leave a provider."""
+    fault = (
+        b'<e:Envelope xmlns:e="http://schemas.xmlsoap.org/soap/envelope/"><e:Body><e:Fault><faultcode>e:Server'
+        b"</faultcode><faultstring>ORA-00942 at /srv</faultstring></e:Fault></e:Body></e:Envelope>"
+    )
+    yield response(fault, status="500 Internal Server Error")
+
+
+async def other_media(wire, body):
+    yield response(honest(body), media="application/json")
+
+
+async def many_fields(wire, body):
+    yield response(honest(body), *["X: y"] * 10_000)
+
+
+async def a_long_field(wire, body):
+    yield response(honest(body), "X: " + "y" * 1_000_000)
+
+
+async def an_endless_field(wire, body):
+    yield b"HTTP/1.1 200 OK\r\nX: "
+    while True:
+        yield b"y" * 65536
+
+
+async def length_and_chunks(wire, body):
+    answer = honest(body)
+    yield response(b"", "Transfer-Encoding: chunked") + b"%x\r\n%s\r\n0\r\n\r\n" % (len(answer), answer)
+
+
+async def two_codings(wire, body):
+    answer = honest(body)
+    yield b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
+    yield b"%x\r\n%s\r\n0\r\n\r\n" % (len(answer), answer)
+
+
+async def says_less(wire, body):
+    """A length that leaves some of the answer over, for the next question."""
+    answer = honest(body)
+    yield response(answer).replace(b"Length: %d" % len(answer), b"Length: %d" % (len(answer) - 10))
+
+
+async def says_more(wire, body):
+    answer = honest(body)
+    yield response(answer).replace(b"Length: %d" % len(answer), b"Length: %d" % (len(answer) + 10))
+    raise ConnectionResetError
+
+
+def redirects(status: str):
+    async def redirect(wire, body):
+        yield response(b"", f"Location: {wire.url}/elsewhere", status=status)
+
+    return redirect
+
+
 async def two_at_once(wire, body):
     """A second answer behind the first, which waits for the next question on this connection."""
     yield response(honest(body)) + response(honest(body))
 
 
-@asynccontextmanager
-async def hub_before(monkeypatch, tmp_path, wire: Wire):
-    monkeypatch.setattr(running, "provider", wire.provider)
-    async with running_hub(tmp_path, answer_bytes=LIMIT, provider_seconds=1.5) as hub:
-        yield hub
-
-
-async def consult(hub):
-    return await hub.soap(
-        "BRUSSELS",
-        signed_question("BRUSSELS", "consultDossier", "WIB:WORK_DECISION", None, datetime.now(UTC)),
-    )
+async def one_more_later(wire, body):
+    """A second answer when the first was taken long ago."""
+    yield response(honest(body))
+    await asyncio.sleep(0.05)
+    yield response(honest(body))
 
 
 CASES = {  # None: the answer is accepted
@@ -158,11 +201,26 @@ CASES = {  # None: the answer is accepted
     fault_status: None,
     early_hints: None,
     cookie: None,
-    redirect: "WIB09003",
+    chunked: None,
+    until_closed: None,
+    old_version: None,
+    continues: None,
+    continues_for_ever: "WIB09002",
+    switches: "WIB09003",
     compressed: "WIB09003",
     html: "WIB09003",
     no_content: "WIB09003",
+    nothing: "WIB09004",
+    bare_fault: "WIB09004",
+    other_media: "WIB09003",
     not_http: "WIB09003",
+    many_fields: "WIB09003",
+    a_long_field: "WIB09003",
+    an_endless_field: "WIB09003",
+    length_and_chunks: "WIB09003",
+    two_codings: "WIB09003",
+    says_less: "WIB09003",
+    says_more: "WIB09003",
     too_large: "WIB09003",
     endless: "WIB09003",
     dripping: "WIB09002",
@@ -172,31 +230,74 @@ CASES = {  # None: the answer is accepted
 
 
 @pytest.mark.parametrize("answering", CASES, ids=lambda answering: answering.__name__)
-async def test_a_provider_is_asked_once_and_bounded_in_every_way(monkeypatch, tmp_path, answering):
-    wire = Wire(answering)
-    async with hub_before(monkeypatch, tmp_path, wire) as hub:
-        status, answered = await consult(hub)
+async def test_a_provider_is_asked_once_and_bounded_in_every_way(asked, answering):
+    hub, wire = asked
+    wire.answering = answering
+    status, answered = await consult(hub)
     assert (status, answered.code) == ((200, None) if CASES[answering] is None else (500, CASES[answering]))
     assert len(wire.requests) == 1
     assert "ORA-00942" not in "".join(answered.body.itertext())
+    wire.answering = well
+    assert (await consult(hub))[1].code is None
 
 
-@pytest.mark.parametrize("answering", [cookie, two_at_once], ids=lambda answering: answering.__name__)
-async def test_nothing_of_one_exchange_reaches_the_next(monkeypatch, tmp_path, answering):
-    wire = Wire(answering)
-    async with hub_before(monkeypatch, tmp_path, wire) as hub:
-        answers = [await consult(hub) for _ in range(3)]
-    assert [answered.code for _, answered in answers] == [None] * 3
+@pytest.mark.parametrize(
+    "status", ["301 Moved", "302 Found", "303 See Other", "307 Temporary", "308 Permanent"]
+)
+async def test_no_redirect_is_followed(asked, status):
+    hub, wire = asked
+    wire.answering = redirects(status)
+    assert (await consult(hub))[1].code == "WIB09003"
+    assert len(wire.requests) == 1
+
+
+KEPT = {well: 1, chunked: 1, says_less: 4, length_and_chunks: 4, one_more_later: 4, two_at_once: 4}
+
+
+@pytest.mark.parametrize("answering", KEPT, ids=lambda answering: answering.__name__)
+async def test_a_connection_on_which_too_much_was_said_carries_no_further_question(before, asked, answering):
+    """Attack R14: what is left over would be the answer to somebody else's question."""
+    hub, wire = asked
+    hold = await consult(hub)  # whatever connection was left by the test before
+    assert hold[1].code is None
+    wire.connections = 0
+    wire.answering = answering
+    codes = []
+    for _ in range(3):
+        codes.append((await consult(hub))[1].code)
+        await asyncio.sleep(0.2)  # the provider has said all that it will
+    wire.answering = well
+    assert (await consult(hub))[1].code is None
+    assert set(codes) == {CASES.get(answering)}
+    assert wire.connections == KEPT[answering] - 1
+    assert len({body for _, body in wire.requests}) == 5
+
+
+async def test_no_cookie_comes_back(asked):
+    hub, wire = asked
+    wire.answering = cookie
+    for _ in range(3):
+        assert (await consult(hub))[1].code is None
     assert not [head for head, _ in wire.requests if b"cookie" in head.lower()]
-    assert len({body for _, body in wire.requests}) == 3
+
+
+async def test_no_proxy_of_the_environment_is_used(asked, monkeypatch):
+    hub, _ = asked
+    with socket.create_server(("127.0.0.1", 0)) as canary:
+        for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{canary.getsockname()[1]}")
+        assert (await consult(hub))[1].code is None
+        canary.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            canary.accept()
 
 
 @pytest.mark.parametrize(
     ("identity", "code"), [("PLATFORM", None), ("FLANDERS", "WIB09005"), ("HUB", "WIB09005")]
 )
-async def test_a_question_is_sent_to_nobody_but_the_provider_asked(monkeypatch, tmp_path, identity, code):
+async def test_a_question_is_sent_to_nobody_but_the_provider_asked(tmp_path, identity, code):
     wire = Wire(well, identity)
-    async with hub_before(monkeypatch, tmp_path, wire) as hub:
+    async with hub_before(wire, tmp_path) as hub:
         _, answered = await consult(hub)
     assert answered.code == code
     assert len(wire.requests) == (0 if code else 1)

@@ -1,0 +1,86 @@
+"""HTTP as bytes, over mutual TLS: what no client library would send."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from contextlib import asynccontextmanager, closing
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from tests.path.hub import signed_question
+
+CONTEXTS = {"BRUSSELS": "WIB:WORK_DECISION", "IMMIGRATION_OFFICE": "WIB:RESIDENCE_DECISION"}
+
+
+def message(name: str = "BRUSSELS") -> bytes:
+    return signed_question(name, "consultDossier", CONTEXTS[name], None, datetime.now(UTC))
+
+
+def head(*fields: str, path: str = "/soap/v1", method: str = "POST") -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", "Host: x", "Content-Type: text/xml", *fields]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+
+def whole(data: bytes, *fields: str) -> bytes:
+    return head(f"Content-Length: {len(data)}", *fields) + data
+
+
+@asynccontextmanager
+async def connected(
+    hub,
+    name: str | None = "BRUSSELS",
+    *,
+    source: str = "127.0.0.1",
+    tls: ssl.SSLContext | None = None,
+    server_name: str = "gateway.wib.example",
+):
+    """A bare TLS connection as this authority. `source`: the address that it comes from."""
+    at = urlsplit(hub.url)
+    reader, writer = await asyncio.open_connection(
+        at.hostname,
+        at.port,
+        ssl=tls or hub.tls(name),
+        server_hostname=server_name,
+        local_addr=(source, 0),
+    )
+    with closing(writer):
+        yield reader, writer
+
+
+async def reply(reader) -> bytes:
+    """One reply with its body."""
+    async with asyncio.timeout(30):
+        head_ = await reader.readuntil(b"\r\n\r\n")
+        length = [
+            line.split(b":")[1] for line in head_.splitlines() if line.lower().startswith(b"content-length:")
+        ]
+        return head_ + await reader.readexactly(int(length[0]) if length else 0)
+
+
+async def said_to(hub, data: bytes, name: str = "BRUSSELS") -> bytes:
+    """Everything that the hub says to these bytes, until it closes."""
+    async with connected(hub, name) as (reader, writer), asyncio.timeout(30):
+        writer.write(data)
+        return await reader.read()
+
+
+def lines(hub) -> list[dict[str, object]]:
+    return [json.loads(line) for line in hub.lines.getvalue().splitlines()]
+
+
+async def metric(hub, series: str) -> float:
+    """The value of one series, with its labels as the hub writes them."""
+    async with aiohttp.ClientSession() as session, session.get(hub.operations + "/metrics") as response:
+        found = [line for line in (await response.text()).splitlines() if line.startswith(series + " ")]
+    return float(found[0].split()[-1]) if found else 0.0
+
+
+async def until(question, wanted: object) -> None:
+    """Wait until a coroutine function gives what is wanted; a deadline turns a hang into a failure."""
+    async with asyncio.timeout(30):
+        while await question() != wanted:  # noqa: ASYNC110 - another process tells nobody
+            await asyncio.sleep(0.05)
