@@ -1,6 +1,7 @@
 """Vocabulary: roles, identifiers, and the stage types that an exchange passes through.
 
-Every type here is a plain frozen value. Each stage type is constructed in exactly one module (named in
+Every type here is a plain frozen value; those that each exchange makes anew are structs, which are made ten times
+as fast as frozen dataclasses. Each stage type is constructed in exactly one module (named in
 its docstring), so that holding one is proof that its check was made; `tests/test_stages.py` enforces it.
 Rules live elsewhere: this module decides nothing.
 """
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Literal, NewType
+
+import msgspec
 
 if TYPE_CHECKING:
     from lxml.etree import _Element as Element
@@ -83,8 +86,7 @@ class Settlement(StrEnum):
     DROPPED = "dropped"  # by the operator, with a reason
 
 
-@dataclass(frozen=True, slots=True)
-class Enterprise:
+class Enterprise(msgspec.Struct, frozen=True):
     """Legal identity: KBO/CBE number and, where one legal person plays two parts, the unit."""
 
     cbe: str  # ten digits
@@ -131,8 +133,7 @@ class Node:
     children: tuple[Node, ...]  # empty: carries text
 
 
-@dataclass(frozen=True, slots=True)
-class Addressing:
+class Addressing(msgspec.Struct, frozen=True):
     """WS-Addressing headers of a request: consistent with Body and endpoint, trusted for nothing but RelatesTo."""
 
     message_id: str | None
@@ -140,8 +141,7 @@ class Addressing:
     to: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True):
     """A well-formed, bounded SOAP message with the profile's skeleton. Made by `soap.envelope` only.
 
     Nothing in it is trusted: only `wss.verify` may read it.
@@ -154,8 +154,7 @@ class Envelope:
     addressing: Addressing | None
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(msgspec.Struct, frozen=True):
     """The bytes that were signed and the key that signed them. Made by `wss.verify` only."""
 
     version: SoapVersion
@@ -168,16 +167,14 @@ class Verified:
     addressing_signed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """An authority whose TLS and signing certificates agree. Made by `identity.authority` only."""
 
     authority: Authority
     verified: Verified
 
 
-@dataclass(frozen=True, slots=True)
-class Criteria:
+class Criteria(msgspec.Struct, frozen=True):
     """What is asked about. Every member is a schema-valid identifier with correct check digits."""
 
     dossier: DossierNumber | None
@@ -195,8 +192,7 @@ class Criteria:
     wait_seconds: int = 0  # mailbox: how long to wait while there is nothing
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A known operation with a schema-valid Body and a complete header. Made by `agreement.admit` only."""
 
     caller: Caller
@@ -255,8 +251,7 @@ class View:
     filtered: tuple[str, ...]  # declared to the requester: KSZ filteredElement
 
 
-@dataclass(frozen=True, slots=True)
-class Permitted:
+class Permitted(msgspec.Struct, frozen=True):
     """A request that the agreement grants. Made by `policy.decide` only."""
 
     request: Request
@@ -325,8 +320,7 @@ class Dispatch:
     in_force: str  # revision of the agreement in force at delivery
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A provider's verified, schema-valid answer to this very question. Made by `agreement.answer` only."""
 
     provider: Authority
@@ -335,8 +329,7 @@ class Answer:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(msgspec.Struct, frozen=True):
     """What may go back to the requester: only what the view permits. Made by `policy.view` only."""
 
     permitted: Permitted
@@ -360,8 +353,7 @@ class Refused:
     revision: str = ""  # hash of the agreement revision in force
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True):
     """Proof that an entry is durable and under a signed checkpoint. Made by the store only."""
 
     origin: str  # the log's origin, its name in checkpoints

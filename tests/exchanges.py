@@ -7,6 +7,8 @@ import uuid
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from msgspec import structs
+
 from gateway.exchangelog import entry
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.fields import FieldPlans
@@ -90,13 +92,13 @@ def permitted(ticket: str = "t1", **change: object) -> Permitted:
         LegalContext("WIB:WORK_DECISION"),
         Criteria(DossierNumber("WIB-2026-0000001-59")),
     )
-    return replace(Permitted(request, (PLATFORM,), VIEW, {}, REVISION), **change)
+    return structs.replace(Permitted(request, (PLATFORM,), VIEW, {}, REVISION), **change)
 
 
 def released(granted: Permitted | None = None, **change: object) -> Released:
     answer = Answer(PLATFORM, Outcome.DATA_FOUND, None, b"signature of the platform")
     usual = Released(granted or permitted(), Outcome.DATA_FOUND, "<s:dossier/>", VALUES, (answer,), ())
-    return replace(usual, **change)
+    return structs.replace(usual, **change)
 
 
 def refused(code: Code = Code.DOSSIER_DENIED, **change: object) -> Refused:

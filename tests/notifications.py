@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
 
+from msgspec import structs
+
 from gateway.adapters.store import Store
 from gateway.exchangelog import entry
 from gateway.exchangelog.entry import Entry, Settling
@@ -131,8 +133,8 @@ def settled_entry(
 def call_entry(operation: str, caller: Authority, ticket: str, exchange: ExchangeId) -> Entry:
     """Commit 1 of a call to the mailbox."""
     request = permitted(ticket).request
-    request = replace(
-        request, caller=replace(request.caller, authority=caller), operation=OperationName(operation)
+    request = structs.replace(
+        request, caller=structs.replace(request.caller, authority=caller), operation=OperationName(operation)
     )
     return entry.forwarded(permitted(request=request, providers=()), exchange, NOW, os.urandom)
 

@@ -41,10 +41,13 @@ def calls(tree: ast.AST) -> Iterator[str]:
 
 
 def replaced(tree: ast.AST) -> Iterator[str]:
-    """Names called with `replace` of dataclasses, which makes a second value without the check."""
+    """Calls of `replace`, of dataclasses or of msgspec, which makes a second value without the check."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "replace":
-            yield ast.unparse(node)
+        match node:
+            case ast.Call(
+                func=ast.Name(id="replace") | ast.Attribute(value=ast.Name(id="structs"), attr="replace")
+            ):
+                yield ast.unparse(node)
 
 
 def constructions() -> dict[str, set[str]]:

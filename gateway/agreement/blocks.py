@@ -12,6 +12,8 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from gateway.model import (
     COMMON,
     SERVICE,
@@ -57,8 +59,7 @@ class Customer:
     enterprise: Enterprise
 
 
-@dataclass(frozen=True, slots=True)
-class OnBehalf:
+class OnBehalf(msgspec.Struct, frozen=True):
     """informationGateway of a message that the hub sends on: for whom it asks, or whose notification it brings."""
 
     exchange: ExchangeId
@@ -67,8 +68,7 @@ class OnBehalf:
     role: Role
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(msgspec.Struct, frozen=True):
     """KSZ status block. Codes: PROTOCOL §10.2."""
 
     value: Outcome | Acknowledgement

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from gateway.agreement import blocks
 from gateway.agreement.blocks import Customer, OnBehalf, Status, information_gateway
 from gateway.model import (
@@ -51,8 +53,7 @@ class Question:
     criteria: Criteria
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True):
     """A response as it stands in the Body; `payload` is its last element."""
 
     ticket: Ticket

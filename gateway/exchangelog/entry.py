@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
+
 from gateway.exchangelog.commitment import body_commitment, digest, signatures_digest, subject_commitment
 from gateway.exchangelog.fields import SEED_SIZE, FieldPlan, base64url
 from gateway.exchangelog.form import ACCEPTED, INCOMPLETE, PERMITTED, RELEASED, DropReason, Kind
@@ -42,8 +44,7 @@ Random: TypeAlias = Callable[[int], bytes]
 NONCE_SIZE = 16  # bytes
 
 
-@dataclass(frozen=True, slots=True)
-class FieldDigests:
+class FieldDigests(msgspec.Struct, frozen=True):
     """The field records of a release: the view's vector, kept once, and this exchange's digests."""
 
     vector: bytes
@@ -52,8 +53,7 @@ class FieldDigests:
     seed: bytes  # of the field salts; may be shared with the recipient
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A leaf and what the store keeps beside it. Made by this module only."""
 
     leaf: bytes

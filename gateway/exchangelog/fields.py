@@ -59,8 +59,7 @@ class FieldRecord:
         return rfc8785.dumps(["w", self.path, self.reason])
 
 
-@dataclass(frozen=True, slots=True)
-class Commitment:
+class Commitment(msgspec.Struct, frozen=True):
     """What an entry keeps of its released values: the root, and the digests in the order of the paths."""
 
     root: bytes

@@ -8,7 +8,6 @@ What may stand in each key is in `form`.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -25,8 +24,7 @@ _canonical = msgspec.json.Encoder(order="deterministic").encode
 _DELIVERED: Final = (Kind.DELIVERY, Kind.SETTLEMENT)
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(msgspec.Struct, frozen=True):
     """One entry. Commitments, hashes and the nonce are base64url without padding."""
 
     id: str  # the exchange, or the delivery: shared by its entries

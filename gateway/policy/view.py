@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+import msgspec
+
 from gateway.agreement.schema import leaves
 from gateway.agreement.views import RECEIVED
 from gateway.model import PREFIX, Answer, AuthorityId, FieldId, Node, Outcome, Permitted, Released, View
@@ -30,8 +32,7 @@ class _Template:
     children: Mapping[str, _Template]
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
+class Rendered(msgspec.Struct, frozen=True):
     """A view applied."""
 
     payload: str  # exclusive C14N of the payload element; "" when there is nothing

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 from binascii import a2b_base64, b2a_base64
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from gateway.refusal import Code, Refusal
 from gateway.soap import names
@@ -31,8 +32,7 @@ _NAMED: Final = {  # the refused algorithms that clients still send by default, 
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True):
     """One ds:Reference: an id of this message, how to canonicalise the element, and its digest."""
 
     id: str
@@ -41,8 +41,7 @@ class Reference:
     digest: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class SignedInfo:
+class SignedInfo(msgspec.Struct, frozen=True):
     """What ds:Signature says."""
 
     element: Element

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import cache
 
 import pytest
+from msgspec import structs
 
 from gateway.adapters.store_operator import OperatorQueue
 from gateway.agreement import notices
@@ -291,7 +292,7 @@ def other_ticket(hub, recipient, notice):
 
 
 def other_dossier(hub, recipient, notice):
-    criteria = replace(notice.question.criteria, dossier=OTHER_DOSSIER)
+    criteria = structs.replace(notice.question.criteria, dossier=OTHER_DOSSIER)
     return signed(acknowledgement(replace(notice.question, criteria=criteria)), hub, recipient)
 
 

@@ -12,6 +12,7 @@ from hashlib import sha256 as hashed
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import structs
 
 from gateway.adapters.shelf import Shelf
 from gateway.adapters.spool import Spool
@@ -423,7 +424,7 @@ async def test_access_control_tells_which_documents_may_be_uploaded(hub: Hub):
     assert answered.texts("permitted").count("true") == 1
     nothing = await hub.consult("MUN_BRUSSELS", "checkAccessControl", "WIB:CARD_ISSUE", asked)
     assert "true" not in nothing.texts("permitted")
-    elsewhere = replace(asked, dossier=OTHER_DOSSIER)
+    elsewhere = structs.replace(asked, dossier=OTHER_DOSSIER)
     foreign = await hub.consult("POST_RABAT", "checkAccessControl", VISA, elsewhere)
     assert "WIB07005" in foreign.texts("code")
 

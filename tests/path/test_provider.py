@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from msgspec import structs
 
 from gateway.agreement import messages
 from gateway.model import Criteria, Outcome, SoapVersion, Ticket
@@ -44,12 +45,14 @@ def other_ticket(hub, provider, asked):
 
 def other_dossier_in_the_criteria(hub, provider, asked):
     return sign_as(
-        provider.id, body(asked, provider, criteria=replace(asked.criteria, dossier=OTHER_DOSSIER)), hub.now
+        provider.id,
+        body(asked, provider, criteria=structs.replace(asked.criteria, dossier=OTHER_DOSSIER)),
+        hub.now,
     )
 
 
 def other_dossier_in_the_payload(hub, provider, asked):
-    other = replace(asked, criteria=replace(asked.criteria, dossier=OTHER_DOSSIER))
+    other = replace(asked, criteria=structs.replace(asked.criteria, dossier=OTHER_DOSSIER))
     text = reply_body(asked, Outcome.DATA_FOUND, payload(other, provider))
     return sign_as(provider.id, text, hub.now)
 
@@ -184,7 +187,7 @@ def document(**change: str) -> Criteria:
     asked = Criteria(
         DOSSIER, document_reference="DOC-1", document_type="CONTRACT", document_sha256=payloads.DIGEST
     )
-    return replace(asked, **change)
+    return structs.replace(asked, **change)
 
 
 async def test_a_document_that_is_not_the_one_asked_for_is_refused(hub: Hub):

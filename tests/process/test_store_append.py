@@ -7,11 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import apsw
 import pytest
+from msgspec import structs
 
 from gateway.adapters import store_log
 from gateway.adapters.store import LogReader, Store
@@ -176,7 +176,7 @@ async def test_batch_of_nothing_but_duplicates_leaves_no_trace(path):
 
 async def test_same_ticket_of_another_authority_is_another_claim(path):
     mine = request_entry("same")
-    other = replace(request_entry("same"), claim=(AuthorityId("NSSO"), Ticket("same")))
+    other = structs.replace(request_entry("same"), claim=(AuthorityId("NSSO"), Ticket("same")))
     async with open_store(path) as store:
         assert await append_all(store, [mine, other]) == [Receipt(ORIGIN, 0), Receipt(ORIGIN, 1)]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from msgspec import structs
 
 from gateway.agreement.register import Register, load_register
 from gateway.identity.authority import identify, identify_provider, recognise
@@ -81,7 +82,7 @@ def authority(name: str, known: Register | None = None):
 def other_leaf(name: str, **change: str | None) -> bytes:
     """A certificate as `name`'s but for its legal identity."""
     holder = authority(name)
-    holder = replace(holder, enterprise=replace(holder.enterprise, **change))
+    holder = replace(holder, enterprise=structs.replace(holder.enterprise, **change))
     key = new_key(KeyKind.P256).public_key()
     return issue_leaf(key, holder, Purpose.SIGN, issuer(), NOW).public_bytes(Encoding.DER)
 

@@ -14,6 +14,7 @@ import pytest
 import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.exchangelog import entry, merkle
 from gateway.exchangelog.fields import (
@@ -105,7 +106,10 @@ def test_message_signature_is_the_hash_of_the_signature_value():
 
 
 def test_response_covers_the_signatures_of_all_answers_in_order():
-    first, second = released().answers[0], replace(released().answers[0], provider=NSSO, signature=b"other")
+    first, second = (
+        released().answers[0],
+        structs.replace(released().answers[0], provider=NSSO, signature=b"other"),
+    )
     leaves = [
         Leaf.parse(entry.returned(released(answers=answers), EXCHANGE, NOW, os.urandom).leaf)
         for answers in ((first, second), (second, first))
@@ -117,7 +121,7 @@ def test_response_covers_the_signatures_of_all_answers_in_order():
 
 
 def test_answer_of_the_hub_itself_has_no_message_signature():
-    own = replace(released().answers[0], signature=b"")
+    own = structs.replace(released().answers[0], signature=b"")
     assert (
         Leaf.parse(entry.returned(released(answers=(own,)), EXCHANGE, NOW, os.urandom).leaf).signature is None
     )
@@ -155,7 +159,7 @@ def masked(leaf: bytes) -> dict:
 def test_whether_data_was_found_does_not_show():
     full = entry.returned(released(), EXCHANGE, NOW, os.urandom)
     nothing = dict.fromkeys(VALUES, ())
-    empty_answer = replace(released().answers[0], outcome=Outcome.NO_DATA_FOUND)
+    empty_answer = structs.replace(released().answers[0], outcome=Outcome.NO_DATA_FOUND)
     change = {"outcome": Outcome.NO_DATA_FOUND, "payload": "", "values": nothing, "answers": (empty_answer,)}
     empty = entry.returned(released(**change), EXCHANGE, NOW, os.urandom)
     assert masked(full.leaf) == masked(empty.leaf)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import rfc8785
+from msgspec import structs
 
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.fields import FieldPlan, base64url
@@ -282,14 +283,14 @@ def test_delivery_and_settlement_of_nothing_are_found():
 def test_delivery_and_settlement_agree_with_their_notification(change):
     _, (told, delivered, settled) = way()
     for one, flaw in ((delivered, Flaw.DELIVERY), (settled, Flaw.SETTLEMENT)):
-        altered = replace(one, leaf=replace(Leaf.parse(one.leaf), **change).seal())
+        altered = structs.replace(one, leaf=structs.replace(Leaf.parse(one.leaf), **change).seal())
         assert (flaw, 1) in flaws(told, altered)
 
 
 def test_settlement_is_in_the_context_of_the_delivery():
     _, (told, delivered, settled) = way()
-    altered = replace(Leaf.parse(settled.leaf), legal_context="WIB:OTHER").seal()
-    assert flaws(told, delivered, replace(settled, leaf=altered)) == [(Flaw.SETTLEMENT, 2)]
+    altered = structs.replace(Leaf.parse(settled.leaf), legal_context="WIB:OTHER").seal()
+    assert flaws(told, delivered, structs.replace(settled, leaf=altered)) == [(Flaw.SETTLEMENT, 2)]
 
 
 def test_notification_is_no_answer_and_a_delivery_answers_no_other_question():
