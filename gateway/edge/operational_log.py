@@ -33,7 +33,7 @@ class OperationalLog:
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 structlog.processors.JSONRenderer(),  # ASCII: no line can be split or recoloured (L01, L02)
             ],
-        )
+        ).bind()  # now, not at every line
 
     @property
     def writable(self) -> bool:
