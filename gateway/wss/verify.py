@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
+import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -37,6 +37,8 @@ _IDS: Final = etree.XPath(
 )
 _ELEMENTS: Final = etree.XPath("count(descendant-or-self::*)")
 _MAX_IDS: Final = 32
+_ONCE: Final = (names.SECURITY, names.TIMESTAMP, names.TOKEN, names.SIGNATURE)
+_ECDSA: Final = {method: ec.ECDSA(hash_) for method, hash_ in profile.ECDSA_SIGNATURES.items()}
 _BARE_ID_ALLOWED: Final = frozenset(  # ds elements declare an unqualified Id; none of them may be referenced
     {names.SIGNATURE, names.SIGNED_INFO, names.SIGNATURE_VALUE, names.KEY_INFO, names.REFERENCE}
 )
@@ -94,8 +96,7 @@ class Unfinished:
         return _verified(self._envelope, self._signed, body, self._created)
 
 
-@dataclass(frozen=True, slots=True)
-class _Signed:
+class _Signed(msgspec.Struct, frozen=True):
     """A signature that verified over the references to these parts; their digests are still to be compared."""
 
     timestamp: Element
@@ -143,9 +144,9 @@ def _children(envelope: Envelope) -> tuple[Element, Element, Element]:
         raise Refusal(Code.SECURITY_STRUCTURE)
     root = envelope.header.getparent()
     assert root is not None
-    for tag in (names.SECURITY, names.TIMESTAMP, names.TOKEN, names.SIGNATURE):
-        if sum(1 for _ in root.iter(tag)) != 1:  # a second one anywhere is a wrapper (attacks S05–S13)
-            raise Refusal(Code.SECURITY_STRUCTURE)
+    # Those four are there; one more of them anywhere is a wrapper (attacks S05–S13).
+    if sum(1 for _ in root.iter(*_ONCE)) != len(_ONCE):
+        raise Refusal(Code.SECURITY_STRUCTURE)
     return found[names.TIMESTAMP], found[names.TOKEN], found[names.SIGNATURE]
 
 
@@ -238,9 +239,8 @@ def _verify_signature(key: PublicKey, info: signed_info.SignedInfo) -> None:
         match key:
             case rsa.RSAPublicKey() if info.method in profile.RSA_SIGNATURES:
                 key.verify(info.value, data, padding.PKCS1v15(), profile.RSA_SIGNATURES[info.method])
-            case ec.EllipticCurvePublicKey() if info.method in profile.ECDSA_SIGNATURES:
-                algorithm = ec.ECDSA(profile.ECDSA_SIGNATURES[info.method])
-                key.verify(_der(info.value, profile.CURVES[key.curve.name]), data, algorithm)
+            case ec.EllipticCurvePublicKey() if info.method in _ECDSA:
+                key.verify(_der(info.value, profile.CURVES[key.curve.name]), data, _ECDSA[info.method])
             case _:  # an algorithm of the other key family, whatever the value says (attack S37)
                 raise Refusal(Code.ALGORITHM, "does not fit the key")
     except InvalidSignature as error:
