@@ -108,8 +108,10 @@ class HttpSpokes:
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         """A whole answer, at once."""
         package = _package(response)
-        chunks = [chunk async for chunk in _chunks(response, self._max_bytes)]
-        data = b"".join(chunks)
+        if response.content.is_eof():  # it came together with its header
+            data = _whole(response, self._max_bytes)
+        else:
+            data = b"".join([chunk async for chunk in _chunks(response, self._max_bytes)])
         with _translated():
             return data if package is None else mime.unpack(data, package)
 
@@ -189,6 +191,15 @@ def _package(response: aiohttp.ClientResponse) -> mime.Package | None:
         return None
     with _translated():
         return mime.read_type(response.headers.get("Content-Type", ""))
+
+
+def _whole(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """An answer that is here. Raises Refusal: PROVIDER_HTTP."""
+    with _translated():
+        data = response.content.read_nowait()
+    if len(data) > most:
+        raise Refusal(Code.PROVIDER_HTTP, "too large")
+    return data
 
 
 async def _chunks(response: aiohttp.ClientResponse, most: int) -> AsyncIterator[bytes]:

@@ -203,6 +203,8 @@ class SoapEdge:
             raise Refusal(Code.TOO_LARGE)
         expected = _expects_continue(http)
         with _reading():
+            if package is None and http.content.is_eof():  # it came together with its header
+                return Arrived(_whole(http.content, most), None)
             async with asyncio.timeout(limits.body_seconds):  # attack H17
                 if expected:
                     await http.writer.write(_CONTINUE)
@@ -218,6 +220,14 @@ class SoapEdge:
         """`?wsdl`, `?singleWsdl`, `?xsd=NAME`: the contract as this authority may see it."""
         document = self._served(peer).get(query)
         return web.Response(body=document, headers=_HEADERS[SoapVersion.V11]) if document else not_found()
+
+
+def _whole(content: StreamReader, most: int) -> bytes:
+    """A body that is here. Raises Refusal, and what the parser found wrong with it."""
+    data = content.read_nowait()
+    if len(data) > most:
+        raise Refusal(Code.TOO_LARGE)
+    return data
 
 
 async def _chunks(content: StreamReader, most: int) -> AsyncIterator[bytes]:
