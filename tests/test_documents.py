@@ -34,6 +34,7 @@ from gateway.soap.xml import Limits
 from gateway.wss import profile, verify
 from gateway.wss.profile import Window
 from tests import examples
+from tests.attacks.case import ROWS
 from tests.documents import GENERATED, GENERATORS, PROTOCOL, annex, generated, names, rows, section
 from tests.examples import ROOT
 
@@ -386,6 +387,7 @@ def test_every_attack_that_is_cited_is_listed():
     }
     assert cited
     assert cited <= listed, sorted(cited - listed)
+    assert listed == set(ROWS)
 
 
 # The threat model: what it names exists, and nobody and nothing is left out.

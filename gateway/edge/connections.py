@@ -32,9 +32,7 @@ class ConnectionLimits:
     in_all: int
     of_an_address: int
     of_an_authority: int
-    header_seconds: (
-        float  # for the TLS handshake, for each request's headers, for what a refused body still holds
-    )
+    header_seconds: float  # for a handshake, for each request's headers, for the rest of a refused body
     reply_seconds: float  # for a peer to take what is written to it
 
 

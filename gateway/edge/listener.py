@@ -60,9 +60,7 @@ class Listener(web.Server):
         self.owner: Final = owner
         self.limits: Final = limits
         self.watch: Final = watch
-        self.shares: Final = Shares(
-            limits.of_an_authority
-        )  # strangers and those without certificate have one
+        self.shares: Final = Shares(limits.of_an_authority)  # all that nobody knows have one together
         # In no hierarchy, so that no other handler prints it.
         self._words = logging.Logger("aiohttp.server", logging.WARNING)  # noqa: LOG001 - see above
         self._words.addHandler(LibraryLines(log))

@@ -223,6 +223,29 @@ async def test_the_same_bytes_twice_are_forwarded_once(hub: Hub):
     assert len(hub.asked) == 1
 
 
+CLOCK = {
+    "an hour back": -3600,
+    "four minutes back": -240,
+    "four minutes on": 240,
+    "an hour on": 3600,
+    "right again": 0,
+}
+
+
+async def test_a_clock_that_steps_accepts_nothing_twice(hub: Hub):
+    """A ticket is used for ever, whatever the time is: only then is the window no memory of its own (attack W19)."""
+    data = signed_question("BRUSSELS", "consultDossier", CONTEXT, None, NOW)
+    assert (await hub.send("BRUSSELS", data)).code is None
+    codes = {}
+    for step, seconds in CLOCK.items():
+        hub.now = NOW + timedelta(seconds=seconds)
+        codes[step] = (await hub.send("BRUSSELS", data)).code
+    assert codes == dict(
+        zip(CLOCK, ["WIB04012", "WIB04012", "WIB06005", "WIB04011", "WIB06005"], strict=True)
+    )
+    assert len(hub.asked) == 1
+
+
 async def test_two_authorities_may_use_the_same_ticket(hub: Hub):
     first = await hub.consult("BRUSSELS", "consultStatus", CONTEXT, ticket="T-1")
     second = await hub.consult("IMMIGRATION_OFFICE", "consultStatus", "WIB:RESIDENCE_DECISION", ticket="T-1")

@@ -24,9 +24,9 @@ from tests.world import (
     WSSE,
     X509V3,
     XMLENC,
-    Draft,
     accept,
     build,
+    good,
     holder,
     once,
     refused,
@@ -75,7 +75,7 @@ def _written(text: str) -> str:
 
 def unsigned(*edit: tuple[str, str], **changes) -> Made:
     """Refused before its values are looked at: they are zeros."""
-    return lambda: _with_zeros(Draft(edit=edit, **changes).text()).encode()
+    return lambda: _with_zeros(good(edit=edit, **changes).text()).encode()
 
 
 def _with_zeros(text: str) -> str:
