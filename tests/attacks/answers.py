@@ -19,7 +19,19 @@ from gateway.refusal import Code
 from tests.attacks.case import MARK, Harmless, Refused, attack, outcome_of, scenario, signed_body
 from tests.attacks.provider import Provider, honest, reply
 from tests.attacks.signature import moved
-from tests.attacks.target import ATTACKER, DOSSIERS, OTHER, Answer, Message, Target, holder_of, key_of, until
+from tests.attacks.target import (
+    ATTACKER,
+    DOSSIERS,
+    OTHER,
+    PATIENT,
+    Answer,
+    Message,
+    Target,
+    at_once,
+    holder_of,
+    key_of,
+    until,
+)
 from tests.path import hub as memory
 from tests.path.payloads import CANARY, D
 from tests.world import Draft, once
@@ -167,20 +179,12 @@ def _stale(target: Target) -> str:
     return second
 
 
-@scenario("R05", "two hundred questions of two authorities at once", "nobody gets another's answer")
-def _crossing(target: Target) -> str:
-    answers: list[tuple[str, Answer]] = []
-
-    def ask(name: str, count: int) -> None:
-        answers.extend((name, target.post(target.message(name).data, name)) for _ in range(count))
-
-    threads = [threading.Thread(target=ask, args=(name, 5)) for name in (ATTACKER, OTHER) * 20]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(answers) == 200
-    for name, answer in answers:
+@scenario("R05", "two hundred questions of two authorities at one moment", "nobody gets another's answer")
+def _crossing(_: Target) -> str:
+    with Target.running(**PATIENT) as own:
+        asked = [(name, own.message(name).data) for name in (ATTACKER, OTHER) * 100]
+        answers = at_once(own, asked)
+    for (name, _data), answer in zip(asked, answers, strict=True):
         assert outcome_of(answer) == "accepted"
         numbers = {one.text for one in signed_body(answer.body).iter("{*}dossierNumber")}
         assert numbers == {str(DOSSIERS[name])}

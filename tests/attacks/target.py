@@ -20,7 +20,8 @@ import time
 import urllib.request
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -56,7 +57,8 @@ DOSSIERS = {ATTACKER: memory.OTHER_DOSSIER, OTHER: memory.DOSSIER}
 SECRET = "Content-of-a-local-file-9f3b"  # of the file that some attacks want to read
 # More certificates of the attacker that are enrolled, each for a case that is about something else.
 ENROLLED: list[Callable[[Target], bytes]] = []
-DEADLINE = 20.0  # seconds until a hang is a failure
+DEADLINE = 60.0  # seconds until a hang is a failure; the machine may be busy
+PATIENT = {"header_seconds": DEADLINE, "body_seconds": DEADLINE, "provider_seconds": DEADLINE}
 LIMITS = {"header_seconds": 3, "body_seconds": 3, "provider_seconds": 3, "answer_bytes": 2_000_000}
 _MEDIA = {V11: "text/xml; charset=utf-8", V12: "application/soap+xml; charset=utf-8"}
 
@@ -363,6 +365,18 @@ def read_answer(wire: ssl.SSLSocket, method: str = "POST") -> Answer:
         return Answer(response.status, dict(response.headers), response.read())
     except (http.client.HTTPException, ConnectionError, ssl.SSLError):
         return CLOSED
+
+
+def at_once(target: Target, messages: Sequence[tuple[str, bytes]]) -> list[Answer]:
+    """Each message of an authority on a connection of its own, all at one moment; the answers in their order."""
+    start = threading.Barrier(len(messages))
+
+    def send(one: tuple[str, bytes]) -> Answer:
+        start.wait(DEADLINE)
+        return target.post(one[1], one[0])
+
+    with ThreadPoolExecutor(len(messages)) as threads:
+        return list(threads.map(send, messages))
 
 
 def ended(process: subprocess.Popen[bytes], how: signal.Signals) -> None:

@@ -8,16 +8,16 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from gateway.model import Criteria
 from gateway.refusal import Code
 from tests.attacks.case import MARK, Harmless, Refused, attack, attacks, outcome_of, scenario, signed_body
 from tests.attacks.provider import honest, reply
-from tests.attacks.target import OTHER, Answer, Message, Target
+from tests.attacks.target import ATTACKER, OTHER, PATIENT, Answer, Message, Target, at_once
 from tests.attacks.wire import headed
 from tests.path import hub as memory
 from tests.path.payloads import CANARY
@@ -152,19 +152,12 @@ def _round_trip(target: Target) -> str:
     return "they arrive as they were sent"
 
 
-@scenario("G09", "two hundred questions at once", "every answer is validly signed")
-def _parallel(target: Target) -> str:
-    outcomes = Counter[str]()
-
-    def ask(name: str) -> None:
-        for _ in range(5):
-            outcomes[outcome_of(target.post(target.message(name, operation="consultStatus").data, name))] += 1
-
-    threads = [threading.Thread(target=ask, args=(name,)) for name in ("WALLONIA", OTHER) * 20]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+@scenario("G09", "two hundred messages at one moment", "every answer is validly signed")
+def _parallel(_: Target) -> str:
+    echo = {"operation": "sendTestMessage", "criteria": Criteria(None, echo="x")}
+    with Target.running(**PATIENT) as own:
+        asked = [(name, own.message(name, **echo).data) for name in (ATTACKER, OTHER) * 100]
+        outcomes = Counter(outcome_of(answer) for answer in at_once(own, asked))
     assert outcomes == {"accepted": 200}
     return "every answer is validly signed"
 
