@@ -32,7 +32,7 @@ def _checkpoint(data: bytes) -> None:
 
 def _opened(data: bytes) -> None:
     """Nobody has the key: the text is that of the example."""
-    opened = open_checkpoint(data, _VERIFIER)
+    opened = open_checkpoint(data, [_VERIFIER])
     assert (_EXAMPLES / "checkpoint").read_bytes().startswith(opened.text.encode())
 
 
@@ -40,7 +40,7 @@ def _proof(data: bytes) -> None:
     proof = TlogProof.parse(data)
     assert proof.serialise() == data
     genuine = TlogProof.parse((_EXAMPLES / "response.tlog-proof").read_bytes())
-    proof.verify(proof.extra or b"", _VERIFIER)
+    proof.verify(proof.extra or b"", [_VERIFIER])
     assert (proof.index, proof.extra) == (genuine.index, genuine.extra)
 
 

@@ -579,6 +579,8 @@ anchors = []
 intermediates = []
 crls = []
 enrolled = "x"
+[outbound]
+allow = []
 [log]
 store = "{path}"
 origin = "{ORIGIN}"
