@@ -40,7 +40,7 @@ from gateway.edge.soap import PATH, HttpLimits, SoapEdge
 from gateway.edge.survey import survey
 from gateway.loading import Loaded, clock, contract_files, load, secret_key
 from gateway.model import Authority, Role
-from gateway.reload import Reload, contexts_of
+from gateway.reload import Reload, contexts_of, peer_check
 
 __all__ = ["Loaded", "clock", "contract_files", "hub", "load", "secret_key", "serve"]
 
@@ -84,6 +84,7 @@ async def hub(
             document_seconds=settings.limits.document_seconds,
             document_bytes=settings.limits.document_bytes,
             destinations=Destinations(settings.outbound.allow),
+            check=peer_check(in_force),
         )
         stack.push_async_callback(spokes.close)
         await store.remember(agreement.revision, agreement.files)

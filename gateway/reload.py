@@ -13,7 +13,7 @@ from contextlib import suppress
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.spokes import HttpSpokes
 from gateway.adapters.store import Store
-from gateway.adapters.tls import client_context, server_context
+from gateway.adapters.tls import PeerCheck, client_context, server_context
 from gateway.broker.event import trace
 from gateway.broker.rules import RulesInForce
 from gateway.config import ConfigError, Settings
@@ -114,9 +114,14 @@ def show(metrics: Metrics, loaded: Loaded) -> None:
 def contexts_of(settings: Settings, in_force: RulesInForce) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """TLS for those who call, and for calls to providers. Raises TlsError."""
     own = settings.keys.tls_certificate, settings.keys.tls_key, trust_files(settings)
+    return server_context(*own, lists=False), client_context(*own, peer_check(in_force))
+
+
+def peer_check(in_force: RulesInForce) -> PeerCheck:
+    """Whether a certificate is, by the rules of that moment, the one of the provider with this name."""
 
     def check(der: bytes, name: str) -> None:
         if in_force.rules.recognise(der, Usage.TLS_SERVER, clock()).tls_name != name:
             raise Refusal(Code.PROVIDER_IDENTITY, "TLS")
 
-    return server_context(*own, lists=False), client_context(*own, check)
+    return check

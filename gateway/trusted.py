@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography import x509
 
 from gateway.agreement.register import Register, load_register
 from gateway.config import ConfigError, OcspResponder, Settings
@@ -67,14 +67,16 @@ def _responder(one: OcspResponder, trust: Trust) -> Responder:
         raise ConfigError(
             "CFG020", f"trust.ocsp: {one.url} is no http or https URL.", "Name the responder's address."
         )
-    pem = read_pem(one.issuer)
-    for issuer in (*trust.anchors, *trust.intermediates):
-        if issuer.public_bytes(Encoding.PEM).strip() in pem:
-            return Responder(issuer, one.url, one.nonce)
+    try:
+        named = x509.load_pem_x509_certificates(read_pem(one.issuer))
+    except ValueError:
+        named = []
+    if len(named) == 1 and named[0] in (*trust.anchors, *trust.intermediates):
+        return Responder(named[0], one.url, one.nonce)
     raise ConfigError(
         "CFG021",
-        f"trust.ocsp: {one.issuer} is no certificate of trust.anchors or trust.intermediates.",
-        "Name the file of the issuer that the responder answers for.",
+        f"trust.ocsp: {one.issuer} is not one certificate of trust.anchors or trust.intermediates.",
+        "Name a file with the certificate of the issuer that the responder answers for, and no other.",
     )
 
 

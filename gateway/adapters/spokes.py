@@ -10,7 +10,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 from aiohttp.client_reqrep import ConnectionKey
@@ -18,6 +18,7 @@ from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
 from gateway.adapters.destinations import AddressRefused, Destinations
+from gateway.adapters.tls import PeerCheck
 from gateway.broker.content import Arrived, Attachment, arrived
 from gateway.model import Authority
 from gateway.refusal import Code, Refusal
@@ -42,10 +43,11 @@ class HttpSpokes:
         max_bytes: int,
         document_seconds: float = 300.0,
         destinations: Destinations,
+        check: PeerCheck,
         document_bytes: int = 256 * 1024 * 1024,
     ) -> None:
         """`seconds`, `max_bytes`: of one answer. With a document: `document_seconds`, and none of silence longer
-        than `seconds`; `document_bytes`.
+        than `seconds`; `document_bytes`. `check`: whether a peer is believed now, as `context` asks it.
         """
         self._max_bytes = max_bytes
         self._document_bytes = document_bytes
@@ -55,11 +57,12 @@ class HttpSpokes:
         )
         self._connections = connections
         self._destinations = destinations
-        self._pool = _Pool(context, connections, destinations)
+        self._check = check
+        self._pool = _Pool(context, connections, destinations, check)
 
     async def renew(self, context: ssl.SSLContext) -> None:
         """Messages from now on go over new connections with this TLS; those under way end on theirs."""
-        before, self._pool = self._pool, _Pool(context, self._connections, self._destinations)
+        before, self._pool = self._pool, _Pool(context, self._connections, self._destinations, self._check)
         await before.retire()
 
     async def close(self) -> None:
@@ -119,10 +122,12 @@ class HttpSpokes:
 class _Pool:
     """The connections of one TLS context. Closed by whoever leaves it last after it was retired."""
 
-    def __init__(self, context: ssl.SSLContext, connections: int, destinations: Destinations) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, connections: int, destinations: Destinations, check: PeerCheck
+    ) -> None:
         self._session = aiohttp.ClientSession(
             connector=_Connector(
-                ssl=context, limit=0, limit_per_host=connections, socket_factory=destinations.open
+                check, ssl=context, limit=0, limit_per_host=connections, socket_factory=destinations.open
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
@@ -160,18 +165,34 @@ class _Pool:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Keeps connections alive, but for one that said anything after its answer (attack R14).
+    """Keeps connections alive, but for one that said anything after its answer (attack R14), and one whose peer would
+    not be believed any more (attack I06).
 
-    aiohttp closes it when that comes with the answer, not when it comes later: it would then be read as the
-    answer to the next question.
+    aiohttp closes the former when that comes with the answer, not when it comes later: it would then be read as the
+    answer to the next question. The latter is judged for every question, as in its handshake.
     """
+
+    def __init__(self, check: PeerCheck, **options: Any) -> None:
+        super().__init__(**options)
+        self._check = check
 
     async def _get(self, key: ConnectionKey, traces: list[Trace]) -> Connection | None:
         while (kept := await super()._get(key, traces)) is not None:
-            if kept.protocol is not None and not kept.protocol.should_close:
+            if kept.protocol is not None and not kept.protocol.should_close and self._is_believed(kept):
                 return kept
             kept.close()
         return None
+
+    def _is_believed(self, kept: Connection) -> bool:
+        transport = kept.transport
+        peer = transport.get_extra_info("ssl_object") if transport is not None else None
+        if peer is None:
+            return False
+        try:
+            self._check(peer.getpeercert(binary_form=True) or b"", peer.server_hostname or "")
+        except Refusal:
+            return False
+        return True
 
 
 def _require_answer(response: aiohttp.ClientResponse) -> None:

@@ -77,6 +77,8 @@ class Deliverer:
         follows = follows_log(delivery, agreement)
         earlier = await self._history.releases(notification.dossier) if follows else None
         sender, recipient = (_party(name, rules) for name in (notification.sender, delivery.recipient))
+        if not recipient.active:  # since the delivery was leased
+            raise Refusal(Code.SUSPENDED)
         with event.stage("release"):  # §13.6 what this recipient may receive → Dispatch
             dispatched = dispatch(
                 delivery, sender, recipient, agreement, rules.agreement, scope, self._clock(), earlier

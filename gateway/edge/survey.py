@@ -1,4 +1,7 @@
-"""The survey: counts from time to time where open dossiers stand, for the metrics. Numbers only, no dossier."""
+"""The survey: counts from time to time where open dossiers stand, for the metrics. Numbers only, no dossier.
+
+It also has the log tell what it only counted, of minutes that are over.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ async def survey(counted: Counted, metrics: Metrics, log: OperationalLog) -> Non
     """Until cancelled. `counted` reads the whole directory, so it works in a thread of its own."""
     while True:
         try:
+            log.catch_up()
             metrics.dossiers(await asyncio.to_thread(counted))
         except Exception as error:  # noqa: BLE001 - a count that fails stops no exchange
             log.note("failed", trace=trace(error))

@@ -189,4 +189,5 @@ def _unheard(_: Authority) -> None:
 
 
 def _holds(verdict: Validated, now: datetime) -> bool:
-    return verdict.valid_from <= now <= verdict.valid_until
+    """By what is current: one that would rest on grace is made anew, for a newer word may have come."""
+    return verdict.valid_from <= now <= min(verdict.valid_until, verdict.current_until)

@@ -482,6 +482,21 @@ async def test_whose_part_has_ended_since_gets_nothing_and_the_log_says_so(hub: 
     assert not findings(hub)
 
 
+async def test_who_is_suspended_after_the_lease_is_sent_nothing_and_gets_it_when_resumed(hub: Hub):
+    await employed(hub, DOSSIER)
+    await declare(hub)
+    enrol(hub, lambda one: replace(one, active=False) if one.id == "PLATFORM" else one)
+    await drain(hub)
+    assert not told_to(hub, "PLATFORM")
+    assert told_to(hub, "IMMIGRATION_OFFICE")
+    assert {entry["to"][0] for entry in of_kind(hub, "delivery")} == {enterprise("IMMIGRATION_OFFICE")}
+    hub.rules_change = lambda rules: rules
+    hub.now += timedelta(hours=1)
+    await drain(hub)
+    assert told_to(hub, "PLATFORM")
+    assert not findings(hub)
+
+
 async def test_whose_part_ends_with_the_message_still_hears_of_it(hub: Hub):
     """The applicant names another post: the one that was to issue the visa learns that it is not to."""
     await hub.dossier(DOSSIER, "PERMIT_GRANTED")

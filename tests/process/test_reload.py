@@ -109,10 +109,11 @@ def remove(hub: Running, name: str) -> None:
     path.write_text(without(path.read_text(), "certificate", f'authority = "{name}"'))
 
 
-def withdraw(hub: Running, name: str, kind: str) -> None:
+def withdraw(hub: Running, name: str, kind: str, moment: datetime | None = None) -> None:
     path = hub.pki / "enrolled.toml"
     certificate = x509.load_pem_x509_certificate((hub.pki / name / f"{kind}.crt.pem").read_bytes())
-    path.write_text(ended(path.read_text(), certificate.fingerprint(SHA256()), datetime.now(UTC)))
+    text = ended(path.read_text(), certificate.fingerprint(SHA256()), moment or datetime.now(UTC))
+    path.write_text(text)
 
 
 def revoke(hub: Running, name: str, kind: str) -> None:
@@ -188,6 +189,17 @@ async def test_a_provider_is_judged_anew_though_its_connection_is_open(hub):
         assert await brussels.ask() is None
         revoke(hub, "PLATFORM", "tls")
         await hub.reload()
+        assert await brussels.ask() == "WIB09005"
+
+
+async def test_a_provider_whose_line_has_ended_is_not_asked_over_the_connection_that_is_open(hub):
+    """No file changes at that moment: the connection itself is judged anew."""
+    end = datetime.now(UTC) + timedelta(seconds=4)
+    withdraw(hub, "PLATFORM", "tls", end)
+    await hub.reload()
+    async with connection(hub) as brussels:
+        assert await brussels.ask() is None
+        await asyncio.sleep(max(0.0, (end - datetime.now(UTC)).total_seconds()) + 0.1)
         assert await brussels.ask() == "WIB09005"
 
 

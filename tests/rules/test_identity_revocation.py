@@ -116,6 +116,15 @@ def test_a_renewed_answer_ends_no_verdict():
     assert known.validate(der(), Usage.SIGNING, NOW + 2 * DAY).valid_until == NOW + 2 * DAY
 
 
+def test_a_renewed_answer_is_no_grace():
+    """The verdict under the first answer would hold by grace, though the second is current."""
+    known = certificates(answers=answered(until=NOW + SECOND), soft=True)
+    known.validate(der(), Usage.SIGNING, NOW)
+    known.answers.learn(certificate(), Word(NOW, NOW + DAY, revoked=False))
+    later = NOW + 2 * SECOND
+    assert known.validate(der(), Usage.SIGNING, later).current_until >= later
+
+
 def test_an_answer_after_one_that_ran_out_ends_the_use_of_grace():
     known = certificates(answers=answered(until=NOW - SECOND), soft=True)
     assert known.validate(der(), Usage.SIGNING, NOW).current_until < NOW
