@@ -29,7 +29,8 @@ from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.note import PrivateKey, Verifier
 from gateway.exchangelog.note import Signer as LogSigner
 from gateway.identity.responders import Responder
-from gateway.own import load_identities, own_files
+from gateway.identity.trust import require_no_older
+from gateway.own import Identities, load_identities, own_files
 from gateway.reading import Found, StartError, clock, read, read_log_keys, secret_key
 from gateway.soap.xml import Limits
 from gateway.trusted import split, trust_files
@@ -120,6 +121,8 @@ def reload(settings: Settings, before: Loaded) -> Loaded:
     identities = load_identities(settings, found, known.answers, before.own)
     log_keys = found.of(partial(read_log_keys, settings.keys.log_key))
     if identities is not None:
+        found.of(partial(require_no_older, identities.certificates.trust, known.trust))
+        found.of(partial(_require_whole, identities, before))
         _require_allowed(settings, identities.register, load_destinations(settings.outbound.allow), found)
     found.done()
     assert identities is not None  # `done` raises when anything is missing
@@ -142,6 +145,24 @@ def reload(settings: Settings, before: Loaded) -> Loaded:
         own=identities.own,
         responders=identities.responders,
     )
+
+
+def _require_whole(identities: Identities, before: Loaded) -> None:
+    """A list of enrolled certificates that was cut between two lines is a list, too. Lines are ended, not taken away, as
+    long as their authority takes part. Raises ConfigError.
+    """
+    lines, known = (
+        one.enrolment.by_fingerprint for one in (identities.certificates, before.rules.certificates)
+    )
+    gone = {one.authority.id for one in known.values()} - {one.authority.id for one in lines.values()}
+    register = identities.register
+    missing = sorted(one.id for one in (register.hub, *register.authorities) if one.id in gone and one.active)
+    if missing or any(sha256(der).digest() not in lines for der in before.own):
+        raise ConfigError(
+            "CFG026",
+            f"trust.enrolled: lines are gone that were there: {', '.join(missing) or register.hub.id}.",
+            "Put the whole list in place, written beside and renamed. To end one, use gateway pki withdraw, or suspend.",
+        )
 
 
 def digest_of(settings: Settings) -> bytes:

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from gateway.broker.event import DeliveryEvent, Event
 from gateway.broker.ports import Depth
 from gateway.model import AuthorityId, Settlement
+from gateway.refusal import Code
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -56,6 +57,10 @@ class Metrics:
         self._refusals = Counter(
             "gateway_refusals", "Refusals by label of the code table.", ["code"], registry=registry
         )
+        for (
+            code
+        ) in Code:  # a series that is there from the start can be seen to rise: alerts watch the first one
+            self._refusals.labels(code.row.label)
         self._own = Histogram(
             "gateway_own_seconds",
             "Time of an exchange that the hub itself took.",

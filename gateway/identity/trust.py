@@ -71,6 +71,19 @@ class Trust:
         return cls(roots, middle, _revocations(crls, roots + middle), Store(list(roots)))
 
 
+def require_no_older(trust: Trust, before: Trust) -> None:
+    """Raises TrustError when a list is older than the one of the same issuer before: it would undo a revocation."""
+    for issuer, now in trust.revocations.items():
+        known = before.revocations.get(issuer)
+        if known is not None and now.this_update < known.this_update:
+            raise TrustError(
+                "TRU007",
+                now.crl.issuer.rfc4514_string(),
+                f"The list of {now.this_update.isoformat()} is older than the one in force.",
+                "Name the newest list.",
+            )
+
+
 def _authorities(place: str, files: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
     found: list[x509.Certificate] = []
     for position, data in enumerate(files):

@@ -151,6 +151,7 @@ async def test_the_operations_listener_tells_how_the_hub_is(hub):
         in exposition
     )
     assert 'gateway_refusals_total{code="context-unknown"} 1.0' in exposition
+    assert 'gateway_refusals_total{code="identities-differ"} 0.0' in exposition  # seen to rise at its first
     assert "gateway_log_entries 3.0" in exposition
 
 

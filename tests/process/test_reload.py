@@ -15,12 +15,12 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from gateway.agreement import messages
 from gateway.cli.pki_files import read_issuer, renew
 from gateway.exchangelog.flaw import Flaw
-from gateway.identity.certify import issue_leaf
+from gateway.identity.certify import Issuer, issue_crl, issue_leaf
 from gateway.identity.enrolment import ended, written_line
 from gateway.identity.issue import KeyKind, issue_pki, new_ec_key, new_key, pair, private_pem
 from gateway.identity.leaf import Purpose
@@ -319,10 +319,41 @@ def cut(path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
 
 
+def shorten(path, mark: str, count: int) -> None:
+    """Without its last tables."""
+    path.write_text(path.read_text().rsplit(mark, count)[0])
+
+
+def fingerprint(hub: Running, name: str) -> str:
+    der = x509.load_pem_x509_certificate((hub.pki / f"{name}.crt.pem").read_bytes())
+    return der.fingerprint(SHA256()).hex()
+
+
+def older(hub: Running) -> None:
+    """The list of an hour before the one in force."""
+    (hub.pki / "issuing.crl.pem").unlink()
+    certificate = x509.load_pem_x509_certificate((hub.pki / "issuing.crt.pem").read_bytes())
+    issuer = Issuer(certificate, load_pem_private_key((hub.pki / "issuing.key.pem").read_bytes(), None))
+    made = issue_crl(issuer, memory.NOW - timedelta(days=1, hours=1))
+    (hub.pki / "issuing.crl.pem").write_bytes(made.public_bytes(Encoding.PEM))
+
+
 BROKEN = {
     "half a register": (lambda hub: cut(hub.directory / "register.toml"), "CFG010"),
     "half a revocation list": (lambda hub: cut(hub.pki / "issuing.crl.pem"), "TRU002"),
     "half an anchor": (lambda hub: cut(hub.pki / "root.crt.pem"), "TRU002"),
+    "an empty list of certificates": (lambda hub: (hub.pki / "enrolled.toml").write_text(""), "CFG026"),
+    "a list of certificates without its last lines": (
+        lambda hub: shorten(hub.pki / "enrolled.toml", "[[certificate]]", 2),
+        "CFG026",
+    ),
+    "a list without the hub's TLS certificate": (
+        lambda hub: (hub.pki / "enrolled.toml").write_text(
+            without((hub.pki / "enrolled.toml").read_text(), "certificate", fingerprint(hub, "HUB/tls"))
+        ),
+        "CFG026",
+    ),
+    "an older revocation list": (older, "TRU007"),
     "half a key": (lambda hub: cut(hub.pki / "HUB/tls.key.pem"), "CFG004"),
     "a file that is gone": (lambda hub: (hub.pki / "HUB/sign-ec.key.pem").unlink(), "CFG003"),
     "a key that others may read": (lambda hub: (hub.pki / "HUB/tls.key.pem").chmod(0o644), "CFG009"),
