@@ -20,16 +20,24 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.adapters.destinations import Destinations
 from gateway.adapters.ocsp import OcspClient
-from gateway.adapters.pki import write_file
 from gateway.agreement.register import Register
-from gateway.cli.pki_files import fail, holder_of, read, read_certificate, read_register, written, zoned_time
+from gateway.cli.pki_files import (
+    end_enrolled,
+    fail,
+    holder_of,
+    read,
+    read_certificate,
+    read_register,
+    write_enrolled,
+    zoned_time,
+)
 from gateway.cli.pki_show import describe, lines
 from gateway.cli.serve import Config
 from gateway.config import Settings
 from gateway.config import load as load_settings
 from gateway.edge.responders import ask
 from gateway.identity.chain import Certificates
-from gateway.identity.enrolment import Enrolled, Enrolment, ended, load_enrolment, written_line
+from gateway.identity.enrolment import Enrolled, load_enrolment, written_line
 from gateway.identity.explain import REASONS, Explained, Step
 from gateway.identity.explain import explain as explain_certificate
 from gateway.identity.leaf import Usage, read_leaf
@@ -74,10 +82,11 @@ def enrol(
             f"{certificate}: no signing or TLS certificate of {authority}.",
             f"gateway pki explain {certificate} says whose it is.",
         )
-    text, enrolment = _current(settings, register)
-    if found.fingerprint(SHA256()) in enrolment.by_fingerprint:
+    path = settings.trust.enrolled
+    data = read(path)
+    if found.fingerprint(SHA256()) in load_enrolment(data, str(path), register).by_fingerprint:
         fail("PKI012", f"{certificate}: has a line already.", "gateway pki explain says which.")
-    _replace(settings, register, text + written_line(holder.id, purposes.pop(), found))
+    write_enrolled(path, register, data.decode() + written_line(holder.id, purposes.pop(), found))
     _print_judged(found, settings, register, None, as_json)
 
 
@@ -85,14 +94,13 @@ def withdraw(certificate: CertificateFile, *, config: Config, at: At = None, as_
     """End what a certificate may do at this hub. It works once the hub has read the list anew."""
     settings, found = load_settings(config), read_certificate(certificate)
     register, moment = read_register(settings.contracts.register), at or datetime.now(UTC)
-    fingerprint = found.fingerprint(SHA256())
-    text, enrolment = _current(settings, register)
-    line = enrolment.by_fingerprint.get(fingerprint)
+    fingerprint, path = found.fingerprint(SHA256()), settings.trust.enrolled
+    line = load_enrolment(read(path), str(path), register).by_fingerprint.get(fingerprint)
     if line is None:
-        fail("PKI013", f"{certificate}: has no line in {settings.trust.enrolled}.", "Nothing is left to do.")
+        fail("PKI013", f"{certificate}: has no line in {path}.", "Nothing is left to do.")
     if line.valid_from is not None:
         moment = max(moment, line.valid_from)  # a line that has not begun never does
-    _replace(settings, register, ended(text, fingerprint, moment))
+    end_enrolled(path, register, fingerprint, moment)
     facts = {"sha256": fingerprint.hex(), "authority": line.authority.id, "valid_until": moment.isoformat()}
     typer.echo(
         json.dumps(facts, indent=2)
@@ -120,26 +128,11 @@ def explain(
     _print_judged(found, settings, read_register(settings.contracts.register), now, as_json)
 
 
-def _current(settings: Settings, register: Register) -> tuple[str, Enrolment]:
-    """The list as it is. Raises EnrolmentError."""
-    path = settings.trust.enrolled
-    data = read(path)
-    enrolment = load_enrolment(data, str(path), register)
-    return data.decode(), enrolment
-
-
 def _holder(der: bytes, usage: Usage) -> object:
     try:
         return read_leaf(der, usage).enterprise
     except Refusal:
         return None
-
-
-def _replace(settings: Settings, register: Register, text: str) -> None:
-    """Write the list, once it is known to read."""
-    path = settings.trust.enrolled
-    load_enrolment(text.encode(), str(path), register)
-    written(lambda: write_file(path, text.encode(), replace=True))
 
 
 def _print_judged(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Never, TypeVar
@@ -18,6 +19,7 @@ from gateway.adapters.pki import ExistsError, write_file
 from gateway.agreement.finding import RegisterError
 from gateway.agreement.register import Register, load_register
 from gateway.identity.certify import Issuer, issue_crl
+from gateway.identity.enrolment import EnrolmentError, ended, load_enrolment
 from gateway.identity.leaf import Purpose
 from gateway.model import Authority, AuthorityId
 
@@ -112,6 +114,34 @@ def read_register(path: Path) -> Register:
         return load_register(read(path), str(path))
     except RegisterError as error:
         fail("PKI008", f"{error}.", "Correct the register.")
+
+
+def write_enrolled(path: Path, register: Register, text: str) -> None:
+    """Write the list, once it is known to read. Raises EnrolmentError."""
+    load_enrolment(text.encode(), str(path), register)
+    written(lambda: write_file(path, text.encode(), replace=True))
+
+
+def end_enrolled(path: Path, register: Register, fingerprint: bytes, moment: datetime) -> None:
+    """Write the list with the line of this certificate ended, and every other as it was.
+
+    The certificate must have a line. Raises EnrolmentError.
+    """
+    data = read(path)
+    lines = dict(load_enrolment(data, str(path), register).by_fingerprint)
+    lines[fingerprint] = replace(lines[fingerprint], valid_until=moment)
+    try:  # the text is edited, not written anew: TOML has more forms than the one that is edited
+        text = ended(data.decode(), fingerprint, moment)
+        done = load_enrolment(text.encode(), str(path), register).by_fingerprint == lines
+    except (KeyError, EnrolmentError):
+        done = False
+    if not done:
+        fail(
+            "PKI018",
+            f"{path}: the line of {fingerprint.hex()} is not written as gateway pki enrol writes it.",
+            f"Give it valid_until = {moment.isoformat()} by hand.",
+        )
+    write_enrolled(path, register, text)
 
 
 def holder_of(register: Register, name: str) -> Authority:

@@ -27,13 +27,22 @@ from gateway.adapters.pki import write_file
 from gateway.adapters.rotation import LAST, NEXT, beside, forget, switch
 from gateway.adapters.store_reader import LogReader
 from gateway.agreement.register import Register
-from gateway.cli.pki_files import fail, read, read_certificate, read_issuer, read_register, written
+from gateway.cli.pki_files import (
+    end_enrolled,
+    fail,
+    read,
+    read_certificate,
+    read_issuer,
+    read_register,
+    write_enrolled,
+    written,
+)
 from gateway.cli.serve import Config
 from gateway.config import Settings
 from gateway.config import load as load_settings
 from gateway.exchangelog.flaw import ProofError
 from gateway.identity.certify import PrivateKey, issue_leaf, request
-from gateway.identity.enrolment import ended, load_enrolment, written_line
+from gateway.identity.enrolment import load_enrolment, written_line
 from gateway.identity.issue import certificates_pem, private_pem
 from gateway.identity.leaf import Purpose
 from gateway.own import successors
@@ -117,7 +126,7 @@ def _certify(settings: Settings, register: Register, directory: Path, pair: Pair
     certificate = issue_leaf(key.public_key(), register.hub, pair.purpose, issuer, datetime.now(UTC))
     chain = [certificate, issuer.certificate] if pair.purpose is Purpose.TLS else [certificate]
     line = written_line(register.hub.id, pair.purpose, certificate)
-    _enrol(settings, register, read(settings.trust.enrolled).decode() + line)
+    write_enrolled(settings.trust.enrolled, register, read(settings.trust.enrolled).decode() + line)
     path = beside(pair.certificate, NEXT)
     written(lambda: write_file(path, certificates_pem(chain)))
     return f"{path}: sha256 {certificate.fingerprint(SHA256()).hex()}, enrolled."
@@ -191,9 +200,9 @@ def _finish(settings: Settings, register: Register) -> list[str]:
 
 
 def _withdraw(settings: Settings, register: Register, certificate: x509.Certificate) -> None:
-    text, fingerprint = read(settings.trust.enrolled).decode(), certificate.fingerprint(SHA256())
-    if fingerprint in load_enrolment(text.encode(), str(settings.trust.enrolled), register).by_fingerprint:
-        _enrol(settings, register, ended(text, fingerprint, datetime.now(UTC)))
+    path, fingerprint = settings.trust.enrolled, certificate.fingerprint(SHA256())
+    if fingerprint in load_enrolment(read(path), str(path), register).by_fingerprint:
+        end_enrolled(path, register, fingerprint, datetime.now(UTC))
 
 
 def _finish_log(settings: Settings) -> Iterator[str]:
@@ -216,13 +225,6 @@ def _finish_log(settings: Settings) -> Iterator[str]:
     content = private_pem(parse_keys(read(path))[-1])
     written(lambda: write_file(path, content, replace=True, private=True))
     yield f"{path}: the exchange log is signed by {signers[-1].verifier.vkey} alone."
-
-
-def _enrol(settings: Settings, register: Register, text: str) -> None:
-    """Write the list, once it is known to read."""
-    path = settings.trust.enrolled
-    load_enrolment(text.encode(), str(path), register)
-    written(lambda: write_file(path, text.encode(), replace=True))
 
 
 def _pairs(settings: Settings) -> Iterator[Pair]:

@@ -7,6 +7,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,36 @@ def test_certificate_of_another_is_not_enrolled(pki, tmp_path):
     assert refused("enrol", pki / "issuing.crt.pem", *arguments, "BRUSSELS") == "PKI011"
     assert refused("withdraw", certificate, "--config", settings) == "PKI013"
     assert (pki / "enrolled.toml").read_bytes() == listed
+
+
+def inline(text: str) -> str:
+    """The same list as one array."""
+    tables = tomllib.loads(text)["certificate"]
+    rows = (", ".join(f"{name} = {json.dumps(value)}" for name, value in one.items()) for one in tables)
+    return "certificate = [" + ", ".join(f"{{{row}}}" for row in rows) + "]\n"
+
+
+FORMS = {
+    "one array": inline,
+    "keys in quotes": lambda text: text.replace("sha256 =", '"sha256" ='),
+    "headers with spaces": lambda text: text.replace("[[certificate]]", "[[ certificate ]]"),
+    "an end in quotes": lambda text: text.replace(
+        "sha256 =", '"valid_until" = 2090-01-01T00:00:00Z\nsha256 ='
+    ),
+    "an ended line before headers with spaces": lambda text: text.replace(
+        "sha256 =", "valid_until = 2020-01-01T00:00:00Z\nsha256 =", 1
+    ).replace("\n\n[[certificate]]", "\n\n[[ certificate ]]"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_line_in_another_form_is_told_and_left_alone(pki, tmp_path, form):
+    settings, path = config(pki, tmp_path), pki / "enrolled.toml"
+    text = FORMS[form](path.read_text())
+    assert tomllib.loads(text)["certificate"]
+    path.write_text(text)
+    assert refused("withdraw", pki / "BRUSSELS/sign.crt.pem", "--config", settings) == "PKI018"
+    assert path.read_text() == text
 
 
 def test_list_that_does_not_read_is_told_and_left_alone(pki, tmp_path):

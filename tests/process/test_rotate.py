@@ -273,6 +273,18 @@ def test_the_old_key_of_the_log_stays_until_the_new_one_has_signed(place):
     assert (place / "pki/HUB/last-tls.key.pem").exists()
 
 
+def test_an_end_that_cannot_be_written_is_told_and_keeps_the_old_pair(place):
+    log_key = place / "pki/HUB/log.key.pem"
+    before = log_key.read_bytes()
+    run(place, "prepare", "--pki", str(place / "pki"))
+    run(place, "switch")
+    log_key.write_bytes(before)  # this is not about the log
+    path = place / "pki/enrolled.toml"
+    path.write_text(path.read_text().replace("sha256 =", '"sha256" ='))
+    refused(place, "PKI018", "finish")
+    assert (place / "pki/HUB/last-tls.key.pem").exists()
+
+
 def test_private_keys_are_their_owners_alone_at_every_step(place):
     run(place, "prepare", "--pki", str(place / "pki"))
     run(place, "switch")
