@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from gateway.adapters.pki import ExistsError, write_file
 from gateway.agreement.finding import RegisterError
 from gateway.agreement.register import Register, load_register
-from gateway.identity.certify import Issuer, issue_crl
+from gateway.identity.certify import Issuer, PrivateKey, issue_crl
 from gateway.identity.enrolment import EnrolmentError, ended, load_enrolment
 from gateway.identity.leaf import Purpose
 from gateway.model import Authority, AuthorityId
@@ -74,10 +74,15 @@ def read_list(directory: Path, name: str) -> x509.CertificateRevocationList:
 
 
 def read_issuer(directory: Path, name: str) -> Issuer:
-    key = parsed(directory / f"{name}.key.pem", lambda data: load_pem_private_key(data, None))
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        fail("PKI004", f"{directory / name}.key.pem: neither RSA nor ECDSA.", "See certs/README.md.")
+    key = read_key(directory / f"{name}.key.pem")
     return Issuer(read_certificate(directory / f"{name}.crt.pem"), key)
+
+
+def read_key(path: Path) -> PrivateKey:
+    key = parsed(path, lambda data: load_pem_private_key(data, None))
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        fail("PKI004", f"{path}: neither RSA nor ECDSA.", "See certs/README.md.")
+    return key
 
 
 def renew(directory: Path, name: str, now: datetime, revoked: list[int]) -> datetime:

@@ -11,21 +11,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from gateway.adapters.log_key import log_signers, parse_keys
 from gateway.adapters.pkcs11_uri import Pkcs11Uri
 from gateway.adapters.pki import write_file
 from gateway.adapters.rotation import LAST, NEXT, beside, forget, switch
-from gateway.adapters.store_reader import LogReader
 from gateway.agreement.register import Register
 from gateway.cli.pki_files import (
     end_enrolled,
@@ -33,14 +31,15 @@ from gateway.cli.pki_files import (
     read,
     read_certificate,
     read_issuer,
+    read_key,
     read_register,
     write_enrolled,
     written,
 )
+from gateway.cli.pki_rotate_log import finish_log, is_prepared, prepare_log
 from gateway.cli.serve import Config
 from gateway.config import Settings
 from gateway.config import load as load_settings
-from gateway.exchangelog.flaw import ProofError
 from gateway.identity.certify import PrivateKey, issue_leaf, request
 from gateway.identity.enrolment import load_enrolment, written_line
 from gateway.identity.issue import certificates_pem, private_pem
@@ -96,28 +95,40 @@ def rotate(
 
 
 def _prepare(settings: Settings, register: Register, directory: Path | None) -> list[str]:
-    for pair in _pairs(settings):
-        for path in (beside(pair.key, NEXT), beside(pair.key, LAST)):
-            if path.exists():
-                fail(
-                    "PKI014",
-                    f"{path}: a rotation is under way.",
-                    "End it: gateway pki rotate switch, finish.",
-                )
-    told = []
-    for pair in _pairs(settings):
-        key = _like(_read_key(pair))
-        if directory is None:
-            asked = request(key, register.hub, pair.purpose).public_bytes(Encoding.PEM)
-            written(lambda pair=pair, asked=asked: write_file(pair.request, asked, replace=True))  # type: ignore[misc]
-            told.append(
-                f"{pair.request}: have it certified, as {beside(pair.certificate, NEXT)}, and enrol that."
-            )
-        else:
-            told.append(_certify(settings, register, directory, pair, key))
-        path, content = beside(pair.key, NEXT), private_pem(key)
-        written(lambda path=path, content=content: write_file(path, content, private=True))  # type: ignore[misc]
-    return [*told, *_held(settings), *_prepare_log(settings), *_what_next()]
+    """An interrupted step is taken up: a key that has no certificate yet gets one, and no key is made twice."""
+    pairs = list(_pairs(settings))
+    _require_to_do(settings, pairs)
+    told = [
+        _prepare_pair(settings, register, directory, pair)
+        for pair in pairs
+        if not beside(pair.certificate, NEXT).exists()
+    ]
+    return [*told, *_held(settings), *prepare_log(settings), *_what_next()]
+
+
+def _require_to_do(settings: Settings, pairs: list[Pair]) -> None:
+    done = is_prepared(settings)
+    for pair in pairs:
+        certificate, key = beside(pair.certificate, NEXT), beside(pair.key, NEXT)
+        if certificate.exists() and not key.exists() and not beside(pair.key, LAST).exists():
+            fail("PKI001", f"{certificate} exists already, without {key}.", "Remove it: its key is lost.")
+        done = done and certificate.exists()
+    if done or any(beside(pair.key, LAST).exists() for pair in pairs):
+        fail("PKI014", "A rotation is under way.", "End it: gateway pki rotate switch, finish.")
+
+
+def _prepare_pair(settings: Settings, register: Register, directory: Path | None, pair: Pair) -> str:
+    """The key is there before its certificate: a certificate alone says that its key is in use already."""
+    path = beside(pair.key, NEXT)
+    if not path.exists():
+        content = private_pem(_like(_read_key(pair)))
+        written(lambda: write_file(path, content, private=True))
+    key = read_key(path)
+    if directory is not None:
+        return _certify(settings, register, directory, pair, key)
+    asked = request(key, register.hub, pair.purpose).public_bytes(Encoding.PEM)
+    written(lambda: write_file(pair.request, asked, replace=True))
+    return f"{pair.request}: have it certified, as {beside(pair.certificate, NEXT)}, and enrol that."
 
 
 def _certify(settings: Settings, register: Register, directory: Path, pair: Pair, key: PrivateKey) -> str:
@@ -130,21 +141,6 @@ def _certify(settings: Settings, register: Register, directory: Path, pair: Pair
     path = beside(pair.certificate, NEXT)
     written(lambda: write_file(path, certificates_pem(chain)))
     return f"{path}: sha256 {certificate.fingerprint(SHA256()).hex()}, enrolled."
-
-
-def _prepare_log(settings: Settings) -> Iterator[str]:
-    """Both keys sign from now on."""
-    path, origin = settings.keys.log_key, settings.log.origin
-    if isinstance(path, Pkcs11Uri):
-        return
-    if len(log_signers(path, origin)) == 1:
-        content = read(path) + private_pem(Ed25519PrivateKey.generate())
-        written(lambda: write_file(path, content, replace=True, private=True))
-    old, vkey = (one.verifier.vkey for one in log_signers(path, origin))
-    listed = path.with_name("log.vkey")  # of a development PKI: all keys that the log has had
-    if listed.exists() and old in (text := read(listed).decode()) and vkey not in text:
-        written(lambda: write_file(listed, f"{text}{vkey}\n".encode(), replace=True))
-    yield f"{path}: the exchange log is signed by {vkey} too."
 
 
 def _what_next() -> Iterator[str]:
@@ -175,19 +171,24 @@ def _require_sound(settings: Settings, pairs: list[Pair]) -> None:
     sound = successors(settings, found)
     found.done()
     for pair in pairs:
-        if beside(pair.key, NEXT).exists() and beside(pair.certificate, NEXT) not in sound:
-            fail(
-                "PKI015",
-                f"{beside(pair.certificate, NEXT)}: not acceptable.",
-                "gateway pki explain says why.",
-            )
+        certificate = beside(pair.certificate, NEXT)
+        if not beside(pair.key, NEXT).exists():
+            if Found().of(partial(read_pair, certificate, pair.key)) is None:
+                fail(
+                    "PKI015",
+                    f"{certificate}: its key is not there.",
+                    "Bring it back, or remove this and prepare anew.",
+                )
+        elif certificate not in sound:
+            fail("PKI015", f"{certificate}: not acceptable.", "gateway pki explain says why.")
 
 
 def _finish(settings: Settings, register: Register) -> list[str]:
     pairs = list(_pairs(settings))
-    if any(beside(pair.certificate, NEXT).exists() for pair in pairs):
-        fail("PKI016", "What is prepared is not in use yet.", "gateway pki rotate switch")
-    told = [*_finish_log(settings)]
+    for path in (beside(one, NEXT) for pair in pairs for one in (pair.key, pair.certificate)):
+        if path.exists():
+            fail("PKI016", f"{path}: prepared, and not in use yet.", "gateway pki rotate switch")
+    told = [*finish_log(settings)]
     for pair in pairs:
         path = beside(pair.certificate, LAST)
         if not path.exists():
@@ -205,30 +206,8 @@ def _withdraw(settings: Settings, register: Register, certificate: x509.Certific
         end_enrolled(path, register, fingerprint, datetime.now(UTC))
 
 
-def _finish_log(settings: Settings) -> Iterator[str]:
-    """The old key ends once the new one has signed the head: otherwise nobody could open the log again."""
-    path = settings.keys.log_key
-    if isinstance(path, Pkcs11Uri):
-        return
-    signers = log_signers(path, settings.log.origin)
-    if len(signers) == 1:
-        return
-    try:
-        with LogReader.open(settings.log.store) as log:
-            log.signed([signers[-1].verifier])
-    except ProofError as error:
-        fail(
-            "PKI017",
-            f"{path}: the new key has not signed the log yet ({error}).",
-            "Have the hub look at its files: systemctl reload gateway.",
-        )
-    content = private_pem(parse_keys(read(path))[-1])
-    written(lambda: write_file(path, content, replace=True, private=True))
-    yield f"{path}: the exchange log is signed by {signers[-1].verifier.vkey} alone."
-
-
 def _pairs(settings: Settings) -> Iterator[Pair]:
-    """Those whose keys are files: a key in a token gets its successor there, and the settings name it."""
+    """Those whose keys are files."""
     keys = settings.keys
     yield Pair(Purpose.TLS, keys.tls_certificate, keys.tls_key)
     signing = (keys.sign_rsa_certificate, keys.sign_rsa_key), (keys.sign_ec_certificate, keys.sign_ec_key)
@@ -238,9 +217,11 @@ def _pairs(settings: Settings) -> Iterator[Pair]:
 def _held(settings: Settings) -> Iterator[str]:
     """What a rotation of files passes over."""
     keys = settings.keys
-    for name in ("sign_rsa_key", "sign_ec_key", "log_key"):
+    for name in ("sign_rsa_key", "sign_ec_key"):
         if isinstance(getattr(keys, name), Pkcs11Uri):
             yield f"keys.{name}: is in a token; make its successor there, name it in the settings, and restart."
+    if isinstance(keys.log_key, Pkcs11Uri):  # the head is signed by it alone: no other opens the log
+        yield "keys.log_key: is in a token, and the log keeps it; a new key means a new log, with a new origin."
 
 
 def _read_key(pair: Pair) -> PrivateKey:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -15,11 +16,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from typer.testing import CliRunner
 
 from gateway import config
-from gateway.adapters.pki import write_pki
+from gateway.adapters.pki import write_file, write_pki
 from gateway.adapters.store import LogReader
 from gateway.adapters.tls import server_context
 from gateway.cli.commands import app
@@ -262,6 +263,83 @@ def test_steps_are_taken_in_their_order_and_once(place):
     refused(place, "PKI015", "switch")
     refused(place, "PKI014", "prepare", "--pki", pki)
     load(config.load(place / "gateway.toml"))
+
+
+@pytest.mark.parametrize("name", ["tls", "sign-rsa", "sign-ec"])
+def test_a_successor_whose_key_is_missing_replaces_nothing(place, name):
+    hub = place / "pki/HUB"
+    run(place, "prepare", "--pki", str(place / "pki"))
+    (hub / f"next-{name}.key.pem").unlink()
+    before = {path.name: path.read_bytes() for path in hub.iterdir()}
+    refused(place, "PKI015", "switch")
+    refused(place, "PKI001", "prepare", "--pki", str(place / "pki"))
+    assert {path.name: path.read_bytes() for path in hub.iterdir()} == before
+    (hub / f"next-{name}.crt.pem").unlink()  # as it is told
+    run(place, "prepare", "--pki", str(place / "pki"))
+    run(place, "switch")
+    load(config.load(place / "gateway.toml"))
+
+
+# What `prepare` had written last when it was interrupted, and what it would have written after that.
+ORDER = [f"{name}.{kind}.pem" for name in ("tls", "sign-rsa", "sign-ec") for kind in ("key", "crt")]
+
+
+@pytest.mark.parametrize("count", range(1, len(ORDER) + 1))
+def test_a_preparation_that_was_interrupted_is_completed_with_the_keys_that_are_there(place, count):
+    hub, log_key = place / "pki/HUB", place / "pki/HUB/log.key.pem"
+    first = log_key.read_bytes()
+    run(place, "prepare", "--pki", str(place / "pki"))
+    log_key.write_bytes(first)
+    for name in ORDER[count:]:
+        (hub / f"next-{name}").unlink()
+    kept = {name: (hub / f"next-{name}").read_bytes() for name in ORDER[:count]}
+    run(place, "prepare", "--pki", str(place / "pki"))
+    assert {name: (hub / f"next-{name}").read_bytes() for name in kept} == kept
+    assert log_key.read_bytes().count(b"BEGIN") == 2
+    refused(place, "PKI014", "prepare", "--pki", str(place / "pki"))
+    run(place, "switch")
+    load(config.load(place / "gateway.toml"))
+
+
+def test_no_certificate_is_written_before_its_key(place, monkeypatch):
+    written = []
+
+    def noted(path: Path, content: bytes, **options: bool) -> None:
+        written.append(path.name)
+        write_file(path, content, **options)
+
+    monkeypatch.setattr("gateway.cli.pki_rotate.write_file", noted)
+    run(place, "prepare", "--pki", str(place / "pki"))
+    assert [name for name in written if name.startswith("next-")] == [f"next-{name}" for name in ORDER]
+
+
+def test_nothing_is_finished_while_requests_wait(place):
+    run(place, "prepare")
+    keys = (place / "pki/HUB/log.key.pem").read_bytes()
+    refused(place, "PKI016", "finish")
+    assert (place / "pki/HUB/log.key.pem").read_bytes() == keys
+
+
+def test_requests_are_written_again_for_the_same_keys(place):
+    run(place, "prepare")
+    before = (place / "pki/HUB/next-tls.key.pem").read_bytes()
+    (place / "pki/HUB/next-tls.csr.pem").unlink()
+    run(place, "prepare")
+    asked = x509.load_pem_x509_csr((place / "pki/HUB/next-tls.csr.pem").read_bytes())
+    assert (place / "pki/HUB/next-tls.key.pem").read_bytes() == before
+    assert asked.public_key() == load_pem_private_key(before, None).public_key()
+
+
+@pytest.mark.parametrize(("name", "way"), [("sign_ec_key", "restart"), ("log_key", "new origin")])
+def test_of_a_key_in_a_token_the_way_to_another_is_told(place, name, way):
+    path, uri = place / "gateway.toml", "pkcs11:token=t;object=o?module-path=/lib/m.so&pin-source=/etc/pin"
+    text = re.sub(rf'(?m)^{name} = ".*"', f'{name} = "{uri}"', path.read_text())
+    assert uri in text
+    path.write_text(text)
+    result = rotate(place, "prepare", "--pki", str(place / "pki"), "--json")
+    (told,) = [one for one in json.loads(result.stdout)["did"] if one.startswith(f"keys.{name}: ")]
+    assert way in told
+    assert ("restart" in told) == (name != "log_key")  # with another key the log would not open
 
 
 def test_the_old_key_of_the_log_stays_until_the_new_one_has_signed(place):
