@@ -43,7 +43,8 @@ def write_pki(directory: Path, files: PkiFiles) -> None:
 def write_file(path: Path, content: bytes, *, replace: bool = False, private: bool = False) -> None:
     """Write one file, whole or not at all. Raises ExistsError, OSError.
 
-    A private key has mode 0600: its name says so, or `private`.
+    A private key has mode 0600: its name says so, or `private`. Whoever runs it as root takes no file from its
+    owner, for a hub that cannot read its files stops.
     """
     mode = 0o600 if private or path.name.endswith(PRIVATE) else 0o644
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)  # mode 0600
@@ -51,6 +52,8 @@ def write_file(path: Path, content: bytes, *, replace: bool = False, private: bo
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)
+            if os.geteuid() == 0:
+                os.fchown(descriptor, *owner_of(path))
             file.write(content)
             file.flush()
             os.fsync(descriptor)
@@ -62,3 +65,12 @@ def write_file(path: Path, content: bytes, *, replace: bool = False, private: bo
         raise ExistsError(path) from error
     finally:
         staged.unlink(missing_ok=True)
+
+
+def owner_of(path: Path) -> tuple[int, int]:
+    """User and group of the file that is there; of its directory when there is none. Raises OSError."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        found = path.parent.stat()
+    return found.st_uid, found.st_gid

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import stat
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography import x509
@@ -17,6 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from typer.testing import CliRunner
 
+from gateway.adapters.pki import owner_of, write_file
 from gateway.adapters.tls import client_context, server_context
 from gateway.cli.pki import app
 
@@ -105,6 +108,36 @@ def test_private_keys_and_directories_are_the_owners_alone(shared):
             assert mode == 0o700, path
         else:
             assert mode == (0o600 if path.name.endswith((".key.pem", ".key")) else 0o644), path
+
+
+def test_a_file_is_its_predecessors_owners_or_else_its_directorys(monkeypatch):
+    owners = {Path("/hub"): (11, 12), Path("/hub/tls.key.pem"): (21, 22)}
+
+    def owned(path: Path) -> SimpleNamespace:
+        if path not in owners:
+            raise FileNotFoundError(path)
+        return SimpleNamespace(st_uid=owners[path][0], st_gid=owners[path][1])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", owned)
+        found = owner_of(Path("/hub/tls.key.pem")), owner_of(Path("/hub/next-tls.key.pem"))
+    assert found == ((21, 22), (11, 12))
+
+
+def test_root_takes_no_file_from_its_owner(tmp_path):
+    """Whoever is not root cannot give a file away: then both are their own, as before."""
+    there, new = tmp_path / "there.key.pem", tmp_path / "new.key.pem"
+    there.write_bytes(b"before")
+    owners = {there: (os.geteuid(), os.getegid()), new: (os.geteuid(), os.getegid())}
+    if os.geteuid() == 0:
+        owners = {there: (4711, 4712), new: (4713, 4714)}
+        os.chown(there, *owners[there])
+        os.chown(tmp_path, *owners[new])
+    for path, owner in owners.items():
+        write_file(path, b"after", replace=True)
+        found = path.stat()
+        assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (*owner, 0o600)
+        assert path.read_bytes() == b"after"
 
 
 def test_nothing_is_left_beside_the_pki(shared):
