@@ -77,9 +77,22 @@ def load_identities(
     _require_hub(pairs, judge, found)
     if "tls" in pairs:
         found.of(partial(_require_openssl, settings))
-    coming = _sound_successors(settings.keys, judge)
-    announced = found.of(partial(_announced, pairs, settings.keys, coming))
+    announced = found.of(partial(announced_now, settings.keys, pairs, certificates, register, responders))
     return Identities(register, certificates, responders, pairs, announced or b"")
+
+
+def announced_now(
+    keys: Keys,
+    pairs: Mapping[str, SigningKey],
+    certificates: Certificates,
+    register: Register,
+    responders: Sequence[Responder],
+) -> bytes:
+    """PEM: what the hub signs with, and will, and did, as it is at this moment. Raises ConfigError."""
+    judge = partial(
+        _require_own, certificates=certificates, register=register, responders=responders, in_force=()
+    )
+    return _announced(pairs, keys, _sound_successors(keys, judge))
 
 
 def successors(settings: Settings, found: Found) -> Collection[Path]:

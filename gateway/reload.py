@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import suppress
+from dataclasses import replace
 
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.spokes import HttpSpokes
@@ -22,6 +23,7 @@ from gateway.edge.operational_log import OperationalLog
 from gateway.edge.responders import Questions
 from gateway.identity.chain import Usage
 from gateway.loading import Loaded, clock, digest_of, reload
+from gateway.own import announced_now
 from gateway.reading import FORESEEN, in_words
 from gateway.refusal import Code, Refusal
 from gateway.trusted import revocation_lists, trust_files
@@ -68,6 +70,8 @@ class Reload:
         try:
             if await asyncio.to_thread(digest_of, self._settings) != self._loaded.digest:
                 await self._replace(*await asyncio.to_thread(self._read))
+            else:
+                self._announce(await asyncio.to_thread(self._announced))
             self._metrics.reloaded(good=True)
         except FORESEEN as error:
             findings = list(in_words(error))
@@ -85,6 +89,19 @@ class Reload:
         if digest_of(settings) != loaded.digest:  # OpenSSL may have read other files than we judged
             raise ConfigError("CFG025", "The files change while they are read.", "They are read again.")
         return loaded, *contexts
+
+    def _announced(self) -> bytes:
+        """In a thread of its own; as before when a file changes meanwhile. Raises ConfigError."""
+        rules, settings = self._loaded.rules, self._settings
+        known = rules.certificates, rules.register, self._loaded.responders
+        announced = announced_now(settings.keys, rules.signer.keys, *known)
+        return announced if digest_of(settings) == self._loaded.digest else rules.announced
+
+    def _announce(self, announced: bytes) -> None:
+        """Judged at each look: the time of a successor comes, or ends, while no file changes."""
+        if announced != self._loaded.rules.announced:
+            rules = replace(self._loaded.rules, announced=announced)
+            self._loaded, self._in_force.rules = replace(self._loaded, rules=rules), rules
 
     async def _replace(self, loaded: Loaded, server: ssl.SSLContext, client: ssl.SSLContext) -> None:
         await self._store.sign_with(loaded.log_keys)  # alone may fail: then nothing has changed

@@ -502,6 +502,31 @@ async def test_everybody_of_the_register_learns_what_the_hub_signs_with(hub):
     assert told == {after, memory.signing_key("HUB", "sign-ec").certificate}
 
 
+async def announced(hub: Running) -> set[bytes]:
+    async with hub.request("FLANDERS", "GET", "?certificates") as response:
+        chain = x509.load_pem_x509_certificates(await response.read())
+    return {one.public_bytes(Encoding.DER) for one in chain}
+
+
+async def test_a_successor_is_announced_when_its_time_comes_though_no_file_changes(hub, monkeypatch):
+    before, tomorrow = await announced(hub), datetime.now(UTC) + timedelta(days=1)
+    successor = replace_own(hub, "next-sign-rsa")
+    (hub.pki / "HUB/next-sign-rsa.key.pem").chmod(0o600)
+    with (hub.pki / "enrolled.toml").open("a") as file:
+        file.write(f"valid_from = {tomorrow.isoformat()}\n")
+    assert (await hub.reload())["event"] == "reloaded"
+    assert await announced(hub) == before
+    for moment, expected in ((tomorrow, before | {successor}), (tomorrow - timedelta(hours=1), before)):
+        monkeypatch.setattr("gateway.own.clock", lambda moment=moment: moment)
+        hub.told.set()
+        for _ in range(600):
+            if (found := await announced(hub)) == expected:
+                break
+            await asyncio.sleep(0.01)
+        assert found == expected
+    assert len(hub.events("reloaded", "not reloaded")) == 1
+
+
 async def test_nobody_who_connects_during_reloads_is_turned_away(hub):
     done = asyncio.Event()
 
