@@ -44,4 +44,6 @@ app.add_typer(
 )
 app.add_typer(dossier.app, name="dossier", help="The dossier directory.")
 app.add_typer(queue.app, name="queue", help="Notifications that wait for delivery.")
-app.add_typer(pki.app, name="pki", help="Certificates: a development PKI; enrolment, withdrawal and rotation at a hub.")
+app.add_typer(
+    pki.app, name="pki", help="Certificates: a development PKI; enrolment, withdrawal and rotation at a hub."
+)

@@ -134,7 +134,6 @@ SHAPES = {
     "chunks of a few bytes": Shape(form=Form(chunks=7)),
     "chunks after Expect": Shape(form=Form(chunks=4000, fields=("Expect: 100-continue",), waits=True)),
     "Expect without waiting": Shape(form=Form(fields=("Expect: 100-Continue",), waits=False), stack=signed_xml),
-    "HTTP/1.0": Shape(form=Form(http="HTTP/1.0")),
     "Connection: close": Shape(form=Form(fields=("Connection: close",))),
     "SOAPAction without quotes": Shape(form=Form(fields=(f"SOAPAction: {ACTION}",))),
     "SOAPAction quoted": Shape(form=Form(fields=(f'SOAPAction: "{ACTION}"',))),

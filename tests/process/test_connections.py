@@ -19,6 +19,7 @@ from gateway.adapters.pki import write_file
 from gateway.adapters.store import LogReader
 from gateway.identity.certify import Issuer, Purpose, issue_leaf
 from gateway.identity.issue import issue_pki, new_ec_key, pair
+from gateway.model import Enterprise
 from tests.path import hub as memory
 from tests.process.bare_provider import Wire, consult, hub_before, response
 from tests.process.bare_provider import honest as honestly
@@ -105,7 +106,7 @@ def certified(
     issuer = Issuer(certificate, load_pem_private_key(pki["issuing.key.pem"], None))
     holder = memory.authority("BRUSSELS")
     if cbe is not None:
-        holder = memory.replace(holder, enterprise=memory.replace(holder.enterprise, cbe=cbe))
+        holder = memory.replace(holder, enterprise=Enterprise(cbe, holder.enterprise.unit))
     key = new_ec_key("p-256")
     leaf = issue_leaf(key.public_key(), holder, Purpose.TLS, issuer, issued or memory.NOW - timedelta(days=1))
     return showing(directory, name, pair(name, [leaf, certificate], key))

@@ -338,6 +338,17 @@ def older(hub: Running) -> None:
     (hub.pki / "issuing.crl.pem").write_bytes(made.public_bytes(Encoding.PEM))
 
 
+def ended_list(hub: Running, name: str) -> None:
+    """The newest list of an issuer, which has ended a minute ago."""
+    path, now = hub.pki / f"{name}.crl.pem", datetime.now(UTC)
+    issuer = x509.load_pem_x509_certificate((hub.pki / f"{name}.crt.pem").read_bytes())
+    key = load_pem_private_key((hub.pki / f"{name}.key.pem").read_bytes(), None)
+    builder = x509.CertificateRevocationListBuilder(
+        issuer.subject, now - timedelta(hours=1), now - timedelta(minutes=1)
+    ).add_extension(x509.CRLNumber(1000), critical=False)
+    path.write_bytes(builder.sign(key, SHA256()).public_bytes(Encoding.PEM))
+
+
 BROKEN = {
     "half a register": (lambda hub: cut(hub.directory / "register.toml"), "CFG010"),
     "half a revocation list": (lambda hub: cut(hub.pki / "issuing.crl.pem"), "TRU002"),
@@ -413,7 +424,7 @@ async def test_how_old_what_is_in_force_is_can_be_measured(hub):
 
 async def test_a_certificate_of_the_hub_that_is_not_cleared_any_more_holds_up_no_suspension(hub):
     async with connection(hub) as brussels:
-        renew(hub.pki, "root", datetime.now(UTC) - timedelta(days=60), [])  # it has ended: nobody is cleared
+        ended_list(hub, "root")  # nobody is cleared any more
         register(hub, suspend("BRUSSELS"))
         told = await hub.reload()
         assert (told["event"], told["suspended"]) == ("reloaded", 1)
