@@ -50,7 +50,10 @@ class Asker:
     async def ask(
         self, permitted: Permitted, event: Event, facts: Facts, rules: Rules
     ) -> tuple[Sequence[Answer], Sequence[AuthorityId]]:
-        """All providers at once. One provider's trouble refuses; of several, it makes the reply incomplete."""
+        """All providers at once. One provider's trouble refuses; of several, it makes the reply incomplete.
+
+        What is the hub's own failing, a bug or a question that it could not sign, refuses in any case.
+        """
         if not permitted.providers:
             return [own(rules.register.hub, own_payload(permitted, facts))], []
         asked = [
@@ -64,8 +67,10 @@ class Asker:
         for trouble in troubles:
             if isinstance(trouble, asyncio.CancelledError):  # ours would have ended gather: a bug below
                 raise RuntimeError("a question was cut off") from trouble  # noqa: TRY004 - a wrong event, no wrong type
-            if not answers or not isinstance(trouble, Refusal):
+            if not isinstance(trouble, Refusal) or trouble.code is Code.SIGNING_UNAVAILABLE:
                 raise trouble
+        if troubles and not answers:
+            raise troubles[0]
         answers = answers or given  # nobody could look, and the reply says so (§10.2)
         found = {answer.provider.id for answer in answers}
         return answers, [provider.id for provider in permitted.providers if provider.id not in found]

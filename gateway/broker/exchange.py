@@ -77,14 +77,13 @@ class Broker:
             return await self._fault(Refusal(Code.INTERNAL), message, event)
 
     async def _fault(self, refusal: Refusal, message: Received, event: Event) -> bytes:
-        agreement = message.rules.agreement
-        if refusal.code is Code.SIGNING_UNAVAILABLE:  # it is our failing, and may follow commit 1: recorded
-            await self._record(refusal, agreement, event)
+        # SIGNING_UNAVAILABLE is bare, yet our own failing, and may follow commit 1.
+        if refusal.code is Code.SIGNING_UNAVAILABLE or refusal.code.row.http == 500:
+            refusal = await self._record(refusal, message.rules.agreement, event)
         if refusal.code.row.http != 500:
             raise refusal
-        recorded = await self._record(refusal, agreement, event)
         try:
-            return await message.rules.signer.fault(recorded, event, self._clock())
+            return await message.rules.signer.fault(refusal, event, self._clock())
         except Refusal as unsigned:
             event.refused(unsigned)
             raise

@@ -9,12 +9,14 @@ import pytest
 
 from gateway.adapters.store import LogReader
 from gateway.broker.reply import Signer
+from gateway.broker.rules import Rules
 from gateway.exchangelog.audit import audit
 from gateway.exchangelog.flaw import Flaw
 from gateway.exchangelog.note import Signer as LogSigner
 from gateway.model import Criteria
 from gateway.refusal import Code, Refusal
-from tests.path.hub import DOSSIER, SSIN, Hub, answer_well, load_pem_private_key, pki
+from gateway.wss.sign import SigningKey
+from tests.path.hub import DOSSIER, HUB, SSIN, Hub, answer_well, load_pem_private_key, pki, signing_key
 from tests.path.payloads import CANARY
 
 WORK, PRIOR = "WIB:WORK_DECISION", "WIB:PRIOR_APPLICATION_CHECK"
@@ -148,6 +150,37 @@ async def test_a_single_question_that_is_cut_off_below_is_a_bug_and_recorded(hub
     assert [entry["decision"] for entry in hub.entries()[2:]] == ["permitted", "WIB10002"]
 
 
+class Mute:
+    """A key in a token that does not sign."""
+
+    suite = "ecdsa-sha256"
+
+    def sign(self, data: bytes) -> bytes:
+        raise Refusal(Code.SIGNING_UNAVAILABLE)
+
+
+def without_ec_key(hub: Hub, *names: str) -> None:
+    """The hub's ECDSA key does not sign; besides those of the register these authorities want it."""
+    keys = {**hub.signer().keys, Mute.suite: SigningKey(Mute(), signing_key(HUB, "sign-ec").certificate)}
+
+    def change(rules: Rules) -> Rules:
+        authorities = tuple(
+            replace(one, suite=Mute.suite) if one.id in names else one for one in rules.register.authorities
+        )
+        register = replace(rules.register, authorities=authorities)
+        return replace(rules, register=register, signer=replace(rules.signer, keys=keys))
+
+    hub.rules_change = change
+
+
+async def test_a_question_that_the_hub_cannot_sign_is_not_told_as_a_source_that_is_missing(hub: Hub):
+    without_ec_key(hub, "GERMAN_COMMUNITY")
+    with pytest.raises(Refusal) as caught:
+        await hub.consult("BRUSSELS", "consultPriorApplications", PRIOR, Criteria(DOSSIER, ssin=SSIN))
+    assert caught.value.code is Code.SIGNING_UNAVAILABLE
+    assert [entry["decision"] for entry in hub.entries()] == ["permitted", "WIB10004"]
+
+
 class Log:
     """The store, but for its nth append."""
 
@@ -173,6 +206,15 @@ async def test_a_refusal_that_cannot_be_recorded_is_a_fault_that_says_so(hub: Hu
     assert answered.code == "WIB10001"
     assert CANARY not in "".join(answered.body.itertext()) + answered.event.trace
     assert hub.entries() == []
+
+
+async def test_a_signature_that_failed_and_cannot_be_recorded_is_a_fault_that_says_so(hub: Hub):
+    """The fault is signed with the other key; what the event says is what the wire says."""
+    without_ec_key(hub, "PLATFORM")
+    changed(hub, store=Log(hub, 2, Refusal(Code.LOG_UNAVAILABLE)))
+    answered = await hub.consult("BRUSSELS", "consultDossier", WORK)
+    assert (answered.code, answered.event.code) == ("WIB10001", Code.LOG_UNAVAILABLE)
+    assert [entry["kind"] for entry in hub.entries()] == ["request"]
 
 
 async def test_a_refusal_that_can_be_recorded_says_why(hub: Hub):
