@@ -81,6 +81,7 @@ class Log:
         # IMMEDIATE: the write lock comes first, so the head read below is still the head at COMMIT.
         self._connection.execute("BEGIN IMMEDIATE")
         self._catch_up()
+        signers = self._signers
         outcomes = list[Any]()
         done = list[Work[Any]]()
         entries = list[Entry]()
@@ -99,7 +100,8 @@ class Log:
             edge = self._extend(entries) if entries else self._edge
         except Refusal:  # the log's key is in a token that does not sign: nothing of the batch exists
             self._connection.execute("ROLLBACK")
-            return [Refusal(Code.LOG_UNAVAILABLE)] * len(batch)
+            self._signers = signers
+            return [Refusal(Code.LOG_UNAVAILABLE) for _ in batch]  # each is raised in a task of its own
         _commit(self._connection)
         # From here on the batch exists: entries, tiles, seeds, claims, effects and the checkpoint over them.
         self._edge = edge
@@ -109,12 +111,13 @@ class Log:
     def sign_with(self, signers: Sequence[Signer]) -> None:
         """Sign with these keys from now on, and the present checkpoint anew: one root, other signatures.
 
-        Within the transaction of a batch, as `SignWith`.
+        Within the transaction of a batch, as `SignWith`. Raises Refusal, with the keys as they were, when one of
+        these does not sign.
         """
-        self._signers = signers
         (note,) = self._connection.execute("SELECT note FROM head").fetchone() or (b"",)
         if {one.key_id for one in parse_note(note).signatures} != {one.verifier.key_id for one in signers}:
-            self._store_head(self._edge, ())
+            self._store_head(self._edge, (), signers)
+        self._signers = signers
 
     def close(self) -> None:
         self._connection.close()
@@ -162,13 +165,13 @@ class Log:
 
     def _extend(self, entries: Sequence[Entry]) -> Edge:
         edge, tiles = self._edge.extend([leaf_hash(entry.leaf) for entry in entries])
-        self._store_head(edge, tiles)
+        self._store_head(edge, tiles, self._signers)
         return edge
 
-    def _store_head(self, edge: Edge, tiles: Sequence[Tile]) -> None:
+    def _store_head(self, edge: Edge, tiles: Sequence[Tile], signers: Sequence[Signer]) -> None:
         self._connection.executemany(_TILE, [(tile.level, tile.n, tile.hashes) for tile in tiles])
         root = edge.root()
-        note = sign_checkpoint(edge.size, root, self._signers)
+        note = sign_checkpoint(edge.size, root, signers)
         # Compare-and-swap: one root only is ever released for a size.
         old = (self._edge.size, self._edge.root())
         self._connection.execute(

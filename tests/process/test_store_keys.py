@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from typer.testing import CliRunner
 
 from gateway.adapters.store import LogReader, Store
@@ -14,6 +14,7 @@ from gateway.cli.log import app
 from gateway.exchangelog.checkpoint import open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import Signer, Verifier, parse_note
+from gateway.refusal import Code, Refusal
 from tests.process.store_world import KEY, ORIGIN, OTHER_KEY, PAYLOAD_KEY, VERIFIER, append_all, open_store
 from tests.process.test_store_append import request_entry
 
@@ -89,6 +90,61 @@ async def test_a_key_that_the_checkpoint_does_not_know_does_not_take_over(path):
         assert caught.value.flaw is Flaw.UNSIGNED
         await store.append(request_entry("two"))  # nothing broke
     assert signed_by(path) == [VERIFIER]
+
+
+class Switched:
+    """A log key in a token that may stop signing."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key, self.signs = key, True
+
+    def public_key(self) -> Ed25519PublicKey:
+        return self._key.public_key()
+
+    def sign(self, data: bytes) -> bytes:
+        if not self.signs:
+            raise Refusal(Code.SIGNING_UNAVAILABLE)
+        return self._key.sign(data)
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside an entry"])
+async def test_a_new_key_that_does_not_sign_leaves_the_old_one_in_force(path, beside):
+    new = Switched(NEW)
+    new.signs = False
+    async with open_store(path) as store:
+        others = [store.append(request_entry("one"))] if beside else []
+        changed, *appended = await asyncio.gather(
+            store.sign_with([OLD, new]), *others, return_exceptions=True
+        )
+        assert changed.code is Code.SIGNING_UNAVAILABLE
+        assert not any(isinstance(one, Exception) for one in appended)
+        await store.append(request_entry("two"))
+    assert signed_by(path) == [VERIFIER]
+
+
+async def test_a_batch_that_is_not_signed_leaves_the_keys_as_they_were(path):
+    """The change of keys was in it, and could be made without a signature of its own."""
+    new = Switched(NEW)
+    async with open_store(path) as store:
+        await store.sign_with([OLD, new])
+    async with open_store(path) as store:
+        new.signs = False
+        failed = await asyncio.gather(
+            store.sign_with([OLD, new]), store.append(request_entry("one")), return_exceptions=True
+        )
+        assert [one.code for one in failed] == [Code.LOG_UNAVAILABLE] * 2
+        await store.append(request_entry("two"))
+    assert signed_by(path) == [VERIFIER]
+
+
+async def test_each_work_of_a_batch_that_is_not_signed_has_a_refusal_of_its_own(path):
+    key = Switched(OLD)
+    async with Store.open(path, key, ORIGIN, payload_key=PAYLOAD_KEY, create=True) as store:
+        key.signs = False
+        works = [store.append(request_entry(name)) for name in ("one", "two")]
+        first, second = await asyncio.gather(*works, return_exceptions=True)
+    assert first.code is second.code is Code.LOG_UNAVAILABLE
+    assert first is not second
 
 
 async def test_another_process_that_has_the_new_key_too_appends_beside_one_that_has_not_yet(path):
