@@ -193,7 +193,7 @@ async def serve(settings: Settings, *, stop_with_stdin: bool = False) -> None:
 def _trouble(store: Store, log: OperationalLog) -> str | None:
     """Why the hub is not ready; None when an exchange would be recorded, and told."""
     if not store.ready:
-        return "the exchange log has failed: restart"
+        return "the exchange log has failed or hangs: restart"
     return None if log.writable else "the operational log cannot be written"
 
 

@@ -100,7 +100,7 @@ class Store:
 
     @property
     def ready(self) -> bool:
-        """False once a commit has failed, or after `close`."""
+        """False once a commit has failed, after `close`, and while work waits longer than a signature may take."""
         return self._appender.ready
 
     @property

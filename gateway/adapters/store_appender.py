@@ -12,12 +12,14 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Any, Final, TypeAlias
 
 import apsw
 
 from gateway.adapters.store_log import Log, SignWith
 from gateway.adapters.store_work import T, Work
+from gateway.broker.reply import SIGNING_SECONDS
 from gateway.exchangelog.note import Signer
 from gateway.refusal import Code, Refusal
 
@@ -36,10 +38,12 @@ class Appender:
         self._limit = queue_limit
         self._gathered: list[_Waiting] = []  # since the event loop last turned
         self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
-        self._count = 0  # works that wait: gathered, queued or in the transaction
+        self._arrived = deque[
+            float
+        ]()  # when the works that wait came: gathered, queued or in the transaction
         self._gate = (
             threading.Lock()
-        )  # guards the four of `_accepting`, `_gathered`, `_count` and the queue's order
+        )  # guards the four of `_accepting`, `_gathered`, `_arrived` and the queue's order
         self._accepting = True
         self._broken = False
         self._thread = threading.Thread(target=self._run, name="exchange-log", daemon=True)
@@ -47,8 +51,13 @@ class Appender:
 
     @property
     def ready(self) -> bool:
-        """False once a commit has failed, or after `close`."""
-        return self._accepting
+        """False once a commit has failed, after `close`, and while work waits longer than a signature may take.
+
+        A token that hangs cannot be told from one that is slow, nor its call be ended: a restart ends it.
+        """
+        with self._gate:
+            waited = monotonic() - self._arrived[0] if self._arrived else 0.0
+        return self._accepting and waited <= SIGNING_SECONDS
 
     @property
     def size(self) -> int:
@@ -58,7 +67,7 @@ class Appender:
     @property
     def waiting(self) -> int:
         """Works that are not durable yet."""
-        return self._count
+        return len(self._arrived)
 
     async def perform(self, work: Work[T]) -> T:
         """The work's outcome, when it is durable and its entry in the tree and under a signed checkpoint.
@@ -71,9 +80,9 @@ class Appender:
         with self._gate:
             if not self._accepting:
                 raise Refusal(Code.LOG_UNAVAILABLE)
-            if self._count >= self._limit:
+            if len(self._arrived) >= self._limit:
                 raise Refusal(Code.BUSY, "exchange log")
-            self._count += 1
+            self._arrived.append(monotonic())
             self._gathered.append((work, future))
             first = len(self._gathered) == 1
         if first:  # what else this turn of the loop and the next bring is handed over with it, at one wake-up
@@ -104,7 +113,8 @@ class Appender:
             if batch:
                 outcomes = self._commit(batch)
                 with self._gate:
-                    self._count -= len(batch)
+                    for _ in batch:  # the first that came are the first that are done
+                        self._arrived.popleft()
                 _settle(outcomes)
 
     def _hand_over(self) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from threading import Event
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from typer.testing import CliRunner
 
+from gateway.adapters import store_appender
 from gateway.adapters.store import LogReader, Store
 from gateway.cli.log import app
 from gateway.exchangelog.checkpoint import open_checkpoint
@@ -107,6 +109,19 @@ class Switched:
         return self._key.sign(data)
 
 
+class Hanging(Switched):
+    """One that does not answer."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        super().__init__(key)
+        self.answers = Event()
+        self.answers.set()
+
+    def sign(self, data: bytes) -> bytes:
+        assert self.answers.wait(60)
+        return super().sign(data)
+
+
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside an entry"])
 async def test_a_new_key_that_does_not_sign_leaves_the_old_one_in_force(path, beside):
     new = Switched(NEW)
@@ -145,6 +160,25 @@ async def test_each_work_of_a_batch_that_is_not_signed_has_a_refusal_of_its_own(
         first, second = await asyncio.gather(*works, return_exceptions=True)
     assert first.code is second.code is Code.LOG_UNAVAILABLE
     assert first is not second
+
+
+async def test_a_key_that_does_not_come_back_leaves_the_store_not_ready(path, monkeypatch):
+    key = Hanging(OLD)
+    async with Store.open(path, key, ORIGIN, payload_key=PAYLOAD_KEY, create=True) as store:
+        await store.append(request_entry("one"))
+        assert store.ready
+        monkeypatch.setattr(store_appender, "SIGNING_SECONDS", 0.01)
+        assert store.ready  # nothing waits
+        key.answers.clear()
+        waiting = asyncio.create_task(store.append(request_entry("two")))
+        for _ in range(6000):
+            if not store.ready:
+                break
+            await asyncio.sleep(0.01)
+        assert not store.ready
+        key.answers.set()
+        await waiting
+        assert store.ready
 
 
 async def test_another_process_that_has_the_new_key_too_appends_beside_one_that_has_not_yet(path):
