@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from gateway.adapters.destinations import Destinations
+from gateway.adapters.pkcs11_uri import Pkcs11Uri
 from gateway.adapters.shelf import Shelf
 from gateway.adapters.spool import Spool, SpoolError
 from gateway.agreement.admit import Terms
@@ -118,8 +119,9 @@ def reload(settings: Settings, before: Loaded) -> Loaded:
     Raises StartError.
     """
     found, digest, known = Found(), digest_of(settings), before.rules.certificates
-    identities = load_identities(settings, found, known.answers, before.own)
-    log_keys = found.of(partial(read_log_keys, settings.keys.log_key))
+    identities = load_identities(settings, found, known.answers, before.own, before.rules.signer.keys)
+    place = settings.keys.log_key
+    log_keys = before.log_keys if isinstance(place, Pkcs11Uri) else found.of(partial(read_log_keys, place))
     if identities is not None:
         found.of(partial(require_no_older, identities.certificates.trust, known.trust))
         found.of(partial(_require_whole, identities, before))

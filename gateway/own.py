@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -57,13 +58,22 @@ class Identities:
 
 
 def load_identities(
-    settings: Settings, found: Found, answers: Answers | None = None, in_force: Collection[bytes] = ()
+    settings: Settings,
+    found: Found,
+    answers: Answers | None = None,
+    in_force: Collection[bytes] = (),
+    signing: Mapping[str, SigningKey] = MappingProxyType({}),
 ) -> Identities | None:
-    """`answers`: of responders so far; `in_force`: the hub's own certificates at this moment."""
+    """`answers`: of responders so far; `in_force`: the hub's own certificates at this moment, and `signing`: the pairs
+    that sign, by their suites.
+    """
     register = found.of(partial(read_register, settings.contracts.register))
     certificates = load_certificates(settings, register, found, answers)
     responders = load_responders(settings, certificates, found)
-    read = {name: found.of(partial(read_pair, *files)) for name, files in _pairs(settings.keys).items()}
+    read = {
+        name: found.of(partial(read_pair, *files, signing.get(name)))
+        for name, files in _pairs(settings.keys).items()
+    }
     pairs = {name: pair for name, pair in read.items() if pair is not None}
     if certificates is None or register is None:
         return None

@@ -119,13 +119,13 @@ def secret_key(path: Path) -> bytes:
         ) from error
 
 
-def read_pair(certificate: Path, key: KeyPlace) -> SigningKey:
+def read_pair(certificate: Path, key: KeyPlace, in_force: SigningKey | None = None) -> SigningKey:
     """A certificate and its private key. Both are looked at, whatever is wrong with the first.
 
-    Raises StartError, ConfigError.
+    `in_force`: the hub's pair of these places at this moment. Raises StartError, ConfigError.
     """
     if isinstance(key, Pkcs11Uri):
-        return _held_pair(certificate, key)
+        return _held_pair(certificate, key, in_force)
     found = Found()
     private, der = found.of(partial(_private_key, key)), found.of(partial(_certificate, certificate))
     if private is None or der is None:
@@ -140,9 +140,11 @@ def read_pair(certificate: Path, key: KeyPlace) -> SigningKey:
     return SigningKey(private, der)
 
 
-def _held_pair(certificate: Path, uri: Pkcs11Uri) -> SigningKey:
-    """A certificate, and its private key in a token."""
+def _held_pair(certificate: Path, uri: Pkcs11Uri, in_force: SigningKey | None) -> SigningKey:
+    """A certificate, and its private key in a token. The one in force is not opened again."""
     der = _certificate(certificate)
+    if in_force is not None and in_force.certificate == der:
+        return in_force  # though the token be away: that must hold up no suspension
     public = _public_key(certificate, der)
     if not isinstance(public, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise ConfigError("CFG004", f"{certificate}: neither RSA nor ECDSA.", "Name a signing certificate.")

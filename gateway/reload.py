@@ -104,7 +104,9 @@ class Reload:
             self._loaded, self._in_force.rules = replace(self._loaded, rules=rules), rules
 
     async def _replace(self, loaded: Loaded, server: ssl.SSLContext, client: ssl.SSLContext) -> None:
-        await self._store.sign_with(loaded.log_keys)  # alone may fail: then nothing has changed
+        # A log key in a token stays, whether or not that answers now.
+        if loaded.log_keys is not self._loaded.log_keys:
+            await self._store.sign_with(loaded.log_keys)  # alone may fail: then nothing has changed
         self._door.tls = server
         self._loaded, self._in_force.rules = loaded, loaded.rules
         self._questions.responders = loaded.responders

@@ -9,20 +9,25 @@ A PIN that was refused is not given a second time, by this process or by the nex
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Final
+from typing import Final, TypeVar
 
 import pkcs11
 from pkcs11 import Attribute, ObjectClass, PKCS11Error, TokenFlag, exceptions
 
 from gateway.adapters.pkcs11_uri import Pkcs11Uri
 from gateway.adapters.secret_file import ExposedError, read_secret
+from gateway.broker.reply import SIGNING_SECONDS
 
+T = TypeVar("T")
+_LOG: Final = logging.getLogger(__name__)
 _PIN_SIZE: Final = 255  # bytes; more is no PIN but a wrong file
 _PIN_REFUSED: Final = (
     exceptions.PinIncorrect,
@@ -73,10 +78,30 @@ class Library:
         """Raises TokenError."""
         self.lock: Final = Lock()
         self.generation = 0
+        self._path = path
         try:
             self._library = pkcs11.lib(str(path))
         except PKCS11Error as error:
             raise TokenError(Trouble.LIBRARY, f"{path}: cannot be loaded as a PKCS #11 library") from error
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Alone in the library. Raises TokenError when a call of another does not come back: nothing can end it."""
+        if not self.lock.acquire(timeout=SIGNING_SECONDS):
+            raise TokenError(Trouble.DEVICE, f"{self._path}: a call does not come back")
+        try:
+            yield
+        finally:
+            self.lock.release()
+
+    def retried(self, call: Callable[[], T]) -> T:
+        """What the call returns, if need be after beginning anew, once. Raises as it does, and PKCS11Error."""
+        try:
+            return call()
+        except (PKCS11Error, TokenError) as error:
+            _LOG.warning("beginning anew", exc_info=error)
+        self.begin_anew()
+        return call()
 
     def begin_anew(self) -> None:
         """Finalise and initialise: what several libraries need after a token was away. Raises PKCS11Error."""
@@ -93,7 +118,7 @@ class Library:
 
 
 class Token:
-    """A token and its one session. Whoever calls holds the lock of the library."""
+    """A token and its one session. Whoever calls has a turn of the library."""
 
     def __init__(self, library: Library, uri: Pkcs11Uri) -> None:
         self.library: Final = library

@@ -1,7 +1,8 @@
 """A private key that stays in a token: it signs there and never comes out.
 
 When a signature fails the library is begun anew, once: a session was closed, the token taken out and put back, the
-network away for a moment. If that does not help there is no signature, and the next one tries again.
+network away for a moment. If that does not help there is no signature, and the next one tries again. A call that does
+not come back keeps its turn for ever; those who wait for theirs give up.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
@@ -53,27 +55,27 @@ class TokenKey:
 
     def sign(self, data: bytes) -> bytes:
         """PKCS #1 v1.5 or r‖s over SHA-256, or Ed25519. Raises Refusal: SIGNING_UNAVAILABLE."""
-        with self._token.library.lock:
-            try:
-                return self._sign(data)
-            except (PKCS11Error, TokenError) as error:
-                _LOG.warning("beginning anew", exc_info=error)
-            try:
-                self._token.library.begin_anew()
-                return self._sign(data)
-            except (PKCS11Error, TokenError) as error:
-                _LOG.exception("no signature")
-                raise Refusal(Code.SIGNING_UNAVAILABLE) from error
+        library = self._token.library
+        try:
+            with library.turn():
+                return library.retried(partial(self._sign, data))
+        except (PKCS11Error, TokenError) as error:
+            _LOG.exception("no signature")
+            raise Refusal(Code.SIGNING_UNAVAILABLE) from error
 
     def try_out(self) -> None:
         """What `public` says of it must hold, and it must sign. Raises TokenError."""
-        with self._token.library.lock, _explained(self._uri):
-            self._require_kept()
-            value = self._sign(_TRIAL)
+        library = self._token.library
+        with library.turn(), _explained(self._uri):
+            value = library.retried(self._trial)
         try:
             _verify(self._public, value)
         except (InvalidSignature, ValueError) as error:
             raise TokenError(Trouble.PAIR, f"{self._uri.what} does not sign for its public key") from error
+
+    def _trial(self) -> bytes:
+        self._require_kept()
+        return self._sign(_TRIAL)
 
     def _require_kept(self) -> None:
         """A key that may leave the token promises more than a file and is no better."""
@@ -113,11 +115,8 @@ def open_key(uri: Pkcs11Uri, public: rsa.RSAPublicKey | ec.EllipticCurvePublicKe
 def open_log_key(uri: Pkcs11Uri) -> TokenKey:
     """A log's key; no certificate has its public key, so that must lie beside it. Raises TokenError."""
     token = token_of(uri)
-    with token.library.lock, _explained(uri):
-        beside = token.one(ObjectClass.PUBLIC_KEY, uri)
-        if beside[Attribute.KEY_TYPE] != KeyType.EC_EDWARDS:
-            raise TokenError(Trouble.KIND, f"{uri.what} is no Ed25519 key")
-        point = bytes(beside[Attribute.EC_POINT])
+    with token.library.turn(), _explained(uri):
+        point = token.library.retried(partial(_point, token, uri))
     try:  # 32 bytes, in an OCTET STRING or not: PKCS #11 v2.40 and v3.0 differ. The trial shows whether it is right.
         public = ed25519.Ed25519PublicKey.from_public_bytes(point[-32:])
     except ValueError as error:
@@ -125,6 +124,13 @@ def open_log_key(uri: Pkcs11Uri) -> TokenKey:
     key = TokenKey(uri, token, public)
     key.try_out()
     return key
+
+
+def _point(token: Token, uri: Pkcs11Uri) -> bytes:
+    beside = token.one(ObjectClass.PUBLIC_KEY, uri)
+    if beside[Attribute.KEY_TYPE] != KeyType.EC_EDWARDS:
+        raise TokenError(Trouble.KIND, f"{uri.what} is no Ed25519 key")
+    return bytes(beside[Attribute.EC_POINT])
 
 
 @contextmanager

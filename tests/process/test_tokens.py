@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +18,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from gateway import config
+from gateway.adapters import token as token_module
 from gateway.adapters.store_reader import LogReader
+from gateway.adapters.token import library
 from gateway.broker.reply import Signer
 from gateway.exchangelog.checkpoint import open_checkpoint
 from gateway.exchangelog.note import Signer as LogSigner
@@ -33,7 +37,8 @@ from tests.path.hub import signed_question
 from tests.process.running import running_hub
 from tests.process.sandboxes import gateway
 from tests.process.test_check import check, codes
-from tests.process.tokens import program
+from tests.process.test_reload import register, replace_own, suspend
+from tests.process.tokens import MODULE, SoftToken, program
 
 XML = {"Content-Type": "text/xml; charset=utf-8"}
 SUITES = {  # suite → who gets replies in it, in which context, and the hub's key
@@ -212,6 +217,78 @@ async def test_token_that_is_taken_out_stops_exchanges_until_it_is_back(token, t
 def logged(directory) -> list[str]:
     with LogReader.open(config.load(directory / "gateway.toml").log.store) as log:
         return [json.loads(log.entry(index))["kind"] for index in range(log.head().size)]
+
+
+AWAY = {  # what is wrong with the token while the hub looks at its files, and what ends it
+    "its sessions are closed": (SoftToken.close_sessions, lambda token: None),
+    "it is taken out": (SoftToken.take_out, SoftToken.put_back),
+    "a call of it does not come back": (
+        lambda token: library(MODULE.resolve()).lock.acquire(),
+        lambda token: library(MODULE.resolve()).lock.release(),
+    ),
+}
+
+
+@pytest.mark.parametrize("away", AWAY)
+async def test_token_that_does_not_answer_holds_up_no_suspension(token, tmp_path, monkeypatch, away):
+    monkeypatch.setattr(token_module, "SIGNING_SECONDS", 600.0)  # a call inside the library has no bound
+    leave, come_back = AWAY[away]
+    async with running_hub(tmp_path / "hub", **token.settings()) as hub:
+        assert (await post(hub, message()))[0] == 200
+        leave(token)
+        try:
+            waiting = asyncio.create_task(
+                post(hub, message("IMMIGRATION_OFFICE", "WIB:RESIDENCE_DECISION"), "IMMIGRATION_OFFICE")
+            )
+            register(hub, suspend("BRUSSELS"))
+            told = await hub.reload()
+        finally:
+            come_back(token)
+        await waiting
+        assert (told["event"], told["suspended"]) == ("reloaded", 1)
+        _, reply = await post(hub, message())
+        assert b"WIB05005" in verified(reply).body
+
+
+async def test_new_certificate_opens_its_key(token, tmp_path):
+    """One that does not belong to the key in the token is not put in force."""
+    async with running_hub(tmp_path / "hub", **token.settings()) as hub:
+        replace_own(hub, "sign-rsa")
+        assert (await hub.reload())["code"] == "CFG007"
+        assert (await post(hub, message()))[0] == 200
+
+
+def test_keys_of_a_token_that_closed_its_sessions_are_opened(token, held_place):
+    settings = config.load(held_place / "gateway.toml")
+    load(settings)
+    token.close_sessions()
+    load(settings)
+
+
+def test_signature_gives_up_when_a_call_of_another_does_not_come_back(token, held_place, monkeypatch):
+    loaded = load(config.load(held_place / "gateway.toml"))
+    monkeypatch.setattr(token_module, "SIGNING_SECONDS", 0.01)
+    with library(MODULE.resolve()).lock:
+        for key in (loaded.rules.signer.keys["rsa-sha256"], *loaded.log_keys):
+            with pytest.raises(Refusal) as caught:
+                key.sign(b"x")
+            assert caught.value.code is Code.SIGNING_UNAVAILABLE
+        assert set(codes(held_place)) == {"CFG035"}
+    assert codes(held_place) == []
+
+
+def test_search_that_fails_is_ended_before_another_has_a_turn(token, held_place, monkeypatch):
+    """python-pkcs11 ends it in a finaliser, which calls the library."""
+    key = load(config.load(held_place / "gateway.toml")).rules.signer.keys["rsa-sha256"].key
+    one, alone = library(MODULE.resolve()), list[bool]()
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: alone.append(one.lock.locked()))
+    with one.lock:
+        one.begin_anew()  # so that the key is looked up again
+        key._token.session()
+    token.close_sessions()
+    key.try_out()
+    gc.collect()
+    assert alone == [True]
 
 
 async def test_reply_that_cannot_be_signed_is_recorded_and_not_returned(token, tmp_path):
