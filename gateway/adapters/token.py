@@ -94,12 +94,15 @@ class Library:
         finally:
             self.lock.release()
 
-    def retried(self, call: Callable[[], T]) -> T:
-        """What the call returns, if need be after beginning anew, once. Raises as it does, and PKCS11Error."""
+    def retried(self, call: Callable[[], T], level: int = logging.DEBUG) -> T:
+        """What the call returns, if need be after beginning anew, once. Raises as it does, and PKCS11Error.
+
+        `level`: at which the first trouble is logged; an operator is told of the last one anyway.
+        """
         try:
             return call()
         except (PKCS11Error, TokenError) as error:
-            _LOG.warning("beginning anew", exc_info=error)
+            _LOG.log(level, "beginning anew", exc_info=error)
         self.begin_anew()
         return call()
 

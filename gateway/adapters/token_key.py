@@ -58,7 +58,7 @@ class TokenKey:
         library = self._token.library
         try:
             with library.turn():
-                return library.retried(partial(self._sign, data))
+                return library.retried(partial(self._sign, data), logging.WARNING)
         except (PKCS11Error, TokenError) as error:
             _LOG.exception("no signature")
             raise Refusal(Code.SIGNING_UNAVAILABLE) from error
