@@ -23,7 +23,7 @@ from gateway.adapters.spool import Spool, SpoolError
 from gateway.agreement.admit import Terms
 from gateway.agreement.load import Agreement, load_agreement, require_in_force
 from gateway.agreement.register import Register
-from gateway.broker.reply import Signer
+from gateway.broker.reply import SIGNING_SECONDS, Signer
 from gateway.broker.rules import Rules
 from gateway.config import ConfigError, DeliverySettings, Settings
 from gateway.exchangelog.flaw import ProofError
@@ -207,11 +207,13 @@ def _require_url(url: str) -> None:
 
 def _require_lease(settings: Settings) -> None:
     """A lease that ends first lets another process deliver what this one is still delivering."""
-    lease, attempt = settings.delivery.lease_seconds, settings.limits.provider_seconds
+    keys, lease, attempt = settings.keys, settings.delivery.lease_seconds, settings.limits.provider_seconds
+    if any(isinstance(place, Pkcs11Uri) for place in (keys.sign_rsa_key, keys.sign_ec_key)):
+        attempt += SIGNING_SECONDS
     if lease <= attempt:
         raise ConfigError(
             "CFG017",
-            f"delivery.lease_seconds: {lease:g} is not longer than limits.provider_seconds, {attempt:g}.",
+            f"delivery.lease_seconds: {lease:g} is not longer than an attempt may take, {attempt:g}.",
             "Lengthen the lease, or shorten the wait for a provider.",
         )
 

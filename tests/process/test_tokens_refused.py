@@ -61,6 +61,13 @@ def spoil_pin(token: SoftToken) -> None:
     token.pin.write_text("wrong-pin")
 
 
+def test_lease_outlasts_the_signature_of_a_token_too(held_place):
+    setting(held_place, "lease_seconds = 120.0", "lease_seconds = 25.0")
+    assert codes(held_place) == ["CFG017"]
+    setting(held_place, "lease_seconds = 25.0", "lease_seconds = 25.1")
+    assert codes(held_place) == []
+
+
 PLACES = {  # flaw → what is done to the file with the PIN, and the code
     "another PIN": (spoil_pin, "CFG032"),
     "no PIN in the file": (lambda token: token.pin.write_text("\n"), "CFG032"),
