@@ -174,7 +174,7 @@ def digest_of(settings: Settings) -> bytes:
     others += [one.issuer for one in trust.ocsp]
     for path in (*others, *own_files(settings.keys), *trust_files(settings)):
         try:
-            content = path.read_bytes()
+            content = path.read_bytes() if path.is_file() else b"no file"  # a pipe would be waited for
         except OSError as error:
             content = type(error).__name__.encode()
         digest.update(sha256(content).digest())

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from gateway.adapters.log_key import parse_keys
 from gateway.adapters.pkcs11_uri import Pkcs11Uri
-from gateway.adapters.secret_file import ExposedError, read_secret, require_own
+from gateway.adapters.secret_file import ExposedError, read_own_secret
 from gateway.adapters.tls import TlsError
 from gateway.adapters.token import TokenError
 from gateway.adapters.token_key import open_key, open_log_key
@@ -155,7 +155,7 @@ def _held_pair(certificate: Path, uri: Pkcs11Uri, in_force: SigningKey | None) -
 @contextmanager
 def _token_told(uri: Pkcs11Uri) -> Iterator[None]:
     """What is wrong with a key in a token, or with the file of its PIN, as a finding of the settings."""
-    _guarded(require_own, uri.pin)
+    _private(uri.pin)
     try:
         yield
     except TokenError as error:
@@ -207,14 +207,9 @@ def read_pem(path: Path) -> bytes:
 
 
 def _private(path: Path) -> bytes:
-    _guarded(require_own, path)
-    return _guarded(read_secret, path)
-
-
-def _guarded(how: Callable[[Path], T], path: Path) -> T:
-    """Raises ConfigError, also for a secret that is none."""
+    """A secret. Raises ConfigError, also for one that is none."""
     try:
-        return _read(how, path)
+        return _read(read_own_secret, path)
     except ExposedError as error:
         raise ConfigError("CFG009", str(error), error.remedy) from error
 

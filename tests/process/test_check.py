@@ -23,6 +23,7 @@ from tests.path import hub as memory
 from tests.process.running import write_settings
 from tests.process.sandboxes import ROOT, gateway
 from tests.process.store_world import alter
+from tests.process.tokens import program
 
 HUB = "pki/HUB"
 
@@ -136,6 +137,29 @@ def test_key_of_another_user_is_refused(place, monkeypatch):
         owner = os.geteuid()
         monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
     assert "CFG009" in codes(place)
+
+
+@pytest.mark.parametrize("directory", [HUB, "kept"], ids=["of the link", "of the file"])
+def test_key_in_a_directory_of_another_user_is_refused(place, monkeypatch, directory):
+    key, kept = place / HUB / "payload.key", place / "kept"
+    kept.mkdir()
+    key.rename(kept / key.name)
+    key.symlink_to(kept / key.name)
+    assert codes(place) == []
+    if os.geteuid() == 0:
+        os.chown(place / directory, 65534, -1)
+    else:
+        owner = os.geteuid()
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    assert "CFG009" in codes(place)
+
+
+@pytest.mark.parametrize("key", ["log.key.pem", "payload.key"])
+def test_pipe_in_the_place_of_a_key_is_refused_and_not_waited_for(place, key):
+    (place / HUB / key).unlink()
+    os.mkfifo(place / HUB / key, 0o600)
+    told = program(gateway("check", "--config", str(place / "gateway.toml")))
+    assert (told.returncode, told.stderr[:6]) == (1, "CFG009")
 
 
 def test_links_and_sticky_directories_are_accepted(place):
