@@ -84,8 +84,14 @@ def enrol(
         )
     path = settings.trust.enrolled
     data = read(path)
-    if found.fingerprint(SHA256()) in load_enrolment(data, str(path), register).by_fingerprint:
-        fail("PKI012", f"{certificate}: has a line already.", "gateway pki explain says which.")
+    line = load_enrolment(data, str(path), register).by_fingerprint.get(found.fingerprint(SHA256()))
+    if line is not None:
+        ends = f", until {line.valid_until.isoformat()}" if line.valid_until else ""
+        fail(
+            "PKI012",
+            f"{certificate}: has a line already{ends}.",
+            f"To let it speak again after its end, take valid_until out of that line in {path}.",
+        )
     write_enrolled(path, register, data.decode() + written_line(holder.id, purposes.pop(), found))
     _print_judged(found, settings, register, None, as_json)
 
@@ -100,6 +106,12 @@ def withdraw(certificate: CertificateFile, *, config: Config, at: At = None, as_
         fail("PKI013", f"{certificate}: has no line in {path}.", "Nothing is left to do.")
     if line.valid_from is not None:
         moment = max(moment, line.valid_from)  # a line that has not begun never does
+    if line.valid_until is not None and line.valid_until <= moment:  # an end is never put off
+        fail(
+            "PKI019",
+            f"{certificate}: ends already, at {line.valid_until.isoformat()}.",
+            "Nothing is left to do.",
+        )
     end_enrolled(path, register, fingerprint, moment)
     facts = {"sha256": fingerprint.hex(), "authority": line.authority.id, "valid_until": moment.isoformat()}
     typer.echo(

@@ -237,6 +237,11 @@ def test_certificate_is_enrolled_then_withdrawn(pki, tmp_path):
     done("withdraw", old, "--config", settings)
     assert judged(pki, tmp_path, old)["reasons"] == ["enrolment"]
     assert judged(pki, tmp_path, certificate)["accepted"]
+    ended = (pki / "enrolled.toml").read_bytes()
+    assert refused("withdraw", old, "--config", settings) == "PKI019"  # an end is never put off
+    assert refused("withdraw", old, "--config", settings, *planned) == "PKI019"
+    assert refused("enrol", old, "--authority", "BRUSSELS", "--config", settings) == "PKI012"
+    assert (pki / "enrolled.toml").read_bytes() == ended
 
 
 def test_certificate_of_another_is_not_enrolled(pki, tmp_path):
