@@ -51,7 +51,7 @@ class Surroundings:
 
     register: Register
     contract: Contract
-    certificates: Certificates
+    certificates: Callable[[], Certificates]  # whom they believe now
     keys: Callable[[AuthorityId], SigningKey]  # `mischief` also signs with the keys of others
     # The dossier's present status, and what an authority has told of it: work is done elsewhere, here only its
     # outcome is known.
@@ -95,10 +95,10 @@ class BackOffice:
 
     def _read(self, tls_certificate: bytes, data: bytes) -> Notice:
         """The hub's question or notification; a question reads as a notification that tells nothing. Raises Refusal."""
-        around, now = self.around, self.around.clock()
-        peer = recognise(tls_certificate, Usage.TLS_CLIENT, around.certificates, around.register, now)
+        around, now, believed = self.around, self.around.clock(), self.around.certificates()
+        peer = recognise(tls_certificate, Usage.TLS_CLIENT, believed, around.register, now)
         verified = verify(read(data, Limits()), Window(), now)
-        signer = around.certificates.validate(verified.certificate, Usage.SIGNING, now).enterprise
+        signer = believed.validate(verified.certificate, Usage.SIGNING, now).enterprise
         hub = around.register.hub
         if peer.id != hub.id or signer != hub.enterprise:
             raise Refusal(Code.AUTHORITY_UNKNOWN)

@@ -24,11 +24,10 @@ from gateway.adapters.log_key import ensure_log
 from gateway.adapters.tls import server_context
 from gateway.agreement.load import load_agreement
 from gateway.agreement.terms import Agreement
-from gateway.identity.chain import Certificates, Trust
-from gateway.identity.enrolment import load_enrolment
 from gateway.loading import contract_files
 from gateway.model import AuthorityId
 from gateway.sandbox.back_office import BackOffice, Surroundings
+from gateway.sandbox.believed import Believed
 from gateway.sandbox.client import Guise, Requester
 from gateway.sandbox.files import read_files
 from gateway.sandbox.hub import Hub, running_hub
@@ -127,16 +126,11 @@ class World:
         return requester
 
     def _back_offices(self) -> Mapping[AuthorityId, BackOffice]:
-        place, trust = self.place, self.place.settings.trust
-        pem = [
-            [path.read_bytes() for path in paths]
-            for paths in (trust.anchors, trust.intermediates, trust.crls)
-        ]
-        enrolment = load_enrolment(trust.enrolled.read_bytes(), str(trust.enrolled), place.register)
+        place = self.place
         around = Surroundings(
             register=place.register,
             contract=self.agreement.contract,
-            certificates=Certificates(Trust.load(*pem), enrolment),
+            certificates=Believed(place.settings).now,
             keys=lru_cache(lambda name: _signing_key(place, name)),
             status_of=self.records.status_of,
             told_by=self.records.told_by,
