@@ -165,10 +165,10 @@ def _explained(world: Path, *, as_json: bool) -> Iterator[None]:
             "gateway call --help names every option; the contract served to you has the elements of --payload.",
         ) from trouble
     except NoReply as trouble:
-        url = Place(world).settings.listen.public_url
-        raise ConfigError(
-            "SBX007", f"No usable answer from {url}: {trouble}.", "Is the sandbox of --world running?"
-        ) from trouble
+        place = Place(world)
+        remedy = f"See {place.hub_log}." if trouble.reached else "Is the sandbox of --world running?"
+        url = place.settings.listen.public_url
+        raise ConfigError("SBX007", f"No usable answer from {url}: {trouble}.", remedy) from trouble
     except UntrustedReply as trouble:
         raise ConfigError(
             "SBX008", f"The reply is not the hub's: {trouble}.", "Do not use it; check --world."

@@ -121,6 +121,8 @@ def _facts(world: World, directory: Path, telling: list[dict[str, str]]) -> dict
         "world": str(directory),
         "config": str(directory / "gateway.toml"),
         "anchor": str(directory / "pki" / "root.crt.pem"),
+        "reload": shlex.join(["kill", "-HUP", str(world.hub.process.pid)]),
+        "log": str(place.hub_log),
         "dossiers": [FIRST, RENEWAL],
         "notifications": telling,
         "authorities": [_authority(one, world, directory) for one in place.register.authorities],
@@ -168,6 +170,7 @@ def _print(facts: dict[str, Any]) -> None:
             f"Settings {facts['config']}; trust anchor {facts['anchor']}; dossiers {', '.join(facts['dossiers'])}."
         )
     )
+    console.print(Text(f"Have the hub look at its files: {facts['reload']}; its log: {facts['log']}"))
     for one in facts["authorities"]:
         console.print(
             f"\n[bold]{one['id']}[/bold]  {one['name']}, role {one['role']}, {one['cbe']} {one['unit'] or ''}"

@@ -14,6 +14,7 @@ from typing import Final
 
 import requests
 import zeep.exceptions
+from urllib3.exceptions import NewConnectionError
 from zeep.transports import Transport
 
 Alter = Callable[[bytes], bytes]  # what happens to a signed message on its way out
@@ -27,15 +28,20 @@ _FAULT: Final = re.compile(
 
 
 class ExchangeFault(Exception):  # noqa: N818 - SOAP's own word
-    """The hub refused. `incident` is empty for a bare HTTP refusal, before any message was understood."""
+    """The hub refused. `incident` is empty for a bare HTTP refusal, before any message was understood: nobody
+    signed it, and its sentence has the remedy in it (PROTOCOL §2.5).
+    """
 
-    def __init__(self, code: str, label: str, sentence: str, remedy: str = "", incident: str = "") -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a fault string, and its HTTP status
+        self, code: str, label: str, sentence: str, remedy: str = "", incident: str = "", http: int = 500
+    ) -> None:
         super().__init__(f"{code} {label}: {sentence}")
         self.code = code
         self.label = label
         self.sentence = sentence
         self.remedy = remedy
         self.incident = incident
+        self.http = http
 
 
 class Unsendable(Exception):  # noqa: N818 - a state of the question
@@ -43,7 +49,11 @@ class Unsendable(Exception):  # noqa: N818 - a state of the question
 
 
 class NoReply(Exception):  # noqa: N818 - a state of the exchange
-    """The hub could not be reached, or what answered does not speak SOAP."""
+    """The hub could not be reached, or what answered does not speak SOAP. `reached`: a connection came about."""
+
+    def __init__(self, sentence: str, *, reached: bool = True) -> None:
+        super().__init__(sentence)
+        self.reached = reached
 
 
 class RecordingTransport(Transport):
@@ -51,6 +61,7 @@ class RecordingTransport(Transport):
 
     def __init__(self, session: requests.Session, alter: Alter | None) -> None:
         super().__init__(session=session, timeout=_SECONDS, operation_timeout=_SECONDS)
+        session.hooks["response"].append(_require_understood)  # zeep hides what is not XML
         self.sent = b""
         self.received = b""
         self._alter = alter
@@ -75,7 +86,21 @@ def translated() -> Iterator[None]:
     ) as error:  # zeep's word for an element it does not know
         raise Unsendable(str(error)) from error
     except (requests.RequestException, zeep.exceptions.Error) as error:
-        raise NoReply(_reason(error)) from error
+        raise NoReply(_reason(error), reached=not _unreached(error)) from error
+
+
+def _unreached(error: Exception) -> bool:
+    """No connection came about: one whose handshake failed, or that broke off, did."""
+    failed = getattr(error.args[0] if error.args else None, "reason", None)  # urllib3's own, inside requests'
+    return isinstance(error, requests.ConnectTimeout) or isinstance(failed, NewConnectionError)
+
+
+def _require_understood(response: requests.Response, *_: object, **__: object) -> None:
+    """Raises ExchangeFault for a bare refusal (PROTOCOL §2.5)."""
+    if response.headers.get("Content-Type", "").startswith("text/plain"):
+        match = _FAULT.fullmatch(response.text)
+        if match is not None:
+            raise ExchangeFault(match["code"], match["label"], match["sentence"], http=response.status_code)
 
 
 def _reason(error: Exception) -> str:

@@ -386,6 +386,50 @@ def directory_of(world):
     return {one["dossier"]: one for one in json.loads(listed.stdout)}
 
 
+def look(facts):
+    """The sandbox's hub looks at its files, by the command that is printed."""
+    log = Path(facts["log"])
+    said = len(log.read_bytes())
+    subprocess.run(shlex.split(facts["reload"]), check=True)
+    end = time.monotonic() + 60
+    while b'"event": "reloaded"' not in log.read_bytes()[said:]:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_who_is_stopped_reads_the_refusal_of_the_hub_and_is_let_in_again(sandbox):
+    world, facts = sandbox
+    certificate, listed = authority(facts, "FLANDERS")["tls_certificate"], world / "pki/enrolled.toml"
+    before = listed.read_bytes()
+    hello = ["sendTestMessage", "--context", "WIB:ADMISSIBILITY", "--as", "FLANDERS", "--echo", "hello"]
+    command = ["call", *hello, "--world", str(world)]
+    withdrawn = CliRunner().invoke(app, ["pki", "withdraw", certificate, "--config", facts["config"]])
+    assert withdrawn.exit_code == 0, withdrawn.output
+    look(facts)
+    done = CliRunner().invoke(app, [*command, "--json"])
+    told = json.loads(done.stdout)["fault"]
+    assert (told["code"], told["http"], told["incident"]) == ("WIB01006", 403, "")
+    assert (done.exit_code, done.stderr[:8]) == (1, "WIB01006")
+    assert "HTTP 403" in done.stderr
+    listed.write_bytes(before)
+    look(facts)
+    assert CliRunner().invoke(app, command).exit_code == 0
+
+
+def test_what_answers_and_is_no_hub_is_not_taken_for_a_sandbox_that_does_not_run(sandbox, tmp_path):
+    """Its metrics are served without TLS."""
+    world, facts = sandbox
+    shutil.copytree(world / "pki", tmp_path / "pki")
+    shutil.copy(world / "register.toml", tmp_path)
+    settings, elsewhere = (world / "gateway.toml").read_text(), urlsplit(facts["operations"]).port
+    moved = settings.replace(facts["soap"], f"https://127.0.0.1:{elsewhere}/soap/v1")
+    (tmp_path / "gateway.toml").write_text(moved)
+    done = run("call", *CONSULT, "--as", "BRUSSELS", "--world", str(tmp_path))
+    assert (done.returncode, done.stderr[:6]) == (1, "SBX007")
+    assert "hub.log" in done.stderr
+    assert "running?" not in done.stderr
+
+
 def test_call_to_a_sandbox_that_has_ended_says_so_in_its_own_words(tmp_path):
     process, _ = started(tmp_path / "world")
     process.terminate()
@@ -394,6 +438,7 @@ def test_call_to_a_sandbox_that_has_ended_says_so_in_its_own_words(tmp_path):
     assert done.returncode == 1
     assert done.stderr.startswith("SBX007")
     assert "nobody serves there" in done.stderr
+    assert done.stderr.rstrip().endswith("Is the sandbox of --world running?")
     assert "Error" not in done.stderr
 
 
