@@ -397,23 +397,46 @@ def look(facts):
         time.sleep(0.02)
 
 
-def test_who_is_stopped_reads_the_refusal_of_the_hub_and_is_let_in_again(sandbox):
+def typed(line, world):
+    """A command of the README, typed for the sandbox in another directory."""
+    words = [word.replace("var/sandbox", str(world)) for word in shlex.split(line)[1:]]
+    return CliRunner().invoke(app, [*words, *(("--world", str(world)) if words[0] == "call" else ())])
+
+
+def test_who_is_stopped_as_the_readme_says_reads_the_refusal_and_is_let_in_again(sandbox):
     world, facts = sandbox
-    certificate, listed = authority(facts, "FLANDERS")["tls_certificate"], world / "pki/enrolled.toml"
-    before = listed.read_bytes()
-    hello = ["sendTestMessage", "--context", "WIB:ADMISSIBILITY", "--as", "FLANDERS", "--echo", "hello"]
-    command = ["call", *hello, "--world", str(world)]
-    withdrawn = CliRunner().invoke(app, ["pki", "withdraw", certificate, "--config", facts["config"]])
-    assert withdrawn.exit_code == 0, withdrawn.output
+    block = re.search(
+        r"^Stop somebody.*?^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    withdraw, reload, call_, explain, put_off = block[1].splitlines()
+    assert reload == re.sub(r"\d+$", "PID", facts["reload"])
+    assert typed(withdraw, world).exit_code == 0
     look(facts)
-    done = CliRunner().invoke(app, [*command, "--json"])
+    done = typed(f"{call_} --json", world)
     told = json.loads(done.stdout)["fault"]
     assert (told["code"], told["http"], told["incident"]) == ("WIB01006", 403, "")
     assert (done.exit_code, done.stderr[:8]) == (1, "WIB01006")
     assert "HTTP 403" in done.stderr
-    listed.write_bytes(before)
+    assert "enrolment" in typed(explain, world).output
+    again, _, reload_again = put_off.partition(" && ")
+    assert reload_again == reload
+    assert typed(again, world).exit_code == 0
     look(facts)
-    assert CliRunner().invoke(app, command).exit_code == 0
+    assert typed(call_, world).exit_code == 0
+
+
+def test_who_is_suspended_in_the_register_of_the_sandbox_reads_so(sandbox):
+    world, facts = sandbox
+    register = world / "register.toml"
+    before = register.read_text()
+    head, name, rest = before.partition('id = "MUN_LIEGE"')
+    register.write_text(head + name + rest.replace("active = true", "active = false", 1))
+    look(facts)
+    asking = ("checkAccessControl", "--as", "MUN_LIEGE", "--context", "WIB:MUNICIPAL_REGISTRATION")
+    done = CliRunner().invoke(app, ["call", *asking, "--world", str(world)])
+    register.write_text(before)
+    look(facts)
+    assert (done.exit_code, done.stderr[:8]) == (1, "WIB05005")
 
 
 def test_what_answers_and_is_no_hub_is_not_taken_for_a_sandbox_that_does_not_run(sandbox, tmp_path):
