@@ -68,7 +68,7 @@ def enrol(
     authority: Annotated[str, typer.Option("--authority", help="Id in the register; HUB is the hub.")],
     as_json: AsJson = False,
 ) -> None:
-    """Let a certificate speak for an authority at this hub, beside those that do already.
+    """Let a certificate speak for an authority at this hub, beside those that do already; also one that was withdrawn.
 
     Compare the fingerprint that is printed with what the authority tells you on another way.
     """
@@ -84,15 +84,14 @@ def enrol(
         )
     path = settings.trust.enrolled
     data = read(path)
-    line = load_enrolment(data, str(path), register).by_fingerprint.get(found.fingerprint(SHA256()))
-    if line is not None:
-        ends = f", until {line.valid_until.isoformat()}" if line.valid_until else ""
-        fail(
-            "PKI012",
-            f"{certificate}: has a line already{ends}.",
-            f"To let it speak again after its end, take valid_until out of that line in {path}.",
-        )
-    write_enrolled(path, register, data.decode() + written_line(holder.id, purposes.pop(), found))
+    fingerprint = found.fingerprint(SHA256())
+    line = load_enrolment(data, str(path), register).by_fingerprint.get(fingerprint)
+    if line is None:
+        write_enrolled(path, register, data.decode() + written_line(holder.id, purposes.pop(), found))
+    elif line.valid_until is None or datetime.now(UTC) < line.valid_until:
+        fail("PKI012", f"{certificate}: has a line already.", "gateway pki explain says which.")
+    else:  # it was withdrawn, and speaks again
+        end_enrolled(path, register, fingerprint, None)
     _print_judged(found, settings, register, None, as_json)
 
 

@@ -127,8 +127,8 @@ def write_enrolled(path: Path, register: Register, text: str) -> None:
     written(lambda: write_file(path, text.encode(), replace=True))
 
 
-def end_enrolled(path: Path, register: Register, fingerprint: bytes, moment: datetime) -> None:
-    """Write the list with the line of this certificate ended, and every other as it was.
+def end_enrolled(path: Path, register: Register, fingerprint: bytes, moment: datetime | None) -> None:
+    """Write the list with the line of this certificate ended, or None without an end, and every other as it was.
 
     The certificate must have a line. Raises EnrolmentError.
     """
@@ -144,7 +144,9 @@ def end_enrolled(path: Path, register: Register, fingerprint: bytes, moment: dat
         fail(
             "PKI018",
             f"{path}: the line of {fingerprint.hex()} is not written as gateway pki enrol writes it.",
-            f"Give it valid_until = {moment.isoformat()} by hand.",
+            f"Give it valid_until = {moment.isoformat()} by hand."
+            if moment
+            else "Take its valid_until out by hand.",
         )
     write_enrolled(path, register, text)
 

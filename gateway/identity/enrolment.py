@@ -121,8 +121,9 @@ def written_line(authority: AuthorityId, purpose: Purpose, certificate: x509.Cer
     )
 
 
-def ended(text: str, fingerprint: bytes, moment: datetime) -> str:
-    """The text with `valid_until` in the line of this certificate; that of others stays as it is, byte for byte.
+def ended(text: str, fingerprint: bytes, moment: datetime | None) -> str:
+    """The text with `valid_until` in the line of this certificate, or None without; that of others stays as it is,
+    byte for byte.
 
     Raises KeyError when it has no line.
     """
@@ -133,7 +134,8 @@ def ended(text: str, fingerprint: bytes, moment: datetime) -> str:
         raise KeyError(fingerprint.hex())
     for at in found:
         rest = re.sub(r"(?m)^[ \t]*valid_until[ \t]*=.*\n?", "", blocks[at])
-        blocks[at] = mark.sub(rf"\g<0>\n\1valid_until = {moment.isoformat()}", rest)
+        end = "" if moment is None else rf"\n\1valid_until = {moment.isoformat()}"
+        blocks[at] = mark.sub(rf"\g<0>{end}", rest)
     return head + "".join(blocks)
 
 

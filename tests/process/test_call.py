@@ -408,7 +408,7 @@ def test_who_is_stopped_as_the_readme_says_reads_the_refusal_and_is_let_in_again
     block = re.search(
         r"^Stop somebody.*?^```\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
     )
-    withdraw, reload, call_, explain, put_off = block[1].splitlines()
+    withdraw, reload, call_, explain, let_in = block[1].splitlines()
     assert reload == re.sub(r"\d+$", "PID", facts["reload"])
     assert typed(withdraw, world).exit_code == 0
     look(facts)
@@ -418,7 +418,7 @@ def test_who_is_stopped_as_the_readme_says_reads_the_refusal_and_is_let_in_again
     assert (done.exit_code, done.stderr[:8]) == (1, "WIB01006")
     assert "HTTP 403" in done.stderr
     assert "enrolment" in typed(explain, world).output
-    again, _, reload_again = put_off.partition(" && ")
+    again, _, reload_again = let_in.partition(" && ")
     assert reload_again == reload
     assert typed(again, world).exit_code == 0
     look(facts)
