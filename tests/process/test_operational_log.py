@@ -82,7 +82,7 @@ async def served(directory: Path, *, stderr: int | None = None, **options: objec
             process = subprocess.Popen(command, env=env, cwd=directory, stderr=stderr or file, **options)  # noqa: ASYNC220 - limited
         stack.push_async_callback(asyncio.to_thread, process.wait, 60)
         stack.callback(process.terminate)
-        yield Served("", "", directory, None, process, asked, log)
+        yield Served("", "", directory, None, process=process, asked=asked, log=log)
 
 
 async def serving(hub: Served, line: bytes | None = None) -> Served:
