@@ -196,15 +196,20 @@ def _silent(provider: Provider, http: Http, asked: Question) -> None:
     time.sleep(5)
 
 
-@answered("R06", "an answer that drips", Code.PROVIDER_TIMEOUT)
-def _dripping(provider: Provider, http: Http, asked: Question) -> None:
-    http.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 5000\r\n\r\n")
-    with suppress(OSError):  # the hub leaves
+def _drip(http: Http, data: bytes) -> None:
+    """The same again and again, for five seconds or until the hub leaves."""
+    with suppress(OSError):
         for _ in range(100):
-            http.wfile.write(b" ")
+            http.wfile.write(data)
             http.wfile.flush()
             time.sleep(0.05)
     http.close_connection = True
+
+
+@answered("R06", "an answer that drips", Code.PROVIDER_TIMEOUT)
+def _dripping(provider: Provider, http: Http, asked: Question) -> None:
+    http.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nContent-Length: 5000\r\n\r\n")
+    _drip(http, b" ")
 
 
 @answered("R07", "an answer without end", Code.PROVIDER_HTTP)
@@ -343,12 +348,7 @@ def _hints(provider: Provider, http: Http, asked: Question) -> None:
 
 @answered("R15", "informational responses without end", Code.PROVIDER_TIMEOUT)
 def _hints_only(provider: Provider, http: Http, asked: Question) -> None:
-    with suppress(OSError):  # the hub leaves
-        for _ in range(100):
-            http.wfile.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
-            http.wfile.flush()
-            time.sleep(0.05)
-    http.close_connection = True
+    _drip(http, b"HTTP/1.1 103 Early Hints\r\n\r\n")
 
 
 saying("R16", Code.PROVIDER_SCHEMA, {
