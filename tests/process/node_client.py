@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.process.sandboxes import ROOT, authority
+from tests.process.sandboxes import ROOT, authority, client_files
 
 PARTNER = ROOT / "tests/clients/node"
 PACKAGES = ROOT / ".node"  # not in git; filled once for each package-lock.json
@@ -42,15 +42,7 @@ def said() -> str:
 def play(directory: Path, facts: dict[str, Any], name: str, **scenario: object) -> dict[str, Any]:
     """What the client of authority `name` got in an empty `directory`, which holds the files the document names."""
     own = authority(facts, name)
-    files = {
-        "tls.crt.pem": own["tls_certificate"],
-        "tls.key.pem": own["tls_key"],
-        "sign.crt.pem": own["sign_certificate"],
-        "sign.key.pem": own["sign_key"],
-        "hub-sign.crt.pem": own["hub_certificate"],
-        "root.crt.pem": facts["anchor"],
-        "node_modules": installed(),
-    }
+    files = client_files(facts, own) | {"node_modules": installed()}
     for given, file in files.items():
         (directory / given).symlink_to(file)
     code = said().replace("https://gateway.example.be/soap/v1", facts["soap"])

@@ -32,3 +32,15 @@ def running_sandbox(directory: Path) -> Iterator[dict[str, Any]]:
 
 def authority(facts: dict[str, Any], name: str) -> dict[str, Any]:
     return next(one for one in facts["authorities"] if one["id"] == name)
+
+
+def client_files(facts: dict[str, Any], own: dict[str, Any]) -> dict[str, str]:
+    """The files that contracts/clients.md names, for the authority `own`: name to path."""
+    return {
+        "tls.crt.pem": own["tls_certificate"],
+        "tls.key.pem": own["tls_key"],
+        "sign.crt.pem": own["sign_certificate"],
+        "sign.key.pem": own["sign_key"],
+        "hub-sign.crt.pem": own["hub_certificate"],
+        "root.crt.pem": facts["anchor"],
+    }

@@ -23,7 +23,7 @@ from zeep.transports import Transport
 from zeep.wsse.signature import BinarySignature, _make_verify_key, _verify_envelope_with_key
 from zeep.wsse.utils import get_security_header
 
-from tests.process.sandboxes import authority, running_sandbox
+from tests.process.sandboxes import authority, client_files, running_sandbox
 
 RSA = (xmlsec.Transform.RSA_SHA256, xmlsec.Transform.SHA256)
 CLIENTS = Path(__file__).resolve().parents[2] / "contracts/clients.md"
@@ -168,14 +168,7 @@ def test_reply_does_not_verify_with_another_pinned_certificate(sandbox):
 @pytest.mark.parametrize("name", ["WALLONIA", "BRUSSELS", "NSSO"])  # RSA; P-256; P-256, and replies in ECDSA
 def test_the_client_of_the_documents_works_as_it_stands(sandbox, name, tmp_path, monkeypatch):
     own = authority(sandbox, name)
-    files = {
-        "tls.crt.pem": own["tls_certificate"],
-        "tls.key.pem": own["tls_key"],
-        "sign.crt.pem": own["sign_certificate"],
-        "sign.key.pem": own["sign_key"],
-        "hub-sign.crt.pem": own["hub_certificate"],
-        "root.crt.pem": sandbox["anchor"],
-    }
+    files = client_files(sandbox, own)
     for given, file in files.items():
         (tmp_path / given).symlink_to(file)
     monkeypatch.chdir(tmp_path)
