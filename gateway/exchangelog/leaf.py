@@ -8,6 +8,7 @@ What may stand in each key is in `form`.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
 import msgspec
@@ -47,6 +48,8 @@ class Leaf(msgspec.Struct, frozen=True):
     notification: str | None = None  # delivery, settlement: of which
     in_force: str | None = None  # delivery, settlement: hash of the agreement revision in force then
     reason: str | None = None  # settlement: why it was dropped
+    actor: str | None = None  # salted commitment to the official who acted; exchanges name none
+    more: Mapping[str, object] = {}  # of kinds that are no exchange: what else their form has
 
     def seal(self) -> bytes:
         """The canonical bytes, checked against the closed form at the last step before hashing.
@@ -68,7 +71,7 @@ class Leaf(msgspec.Struct, frozen=True):
             "fields_root": self.fields_root,
             "nfields": self.nfields,
             "subj": self.subject,
-            "actor": None,  # requests name no official
+            "actor": self.actor,
             "body": self.body,
             "msgsig": self.signature,
             "ret": RETENTION,
@@ -78,6 +81,9 @@ class Leaf(msgspec.Struct, frozen=True):
             record |= {"of": self.notification, "in_force": self.in_force}
         if self.kind is Kind.SETTLEMENT:
             record["reason"] = self.reason
+        if not record.keys().isdisjoint(self.more):
+            raise ProofError(Flaw.ENTRY_FORM, "keys")
+        record |= self.more
         check(record)
         return _canonical(record)
 
@@ -96,23 +102,27 @@ class Leaf(msgspec.Struct, frozen=True):
         # Also catches a repeated key, another order, white space and needless escapes.
         if _canonical(record) != data:
             raise ProofError(Flaw.ENTRY_FORM, "not canonical")
+        for known in ("v", "schema", "ret"):  # of one value, or that of another key
+            del record[known]
         return cls(
-            record["id"],
-            record["t"],
-            Kind(record["kind"]),
-            record["from"],
-            tuple(record["to"]),
-            record["svc"],
-            record["purpose"],
-            record["policy"],
-            record["decision"],
-            record["fields_root"],
-            record["nfields"],
-            record["subj"],
-            record["body"],
-            record["msgsig"],
-            record["nonce"],
-            record.get("of"),
-            record.get("in_force"),
-            record.get("reason"),
+            record.pop("id"),
+            record.pop("t"),
+            Kind(record.pop("kind")),
+            record.pop("from"),
+            tuple(record.pop("to")),
+            record.pop("svc"),
+            record.pop("purpose"),
+            record.pop("policy"),
+            record.pop("decision"),
+            record.pop("fields_root"),
+            record.pop("nfields"),
+            record.pop("subj"),
+            record.pop("body"),
+            record.pop("msgsig"),
+            record.pop("nonce"),
+            record.pop("of", None),
+            record.pop("in_force", None),
+            record.pop("reason", None),
+            record.pop("actor"),
+            record,  # what is left: keys of this kind alone
         )
