@@ -44,7 +44,7 @@ lint: install-test
 test: lint
 	@deploy/prepare --test "$(PYTHON)"
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n 2 --cov=gateway --cov-branch --cov-report= $(PYTEST)
+	$(BIN)/pytest -n 2 --dist loadfile --cov=gateway --cov-branch --cov-report= $(PYTEST)
 	$(BIN)/coverage report --include='$(PURE)' --fail-under=90
 
 MINUTES ?= 10

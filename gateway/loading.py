@@ -32,7 +32,7 @@ from gateway.exchangelog.note import Signer as LogSigner
 from gateway.identity.responders import Responder
 from gateway.identity.trust import require_no_older
 from gateway.own import Identities, load_identities, own_files
-from gateway.reading import Found, StartError, clock, read, read_log_keys, secret_key
+from gateway.reading import Found, StartError, clock, contract_files, read_log_keys, secret_key
 from gateway.soap.xml import Limits
 from gateway.trusted import split, trust_files
 from gateway.wss.profile import Window
@@ -179,19 +179,6 @@ def digest_of(settings: Settings) -> bytes:
             content = type(error).__name__.encode()
         digest.update(sha256(content).digest())
     return digest.digest()
-
-
-def contract_files(directory: Path) -> Mapping[str, bytes]:
-    """The files of the protocol agreement by their path below `directory`'s parent. Raises ConfigError."""
-    if not (directory / "agreement.toml").is_file():
-        raise ConfigError(
-            "CFG016",
-            f"{directory.resolve()}: no agreement.toml here.",
-            "Name the directory that holds agreement.toml, xsd/ and wsdl/.",
-        )
-    wanted = ("agreement.toml", "procedures.toml", "places.toml", "xsd/*.xsd", "wsdl/*.wsdl")
-    found = [path for pattern in wanted for path in sorted(directory.glob(pattern))]
-    return {f"contracts/{path.relative_to(directory).as_posix()}": read(path) for path in found}
 
 
 def _require_url(url: str) -> None:

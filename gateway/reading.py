@@ -5,7 +5,7 @@ Whether they fit each other is for `loading`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -226,3 +226,16 @@ def _read(how: Callable[[Path], T], path: Path) -> T:
         raise ConfigError(
             "CFG003", f"{path}: {error.strerror}.", "Correct the path in the settings."
         ) from error
+
+
+def contract_files(directory: Path) -> Mapping[str, bytes]:
+    """The files of the protocol agreement by their path below `directory`'s parent. Raises ConfigError."""
+    if not (directory / "agreement.toml").is_file():
+        raise ConfigError(
+            "CFG016",
+            f"{directory.resolve()}: no agreement.toml here.",
+            "Name the directory that holds agreement.toml, xsd/ and wsdl/.",
+        )
+    wanted = ("agreement.toml", "procedures.toml", "places.toml", "xsd/*.xsd", "wsdl/*.wsdl")
+    found = [path for pattern in wanted for path in sorted(directory.glob(pattern))]
+    return {f"contracts/{path.relative_to(directory).as_posix()}": read(path) for path in found}

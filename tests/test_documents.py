@@ -16,6 +16,7 @@ from dataclasses import fields as members
 import msgspec
 import pytest
 import typer
+from typer.core import TyperGroup
 
 from gateway.adapters import store
 from gateway.adapters.metrics import Metrics
@@ -188,11 +189,11 @@ def commands() -> Iterator[str]:
     waiting = [("gateway", typer.main.get_command(app))]
     while waiting:
         name, command = waiting.pop()
-        below = getattr(command, "commands", None)
-        if below is None:
+        if not isinstance(command, TyperGroup):
             yield name
-        else:
-            waiting += [(f"{name} {one}", inner) for one, inner in below.items()]
+            continue
+        below = command.list_commands(None)
+        waiting += [(f"{name} {one}", command.get_command(None, one)) for one in below]
 
 
 def test_every_command_stands_in_the_annex_and_no_other():

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from gateway.agreement.course import Course
 from gateway.agreement.load import Agreement, Cell, Group, load_agreement
-from gateway.app import contract_files
 from gateway.cli.agreement_courses import course_facts, print_courses
 from gateway.model import Role
+from gateway.reading import contract_files
 
 app = typer.Typer(no_args_is_help=True)
 

@@ -1,26 +1,70 @@
-"""The command tree: one line for each command of PROTOCOL.md, annex D."""
+"""The command tree: one line for each command of PROTOCOL.md, annex D, or for its group.
+
+The module of a command is loaded when somebody calls it: all of them together take a second.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
 from gateway import __version__
-from gateway.cli import agreement, bench, call, check, demo, dossier, log, pki, queue, sandbox, serve
 
-app = typer.Typer(
-    name="gateway",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Name → module in this package. A module with `app` has a group of commands, else a function of the same name.
+_COMMANDS: Final = ("serve", "check", "demo", "sandbox", "call", "bench")
+_GROUPS: Final[Mapping[str, str]] = {
+    "agreement": "The protocol agreement as code.",
+    "log": "The exchange log: init, list, show, verify, prove, checkpoint, vkey.",
+    "dossier": "The dossier directory.",
+    "queue": "Notifications that wait for delivery.",
+    "pki": "Certificates: a development PKI; enrolment, withdrawal and rotation at a hub.",
+}
+
+
+class _Tree(TyperGroup):
+    """Every command, by name; loaded when it is asked for. Typer has a click of its own, whose types are not public."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - Typer's
+        return [*_COMMANDS, *_GROUPS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - Typer's
+        if cmd_name in _GROUPS:
+            return _group(cmd_name)
+        return _one(cmd_name) if cmd_name in _COMMANDS else None
+
+
+def _group(name: str) -> TyperGroup:
+    group = get_group(import_module(f"gateway.cli.{name}").app)
+    group.name, group.help = name, _GROUPS[name]
+    return group
+
+
+def _one(name: str) -> Any:
+    program = typer.Typer(add_completion=False)
+    program.command(name)(getattr(import_module(f"gateway.cli.{name}"), name))
+    return get_command(program)
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"gateway {__version__}")
         raise typer.Exit
+
+
+app = typer.Typer(
+    name="gateway",
+    cls=_Tree,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 
 
 @app.callback()
@@ -30,20 +74,3 @@ def options(
     ] = False,
 ) -> None:
     """Exchange gateway for single-permit dossiers."""
-
-
-app.command()(serve.serve)
-app.command()(check.check)
-app.command()(demo.demo)
-app.command()(sandbox.sandbox)
-app.command()(call.call)
-app.command()(bench.bench)
-app.add_typer(agreement.app, name="agreement", help="The protocol agreement as code.")
-app.add_typer(
-    log.app, name="log", help="The exchange log: init, list, show, verify, prove, checkpoint, vkey."
-)
-app.add_typer(dossier.app, name="dossier", help="The dossier directory.")
-app.add_typer(queue.app, name="queue", help="Notifications that wait for delivery.")
-app.add_typer(
-    pki.app, name="pki", help="Certificates: a development PKI; enrolment, withdrawal and rotation at a hub."
-)

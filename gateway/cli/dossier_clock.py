@@ -19,10 +19,10 @@ from gateway.agreement.load import load_agreement
 from gateway.cli.dossier_person import stop
 from gateway.cli.lines import table, write
 from gateway.cli.log_place import AsJson, Settled, StoreFile, Unverified, explained, find
-from gateway.loading import contract_files
 from gateway.model import DossierNumber, DossierScope, Inscription, Passage
 from gateway.policy.days import day_of
 from gateway.policy.deadlines import Running, clocks_of
+from gateway.reading import contract_files
 
 Number = Annotated[str, typer.Argument(help="Dossier number, WIB-YYYY-NNNNNNN-CC.")]
 At = Annotated[datetime | None, typer.Option("--at", help="As it was at this time (UTC); now when left out.")]

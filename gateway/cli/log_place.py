@@ -20,8 +20,7 @@ from gateway.agreement.schema import Contract, compile_contract, leaves
 from gateway.config import Settings, load
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import Verifier
-from gateway.loading import contract_files
-from gateway.reading import FORESEEN, in_words
+from gateway.reading import FORESEEN, contract_files, in_words
 
 _BESIDE = Path(__file__).parents[2] / "contracts"  # the contracts of this program, without settings
 

@@ -24,8 +24,8 @@ from gateway.adapters.log_key import ensure_log
 from gateway.adapters.tls import server_context
 from gateway.agreement.load import load_agreement
 from gateway.agreement.terms import Agreement
-from gateway.loading import contract_files
 from gateway.model import AuthorityId
+from gateway.reading import contract_files
 from gateway.sandbox.back_office import BackOffice, Surroundings
 from gateway.sandbox.believed import Believed
 from gateway.sandbox.client import Guise, Requester
