@@ -18,10 +18,12 @@ from functools import lru_cache, partial
 from threading import Thread
 from typing import Final, TextIO
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.destinations import Destinations
 from gateway.adapters.dumps import forbid_dumps
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.ocsp import OcspClient
+from gateway.adapters.secret_file import read_own_secret
 from gateway.adapters.spokes import HttpSpokes
 from gateway.adapters.store import Store
 from gateway.agreement.served import served_documents
@@ -68,6 +70,7 @@ async def hub(
                 loaded.log_keys[0],
                 settings.log.origin,
                 payload_key=loaded.payload_key,
+                bucket_keys=BucketKeys.open(settings.log.bucket_keys, read_own_secret),
                 also=loaded.log_keys[1:],
             )
         )

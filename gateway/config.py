@@ -110,6 +110,7 @@ class LogSettings(_Section, frozen=True, kw_only=True):
 
     store: Path  # one SQLite file, on a disk of its own if possible
     origin: str  # the log's name in checkpoints, a schema-less URL
+    bucket_keys: Path  # directory of the keys under which seeds are wrapped; in no backup of the store
 
 
 class DocumentSettings(_Section, frozen=True, kw_only=True):

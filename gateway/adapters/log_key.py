@@ -11,6 +11,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.pkcs11_uri import Pkcs11Uri
 from gateway.adapters.secret_file import read_secret
 from gateway.adapters.store_log import new_log
@@ -49,7 +50,8 @@ def _parse_key(data: bytes) -> Ed25519PrivateKey:
     return key
 
 
-def ensure_log(store: Path, key: Path | Pkcs11Uri, origin: str) -> None:
+def ensure_log(store: Path, key: Path | Pkcs11Uri, origin: str, bucket_keys: Path) -> None:
     """An empty log where there is none yet: for places that a program makes itself, never for a hub."""
     if not store.exists():
+        BucketKeys.create(bucket_keys)
         new_log(store, log_signers(key, origin))

@@ -30,6 +30,11 @@ def read_own_secret(path: Path) -> bytes:
     return _read(path, own=True)
 
 
+def require_quiet(directory: Path) -> None:
+    """Of a directory that holds secrets. Raises ExposedError, OSError."""
+    _require_quiet(directory, own=False)
+
+
 def _read(path: Path, *, own: bool) -> bytes:
     with open(path, "rb", opener=_open_at_once) as file:
         status = os.fstat(file.fileno())

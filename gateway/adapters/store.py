@@ -23,6 +23,7 @@ from gateway.adapters import (
     store_queue,
     store_releases,
 )
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.sealing import Seal
 from gateway.adapters.store_appender import MAX_QUEUE, Appender
 from gateway.adapters.store_delivery import Row, parties, reading
@@ -57,11 +58,14 @@ __all__ = ["LogReader", "Store"]
 class Store:
     """Every port of the broker but the spokes. One per process; several processes may share a file."""
 
-    def __init__(self, path: Path, appender: Appender, origin: str, seal: Seal) -> None:
+    def __init__(
+        self, path: Path, appender: Appender, origin: str, seal: Seal, bucket_keys: BucketKeys
+    ) -> None:
         self._path = path
         self._appender = appender
         self._origin = origin
         self._seal = seal
+        self._bucket_keys = bucket_keys
         self._reader = connect(path, Use.READ)
         self._keys = ClaimKey.of(self._reader)
         self._directory = Directory(self._reader)
@@ -74,6 +78,7 @@ class Store:
         origin: str,
         *,
         payload_key: bytes,
+        bucket_keys: BucketKeys,
         also: Sequence[PrivateKey] = (),
         create: bool = False,
         pinned: Checkpoint | None = None,
@@ -84,16 +89,16 @@ class Store:
         A hub never creates: behind a mistyped path it would start a second log, in which every ticket can be
         used again. `origin` names the log and its key; `also` signs too, while the log changes its key. `pinned` is a checkpoint kept elsewhere that the log
         must extend. Raises `ProofError` for a log that does not verify, and for a payload key (32 bytes) that
-        is not the one under which payloads wait (LOG511).
+        is not the one under which payloads wait (LOG511), or bucket keys that are not those of this log.
         """
         path, seal = Path(path), Seal(payload_key)
         named = [Signer.of(origin, key) for key in (signer, *also)]
         if create and not path.exists():
             new_log(path, named)
-        log = Log.open(path, named, pinned)
+        log = Log.open(path, named, bucket_keys, pinned)
         try:
             store_agreements.require_key(path, seal)
-            return cls(path, Appender(log, queue_limit), origin, seal)
+            return cls(path, Appender(log, queue_limit), origin, seal, bucket_keys)
         except ProofError:
             log.close()
             raise
@@ -159,7 +164,7 @@ class Store:
 
     async def releases(self, dossier: DossierNumber) -> list[EarlierRelease]:
         """See `ports.History`."""
-        return store_releases.releases(self._reader, self._keys, dossier)
+        return store_releases.releases(self._reader, self._bucket_keys, dossier)
 
     async def outstanding(self, dossier: DossierNumber) -> list[Outstanding]:
         """See `ports.History`."""
@@ -184,7 +189,7 @@ class Store:
         effect = store_notifications.Accept(
             exchange=entry.exchange,
             accepted=accepted,
-            about=self._keys.dossier(accepted.scope.dossier),
+            bucket_keys=self._bucket_keys,
             content=self._keys.content(content),
             sealed=store_notifications.sealed(self._seal, entry.exchange, accepted, payload),
             at=instant(received),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-import apsw
-
+from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.store_seeds import subject_of
+from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.commitment import subject_commitment
+from gateway.exchangelog.flaw import ProofError
 from gateway.model import DossierNumber
 
 # An altered leaf may be no JSON: it matches no filter, and does not stop the list.
@@ -27,8 +30,9 @@ CONDITIONS: Final = {
     "authority": """EXISTS (
         SELECT 1 FROM (SELECT j ->> '$.from' AS party UNION ALL SELECT value FROM json_each(j, '$.to'))
         WHERE party = :authority OR party LIKE :authority || '/%')""",
-    "dossier": """opens(:dossier, j ->> '$.subj',
-        (SELECT subject FROM seeds WHERE seeds.idx = entry.idx))""",
+    "dossier": """EXISTS (
+        SELECT 1 FROM seeds WHERE seeds.idx = entry.idx
+        AND opens(:dossier, j ->> '$.subj', seeds.idx, seeds.bucket, seeds.subject))""",
     "paths": "hex(view) IN (SELECT value FROM json_each(:paths))",
 }
 
@@ -47,7 +51,15 @@ class Filter:
     notification: str | None = None  # deliveries and settlements of the notification with this id
 
 
-def opens(*arguments: apsw.SQLiteValue) -> bool:
-    """For SQL: whether the commitment is to this dossier. False without a seed."""
-    dossier, subject, seed = arguments
-    return isinstance(seed, bytes) and subject_commitment(DossierNumber(str(dossier)), seed) == subject
+def opener(keys: BucketKeys) -> Callable[..., bool]:
+    """For SQL: whether a commitment is to a dossier. False where the seed does not open: the check says why."""
+
+    def opens(*arguments: Any) -> bool:
+        dossier, subject, index, bucket, wrapped = arguments
+        try:
+            seed = keys.unwrap(Bucket.parse(str(bucket)), bytes(wrapped), subject_of(int(index)))
+        except ProofError:
+            return False
+        return subject_commitment(DossierNumber(str(dossier)), seed) == str(subject)
+
+    return opens

@@ -13,7 +13,10 @@ from typing import Any
 
 import apsw
 
+from gateway.adapters import store_seeds
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_file import Use, connect, create, unreadable
+from gateway.adapters.store_seeds import Seeds
 from gateway.adapters.store_work import ClaimKey, Work
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
@@ -36,20 +39,33 @@ class Log:
     """The appending end of one log. Owned by one thread."""
 
     def __init__(
-        self, connection: apsw.Connection, signers: Sequence[Signer], edge: Edge, keys: ClaimKey
+        self,
+        connection: apsw.Connection,
+        signers: Sequence[Signer],
+        edge: Edge,
+        keys: ClaimKey,
+        bucket_keys: BucketKeys,
     ) -> None:
         self._connection = connection
         self._signers = signers  # several while the log changes its key
         self._keys = keys
+        self._seeds = Seeds(bucket_keys)
         self._edge = edge
         self._views: set[bytes] = set()  # hashes known to be stored
 
     @classmethod
-    def open(cls, path: Path, signers: Sequence[Signer], pinned: Checkpoint | None = None) -> Log:
+    def open(
+        cls,
+        path: Path,
+        signers: Sequence[Signer],
+        bucket_keys: BucketKeys,
+        pinned: Checkpoint | None = None,
+    ) -> Log:
         """Opens an existing log; `new_log` makes one.
 
         Raises `ProofError` when the stored checkpoint verifies under none of the signers' keys, when
-        tiles or entries do not agree with it, or when it does not extend the pinned one (rollback).
+        tiles or entries do not agree with it, when it does not extend the pinned one (rollback), or when the
+        bucket keys are not those of this log.
         """
         connection = connect(path, Use.APPEND)
         try:
@@ -57,6 +73,7 @@ class Log:
                 edge = load_edge(connection, [one.verifier for one in signers])
                 keys = ClaimKey.of(connection)
                 _check_last_entries(connection, edge)
+                store_seeds.require_keys(connection, bucket_keys)
                 if pinned is not None:
                     _check_extends(connection, edge, pinned.size, pinned.root)
         except apsw.Error as error:
@@ -65,7 +82,7 @@ class Log:
         except ProofError:
             connection.close()
             raise
-        return cls(connection, signers, edge, keys)
+        return cls(connection, signers, edge, keys, bucket_keys)
 
     @property
     def size(self) -> int:
@@ -94,17 +111,18 @@ class Log:
             if work.entry is not None:
                 entries.append(work.entry)
         if not done:
-            self._connection.execute("ROLLBACK")
+            self._roll_back()
             return outcomes
         try:
             edge = self._extend(entries) if entries else self._edge
         except Refusal:  # the log's key is in a token that does not sign: nothing of the batch exists
-            self._connection.execute("ROLLBACK")
+            self._roll_back()
             self._signers = signers
             return [Refusal(Code.LOG_UNAVAILABLE) for _ in batch]  # each is raised in a task of its own
         _commit(self._connection)
         # From here on the batch exists: entries, tiles, seeds, claims, effects and the checkpoint over them.
         self._edge = edge
+        self._seeds.committed()
         self._views.update(entry.fields.vector_hash for entry in entries if entry.fields is not None)
         return outcomes
 
@@ -137,30 +155,31 @@ class Log:
             outcome = refusal
         if isinstance(outcome, Refusal):
             self._connection.execute("ROLLBACK TO work")
+            self._seeds.undone()
         self._connection.execute("RELEASE work")
         return outcome
 
     def _insert(self, index: int, entry: Entry) -> int | Refusal:
-        authority, ticket, dossier = None, None, None
+        authority, ticket, view, digests = None, None, None, None
         if entry.claim is not None:
             authority, ticket = entry.claim[0], self._keys.ticket(*entry.claim)
-        if entry.dossier is not None:
-            dossier = self._keys.dossier(entry.dossier)
-        view, digests, seed = None, None, None
         if entry.fields is not None:
-            view, digests, seed = entry.fields.vector_hash, entry.fields.digests, entry.fields.seed
+            view, digests = entry.fields.vector_hash, entry.fields.digests
             if view not in self._views:
                 self._connection.execute(
                     "INSERT OR IGNORE INTO views VALUES (?,?)", (view, entry.fields.vector)
                 )
         row = (index, entry.exchange, entry.kind.value, entry.leaf, authority, ticket, view, digests)
         try:
+            seeds = self._seeds.row(self._connection, index, entry)
             self._connection.execute(_INSERT, row)
+        except Refusal as refusal:  # without its seed, which nobody could erase, there is no entry
+            return refusal
         except apsw.ConstraintError:  # a second entry of this kind for one exchange: our own mistake
             return Refusal(Code.INTERNAL, "exchange recorded twice")
         if self._connection.changes() == 0:
             return Refusal(Code.TICKET)
-        self._connection.execute("INSERT INTO seeds VALUES (?,?,?,?)", (index, entry.seed, seed, dossier))
+        self._connection.execute(store_seeds.INSERT, seeds)
         return index
 
     def _extend(self, entries: Sequence[Entry]) -> Edge:
@@ -190,6 +209,11 @@ class Log:
         edge = load_edge(self._connection, [one.verifier for one in self._signers])
         _check_extends(self._connection, edge, self._edge.size, root)
         self._edge = edge
+        self._seeds.forget()
+
+    def _roll_back(self) -> None:
+        self._connection.execute("ROLLBACK")
+        self._seeds.undone()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Final
 
 import apsw
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.sealing import Seal, belongs_to
 from gateway.adapters.store_delivery import reading
 from gateway.adapters.store_directory import Directory
@@ -54,7 +55,7 @@ class Accept:
 
     exchange: ExchangeId
     accepted: Accepted
-    about: bytes  # its dossier, as beside the seeds
+    bucket_keys: BucketKeys
     content: bytes  # digest under the key of claims
     sealed: bytes | None  # None: nobody is to receive it
     at: int  # instant of acceptance
@@ -64,7 +65,9 @@ class Accept:
         """Raises Refusal: DOSSIER_CHANGED."""
         accepted, request = self.accepted, self.accepted.request
         sender = request.caller.authority.id
-        if accepted.newest is not None and any_newer(connection, self.about, accepted.newest):
+        if accepted.newest is not None and any_newer(
+            connection, self.bucket_keys, accepted.scope.dossier, accepted.newest
+        ):
             raise Refusal(Code.DOSSIER_CHANGED)
         Directory(connection).advance(accepted.scope, accepted.expected, request.operation)
         row = (

@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 
 import apsw
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_delivery import Row, parties
 from gateway.adapters.store_file import Use, connect, unreadable
 from gateway.adapters.store_log import Log
@@ -82,13 +83,15 @@ class OperatorQueue:
         self._query(_RETRY, (instant(now), delivery))
         return self._connection.changes() == 1
 
-    def drop(self, row: Row, reason: DropReason, signers: Sequence[Signer], now: datetime) -> int:
+    def drop(
+        self, row: Row, reason: DropReason, signers: Sequence[Signer], keys: BucketKeys, now: datetime
+    ) -> int:
         """End a delivery undelivered, with its entry of the log; the index of that.
 
         Raises `ProofError`, and `Refusal` (MESSAGE_UNKNOWN) when it was settled meanwhile.
         """
         made = entry.settled(self._dropped(row, reason), row.id, now, os.urandom)
-        with contextlib.closing(Log.open(self._path, signers)) as log:
+        with contextlib.closing(Log.open(self._path, signers, keys)) as log:
             try:
                 (outcome,) = log.append([Work(made, Settle(row.id))])
             except apsw.Error as error:

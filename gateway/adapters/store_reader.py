@@ -14,9 +14,11 @@ from typing import Any, Self
 
 import apsw
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_file import Use, connect, unreadable
-from gateway.adapters.store_filter import CONDITIONS, COUNTED, LISTED, Filter, opens
+from gateway.adapters.store_filter import CONDITIONS, COUNTED, LISTED, Filter, opener
 from gateway.adapters.store_log import load_edge, read_tile
+from gateway.adapters.store_seeds import require_keys
 from gateway.exchangelog import merkle
 from gateway.exchangelog.audit import Head, Row
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
@@ -49,13 +51,14 @@ SELECT max(idx) FROM entries NOT INDEXED WHERE idx < ? GROUP BY exchange, kind H
 class LogReader:
     """Satisfies `audit.Evidence`."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, bucket_keys: BucketKeys | None = None) -> None:
         self._connection = connection
+        self._bucket_keys = bucket_keys
 
     @classmethod
-    def open(cls, path: Path | str) -> LogReader:
-        """Raises `ProofError` (LOG501)."""
-        return cls(connect(Path(path), Use.READ))
+    def open(cls, path: Path | str, bucket_keys: BucketKeys | None = None) -> LogReader:
+        """`bucket_keys`: to open seeds with. Raises `ProofError` (LOG501)."""
+        return cls(connect(Path(path), Use.READ), bucket_keys)
 
     def close(self) -> None:
         self._connection.close()
@@ -73,6 +76,12 @@ class LogReader:
         if len(rows) != 1:
             raise ProofError(Flaw.HEAD)
         return Head(*rows[0])
+
+    def require_keys(self) -> None:
+        """The bucket keys are those of this log. Raises `ProofError` (LOG643, LOG644, LOG645)."""
+        if self._bucket_keys is None:
+            raise ProofError(Flaw.KEYS_MISSING)
+        require_keys(self._connection, self._bucket_keys)
 
     @property
     def checkpoint(self) -> bytes:
@@ -99,7 +108,10 @@ class LogReader:
         given = {name: getattr(wanted, name) for name in CONDITIONS if getattr(wanted, name) is not None}
         conditions = "".join(f" AND {CONDITIONS[name]}" for name in given)
         if wanted.dossier is not None:
-            self._connection.create_scalar_function("opens", opens, 3, deterministic=True)
+            if self._bucket_keys is None:
+                raise ProofError(Flaw.KEYS_MISSING)
+            opens = opener(self._bucket_keys)
+            self._connection.create_scalar_function("opens", opens, 5, deterministic=True)
         if wanted.paths is not None:
             views = [
                 vector_hash for vector_hash in self._views() if self._releases(vector_hash, wanted.paths)

@@ -5,14 +5,17 @@ An entry whose seed was erased is found no more: erasing a seed takes away what 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
 import apsw
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_delivery import reading
-from gateway.adapters.store_work import ClaimKey
+from gateway.adapters.store_seeds import digests, fields_of
+from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.fields import FieldPlan, disclosure, salts
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.leaf import Kind, Leaf
@@ -22,25 +25,29 @@ from gateway.policy.rectify import EarlierRelease, Outstanding
 from gateway.refusal import Code, Refusal
 
 _RELEASES: Final = """
-SELECT e.idx, e.leaf, v.vector, e.digests, s.fields
+SELECT e.idx, e.leaf, v.vector, e.digests, s.bucket, s.fields
 FROM seeds s JOIN entries e ON e.idx = s.idx JOIN views v ON v.hash = e.view
-WHERE s.dossier = ? ORDER BY e.idx
+WHERE s.dossier IN ({digests}) ORDER BY e.idx
 """
 _NEWER: Final = """
 SELECT 1 FROM seeds s JOIN entries e ON e.idx = s.idx
-WHERE s.dossier = ? AND s.idx > ? AND e.view IS NOT NULL LIMIT 1
+WHERE s.dossier IN ({digests}) AND s.idx > ? AND e.view IS NOT NULL LIMIT 1
 """
 _OUTSTANDING: Final = (
     "SELECT recipient, sender, operation, context FROM outstanding WHERE dossier = ? ORDER BY position"
 )
 
 
-def releases(connection: apsw.Connection, keys: ClaimKey, dossier: DossierNumber) -> list[EarlierRelease]:
-    """The oldest first. Raises Refusal: LOG_UNAVAILABLE, also for an entry that is malformed."""
-    with reading("log"):
-        rows: list[tuple[Any, ...]] = connection.execute(_RELEASES, (keys.dossier(dossier),)).fetchall()
+def releases(connection: apsw.Connection, keys: BucketKeys, dossier: DossierNumber) -> list[EarlierRelease]:
+    """The oldest first.
+
+    Raises Refusal: LOG_UNAVAILABLE, also for an entry that is malformed or a seed that does not open.
+    """
     try:
-        return [_release(*row) for row in rows]
+        with reading("log"):
+            about = digests(connection, keys, dossier)
+            rows: list[tuple[Any, ...]] = connection.execute(_for(_RELEASES, about), about).fetchall()
+        return [_release(keys, *row) for row in rows]
     except (ProofError, ValueError) as error:
         raise Refusal(Code.LOG_UNAVAILABLE, "log") from error
 
@@ -57,13 +64,30 @@ def outstanding(connection: apsw.Connection, dossier: DossierNumber) -> list[Out
     ]
 
 
-def any_newer(connection: apsw.Connection, about: bytes, index: int) -> bool:
-    """Was anything of the dossier released after the entry of this index? `about`: as beside the seeds."""
-    return connection.execute(_NEWER, (about, index)).fetchone() is not None
+def any_newer(connection: apsw.Connection, keys: BucketKeys, dossier: DossierNumber, index: int) -> bool:
+    """Was anything of the dossier released after the entry of this index? Raises Refusal: LOG_UNAVAILABLE."""
+    try:
+        about = digests(connection, keys, dossier)
+    except ProofError as error:
+        raise Refusal(Code.LOG_UNAVAILABLE, "bucket key") from error
+    return connection.execute(_for(_NEWER, about), (*about, index)).fetchone() is not None
 
 
-def _release(index: int, entry: bytes, vector: bytes, digests: bytes, seed: bytes | None) -> EarlierRelease:
+def _for(sql: str, about: Sequence[bytes]) -> str:
+    return sql.format(digests=",".join("?" * len(about)))
+
+
+def _release(  # noqa: PLR0913, PLR0917 - a row
+    keys: BucketKeys,
+    index: int,
+    entry: bytes,
+    vector: bytes,
+    digests: bytes,
+    bucket: str,
+    wrapped: bytes | None,
+) -> EarlierRelease:
     leaf, plan = Leaf.parse(entry), _plan(vector)
+    seed = None if wrapped is None else keys.unwrap(Bucket.parse(bucket), wrapped, fields_of(index))
     return EarlierRelease(
         index=index,
         enterprise=leaf.to[0] if leaf.kind is Kind.DELIVERY else leaf.caller,

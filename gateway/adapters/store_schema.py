@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 APPLICATION_ID: Final = 0x57494247  # "WIBG" in SQLite's header
-VERSION: Final = 3
+VERSION: Final = 4
 
 _LOG: Final = """
 CREATE TABLE head (
@@ -28,11 +28,17 @@ CREATE TABLE claim_key (                  -- random, made with the store
 ) STRICT;
 CREATE UNIQUE INDEX exchanges ON entries (exchange, kind);
 CREATE UNIQUE INDEX claims ON entries (authority, ticket) WHERE ticket IS NOT NULL;
+CREATE TABLE buckets (                    -- retention class and month; their keys are not in this file
+  name TEXT PRIMARY KEY,
+  erased INTEGER                          -- index of the entry that says so
+) STRICT, WITHOUT ROWID;
 CREATE TABLE seeds (                      -- apart from the entries: erasing a row leaves the tree as it is
   idx INTEGER PRIMARY KEY REFERENCES entries (idx),
-  subject BLOB NOT NULL, fields BLOB,
-  dossier BLOB                            -- its number digested under the key of claims; NULL: about none
+  bucket TEXT NOT NULL REFERENCES buckets (name),
+  subject BLOB NOT NULL, fields BLOB,     -- wrapped under the key of the bucket
+  dossier BLOB                            -- its number digested under the same; NULL: about none
 ) STRICT;
+CREATE INDEX by_bucket ON seeds (bucket);
 CREATE INDEX about ON seeds (dossier) WHERE dossier IS NOT NULL;
 CREATE TABLE tiles (
   level INTEGER NOT NULL, n INTEGER NOT NULL, hashes BLOB NOT NULL,

@@ -51,7 +51,7 @@ class ClaimKey:
         return self._digest(f"{authority} {ticket}".encode())  # the register's names have capitals only
 
     def dossier(self, number: str) -> bytes:
-        """What stands beside a seed: which dossier the entry is about."""
+        """What stands beside an uploaded document: which dossier it belongs to."""
         return self._digest(f"dossier {number}".encode())
 
     def content(self, content: bytes) -> bytes:

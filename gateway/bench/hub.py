@@ -63,7 +63,7 @@ def running(place: Place, sizes: Sequence[int], serve: Sequence[str] = _SERVE) -
 
     `serve`: arguments of the interpreter that take the settings file as their last one.
     """
-    ensure_log(place.store, place.log_key, ORIGIN)
+    ensure_log(place.store, place.log_key, ORIGIN, place.bucket_keys)
     log = place.directory / "hub.log"
     with log.open("wb") as stream, Side.MEASURED.started():
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments

@@ -84,6 +84,10 @@ class Place:
         return self.directory / "store.db"
 
     @property
+    def bucket_keys(self) -> Path:
+        return self.directory / "bucket-keys"
+
+    @property
     def log_key(self) -> Path:
         return self.directory / "pki" / "HUB" / "log.key.pem"
 

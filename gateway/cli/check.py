@@ -9,7 +9,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.sealing import Seal
+from gateway.adapters.secret_file import read_own_secret
 from gateway.adapters.store_agreements import compare_key
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.endpoints import require_names
@@ -89,12 +91,15 @@ def _texts(ends: Mapping[str, datetime]) -> dict[str, str]:
 def _store(settings: Settings, loaded: Loaded) -> dict[str, Any]:
     """The log's signed head. Whether the entries hold as well, `gateway log verify` says.
 
-    Raises ProofError, also for a payload key that is not the one under which something waits.
+    Raises ProofError, also for a payload key that is not the one under which something waits, and for bucket keys
+    that are not those of this log.
     """
     path = settings.log.store
     if not path.exists():
         raise ProofError(Flaw.NO_STORE, str(path))
-    with LogReader.open(path) as reader:
+    keys = BucketKeys.open(settings.log.bucket_keys, read_own_secret)
+    with LogReader.open(path, keys) as reader:
+        reader.require_keys()
         head = reader.head()
         checkpoint = open_checkpoint(head.note, loaded.verifiers)
     if (checkpoint.size, checkpoint.root) != (head.size, head.root):

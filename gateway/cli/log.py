@@ -15,6 +15,7 @@ from gateway.cli.lines import write
 from gateway.cli.log_filter import DECISIONS, Wanted, understood
 from gateway.cli.log_place import (
     AsJson,
+    BucketKeysDirectory,
     Config,
     StoreFile,
     Unverified,
@@ -53,6 +54,7 @@ def list_entries(
     *,
     store: StoreFile = None,
     config: Unverified = None,
+    bucket_keys: BucketKeysDirectory = None,
     kind: Annotated[
         str | None, typer.Option("--kind", help=f"Only entries of this kind: {', '.join(Kind)}.")
     ] = None,
@@ -78,8 +80,8 @@ def list_entries(
         str | None,
         typer.Option(
             "--dossier",
-            help="Only entries about this dossier: opens their commitments with the seeds in the store, "
-            "so entries without a seed are not found.",
+            help="Only entries about this dossier: opens their commitments with the seeds in the store "
+            "and the bucket keys, so entries without a seed are not found.",
         ),
     ] = None,
     field: Annotated[
@@ -102,11 +104,11 @@ def list_entries(
 ) -> None:
     """List entries, the newest first."""
     with explained():
-        place = find(store, config)
+        place = find(store, config, bucket_keys=bucket_keys)
         wanted = understood(
             Wanted(kind, authority, operation, code, since, dossier, field, notification), place
         )
-        with LogReader.open(place.store) as log:
+        with LogReader.open(place.store, place.opened_keys()) as log:
             size = log.head().size
             found = log.listed(wanted, size if before is None else min(before, size), limit)
             total, left = (_count(log, wanted, end) for end in (size, found[-1][0] if found else 0))

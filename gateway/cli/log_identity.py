@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
 from gateway.adapters.store_log import new_log
 from gateway.adapters.store_reader import LogReader
@@ -23,6 +24,7 @@ def init(config: Settled, as_json: AsJson = False) -> None:
     with explained():
         settings = load(config)
         signers = log_signers(settings.keys.log_key, settings.log.origin)
+        BucketKeys.create(settings.log.bucket_keys)
         new_log(settings.log.store, signers)
     _told({**_names(signers), "store": str(settings.log.store), "size": 0}, as_json)
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
 from gateway.agreement.register import Register, load_register
 from gateway.agreement.schema import Contract, compile_contract, leaves
@@ -40,6 +41,9 @@ Vkey = Annotated[
 VkeyFile = Annotated[
     Path | None, typer.Option("--vkey-file", help="File with the log's verification keys, each on a line.")
 ]
+BucketKeysDirectory = Annotated[
+    Path | None, typer.Option("--bucket-keys", help="Directory of the bucket keys, to open seeds with.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -51,6 +55,7 @@ class Place:
     verifiers: Sequence[Verifier] = ()
     register: Register | None = None  # with --config
     contracts: Path | None = None
+    bucket_keys: Path | None = None
 
     def name(self, party: str) -> str:
         """The id in the register of an enterprise number; without a register the number."""
@@ -62,6 +67,10 @@ class Place:
         if self.register is None:
             return {}
         return {str(one.id): str(one.enterprise) for one in (self.register.hub, *self.register.authorities)}
+
+    def opened_keys(self) -> BucketKeys | None:
+        """To open seeds with, where their directory is named. Raises `ProofError` (LOG642)."""
+        return None if self.bucket_keys is None else BucketKeys.open(self.bucket_keys)
 
     @property
     def keys(self) -> Sequence[Verifier]:
@@ -91,6 +100,7 @@ def find(
     vkey: Sequence[str] | None = None,
     vkey_file: Path | None = None,
     *,
+    bucket_keys: Path | None = None,
     needs_store: bool = True,
 ) -> Place:
     """The log that the options name; what is given on the command line goes before the settings."""
@@ -99,8 +109,13 @@ def find(
         raise ProofError(Flaw.PLACE_MISSING)
     given = _given_keys(vkey or (), vkey_file)
     if place is None:
-        return Place(store or Path(), given)
-    return Place(store or place.store, given or place.verifiers, place.register, place.contracts)
+        return Place(store or Path(), given, bucket_keys=bucket_keys)
+    return replace(
+        place,
+        store=store or place.store,
+        verifiers=given or place.verifiers,
+        bucket_keys=bucket_keys or place.bucket_keys,
+    )
 
 
 @contextmanager
@@ -152,4 +167,6 @@ def _configured(settings: Settings) -> Place:
     path = settings.contracts.register
     register = load_register(read_file("contracts.register", path), str(path))
     verifiers = [one.verifier for one in log_signers(settings.keys.log_key, settings.log.origin)]
-    return Place(settings.log.store, verifiers, register, settings.contracts.directory)
+    return Place(
+        settings.log.store, verifiers, register, settings.contracts.directory, settings.log.bucket_keys
+    )

@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
 from gateway.adapters.store_delivery import Row
 from gateway.adapters.store_operator import OperatorQueue
@@ -111,19 +112,20 @@ def drop(
     with explained():
         settings = load(config)
         signers = log_signers(settings.keys.log_key, settings.log.origin)
+        keys = BucketKeys.open(settings.log.bucket_keys)
     with _queue(settings.log.store) as queue:
         row, now = _waiting(queue, delivery), datetime.now(UTC)
         if row.lease_until > instant(now):
             until = moment(row.lease_until).isoformat(timespec="seconds")
             stop("QUE005", f"{delivery} is under way.", f"Wait until {until}, and see how it went.")
         try:
-            index = queue.drop(row, DropReason(reason), signers, now)
+            index = queue.drop(row, DropReason(reason), signers, keys, now)
         except Refusal as refusal:
             if refusal.code is Code.LOG_UNAVAILABLE:
                 stop(
                     "QUE006",
-                    "The log's key did not sign, so nothing was dropped.",
-                    "Look after the token, and repeat.",
+                    "The entry could not be signed or kept, so nothing was dropped.",
+                    "Look after the token and the bucket keys, and repeat.",
                 )
             _missing(delivery, row.exchange)  # acknowledged in this very moment
     if as_json:

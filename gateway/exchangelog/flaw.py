@@ -88,6 +88,13 @@ class Flaw(Enum):
     FILE = _row("LOG509", "A file that the command line or the settings name cannot be read or written.", "Correct the path or its permissions.")
     UNKNOWN_VALUE = _row("LOG510", "An option has a value that nothing in the log can have.", "Give one of the values named.")
     SEALED = _row("LOG511", "A payload that waits cannot be opened: it was sealed under another key, or altered.", "Give the key under which it was sealed (keys.payload_key in the settings). If that is the key, have the sender tell it again and drop it: gateway queue drop")
+
+    # Buckets and their keys.
+    BUCKET_NAME = _row("LOG641", "This is not the name of a bucket.", "Name it by retention class and month, such as exchange/2026-11.")
+    BUCKET_KEYS = _row("LOG642", "The directory of bucket keys is missing or cannot be used.", "Correct the path (log.bucket_keys in the settings) or its permissions; only for a new log: gateway log init --config FILE")
+    BUCKET_KEY = _row("LOG643", "The key of a bucket is missing although no erasure of it is recorded.", "Check that log.bucket_keys names the directory of this log. If it does, look for the key in the copies of that directory, and report the incident.")
+    WRAPPED = _row("LOG644", "A seed or a kept message does not open with the key of its bucket.", _DAMAGED)
+    KEYS_MISSING = _row("LOG645", "No bucket keys were named.", "Name their directory with --bucket-keys DIR or --config FILE.")
     # fmt: on
 
     @property

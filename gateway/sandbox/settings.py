@@ -42,6 +42,7 @@ enrolled = "pki/enrolled.toml"
 [log]
 store = "store.db"
 origin = "{origin}"
+bucket_keys = "bucket-keys"
 
 [documents]
 spool = "spool"

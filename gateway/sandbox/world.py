@@ -89,7 +89,9 @@ class World:
                 provider_seconds=self._provider_seconds,
             )
             settings = self.place.settings
-            ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin)
+            ensure_log(
+                settings.log.store, settings.keys.log_key, settings.log.origin, settings.log.bucket_keys
+            )
             self.agreement = load_agreement(contract_files(self._contracts))
             self.records = Records(self.place)
             self.offices = self._back_offices()

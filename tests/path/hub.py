@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from lxml import etree
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.shelf import Shelf
 from gateway.adapters.spool import Spool
 from gateway.adapters.store import LogReader, Store
@@ -272,7 +273,10 @@ class Hub:
 
 def open_store(path: Path, *, create: bool = False) -> Store:
     key = load_pem_private_key(pki()["HUB/log.key.pem"], None)
-    return Store.open(path, key, "test.example/log", payload_key=PAYLOAD_KEY, create=create)
+    bucket_keys = BucketKeys.create(path.parent / "bucket-keys")
+    return Store.open(
+        path, key, "test.example/log", payload_key=PAYLOAD_KEY, bucket_keys=bucket_keys, create=create
+    )
 
 
 @cache

@@ -40,5 +40,5 @@ def held_place(token, tmp_path) -> Path:
     for name in KEYS.values():
         (place / f"pki/HUB/{name}.key.pem").unlink()
     settings = write_settings(place, "https://127.0.0.1:1/soap", token.settings())
-    ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin)
+    ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin, settings.log.bucket_keys)
     return place

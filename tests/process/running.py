@@ -164,7 +164,7 @@ def write_settings(directory: Path, endpoint: str, limits: dict[str, object]) ->
     (directory / "register.toml").write_text(register)
     (directory / "gateway.toml").write_text(text)
     settings = config.load(directory / "gateway.toml")
-    ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin)
+    ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin, settings.log.bucket_keys)
     return settings
 
 

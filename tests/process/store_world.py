@@ -8,6 +8,7 @@ from pathlib import Path
 import apsw
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store import LogReader, Store
 from gateway.exchangelog.audit import audit
 from gateway.exchangelog.checkpoint import Checkpoint
@@ -27,7 +28,13 @@ PAYLOAD_KEY = bytes(range(32, 64))
 
 def open_store(path: Path, **options: object) -> Store:
     """A new one where there is none."""
-    return Store.open(path, KEY, ORIGIN, **{"create": True, "payload_key": PAYLOAD_KEY, **options})
+    given = {"create": True, "payload_key": PAYLOAD_KEY, "bucket_keys": keys_beside(path), **options}
+    return Store.open(path, KEY, ORIGIN, **given)
+
+
+def keys_beside(path: Path) -> BucketKeys:
+    """The bucket keys of a store in a test; an operator keeps them elsewhere."""
+    return BucketKeys.create(path.parent / "bucket-keys")
 
 
 async def append_all(store: Store, entries: list[Entry]) -> list[Receipt | Code]:

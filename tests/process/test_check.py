@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway import config
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import ensure_log
 from gateway.adapters.pki import write_pki
 from gateway.adapters.store import Store
@@ -34,7 +35,7 @@ def made(tmp_path_factory) -> Path:
     write_pki(directory / "pki", memory.pki())
     write_settings(directory, "https://127.0.0.1:1/soap", {})
     settings = config.load(directory / "gateway.toml")
-    ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin)
+    ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin, settings.log.bucket_keys)
     return directory
 
 
@@ -263,7 +264,8 @@ async def tell_something(place: Path) -> None:
     settings = config.load(place / "gateway.toml")
     loaded = load(settings)
     key, origin, store = loaded.log_keys[0], settings.log.origin, settings.log.store
-    async with Store.open(store, key, origin, payload_key=loaded.payload_key) as opened:
+    keys = BucketKeys.open(settings.log.bucket_keys)
+    async with Store.open(store, key, origin, payload_key=loaded.payload_key, bucket_keys=keys) as opened:
         await tell(opened)
 
 

@@ -181,7 +181,7 @@ def place(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("hub")
     write_pki(directory / "pki", memory.pki())
     settings = write_settings(directory, "https://127.0.0.1:1/soap", {})
-    ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin)
+    ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin, settings.log.bucket_keys)
     return directory
 
 

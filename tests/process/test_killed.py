@@ -167,7 +167,7 @@ def prepare(place: Path, endpoints: dict[AuthorityId, str]) -> int:
     text = text.replace("provider_seconds = 15.0", "provider_seconds = 0.9")
     (place / "gateway.toml").write_text(f"{text}lease_seconds = 1.0\n")
     settings = load(place / "gateway.toml")
-    ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin)
+    ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin, settings.log.bucket_keys)
     since = datetime.now(UTC) - timedelta(days=1)
     lines = tuple(Inscription(AuthorityId(name), role, since, None) for name, role in PARTS)
     directory = Directory.open(settings.log.store, writes=True)

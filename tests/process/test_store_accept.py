@@ -44,6 +44,7 @@ from tests.process.store_world import (
     Failing,
     alter,
     findings,
+    keys_beside,
     open_store,
     query,
 )
@@ -482,7 +483,7 @@ def test_failure_at_any_statement_leaves_all_of_an_acceptance_or_nothing(path):
     statement, failed = 0, True
     while failed:
         taken = accepted(f"t{statement}", DossierNumber(f"d{statement}"))
-        log, before = Log.open(path, [SIGNER]), counted(path)
+        log, before = Log.open(path, [SIGNER], keys_beside(path)), counted(path)
         log._connection = Failing(log._connection, statement)
         try:
             log.append([acceptance(f"t{statement}", taken)])
@@ -502,7 +503,7 @@ def test_failure_at_any_statement_leaves_all_of_an_acceptance_or_nothing(path):
 
 def test_failure_at_any_statement_leaves_all_of_a_settlement_or_nothing(path):
     new_log(path, [SIGNER])
-    log, taken = Log.open(path, [SIGNER]), accepted(recipients=(PLATFORM,))
+    log, taken = Log.open(path, [SIGNER], keys_beside(path)), accepted(recipients=(PLATFORM,))
     work = acceptance("t1", taken)
     log.append([work])
     log.close()
@@ -513,7 +514,7 @@ def test_failure_at_any_statement_leaves_all_of_a_settlement_or_nothing(path):
     state = "SELECT state, (SELECT sealed FROM notifications), (SELECT count(*) FROM entries) FROM deliveries"
     statement, failed = 0, True
     while failed:
-        log = Log.open(path, [SIGNER])
+        log = Log.open(path, [SIGNER], keys_beside(path))
         log._connection = Failing(log._connection, statement)
         try:
             log.append([Work(settled_entry(of, Settlement.EXPIRED), Settle(name))])

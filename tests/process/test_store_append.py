@@ -38,6 +38,7 @@ from tests.process.store_world import (
     append_all,
     fill,
     findings,
+    keys_beside,
     open_store,
     query,
 )
@@ -73,12 +74,12 @@ async def test_file_belongs_to_its_owner_only_and_nothing_else_is_left_beside_it
     await fill(path, exchange_entries("t"))
     assert path.stat().st_mode & 0o777 == 0o600
     assert path.parent.stat().st_mode & 0o077 == 0
-    assert [one.name for one in path.parent.iterdir()] == [path.name]
+    assert {one.name for one in path.parent.iterdir()} == {path.name, "bucket-keys"}
 
 
 async def test_durability_is_asked_of_sqlite(path):
     new_log(path, [SIGNER])
-    log = Log.open(path, [SIGNER])
+    log = Log.open(path, [SIGNER], keys_beside(path))
     pragmas = ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
     assert [log._connection.pragma(name) for name in pragmas] == ["wal", 2, 1, 1]
     log.close()
@@ -271,7 +272,7 @@ async def test_failure_at_any_statement_of_a_batch_leaves_all_of_it_or_nothing(p
     appended, statement, failed = 0, 0, True
     while failed:
         batch = exchange_entries(f"t{statement}")
-        log = Log.open(path, [SIGNER])
+        log = Log.open(path, [SIGNER], keys_beside(path))
         log._connection = Failing(log._connection, statement)
         try:
             log.append([Work(entry) for entry in batch])
@@ -371,20 +372,20 @@ async def test_log_of_another_key_or_origin_is_not_opened(path):
     await fill(path, exchange_entries("t"))
     for key, origin in ((OTHER_KEY, ORIGIN), (KEY, "other.example")):
         with pytest.raises(ProofError) as caught:
-            Store.open(path, key, origin, payload_key=PAYLOAD_KEY)
+            Store.open(path, key, origin, payload_key=PAYLOAD_KEY, bucket_keys=keys_beside(path))
         assert caught.value.flaw is Flaw.UNSIGNED
 
 
 def test_no_log_begins_by_itself_behind_a_mistyped_path(path):
     with pytest.raises(ProofError) as caught:
-        Store.open(path, KEY, ORIGIN, payload_key=PAYLOAD_KEY)
+        Store.open(path, KEY, ORIGIN, payload_key=PAYLOAD_KEY, bucket_keys=keys_beside(path))
     assert caught.value.flaw is Flaw.NO_STORE
     assert not path.parent.exists()
 
 
 async def test_a_log_is_begun_once(path):
     new_log(path, [SIGNER])
-    async with Store.open(path, KEY, ORIGIN, payload_key=PAYLOAD_KEY) as store:
+    async with Store.open(path, KEY, ORIGIN, payload_key=PAYLOAD_KEY, bucket_keys=keys_beside(path)) as store:
         assert store.size == 0
         await append_all(store, exchange_entries("t"))
     with pytest.raises(ProofError) as caught:

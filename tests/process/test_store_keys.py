@@ -17,7 +17,16 @@ from gateway.exchangelog.checkpoint import open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import Signer, Verifier, parse_note
 from gateway.refusal import Code, Refusal
-from tests.process.store_world import KEY, ORIGIN, OTHER_KEY, PAYLOAD_KEY, VERIFIER, append_all, open_store
+from tests.process.store_world import (
+    KEY,
+    ORIGIN,
+    OTHER_KEY,
+    PAYLOAD_KEY,
+    VERIFIER,
+    append_all,
+    keys_beside,
+    open_store,
+)
 from tests.process.test_store_append import request_entry
 
 OLD, NEW = KEY, OTHER_KEY
@@ -55,7 +64,7 @@ async def test_a_log_changes_its_key_without_a_break(path):
         assert signed_by(path) == [NEW_VERIFIER]
         await store.append(request_entry("after"))
     assert signed_by(path) == [NEW_VERIFIER]
-    async with Store.open(path, NEW, ORIGIN, payload_key=PAYLOAD_KEY) as store:
+    async with Store.open(path, NEW, ORIGIN, payload_key=PAYLOAD_KEY, bucket_keys=keys_beside(path)) as store:
         assert store.size == 3
 
 
@@ -154,7 +163,9 @@ async def test_a_batch_that_is_not_signed_leaves_the_keys_as_they_were(path):
 
 async def test_each_work_of_a_batch_that_is_not_signed_has_a_refusal_of_its_own(path):
     key = Switched(OLD)
-    async with Store.open(path, key, ORIGIN, payload_key=PAYLOAD_KEY, create=True) as store:
+    async with Store.open(
+        path, key, ORIGIN, payload_key=PAYLOAD_KEY, bucket_keys=keys_beside(path), create=True
+    ) as store:
         key.signs = False
         works = [store.append(request_entry(name)) for name in ("one", "two")]
         first, second = await asyncio.gather(*works, return_exceptions=True)
@@ -164,7 +175,9 @@ async def test_each_work_of_a_batch_that_is_not_signed_has_a_refusal_of_its_own(
 
 async def test_a_key_that_does_not_come_back_leaves_the_store_not_ready(path, monkeypatch):
     key = Hanging(OLD)
-    async with Store.open(path, key, ORIGIN, payload_key=PAYLOAD_KEY, create=True) as store:
+    async with Store.open(
+        path, key, ORIGIN, payload_key=PAYLOAD_KEY, bucket_keys=keys_beside(path), create=True
+    ) as store:
         await store.append(request_entry("one"))
         assert store.ready
         monkeypatch.setattr(store_appender, "SIGNING_SECONDS", 0.01)
@@ -184,7 +197,9 @@ async def test_a_key_that_does_not_come_back_leaves_the_store_not_ready(path, mo
 async def test_another_process_that_has_the_new_key_too_appends_beside_one_that_has_not_yet(path):
     async with open_store(path) as hub:
         await hub.append(request_entry("one"))
-        async with Store.open(path, OLD, ORIGIN, payload_key=PAYLOAD_KEY, also=[NEW]) as other:
+        async with Store.open(
+            path, OLD, ORIGIN, payload_key=PAYLOAD_KEY, bucket_keys=keys_beside(path), also=[NEW]
+        ) as other:
             await other.append(request_entry("two"))
         await hub.append(request_entry("three"))
         assert hub.size == 3
@@ -194,9 +209,11 @@ async def test_a_store_is_opened_with_either_key_of_the_overlap_and_no_other(pat
     async with open_store(path) as store:
         await store.sign_with([OLD, NEW])
     for key in (OLD, NEW):
-        await Store.open(path, key, ORIGIN, payload_key=PAYLOAD_KEY).close()
+        await Store.open(path, key, ORIGIN, payload_key=PAYLOAD_KEY, bucket_keys=keys_beside(path)).close()
     with pytest.raises(ProofError) as caught:
-        Store.open(path, Ed25519PrivateKey.generate(), ORIGIN, payload_key=PAYLOAD_KEY)
+        Store.open(
+            path, Ed25519PrivateKey.generate(), ORIGIN, payload_key=PAYLOAD_KEY, bucket_keys=keys_beside(path)
+        )
     assert caught.value.flaw is Flaw.UNSIGNED
 
 

@@ -70,6 +70,7 @@ def good(tmp_path_factory):
 
 @pytest.fixture
 def path(good, tmp_path):
+    shutil.copytree(good.parent / "bucket-keys", tmp_path / "bucket-keys")
     return Path(shutil.copy(good, tmp_path / "store.sqlite"))
 
 
@@ -584,6 +585,7 @@ allow = []
 [log]
 store = "{path}"
 origin = "{ORIGIN}"
+bucket_keys = "bucket-keys"
 """
     )
     return settings
@@ -660,11 +662,12 @@ async def test_entries_of_a_dossier_are_found_by_opening_their_commitments(tmp_p
     entries = [request_entry("a", exchange), response_entry(exchange), refusal_entry()]
     await fill(path, entries)
     known = "WIB-2026-0000001-59"
-    found = indices(path, "--dossier", known)
+    by_keys = ("--bucket-keys", path.parent / "bucket-keys", "--dossier")
+    found = indices(path, *by_keys, known)
     assert {0, 1} <= set(found)
-    assert indices(path, "--dossier", dossier_number(2026, 2)) == []
+    assert indices(path, *by_keys, dossier_number(2026, 2)) == []
     alter(path, "DELETE FROM seeds WHERE idx = 1")
-    assert indices(path, "--dossier", known) == [one for one in found if one != 1]
+    assert indices(path, *by_keys, known) == [one for one in found if one != 1]
 
 
 def test_responses_that_released_a_field_are_found_by_field_and_by_group(path, settings):

@@ -91,7 +91,7 @@ def write_settings(world: World, urls: Mapping[AuthorityId, str]) -> None:
     settings = hub_settings(ROOT / "contracts", "canary.example/log", "https://gateway.example.be/soap/v1")
     (place / "gateway.toml").write_text(settings)
     loaded = load(place / "gateway.toml")
-    ensure_log(loaded.log.store, loaded.keys.log_key, loaded.log.origin)
+    ensure_log(loaded.log.store, loaded.keys.log_key, loaded.log.origin, loaded.log.bucket_keys)
 
 
 def enter(world: World, scopes: Iterable[DossierScope]) -> None:

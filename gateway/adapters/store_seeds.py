@@ -1,0 +1,97 @@
+"""Seeds beside the entries: wrapped under the keys of their buckets, found by a blind index of the dossier.
+
+A seed and its digest go together: by themselves when they are erased one by one, with the key of their bucket
+when the bucket is erased. What else is kept of an entry under its bucket joins by `idx`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import apsw
+
+from gateway.adapters.bucket_keys import BucketKeys
+from gateway.exchangelog.bucket import Bucket, bucket_of
+from gateway.exchangelog.entry import Entry
+from gateway.exchangelog.flaw import ProofError
+from gateway.model import DossierNumber
+from gateway.refusal import Code, Refusal
+
+INSERT: Final = "INSERT INTO seeds VALUES (?,?,?,?,?)"
+_NEWEST: Final = "SELECT idx, bucket, subject FROM seeds ORDER BY idx DESC LIMIT 1"
+_BUCKETS: Final = "SELECT name FROM buckets WHERE erased IS NULL ORDER BY name"
+
+
+class Seeds:
+    """Wraps what is new, within the transactions of the appender."""
+
+    def __init__(self, keys: BucketKeys) -> None:
+        self._keys = keys
+        self._open: set[Bucket] = set()  # known to have a key, and not to be erased
+        self._new: set[Bucket] = set()  # the same, if the transaction commits
+
+    def row(self, connection: apsw.Connection, index: int, entry: Entry) -> tuple[object, ...]:
+        """What `INSERT` takes. Raises Refusal: LOG_UNAVAILABLE when the bucket can have no key."""
+        try:
+            bucket = self._bucket(connection, entry.leaf)
+            fields = entry.fields and self._keys.wrap(bucket, entry.fields.seed, fields_of(index))
+            dossier = entry.dossier and self._keys.digest(bucket, blind(entry.dossier))
+            subject = self._keys.wrap(bucket, entry.seed, subject_of(index))
+        except ProofError as error:
+            raise Refusal(Code.LOG_UNAVAILABLE, "bucket key") from error
+        return index, str(bucket), subject, fields, dossier
+
+    def committed(self) -> None:
+        self._open |= self._new
+        self._new.clear()
+
+    def undone(self) -> None:
+        """The transaction, or a part of it, was rolled back."""
+        self._new.clear()
+
+    def forget(self) -> None:
+        """Another process has written: it may have erased a bucket."""
+        self._open.clear()
+
+    def _bucket(self, connection: apsw.Connection, leaf: bytes) -> Bucket:
+        """The entry's bucket, once its key is durable; an erased one takes nothing in. Raises as `row`."""
+        bucket = bucket_of(leaf)
+        if bucket in self._open or bucket in self._new:
+            return bucket
+        connection.execute("INSERT OR IGNORE INTO buckets (name) VALUES (?)", (str(bucket),))
+        if connection.changes():
+            # At this point nothing is committed: a key without an entry does no harm, an entry without its key would.
+            self._keys.make(bucket)
+        row = connection.execute("SELECT erased FROM buckets WHERE name = ?", (str(bucket),)).fetchone()
+        if row != (None,):  # only a clock that went back by months brings one
+            raise Refusal(Code.LOG_UNAVAILABLE, "erased bucket")
+        self._new.add(bucket)
+        return bucket
+
+
+def require_keys(connection: apsw.Connection, keys: BucketKeys) -> None:
+    """These are the keys of this log: the newest seed opens. Raises `ProofError` (LOG643, LOG644)."""
+    for index, name, subject in connection.execute(_NEWEST):
+        keys.unwrap(Bucket.parse(name), subject, subject_of(index))
+
+
+def digests(connection: apsw.Connection, keys: BucketKeys, dossier: DossierNumber) -> Sequence[bytes]:
+    """What may stand beside the seeds of this dossier: one digest for each bucket. Raises `ProofError` (LOG643)."""
+    names = [name for (name,) in connection.execute(_BUCKETS)]
+    return [keys.digest(Bucket.parse(name), blind(dossier)) for name in names]
+
+
+def blind(dossier: DossierNumber) -> bytes:
+    """What the index of a bucket holds a digest of."""
+    return f"dossier {dossier}".encode()
+
+
+def subject_of(index: int) -> bytes:
+    """What the seed of `subj` and `body` is wrapped with."""
+    return b"subject %d" % index
+
+
+def fields_of(index: int) -> bytes:
+    """What the seed of the field records is wrapped with."""
+    return b"fields %d" % index
