@@ -1,15 +1,16 @@
 # make demo    fresh machine → everything installed, the permit story run, the exchange log verified
 # make test    fresh machine → every check and every test
 # make attack  the catalogue of attacks against a running hub, printed as a table
+# make drills  adversary drills on the exchange log: what was done, who noticed, by what code
 # make install the set-up alone: .venv with locked, hash-checked dependencies and the gateway command
 # make fuzz    look for inputs that break a rule, for MINUTES=10 altogether; see tests/README.md
 .DEFAULT_GOAL := help
-.PHONY: help install install-test demo test attack lint fuzz lock clean
+.PHONY: help install install-test demo test attack drills lint fuzz lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
 help:
-	@sed -n '1,5s/^# //p' Makefile
+	@sed -n '1,6s/^# //p' Makefile
 
 .venv/bin/python:
 	@deploy/prepare "$(PYTHON)"
@@ -54,6 +55,9 @@ fuzz: .venv/installed-fuzz
 # Every attack of the catalogue against a running hub, as a table.
 attack: install-test
 	$(BIN)/python -m tests.attacks
+
+drills: install-test
+	$(BIN)/python -m tests.drills
 
 PURE := gateway/soap/*,gateway/wss/*,gateway/agreement/*,gateway/exchangelog/*,gateway/identity/*,gateway/policy/*,gateway/broker/*,gateway/refusal.py,gateway/model.py
 

@@ -1,0 +1,1 @@
+"""Adversary drills: somebody with the store, a backup or the log's key tries something; who notices, and by what code."""

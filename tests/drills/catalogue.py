@@ -1,0 +1,169 @@
+"""The drills. Each does its deed to the ground and returns the codes that its detector named."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gateway.adapters.store import Store
+from gateway.exchangelog.checkpoint import open_checkpoint
+from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.leaf import Leaf
+from gateway.exchangelog.note import Signer
+from tests.drills.ground import ORIGIN, Ground, log_key
+from tests.exchanges import refusal_entry
+from tests.path.hub import PAYLOAD_KEY
+
+Codes = set[str]
+_VERIFY, _PIN = "gateway log verify", "gateway log verify --pin"
+
+
+@dataclass(frozen=True)
+class Drill:
+    """`expected`: what its detector must name, among what else it may name."""
+
+    name: str
+    deed: str
+    detector: str
+    expected: Flaw
+    act: Callable[[Ground], Codes]
+
+    @property
+    def code(self) -> str:
+        return self.expected.row.code
+
+
+def _edit(ground: Ground) -> Codes:
+    index = ground.find(kind="response")
+    ground.alter("UPDATE entries SET leaf = ? WHERE idx = " + str(index), bindings=(_edited(ground, index),))
+    return ground.verify()
+
+
+def _delete(ground: Ground) -> Codes:
+    index = ground.find(kind="refusal")
+    ground.alter(f"DELETE FROM seeds WHERE idx = {index}", f"DELETE FROM entries WHERE idx = {index}")
+    return ground.verify()
+
+
+def _reorder(ground: Ground) -> Codes:
+    """A refusal and the request after it change places, with all that stands beside them."""
+    index = ground.find(kind="refusal")
+    for table in ("entries", "seeds"):
+        ground.alter(
+            "PRAGMA foreign_keys = 0",
+            f"UPDATE {table} SET idx = -5 WHERE idx = {index}",
+            f"UPDATE {table} SET idx = {index} WHERE idx = {index - 1}",
+            f"UPDATE {table} SET idx = {index - 1} WHERE idx = -5",
+        )
+    return ground.verify()
+
+
+def _truncate(ground: Ground) -> Codes:
+    index = ground.find(kind="notification")
+    ground.alter(f"DELETE FROM seeds WHERE idx >= {index}", f"DELETE FROM entries WHERE idx >= {index}")
+    return ground.verify()
+
+
+def _roll_back(ground: Ground) -> Codes:
+    """The backup is a good log by itself."""
+    shutil.copy(ground.backup, ground.store)
+    assert ground.verify() == set()
+    return ground.verify(ground.kept)
+
+
+def _start_behind(ground: Ground) -> Codes:
+    """A hub that is given the checkpoint appends nothing to it."""
+    shutil.copy(ground.backup, ground.store)
+    kept = open_checkpoint(ground.kept.read_bytes(), [_signer().verifier])
+    try:
+        Store.open(ground.store, log_key(), ORIGIN, payload_key=PAYLOAD_KEY, pinned=kept)
+    except ProofError as error:
+        return {error.flaw.row.code}
+    return set()
+
+
+def _fork(ground: Ground) -> Codes:
+    """From the backup on other things happen, until the log is as long again."""
+    size = len(ground.leaves)
+    shutil.copy(ground.backup, ground.store)
+    asyncio.run(_continue(ground, size - len(ground.leaves)))
+    assert ground.verify() == set()
+    return ground.verify(ground.kept)
+
+
+def _split_view(ground: Ground) -> Codes:
+    """Officer B is shown a log of its own, good by itself on every visit, until A's checkpoint comes by mail."""
+    _rewrite(ground, _signer())
+    assert ground.verify(ground.checkpoint("b.checkpoint")) == set()
+    return ground.verify(ground.kept)
+
+
+def _own_key(ground: Ground) -> Codes:
+    _rewrite(ground, Signer.of(ORIGIN, Ed25519PrivateKey.generate()))
+    return ground.verify()
+
+
+def _stolen_key(ground: Ground) -> Codes:
+    """Without a checkpoint from before nothing is wrong with what the thief leaves."""
+    _rewrite(ground, _signer())
+    assert ground.verify() == set()
+    return ground.verify(ground.kept)
+
+
+def _withheld_afterwards(ground: Ground) -> Codes:
+    """The record of one field, and its digest, are taken from what was released."""
+    released, withheld = '["dossier/worker/familyName"]', '["dossier/worker/familyName","ROLE"]'
+    ground.alter(
+        f"UPDATE views SET vector = CAST(replace(vector, '{released}', '{withheld}') AS BLOB)",
+        "UPDATE entries SET digests = substr(digests, 33) WHERE digests IS NOT NULL",
+    )
+    return ground.verify()
+
+
+DRILLS = (
+    Drill("edit", "the purpose of a response was changed", _VERIFY, Flaw.ALTERED, _edit),
+    Drill("delete", "a refusal was deleted", _VERIFY, Flaw.MISSING, _delete),
+    Drill("reorder", "two entries changed places", _VERIFY, Flaw.ALTERED, _reorder),
+    Drill("truncate", "the newest entries were deleted", _VERIFY, Flaw.MISSING, _truncate),
+    Drill("roll back", "a backup was put in the place of the store", _PIN, Flaw.ROLLBACK, _roll_back),
+    Drill(
+        "start from a backup", "the hub was started on it", "the start of the hub", Flaw.ROLLBACK, _start_behind
+    ),
+    Drill("fork", "other exchanges were recorded after the backup", _PIN, Flaw.ROLLBACK, _fork),
+    Drill(
+        "split view", "officers A and B are shown two logs", "checkpoints compared", Flaw.ROLLBACK, _split_view
+    ),
+    Drill("sign with another key", "history was rewritten and signed", _VERIFY, Flaw.UNSIGNED, _own_key),
+    Drill("sign with a stolen key", "the same, with the log's key", _PIN, Flaw.ROLLBACK, _stolen_key),
+    Drill(
+        "withhold afterwards", "a released field is shown as withheld", _VERIFY, Flaw.FIELDS, _withheld_afterwards
+    ),
+)  # fmt: skip
+
+
+def _edited(ground: Ground, index: int) -> bytes:
+    """The entry with another purpose, in form."""
+    leaf = ground.leaves[index].replace(b"WIB:WORK_DECISION", b"WIB:ADMISSIBILITY")
+    return Leaf.parse(leaf).seal()
+
+
+def _rewrite(ground: Ground, signer: Signer) -> None:
+    """The last refusal gets another purpose; everything agrees with it."""
+    index = ground.find(kind="refusal")
+    leaves = ground.leaves
+    leaves[index] = _edited(ground, index)
+    ground.rewrite(leaves, signer)
+
+
+async def _continue(ground: Ground, count: int) -> None:
+    async with Store.open(ground.store, log_key(), ORIGIN, payload_key=PAYLOAD_KEY) as store:
+        for _ in range(count):
+            await store.append(refusal_entry())
+
+
+def _signer() -> Signer:
+    return Signer.of(ORIGIN, log_key())
