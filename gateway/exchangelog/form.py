@@ -5,11 +5,14 @@ Checked when an entry is made, at the last step before hashing, and when one is 
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.model import Settlement
@@ -41,22 +44,60 @@ class DropReason(StrEnum):
     RECIPIENT_CLOSED = "recipient-closed"  # it exists no more, and nobody took its place
 
 
-_Check = Callable[[object], bool]
+_Check = str  # a regular expression over the canonical JSON of a value
 
 
-def check(record: Mapping[str, object]) -> None:
-    """Whether the record has exactly the closed form. Raises `ProofError`."""
+def read(data: bytes) -> dict[str, Any]:
+    """The record that these bytes are, once they are canonical JSON (RFC 8785) of exactly the closed form.
+
+    One expression for each kind says all of it, so that a whole log is checked in seconds: every key in its place,
+    no other, every value in the one way to write it. Raises `ProofError`.
+    """
+    kind = _KIND.search(data)
+    form = _CANONICAL.get(kind[1]) if kind is not None else None
+    if form is None or form.fullmatch(data) is None:
+        raise ProofError(Flaw.ENTRY_FORM, _wrong(data))
+    record: dict[str, Any] = _decode(data)
+    try:
+        datetime.fromisoformat(record["t"])
+    except ValueError:  # 30 February
+        raise ProofError(Flaw.ENTRY_FORM, "t") from None
+    if record["kind"] == Kind.SETTLEMENT:
+        _check_end(record)
+    return record
+
+
+def write(record: Mapping[str, object]) -> bytes:
+    """The canonical bytes of a record that has exactly the closed form. Raises `ProofError`.
+
+    RFC 8785: every string is printable ASCII, every number a small integer, so sorting keys is all of it. Much
+    faster than a general encoder; a test compares the two.
+    """
+    try:
+        data = _encode(record)
+    except (TypeError, ValueError):
+        raise ProofError(Flaw.ENTRY_FORM, "not JSON") from None
+    read(data)
+    return data
+
+
+def _wrong(data: bytes) -> str:
+    """What is out of form: a key, or what the bytes are not."""
+    try:
+        record = json.loads(data.decode("ascii"))
+    except (ValueError, RecursionError):
+        return "not JSON"
+    if not isinstance(record, dict):
+        return "not an object"
     kind = record.get("kind")
     form = _FORM.get(kind) if isinstance(kind, str) else None
     if form is None or record.keys() != form.keys():
-        raise ProofError(Flaw.ENTRY_FORM, "keys")
+        return "keys"
     for key, allowed in form.items():
-        if not allowed(record[key]):
-            raise ProofError(Flaw.ENTRY_FORM, key)
-    if record["schema"] != record["policy"]:
-        raise ProofError(Flaw.ENTRY_FORM, "schema")
-    if kind == Kind.SETTLEMENT:
-        _check_end(record)
+        if re.fullmatch(allowed, json.dumps(record[key], separators=(",", ":")), re.ASCII) is None:
+            return key
+    # Else a repeated key, another order, white space, needless escapes.
+    return "schema" if record["schema"] != record["policy"] else "not canonical"
 
 
 def _check_end(settlement: Mapping[str, object]) -> None:
@@ -69,44 +110,16 @@ def _check_end(settlement: Mapping[str, object]) -> None:
 
 
 def _text(pattern: str) -> _Check:
-    match = re.compile(pattern, re.ASCII).fullmatch
-    return lambda value: isinstance(value, str) and match(value) is not None
+    """`pattern` matches neither a quotation mark nor a backslash nor anything but printable ASCII."""
+    return f'"(?:{pattern})"'
 
 
 def _or_null(allowed: _Check) -> _Check:
-    return lambda value: value is None or allowed(value)
-
-
-def _null(value: object) -> bool:
-    return value is None
+    return f"(?:{allowed}|null)"
 
 
 def _only(*allowed: object) -> _Check:
-    # The type too: True equals 1, and 1.0 equals 1.
-    pairs = [(type(one), one) for one in allowed]
-    return lambda value: (type(value), value) in pairs
-
-
-def _count(value: object) -> bool:
-    return type(value) is int and 0 <= value <= 0xFFFF
-
-
-def _time(value: object) -> bool:
-    if not _TIME(value):
-        return False
-    try:
-        datetime.fromisoformat(str(value))
-    except ValueError:  # 30 February
-        return False
-    return True
-
-
-def _parties(value: object) -> bool:
-    return isinstance(value, list) and len(value) <= MAX_PARTIES and all(map(_PARTY, value))
-
-
-def _party(value: object) -> bool:
-    return _parties(value) and isinstance(value, list) and len(value) == 1
+    return "(?:" + "|".join(re.escape(json.dumps(one)) for one in allowed) + ")"
 
 
 _TIME = _text(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z")
@@ -115,16 +128,20 @@ _UUID = _text(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OPERATION = _text(r"[A-Za-z][A-Za-z0-9]{0,63}")
 _CONTEXT = _text(r"[A-Z]{1,16}:[A-Z_]{1,47}")
 _REVISION = _text(r"[0-9a-f]{64}")
+_PARTIES = rf"\[(?:{_PARTY}(?:,{_PARTY}){{0,{MAX_PARTIES - 1}}})?\]"
+_ONE_PARTY = rf"\[{_PARTY}\]"
 _DIGEST = _text(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")  # 32 bytes: the last two bits are unused, so zero
 _NONCE = _text(r"[A-Za-z0-9_-]{21}[AQgw]")  # 16 bytes: four unused bits
+_COUNT = r"(?:\d|[1-9]\d{1,3}|[1-5]\d{4}|6(?:[0-4]\d{3}|5(?:[0-4]\d{2}|5(?:[0-2]\d|3[0-5]))))"  # two bytes
+_null = "null"
 
 _ALWAYS: Final[Mapping[str, _Check]] = {
     "v": _only(VERSION),
     "id": _UUID,
-    "t": _time,
+    "t": _TIME,
     "kind": _only(*(kind.value for kind in Kind)),
     "from": _PARTY,
-    "to": _parties,
+    "to": _PARTIES,
     "subj": _DIGEST,
     "actor": _null,
     "ret": _only(RETENTION),
@@ -137,10 +154,10 @@ _GRANTED: Final[Mapping[str, _Check]] = {
     "policy": _REVISION,
     "body": _DIGEST,
 }
-_FIELDS: Final[Mapping[str, _Check]] = {"fields_root": _DIGEST, "nfields": _count}
+_FIELDS: Final[Mapping[str, _Check]] = {"fields_root": _DIGEST, "nfields": _COUNT}
 _NO_FIELDS: Final[Mapping[str, _Check]] = {"fields_root": _null, "nfields": _only(0)}
 # Of a notification, to one of its recipients.
-_DELIVERED: Final[Mapping[str, _Check]] = {"to": _party, "of": _UUID, "in_force": _REVISION}
+_DELIVERED: Final[Mapping[str, _Check]] = {"to": _ONE_PARTY, "of": _UUID, "in_force": _REVISION}
 _FORM: Final[Mapping[str, Mapping[str, _Check]]] = {
     Kind.REQUEST: {**_ALWAYS, **_GRANTED, **_NO_FIELDS, "decision": _only(PERMITTED), "msgsig": _DIGEST},
     Kind.RESPONSE: {
@@ -188,3 +205,16 @@ _FORM: Final[Mapping[str, Mapping[str, _Check]]] = {
         "msgsig": _or_null(_DIGEST),
     },
 }
+
+
+def _compiled(form: Mapping[str, _Check]) -> re.Pattern[bytes]:
+    """The whole record: its keys sorted, and one revision under two names."""
+    values = dict(form) | {"policy": f"(?P<policy>{form['policy']})", "schema": "(?P=policy)"}
+    inner = ",".join(f'"{key}":{values[key]}' for key in sorted(values))
+    return re.compile(rf"\{{{inner}\}}".encode())
+
+
+_KIND = re.compile(rb'"kind":"([a-z-]{1,32})"')  # no value can hold a quotation mark: the first is the key
+_CANONICAL: Final = {kind.encode(): _compiled(form) for kind, form in _FORM.items()}
+_encode = msgspec.json.Encoder(order="deterministic").encode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode

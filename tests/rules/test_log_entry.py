@@ -246,6 +246,24 @@ BROKEN = {
 }
 
 
+@pytest.mark.parametrize(
+    ("broken", "about"),
+    {
+        "unknown key": "keys",
+        "unknown kind": "keys",
+        "time that does not exist": "t",
+        "schema differs from policy": "schema",
+        "nonce too short": "nonce",
+        "nested object": "body",
+    }.items(),
+)
+def test_what_is_out_of_form_is_named(broken, about):
+    record = json.loads(entries()["request"].leaf)
+    with pytest.raises(ProofError) as caught:
+        Leaf.parse(rfc8785.dumps(record | BROKEN[broken]))
+    assert caught.value.about == about
+
+
 @pytest.mark.parametrize("broken", BROKEN)
 def test_request_out_of_form_is_refused(broken):
     record = json.loads(entries()["request"].leaf)
@@ -280,6 +298,23 @@ def test_entry_without_one_of_its_keys_is_refused(kind):
 def test_response_or_refusal_out_of_form_is_refused(kind, change):
     record = json.loads(entries()[kind].leaf)
     assert flaw_of(Leaf.parse, rfc8785.dumps(record | change)) is Flaw.ENTRY_FORM
+
+
+def test_number_of_fields_is_any_that_two_bytes_hold_and_written_in_one_way():
+    leaf = entries()["response"].leaf
+    before, after = leaf.split(f'"nfields":{len(VERDICTS)}'.encode())
+
+    def is_taken(text: str) -> bool:
+        with may_be_refused(Flaw.ENTRY_FORM):
+            Leaf.parse(before + f'"nfields":{text}'.encode() + after)
+            return True
+        return False
+
+    numbers = [*range(300), *range(999, 66_700, 7), *range(65_500, 65_600), 99_999, 655_350]
+    assert [number for number in numbers if is_taken(str(number))] == [
+        number for number in numbers if number <= 0xFFFF
+    ]
+    assert not any(map(is_taken, ("", "00", "07", "-1", "1.0", "1e1", "0x1", "٣")))
 
 
 def spellings(leaf: bytes) -> dict[str, bytes]:
