@@ -7,7 +7,8 @@ class BenchError(Exception):
     """The benchmark has no figures to give. `code` is stable; the text says what happened, then the remedy.
 
     BEN001 the hub did not start · BEN002 exchanges failed · BEN003 a helper process ended ·
-    BEN004 an option makes no sense · BEN005 the contracts are not there
+    BEN004 an option makes no sense · BEN005 the contracts are not there · BEN006 the log took no more entries ·
+    BEN007 the log that was appended does not verify
     """
 
     def __init__(self, code: str, message: str, remedy: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +21,9 @@ from gateway.bench.dossiers import MAX_KB
 from gateway.bench.place import SUITES
 from gateway.bench.run import Plan, Run, Soak, Tell, checked, profile, runs, soak
 from gateway.bench.trouble import BenchError
+from gateway.cli import bench_log
+from gateway.cli.bench_place import AsJson, Directory, warn_if_volatile, working
 
-_DISK: Final = Path("/var/tmp")  # noqa: S108 - a directory of our own is made in it; /tmp may be memory
 _CONTRACTS: Final = Path(gateway.__file__).parents[1] / "contracts"
 _MAX_CLIENTS: Final = 512  # as many exchanges as the hub takes at once
 _FULL: Final = Plan((1, 10, 100), tuple(SUITES), (1, 8, 32), seconds=2.5, exchanges=None, repetitions=200)
@@ -41,14 +41,16 @@ Quick = Annotated[bool, typer.Option("--quick", help="1 KB, both suites, 8 clien
 Profile = Annotated[
     bool, typer.Option("--profile", help="For developers: the hub's hottest functions instead.")
 ]
-Directory = Annotated[
-    Path | None, typer.Option(help="Work here and keep everything. [default: below /var/tmp, then removed]")
-]
 Contracts = Annotated[Path, typer.Option(help="Directory of the contracts.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
+app = typer.Typer(invoke_without_command=True)
+app.command("log")(bench_log.log)
+
+
+@app.callback()
 def bench(
+    context: typer.Context,
     *,
     sizes: Sizes = None,
     suites: Suites = None,
@@ -63,6 +65,8 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure throughput, latency, and the hub's CPU per exchange against the floor of the same run."""
+    if context.invoked_subcommand is not None:
+        return
     base = _QUICK if quick else _FULL
     try:
         plan = Plan(
@@ -76,7 +80,7 @@ def bench(
         if not hottest and not soak_count:
             checked(plan)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # everything is stopped in order
-        with _working(directory) as place, _shown() as tell:
+        with working(directory) as place, _shown() as tell:
             if hottest:
                 typer.echo(profile(plan, place, contracts, tell))
             elif soak_count:
@@ -106,19 +110,6 @@ def _suites(text: str | None) -> tuple[str, ...]:
 
 
 @contextmanager
-def _working(directory: Path | None) -> Iterator[Path]:
-    """A new directory on a disk, removed in the end; or the one that was named, kept."""
-    if directory is not None:
-        if directory.exists() and any(directory.iterdir()):
-            raise BenchError("BEN004", f"{directory} is not empty.", "Name a new directory.")
-        directory.mkdir(parents=True, exist_ok=True)
-        yield directory
-        return
-    with tempfile.TemporaryDirectory(prefix="gateway-bench-", dir=_DISK if _DISK.is_dir() else None) as name:
-        yield Path(name)
-
-
-@contextmanager
 def _shown() -> Iterator[Tell]:
     """What is being measured, on standard error."""
     console = Console(stderr=True)
@@ -141,10 +132,7 @@ def _measured(results: list[Run], place: Path, *, as_json: bool) -> None:
             "hub CPU: ms of CPU per exchange, of all the hub's threads. floor: the same cryptography, XML parse and\n"
             "C14N, TLS on both legs and two fsyncs, with nothing else, in the same run. /CPU s: exchanges per CPU second."
         )
-    if machine.is_volatile(place):
-        typer.echo(
-            "Note: the store lies in memory, so fsync cost nothing. Name a --directory on a disk.", err=True
-        )
+    warn_if_volatile(place)
     _require_none_failed(sum(run.round.errors for run in results), [run.round.trouble for run in results])
 
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Name → module in this package. A module with `app` has a group of commands, else a function of the same name.
-_COMMANDS: Final = ("serve", "check", "demo", "sandbox", "call", "bench")
+_COMMANDS: Final = ("serve", "check", "demo", "sandbox", "call")
 _GROUPS: Final[Mapping[str, str]] = {
+    "bench": "Measure a hub under load; log: the exchange log alone.",
     "agreement": "The protocol agreement as code.",
     "log": "The exchange log: init, list, show, verify, prove, checkpoint, vkey.",
     "dossier": "The dossier directory.",

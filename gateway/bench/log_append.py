@@ -1,0 +1,137 @@
+"""Appending to a real store, as the hub does: what an acknowledged entry costs, and whether memory stays flat.
+
+An entry counts when its receipt is there: durable, in the tree, and under a signed checkpoint.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import islice
+from math import ceil
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Final
+
+import uvloop
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gateway.adapters.store import Store
+from gateway.bench.log_entries import deliveries, notification, refused_exchanges
+from gateway.bench.process import resident_mb
+from gateway.bench.trouble import BenchError
+from gateway.exchangelog.entry import Entry
+from gateway.refusal import Refusal
+
+ORIGIN: Final = "gateway.wib.example/bench-log"
+_ROUND: Final = 64  # entries of one client, made or measured in one go
+_UNIT: Final = 1e-5  # seconds; latencies are counted in these, so that counting them takes no more memory
+
+Json = dict[str, object]
+Progress = Callable[[int], None]  # called with the number of entries appended so far
+
+
+class Profile(StrEnum):
+    """What is appended. Every other entry of LOG_ONLY claims a ticket."""
+
+    LOG_ONLY = "log-only"  # requests and refusals, made before the clock runs: the log by itself
+    FIELDS = "fields"  # releases, each made on its way with commitments to its fields
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much is appended."""
+
+    profile: Profile
+    entries: int  # or a few more, so that each client has whole exchanges
+    clients: int  # that append at once
+
+
+@dataclass(slots=True)
+class Appended:
+    """How the appending went. Seconds are those in which entries were on their way."""
+
+    load: Load
+    entries: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0  # of this process, all threads, in these seconds
+    latencies: Counter[int] = field(default_factory=Counter)
+    resident: list[float] = field(default_factory=list)  # MB, after each round
+
+    @property
+    def per_second(self) -> float:
+        return self.entries / self.seconds
+
+    def percentile_ms(self, percent: int) -> float:
+        """Nearest rank."""
+        left = percent / 100 * self.latencies.total()
+        for units in sorted(self.latencies):
+            left -= self.latencies[units]
+            if left <= 0:
+                return units * _UNIT * 1000
+        return 0.0
+
+    def json(self) -> Json:
+        return {
+            "profile": self.load.profile,
+            "clients": self.load.clients,
+            "entries": self.entries,
+            "seconds": round(self.seconds, 2),
+            "throughput": round(self.per_second, 1),
+            "p50_ms": round(self.percentile_ms(50), 2),
+            "p99_ms": round(self.percentile_ms(99), 2),
+            "cpu_us": round(self.cpu_seconds / self.entries * 1e6, 1),
+            "rss_before_mb": round(self.resident[0], 1),
+            "rss_mb": round(self.resident[-1], 1),
+        }
+
+
+def append(path: Path, key: Ed25519PrivateKey, load: Load, progress: Progress) -> Appended:
+    """Fill a new store; each client waits for every receipt. Raises BenchError."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            return runner.run(_append(path, key, load, progress))
+        except Refusal as refusal:
+            raise BenchError(
+                "BEN006",
+                f"the log took no more entries: {refusal.code.row.code}.",
+                "See whether the disk is full; name another with --directory.",
+            ) from refusal
+
+
+async def _append(path: Path, key: Ed25519PrivateKey, load: Load, progress: Progress) -> Appended:
+    result = Appended(load)
+    async with Store.open(path, key, ORIGIN, payload_key=os.urandom(32), create=True) as store:
+        told = notification()
+        await store.append(told)
+        making = deliveries(told) if load.profile is Profile.FIELDS else None
+        sources = [making or refused_exchanges() for _ in range(load.clients)]
+        while result.entries < load.entries:
+            # Even, so that a round ends with whole exchanges.
+            count = min(_ROUND, 2 * ceil((load.entries - result.entries) / load.clients / 2))
+            shares: list[Iterable[Entry]] = [islice(source, count) for source in sources]
+            if load.profile is Profile.LOG_ONLY:
+                shares = [list(share) for share in shares]
+            await _round(store, shares, result)
+            result.entries += count * load.clients
+            result.resident.append(resident_mb(os.getpid()))
+            progress(result.entries)
+    return result
+
+
+async def _round(store: Store, shares: Iterable[Iterable[Entry]], result: Appended) -> None:
+    began, cpu = perf_counter(), process_time()
+    await asyncio.gather(*(_client(store, share, result.latencies) for share in shares))
+    result.seconds += perf_counter() - began
+    result.cpu_seconds += process_time() - cpu
+
+
+async def _client(store: Store, entries: Iterable[Entry], latencies: Counter[int]) -> None:
+    for entry in entries:
+        began = perf_counter()
+        await store.append(entry)
+        latencies[int((perf_counter() - began) / _UNIT)] += 1

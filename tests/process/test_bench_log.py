@@ -1,0 +1,67 @@
+"""`gateway bench log`, small: its result has the promised shape. Nothing is timed."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway.bench.log_append import Appended, Load, Profile
+from gateway.cli.bench import app
+
+
+def bench(*options: str):
+    return CliRunner().invoke(app, ["log", *options], env={"COLUMNS": "200"})
+
+
+@pytest.fixture(scope="module")
+def result() -> dict:
+    done = bench("--entries", "600", "--clients", "70", "--json")
+    assert done.exit_code == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_each_profile_is_appended_and_its_log_verified(result):
+    profiles = [profile.value for profile in Profile]
+    assert [run["profile"] for run in result["runs"]] == profiles
+    assert [one["profile"] for one in result["verification"]] == profiles
+    for run, checked in zip(result["runs"], result["verification"], strict=True):
+        assert run["entries"] >= 600
+        assert checked["entries"] == run["entries"] + 1  # what the deliveries deliver
+        assert all(run[key] > 0 for key in ("throughput", "p50_ms", "p99_ms", "cpu_us", "rss_mb", "seconds"))
+        assert all(checked[key] > 0 for key in ("throughput", "seconds", "rss_mb"))
+
+
+def test_proofs_come_from_a_tree_of_a_thousand_million_entries(result):
+    proof = result["proof"]
+    assert (proof["size"], proof["hashes"]) == (10**9, 30)
+    assert 0 < proof["made_p50_ms"] <= proof["made_p99_ms"]
+
+
+def test_the_machine_is_named(result):
+    assert result["machine"].keys() >= {"cpu", "cpus", "python", "store_filesystem", "load_average"}
+
+
+def test_figures_are_printed_for_people_too(tmp_path):
+    done = bench("--entries", "100", "--clients", "8", "--directory", str(tmp_path / "kept"))
+    assert done.exit_code == 0, done.stderr
+    assert "1,000,000,000 entries" in done.stdout
+    assert {one.name for one in (tmp_path / "kept").iterdir()} == {"log-only.db", "fields.db", "tree.db"}
+
+
+def test_a_directory_that_holds_something_is_refused_in_a_sentence(tmp_path):
+    (tmp_path / "something").touch()
+    done = bench("--directory", str(tmp_path))
+    assert done.exit_code == 1
+    assert done.stderr.startswith("BEN004")
+
+
+def test_percentiles_are_those_of_the_latencies():
+    counted = Appended(Load(Profile.LOG_ONLY, 100, 1))
+    counted.latencies.update({10: 50, 20: 49, 500: 1})
+    assert (counted.percentile_ms(50), counted.percentile_ms(99), counted.percentile_ms(100)) == (
+        pytest.approx(0.1),
+        pytest.approx(0.2),
+        pytest.approx(5.0),
+    )
