@@ -20,6 +20,7 @@ from typing import Final
 import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store import Store
 from gateway.bench.log_entries import deliveries, notification, refused_exchanges
 from gateway.bench.process import resident_mb
@@ -105,7 +106,9 @@ def append(path: Path, key: Ed25519PrivateKey, load: Load, progress: Progress) -
 
 async def _append(path: Path, key: Ed25519PrivateKey, load: Load, progress: Progress) -> Appended:
     result = Appended(load)
-    async with Store.open(path, key, ORIGIN, payload_key=os.urandom(32), create=True) as store:
+    keys = BucketKeys.create(path.with_suffix(".keys"))
+    opened = Store.open(path, key, ORIGIN, payload_key=os.urandom(32), bucket_keys=keys, create=True)
+    async with opened as store:
         told = notification()
         await store.append(told)
         making = deliveries(told) if load.profile is Profile.FIELDS else None
