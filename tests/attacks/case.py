@@ -29,6 +29,7 @@ CPU = 1.0  # seconds of the hub's process
 # What is refused once the caller is known is an entry of the exchange log (PROTOCOL §8.4).
 _RECORDED = {Category.REQUEST, Category.POLICY, Category.PROVIDER, Category.GATEWAY}
 _RECORDED_TOO = {Code.ACTION, Code.OPERATION, Code.CUSTOMER}
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]{40,}={0,2}")
 _INSIDE = re.compile(
     rb"Traceback|site-packages|\.py\b|/tmp/|lxml|aiohttp|libxml|openssl|sqlite", re.IGNORECASE
 )
@@ -268,7 +269,10 @@ def _require_silent(case: Attack, answer: Answer) -> None:
     told = answer.body + repr(dict(answer.headers)).encode()
     assert SECRET.encode() not in told, "G5"
     assert not case.mark or MARK.encode() not in told, "G5"
-    assert not _INSIDE.search(told), f"G5: {_INSIDE.search(told)}"
+    words = _BASE64.sub(
+        b"", told
+    )  # signatures, digests and certificates hold any four letters once in a while
+    assert not _INSIDE.search(words), f"G5: {_INSIDE.search(words)}"
 
 
 def _require_served(target: Target) -> None:

@@ -44,6 +44,8 @@ def call(sandbox, *arguments):
     return run("call", *arguments, "--world", str(world))
 
 
+# A shell starts what it runs in the background with SIGINT ignored, and that is inherited.
+HEEDING = ("env", "--default-signal=INT")
 DOSSIER = "gateway/sandbox/dossiers/first/NSSO.xml"
 CONSULT = ("consultDossier", "--dossier", FIRST, "--context", "WIB:WORK_DECISION")
 
@@ -327,7 +329,7 @@ def test_impossible_directory_has_a_code(tmp_path, command, option, place):
 
 def started(world):
     process = subprocess.Popen(
-        gateway("sandbox", "--world", str(world), "--json"),
+        [*HEEDING, *gateway("sandbox", "--world", str(world), "--json")],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
