@@ -39,8 +39,10 @@ from gateway.config import DeliverySettings
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import sign_checkpoint
 from gateway.exchangelog.entry import Entry
-from gateway.exchangelog.fields import FieldPlan, disclosure, salts
-from gateway.exchangelog.form import Kind
+from gateway.exchangelog.erasure import Erasing, Record, erased_entries, pruned
+from gateway.exchangelog.fields import SALT_SIZE, FieldPlan, disclosure, salts
+from gateway.exchangelog.form import Basis, Ground, Kind
+from gateway.exchangelog.indices import Indices
 from gateway.exchangelog.note import Signer as LogSigner
 from gateway.exchangelog.proof import TlogProof
 from gateway.identity.certify import Issuer, issue_crl, issue_issuing, issue_leaf, issue_root
@@ -422,6 +424,18 @@ async def _play(world: World) -> None:
     await world.deliver()
 
 
+def _own_files() -> dict[str, bytes]:
+    """What the gateway did with its own log, years later."""
+    hub, then = str(authority("HUB").enterprise), NOW + timedelta(days=400)
+    record = Record(Indices(((1, 1),)), _bytes("salt of the erasure", SALT_SIZE), {}, 0)
+    erasing = Erasing(hub, Basis.COURT, Ground.ORDERED)
+    erased = erased_entries(
+        erasing, record, 1, ExchangeId(_uuid("erasure")), then, lambda size: _bytes("erasure", size)
+    )
+    pruning = pruned(hub, 512, ExchangeId(_uuid("pruning")), then, lambda size: _bytes("pruning", size))
+    return {"leaf-erasure.json": erased.leaf, "leaf-pruning.json": pruning.leaf}
+
+
 def _log_files(entries: list[Entry]) -> dict[str, bytes]:
     signer = log_signer()
     hashes = [merkle.leaf_hash(entry.leaf) for entry in entries]
@@ -441,6 +455,7 @@ def _log_files(entries: list[Entry]) -> dict[str, bytes]:
         "leaf-notification.json": next(one.leaf for one in entries if one.kind is Kind.NOTIFICATION),
         "leaf-delivery.json": next(one.leaf for one in entries if one.kind is Kind.DELIVERY),
         "leaf-settlement.json": next(one.leaf for one in entries if one.kind is Kind.SETTLEMENT),
+        **_own_files(),
         "field-records.json": ("[\n" + ",\n".join(map(json.dumps, records)) + "\n]\n").encode(),
         "disclosure.txt": text + b"\n",
         "checkpoint": checkpoint,

@@ -25,6 +25,7 @@ from gateway.exchangelog.checkpoint import open_checkpoint
 from gateway.exchangelog.entry import subject_commitment
 from gateway.exchangelog.fields import FieldRecord, base64url, fields_root, verify_disclosure
 from gateway.exchangelog.form import Kind
+from gateway.exchangelog.kept import OWN
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.note import Verifier
 from gateway.exchangelog.proof import TlogProof
@@ -99,13 +100,17 @@ def test_the_example_records_add_up_to_the_root_in_the_leaf_and_one_can_be_opene
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_an_example_leaf_has_the_keys_of_the_protocol(kind: str):
-    """Two tables: of consultations, and of notifications with the keys that only they have."""
+    """Three tables: of consultations, of notifications, and of the gateway's own acts, with the keys of some only."""
     leaf_ = json.loads((DIRECTORY / f"leaf-{kind}.json").read_bytes())
-    consultation, notification = section("8.2").split("| Key | `notification`")
-    told = kind in {Kind.NOTIFICATION, Kind.DELIVERY, Kind.SETTLEMENT}
-    described = {name for row in rows(notification if told else consultation) for name in names(row[0])}
+    first, second, third = re.split(r"\| Key \| `(?:notification|erasure)`", section("8.2"))
+    table, only = first, set()
+    if kind in {Kind.NOTIFICATION, Kind.DELIVERY, Kind.SETTLEMENT}:
+        table, only = second, {"of", "in_force", "reason"}
+    elif kind in OWN:
+        table, only = third, {"basis", "ground", "bucket", "erased", "count", "minimum"}
+    described = {name for row in rows(table) for name in names(row[0])}
     assert set(leaf_) <= described
-    assert described - set(leaf_) <= ({"of", "in_force", "reason"} if told else set())
+    assert described - set(leaf_) <= only
     assert leaf_["kind"] == kind
 
 

@@ -39,7 +39,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.adapters.secret_file import read_secret, require_quiet
+from gateway.adapters.secret_file import ExposedError, read_secret, require_quiet
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.flaw import Flaw, ProofError
 
@@ -73,9 +73,7 @@ class BucketKeys:
     def create(cls, directory: Path) -> BucketKeys:
         """Of a new log: the directory is made where there is none. Raises as `open`."""
         with _told(directory):
-            if not directory.is_dir():
-                directory.mkdir(mode=0o700, parents=True)
-                _sync(directory.parent)
+            _make_directory(directory)
         return cls.open(directory)
 
     def make(self, bucket: Bucket) -> None:
@@ -95,7 +93,7 @@ class BucketKeys:
             _sync(self._directory)
 
     def wrap(self, bucket: Bucket, secret: bytes, about: bytes) -> bytes:
-        """Raises `ProofError`: LOG643 when the bucket has no key."""
+        """Raises `ProofError`: LOG643 when the bucket has no key, LOG642 when others could read it."""
         return self._of(bucket).wrap(secret, about)
 
     def unwrap(self, bucket: Bucket, wrapped: bytes, about: bytes) -> bytes:
@@ -144,12 +142,18 @@ class BucketKeys:
         loaded = self._loaded.get(bucket)
         if loaded is None:
             self._require(bucket)
-            with _told(self._path(bucket)):
-                key = self._read(self._path(bucket))
+            key = self._read_key(self._path(bucket))
             if len(key) != KEY_SIZE or not any(key):  # overwritten: it was on its way out
                 raise ProofError(Flaw.BUCKET_KEY, str(bucket))
             loaded = self._loaded[bucket] = _Loaded(key, str(self._path(bucket)))
         return loaded
+
+    def _read_key(self, path: Path) -> bytes:
+        try:
+            with _told(path):
+                return self._read(path)
+        except ExposedError as error:
+            raise ProofError(Flaw.BUCKET_KEYS, str(error)) from error
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -200,8 +204,17 @@ def _derived(key: bytes, info: bytes) -> bytes:
     return hmac.digest(key, info + b"\x01", "sha256")
 
 
+def _make_directory(directory: Path) -> None:
+    """Durably, and those above it where they are missing: readable by their owner only."""
+    if not directory.is_dir():
+        _make_directory(directory.parent)
+        directory.mkdir(mode=0o700, exist_ok=True)
+        _sync(directory.parent)
+
+
 def _write(path: Path, key: bytes, directory: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         if os.geteuid() == 0:  # a command run by root, on what is the hub's
             owner = directory.stat()

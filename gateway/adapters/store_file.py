@@ -92,6 +92,7 @@ def _fill(path: Path, root: bytes, note: bytes) -> None:
     with connection:
         connection.execute(SCHEMA)
         connection.execute("INSERT INTO head VALUES (1, 0, ?, ?)", (root, note))
+        connection.execute("INSERT INTO minimum VALUES (1, 0)")
         connection.execute("INSERT INTO claim_key VALUES (1, ?)", (os.urandom(32),))
         connection.pragma("application_id", APPLICATION_ID)
         connection.pragma("user_version", VERSION)

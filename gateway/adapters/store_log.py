@@ -15,6 +15,7 @@ import apsw
 
 from gateway.adapters import store_seeds
 from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.store_erasure import complete, remove_pruned
 from gateway.adapters.store_file import Use, connect, create, unreadable
 from gateway.adapters.store_seeds import Seeds
 from gateway.adapters.store_work import ClaimKey, Work
@@ -49,6 +50,7 @@ class Log:
         self._connection = connection
         self._signers = signers  # several while the log changes its key
         self._keys = keys
+        self._bucket_keys = bucket_keys
         self._seeds = Seeds(bucket_keys)
         self._edge = edge
         self._views: set[bytes] = set()  # hashes known to be stored
@@ -76,6 +78,7 @@ class Log:
                 store_seeds.require_keys(connection, bucket_keys)
                 if pinned is not None:
                     _check_extends(connection, edge, pinned.size, pinned.root)
+            complete(connection, bucket_keys)
         except apsw.Error as error:
             connection.close()
             raise unreadable(error, path) from error
@@ -139,6 +142,18 @@ class Log:
 
     def close(self) -> None:
         self._connection.close()
+
+    def complete(self) -> None:
+        """Destroys the keys of buckets whose erasure has been committed. Raises `ProofError`."""
+        complete(self._connection, self._bucket_keys)
+
+    def remove_pruned(self) -> int:
+        """See `store_erasure.remove_pruned`; 0 when nothing is left below the minimum index."""
+        return remove_pruned(self._connection)
+
+    def truncate(self) -> None:
+        """Leaves nothing in the write-ahead log of what was there before. Raises apsw.BusyError while somebody reads."""
+        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
     def _perform(self, index: int, work: Work[Any]) -> Any:
         """The work's outcome or its refusal. Most work has no effect, and needs no savepoint to be undone."""

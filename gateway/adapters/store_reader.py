@@ -15,15 +15,19 @@ from typing import Any, Self
 import apsw
 
 from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.store_erasure import record
 from gateway.adapters.store_file import Use, connect, unreadable
 from gateway.adapters.store_filter import CONDITIONS, COUNTED, LISTED, Filter, opener
 from gateway.adapters.store_log import load_edge, read_tile
-from gateway.adapters.store_seeds import require_keys
+from gateway.adapters.store_seeds import fields_of, require_keys, subject_of
 from gateway.exchangelog import merkle
 from gateway.exchangelog.audit import Head, Row
+from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
+from gateway.exchangelog.erasure import Record
 from gateway.exchangelog.fields import FieldPlan, FieldRecord
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
+from gateway.exchangelog.kept import OWN
 from gateway.exchangelog.note import Verifier, parse_note
 from gateway.exchangelog.proof import TlogProof
 from gateway.exchangelog.tile import WIDTH, TileId, TileNodes, bundle, width_at
@@ -33,9 +37,10 @@ _ANY = 1 << 62  # more entries than a store can hold
 
 _ROWS = """
 SELECT e.idx, e.leaf, e.exchange, e.kind, e.authority IS NOT NULL AND e.ticket IS NOT NULL, e.authority,
-       s.idx IS NOT NULL, e.view, e.digests
+       s.idx IS NOT NULL, e.view, e.digests, s.bucket, s.subject, s.fields
 FROM entries e LEFT JOIN seeds s ON s.idx = e.idx WHERE e.idx > ? AND e.idx < ? ORDER BY e.idx LIMIT ?
 """
+_OWN = "SELECT idx, leaf FROM entries WHERE idx >= ? AND kind IN (?,?) ORDER BY idx"
 _RECORDS = "SELECT v.vector, e.digests FROM entries e JOIN views v ON v.hash = e.view WHERE e.idx = ?"
 _BUNDLE = "SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
 # NOT INDEXED: a damaged index must not hide what it was to prevent.
@@ -89,10 +94,17 @@ class LogReader:
         return self.head().note
 
     def entry(self, index: int) -> bytes:
-        """Raises `ProofError` (LOG503)."""
+        """Raises `ProofError` (LOG503, LOG650)."""
+        if 0 <= index < self.minimum:
+            raise ProofError(Flaw.PRUNED, f"index {index}")
         for (leaf,) in self._query("SELECT leaf FROM entries WHERE idx = ?", (index,)):
             return bytes(leaf)
         raise ProofError(Flaw.ABSENT, f"index {index}")
+
+    @property
+    def minimum(self) -> int:
+        """The lowest index that is kept."""
+        return int(self._query("SELECT idx FROM minimum")[0][0])
 
     def listed(self, wanted: Filter, before: int, limit: int) -> list[tuple[int, bytes]]:
         """Index and leaf of matching entries below `before`, the newest first. Reads every entry at worst."""
@@ -190,6 +202,8 @@ class LogReader:
         if name.level is not None:
             return self.tile(name.level, name.n, name.width)
         start = name.n * WIDTH
+        if start + WIDTH <= self.minimum:  # tlog-tiles, Pruning: its end index
+            raise ProofError(Flaw.PRUNED, f"bundle {name.n}")
         leaves = self._query(_BUNDLE, (start, start + name.width))
         if len(leaves) != name.width:
             raise ProofError(Flaw.MISSING, f"bundle {name.n}")
@@ -200,9 +214,36 @@ class LogReader:
     def rows(self, end: int) -> Iterator[Row]:
         after = -(1 << 63)
         while chunk := self._query(_ROWS, (after, end, CHUNK)):
-            for index, leaf, exchange, kind, claimed, authority, seeded, view, digests in chunk:
-                yield Row(index, leaf, exchange, kind, bool(claimed), authority, bool(seeded), view, digests)
+            for index, leaf, exchange, kind, claimed, authority, seeded, view, digests, *seeds in chunk:
+                told = (index, leaf, exchange, kind, bool(claimed), authority, bool(seeded), view, digests)
+                yield Row(*told, seeds[0], self._sealed(index, *seeds) if seeded else None)
             after = chunk[-1][0]
+
+    def _sealed(self, index: int, bucket: str, subject: bytes, fields: bytes | None) -> Flaw | None:
+        """Why the seeds do not open."""
+        if self._bucket_keys is None:
+            return None
+        try:
+            self._bucket_keys.unwrap(Bucket.parse(bucket), subject, subject_of(index))
+            if fields is not None:
+                self._bucket_keys.unwrap(Bucket.parse(bucket), fields, fields_of(index))
+        except ProofError as error:
+            return error.flaw
+        return None
+
+    def record(self, end: int) -> tuple[Record, Sequence[tuple[int, bytes]]]:
+        try:
+            self._connection.execute("BEGIN")  # one snapshot
+            try:
+                own: list[tuple[Any, ...]] = self._connection.execute(_OWN, (end, *OWN)).fetchall()
+                return record(self._connection), [(index, bytes(leaf)) for index, leaf in own]
+            finally:
+                self._connection.execute("COMMIT")
+        except apsw.Error as error:
+            raise unreadable(error) from error
+
+    def held(self) -> frozenset[Bucket] | None:
+        return None if self._bucket_keys is None else self._bucket_keys.held()
 
     def tile(self, level: int, n: int, width: int) -> bytes:
         try:

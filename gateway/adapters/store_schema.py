@@ -44,9 +44,24 @@ CREATE TABLE tiles (
   level INTEGER NOT NULL, n INTEGER NOT NULL, hashes BLOB NOT NULL,
   PRIMARY KEY (level, n)
 ) STRICT;
+CREATE TABLE erased (                     -- entries erased one by one, all in one list
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  indices TEXT NOT NULL,
+  salt BLOB NOT NULL                      -- of the commitment to the list in the newest such erasure
+) STRICT;
+CREATE TABLE minimum (                    -- entries below this index are no longer kept; tiles stay
+  id INTEGER PRIMARY KEY CHECK (id = 1), idx INTEGER NOT NULL
+) STRICT;
+CREATE TABLE spent (                      -- replay claims of entries that were pruned
+  authority TEXT NOT NULL, ticket BLOB NOT NULL, PRIMARY KEY (authority, ticket)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER tickets_stay_spent BEFORE INSERT ON entries
+WHEN NEW.ticket IS NOT NULL AND EXISTS (SELECT 1 FROM spent WHERE authority = NEW.authority AND ticket = NEW.ticket)
+BEGIN SELECT raise(IGNORE); END;
 -- Against mistakes, not against an adversary.
 CREATE TRIGGER entries_stay BEFORE UPDATE ON entries BEGIN SELECT raise(ABORT, 'entries are immutable'); END;
-CREATE TRIGGER entries_remain BEFORE DELETE ON entries BEGIN SELECT raise(ABORT, 'entries are immutable'); END;
+CREATE TRIGGER entries_remain BEFORE DELETE ON entries WHEN OLD.idx >= coalesce((SELECT idx FROM minimum), 0)
+BEGIN SELECT raise(ABORT, 'entries are immutable'); END;
 """
 
 _DIRECTORY: Final = """

@@ -22,7 +22,7 @@ _COMMANDS: Final = ("serve", "check", "demo", "sandbox", "call")
 _GROUPS: Final[Mapping[str, str]] = {
     "bench": "Measure a hub under load; log: the exchange log alone.",
     "agreement": "The protocol agreement as code.",
-    "log": "The exchange log: init, list, show, verify, prove, checkpoint, vkey.",
+    "log": "The exchange log: what is in it, whether it holds, and how it ends.",
     "dossier": "The dossier directory.",
     "queue": "Notifications that wait for delivery.",
     "pki": "Certificates: a development PKI; enrolment, withdrawal and rotation at a hub.",

@@ -1,4 +1,7 @@
-"""`gateway log`: the officer's view of the exchange log. Reads only, beside a running hub or without one."""
+"""`gateway log`: the officer's view of the exchange log, beside a running hub or without one.
+
+What is here reads only; `log_erase` is the operator's hand.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import typer
 
 from gateway.adapters.store_filter import Filter
 from gateway.adapters.store_reader import LogReader
-from gateway.cli import log_identity
+from gateway.cli import log_erase, log_identity
 from gateway.cli.lines import write
 from gateway.cli.log_filter import DECISIONS, Wanted, understood
 from gateway.cli.log_place import (
@@ -45,6 +48,9 @@ app = typer.Typer(no_args_is_help=True)
 app.command()(log_identity.init)
 app.command()(log_identity.vkey)
 app.command()(log_identity.checkpoint)
+app.command()(log_erase.erase)
+app.command()(log_erase.prune)
+app.command()(log_erase.retention)
 
 Index = Annotated[int, typer.Argument(min=0, help="Index of the entry.")]
 
@@ -162,6 +168,7 @@ def verify(
     config: Config = None,
     vkey: Vkey = None,
     vkey_file: VkeyFile = None,
+    bucket_keys: BucketKeysDirectory = None,
     proof: Annotated[
         Path | None, typer.Option("--proof", help="Check this proof file instead of a log; offline.")
     ] = None,
@@ -179,16 +186,16 @@ def verify(
 ) -> None:
     """Check the whole log, or one proof file. Exit status 1 when anything does not hold.
 
-    Needs the log's key, and its former keys for what they signed; with --config also compares whose tickets stand beside the entries.
+    Needs the log's key, and its former keys for what they signed; with bucket keys also opens every seed; with --config also compares whose tickets stand beside the entries.
     """
     with explained():
         if proof is not None:
             verify_proof(proof, entry, find(None, config, vkey, vkey_file, needs_store=False).keys, as_json)
             return
-        place = find(store, config, vkey, vkey_file)
+        place = find(store, config, vkey, vkey_file, bucket_keys=bucket_keys)
         keys = place.keys
         kept = None if pin is None else pinned(pin, keys)
-        with LogReader.open(place.store) as log:
+        with LogReader.open(place.store, place.opened_keys()) as log:
             signed, findings = check(log, keys, kept, place.parties)
     holds = not any(finding.fails for finding in findings)
     if as_json:

@@ -13,12 +13,15 @@ from gateway.adapters.store_filter import Filter
 from gateway.agreement.identifiers import check_dossier
 from gateway.cli.log_place import Place
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.form import ACCEPTED, INCOMPLETE, PERMITTED, RELEASED, Kind
+from gateway.exchangelog.form import ACCEPTED, ERASED, INCOMPLETE, PERMITTED, PRUNED, RELEASED, Kind
 from gateway.model import Settlement
 from gateway.refusal import Code, Refusal
 
 # What an entry may say but for refusal codes.
-DECISIONS: Final = (PERMITTED, RELEASED, INCOMPLETE, ACCEPTED, *(one.value for one in Settlement))
+DECISIONS: Final = (
+    *(PERMITTED, RELEASED, INCOMPLETE, ACCEPTED, ERASED, PRUNED),
+    *(one.value for one in Settlement),
+)
 _ENTERPRISE = re.compile(r"\d{10}(/[A-Za-z0-9][A-Za-z0-9 .-]{0,63})?", re.ASCII)
 _ID = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
 _OPERATION = re.compile(r"[a-z][A-Za-z0-9]{0,63}", re.ASCII)
@@ -46,7 +49,7 @@ def understood(wanted: Wanted, place: Place) -> Filter:
         operation=_operation(wanted.operation, place),
         code=_one_of("--code", wanted.code, [*DECISIONS, *(one.row.code for one in Code)]),
         since=_since(wanted.since),
-        dossier=_dossier(wanted.dossier),
+        dossier=None if wanted.dossier is None else dossier_number(wanted.dossier),
         paths=_paths(wanted.field, place),
         notification=_id(wanted.notification),
     )
@@ -96,11 +99,19 @@ def _id(notification: str | None) -> str | None:
         raise _unknown("--notification", str(notification), "the id that its entry has") from None
 
 
-def _dossier(number: str | None) -> str | None:
+def dossier_number(number: str) -> str:
+    """Raises `ProofError` (LOG510)."""
     try:
-        return None if number is None else check_dossier(number)
+        return check_dossier(number)
     except Refusal:
-        raise _unknown("--dossier", str(number), "WIB-YYYY-NNNNNNN-CC with its check digits") from None
+        raise _unknown("--dossier", number, "WIB-YYYY-NNNNNNN-CC with its check digits") from None
+
+
+def one_of(option: str, value: str, known: Collection[str]) -> str:
+    """Raises `ProofError` (LOG510)."""
+    if value in known:
+        return value
+    raise _unknown(option, value, f"one of {_listed(known)}")
 
 
 def _paths(field: str | None, place: Place) -> frozenset[str] | None:
@@ -121,9 +132,7 @@ def _paths(field: str | None, place: Place) -> frozenset[str] | None:
 
 
 def _one_of(option: str, value: str | None, known: Collection[str]) -> str | None:
-    if value is None or value in known:
-        return value
-    raise _unknown(option, value, f"one of {_listed(known)}")
+    return None if value is None else one_of(option, value, known)
 
 
 def _unknown(option: str, value: str, instead: str) -> ProofError:

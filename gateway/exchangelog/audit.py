@@ -12,10 +12,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.exchangelog import merkle
+from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
+from gateway.exchangelog.erasure import Record
 from gateway.exchangelog.fields import FieldPlan, base64url
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.form import Kind
+from gateway.exchangelog.kept import Kept
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.merkle import HASH_SIZE
 from gateway.exchangelog.note import Verifier
@@ -50,6 +53,8 @@ class Row:
     seeded: bool  # has its seed
     vector_hash: bytes | None
     digests: bytes | None
+    bucket: str | None = None  # of the seed
+    sealed: Flaw | None = None  # why the seed does not open; None when it does, or no keys are known
 
 
 class Evidence(Protocol):
@@ -67,6 +72,12 @@ class Evidence(Protocol):
         """(level, n) of every stored tile."""
 
     def vector(self, vector_hash: bytes) -> bytes | None: ...
+
+    def record(self, end: int) -> tuple[Record, Sequence[tuple[int, bytes]]]:
+        """What stands beside the tree as erased, and at the same moment the log's own entries from `end` on."""
+
+    def held(self) -> frozenset[Bucket] | None:
+        """The buckets that have a key; None when that is not known."""
 
     def repeated(self, end: int) -> Iterable[Finding]:
         """Tickets and (exchange, kind) pairs below `end` that occur twice."""
@@ -197,16 +208,18 @@ class _Entries:
         self._log = log
         self._size = size
         self._progress = progress
-        self._pairing = Pairing()
+        self._before, _ = log.record(size)
+        self._kept = Kept(self._before)
+        self._pairing = Pairing(pruned=self._before.minimum > 0)
         self._plans: dict[bytes, FieldPlan | Flaw] = {}
         self._tile: tuple[int, bytes] = (-1, b"")
         self._callers = {enterprise: name for name, enterprise in parties.items()}
         self.differing: dict[int, dict[int, bytes]] = {}  # tile → offset → hash of an entry that it has not
 
     def check(self) -> Iterator[Finding]:
-        expected = 0
+        expected = self._before.minimum
         for row in self._log.rows(self._size):
-            if row.index < 0:
+            if row.index < self._before.minimum:
                 yield Finding(Flaw.SURPLUS, row.index)
                 continue
             yield from (Finding(Flaw.MISSING, index) for index in range(expected, row.index))
@@ -217,16 +230,17 @@ class _Entries:
         yield from (Finding(Flaw.MISSING, index) for index in range(expected, self._size))
         self._progress(self._size)
         yield from self._pairing.left()
+        yield from self._kept.left(*self._log.record(self._size), self._log.held())
 
     def _row(self, row: Row) -> Iterator[Finding]:
         self._compare(row)
-        if not row.seeded:
-            yield Finding(Flaw.SEED, row.index)
         try:
             leaf = Leaf.parse(row.leaf)
         except ProofError as error:
             yield Finding(error.flaw, row.index, error.about)
+            yield from self._kept.check(row, None)
             return
+        yield from self._kept.check(row, leaf)
         if (leaf.id, leaf.kind) != (row.exchange, row.kind):
             yield Finding(Flaw.COLUMN, row.index)
         if row.claimed != (leaf.kind in _CLAIMING):

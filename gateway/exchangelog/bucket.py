@@ -39,6 +39,10 @@ class Bucket:
         year, month = map(int, self.month.split("-"))
         return datetime(year + month // 12, month % 12 + 1, 1, tzinfo=UTC)
 
+    def due(self, years: int) -> datetime:
+        """When its retention period has ended for the youngest of its entries."""
+        return self.end.replace(year=self.end.year + years)
+
 
 @lru_cache(maxsize=1024)  # every entry asks, and a log has twelve in a year
 def _parsed(name: str) -> Bucket:

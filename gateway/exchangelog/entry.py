@@ -54,7 +54,7 @@ class FieldDigests(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A leaf and what the store keeps beside it. Made by this module only."""
+    """A leaf and what the store keeps beside it. Made by this module and `erasure` only."""
 
     leaf: bytes
     exchange: ExchangeId
@@ -114,7 +114,7 @@ def forwarded(permitted: Permitted, exchange: ExchangeId, now: datetime, random:
     seed = random(SEED_SIZE)
     leaf = Leaf(
         id=exchange,
-        time=_timestamp(now),
+        time=timestamp(now),
         kind=Kind.REQUEST,
         caller=str(caller.enterprise),
         to=tuple(str(provider.enterprise) for provider in permitted.providers),
@@ -127,7 +127,7 @@ def forwarded(permitted: Permitted, exchange: ExchangeId, now: datetime, random:
         subject=subject_commitment(request.criteria.dossier, seed),
         body=body_commitment(verified.body, seed),
         signature=digest(verified.signature),
-        nonce=_nonce(random),
+        nonce=nonce(random),
     )
     claim = (caller.id, request.ticket)
     return Entry(leaf.seal(), exchange, Kind.REQUEST, seed, request.criteria.dossier, claim)
@@ -145,7 +145,7 @@ def returned(
     root, count, fields = _records(permitted.view, released.values, random, plans)
     leaf = Leaf(
         id=exchange,
-        time=_timestamp(now),
+        time=timestamp(now),
         kind=Kind.RESPONSE,
         caller=str(request.caller.authority.enterprise),
         to=tuple(str(answer.provider.enterprise) for answer in released.answers),
@@ -159,7 +159,7 @@ def returned(
         subject=subject_commitment(request.criteria.dossier, seed),
         body=body_commitment(released.payload.encode(), seed),
         signature=signatures_digest([answer.signature for answer in released.answers if answer.signature]),
-        nonce=_nonce(random),
+        nonce=nonce(random),
     )
     return Entry(leaf.seal(), exchange, Kind.RESPONSE, seed, request.criteria.dossier, fields=fields)
 
@@ -169,7 +169,7 @@ def refused(refused: Refused, exchange: ExchangeId, now: datetime, random: Rando
     seed = random(SEED_SIZE)
     leaf = Leaf(
         id=exchange,
-        time=_timestamp(now),
+        time=timestamp(now),
         kind=Kind.REFUSAL,
         caller=str(refused.caller.enterprise),
         to=(),
@@ -182,7 +182,7 @@ def refused(refused: Refused, exchange: ExchangeId, now: datetime, random: Rando
         subject=subject_commitment(refused.dossier, seed),
         body=None,
         signature=None if refused.signature is None else digest(refused.signature),
-        nonce=_nonce(random),
+        nonce=nonce(random),
     )
     return Entry(leaf.seal(), exchange, Kind.REFUSAL, seed, refused.dossier)
 
@@ -194,7 +194,7 @@ def accepted(accepted: Accepted, exchange: ExchangeId, now: datetime, random: Ra
     seed = random(SEED_SIZE)
     leaf = Leaf(
         id=exchange,
-        time=_timestamp(now),
+        time=timestamp(now),
         kind=Kind.NOTIFICATION,
         caller=str(sender.enterprise),
         to=tuple(str(one.authority.enterprise) for one in accepted.recipients),
@@ -207,7 +207,7 @@ def accepted(accepted: Accepted, exchange: ExchangeId, now: datetime, random: Ra
         subject=subject_commitment(accepted.scope.dossier, seed),
         body=body_commitment(verified.body, seed),
         signature=digest(verified.signature),
-        nonce=_nonce(random),
+        nonce=nonce(random),
     )
     claim = (sender.id, request.ticket)
     return Entry(leaf.seal(), exchange, Kind.NOTIFICATION, seed, accepted.scope.dossier, claim)
@@ -225,7 +225,7 @@ def delivered(
     root, count, fields = _records(dispatch.view, dispatch.values, random, plans)
     leaf = Leaf(
         id=exchange,
-        time=_timestamp(now),
+        time=timestamp(now),
         kind=Kind.DELIVERY,
         caller=str(dispatch.sender.enterprise),
         to=(str(dispatch.recipient.enterprise),),
@@ -238,7 +238,7 @@ def delivered(
         subject=subject_commitment(told.dossier, seed),
         body=body_commitment(dispatch.payload.encode(), seed),
         signature=None,
-        nonce=_nonce(random),
+        nonce=nonce(random),
         notification=told.exchange,
         in_force=dispatch.in_force,
     )
@@ -250,7 +250,7 @@ def settled(settling: Settling, exchange: ExchangeId, now: datetime, random: Ran
     seed = random(SEED_SIZE)
     leaf = Leaf(
         id=exchange,
-        time=_timestamp(now),
+        time=timestamp(now),
         kind=Kind.SETTLEMENT,
         caller=settling.sender,
         to=(settling.recipient,),
@@ -263,7 +263,7 @@ def settled(settling: Settling, exchange: ExchangeId, now: datetime, random: Ran
         subject=subject_commitment(settling.dossier, seed),
         body=None,
         signature=None if settling.signature is None else digest(settling.signature),
-        nonce=_nonce(random),
+        nonce=nonce(random),
         notification=settling.notification,
         in_force=settling.in_force,
         reason=None if settling.reason is None else settling.reason.value,
@@ -282,11 +282,12 @@ def _records(
     return base64url(commitment.root).decode(), len(plan), kept
 
 
-def _nonce(random: Random) -> str:
+def nonce(random: Random) -> str:
+    """Of a leaf."""
     return base64url(random(NONCE_SIZE)).decode("ascii")
 
 
-def _timestamp(now: datetime) -> str:
+def timestamp(now: datetime) -> str:
     """RFC 3339 in UTC with milliseconds; a naive time would be guessed at, so it is an error."""
     if now.tzinfo is None:
         raise ValueError("a time without a zone")

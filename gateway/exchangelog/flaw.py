@@ -95,6 +95,18 @@ class Flaw(Enum):
     BUCKET_KEY = _row("LOG643", "The key of a bucket is missing although no erasure of it is recorded.", "Check that log.bucket_keys names the directory of this log. If it does, look for the key in the copies of that directory, and report the incident.")
     WRAPPED = _row("LOG644", "A seed or a kept message does not open with the key of its bucket.", _DAMAGED)
     KEYS_MISSING = _row("LOG645", "No bucket keys were named.", "Name their directory with --bucket-keys DIR or --config FILE.")
+
+    # Erasure and pruning.
+    ERASURE = _row("LOG646", "What stands beside the tree as erased is not what the erasure entries say.", _DAMAGED)
+    SEED_REMAINS = _row("LOG647", "An erasure names the entry, but what was kept of it is still there.", "It came back, perhaps from a backup. Erase it again, find out where it came from, and report the incident.")
+    BUCKET_KEY_REMAINS = _row("LOG648", "The bucket was erased, but its key is still there.", "Start the hub, or any command that writes to the log: it ends what was begun. If the key came back from a copy, destroy that copy.")
+    PRUNING = _row("LOG649", "The minimum index of the store is not the one that the log records.", _DAMAGED)
+    PRUNED = _row("LOG650", "The entry lies below the minimum index of the log: it was pruned.", "Its hash is still in the tree, and proofs of it that were handed out still verify.")
+    NOT_ERASABLE = _row("LOG651", "This cannot be erased so.", "Name entries or a bucket that has ended, and a ground of the legal basis.")
+    NOT_DUE = _row("LOG652", "The retention period has not ended.", "See what is due: gateway log retention --config FILE")
+    NOTHING = _row("LOG653", "Nothing of it is left to erase.", "See what was erased: gateway log list --kind erasure")
+    NOT_DONE = _row("LOG654", "Nothing was done: another command came in between, or the entry could not be signed or kept.", "Repeat it. If it stays so, look after the token and the bucket keys.")
+    WRITE_AHEAD = _row("LOG655", "Somebody reads the store, so its write-ahead log still holds pages from before.", "It is emptied when the hub stops, and by the next erasure.", Level.NOTICE)
     # fmt: on
 
     @property

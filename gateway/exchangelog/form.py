@@ -15,12 +15,14 @@ from typing import Any, Final
 import msgspec
 
 from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.tile import WIDTH
 from gateway.model import Settlement
 from gateway.refusal import Code
 
 VERSION: Final = 1
 RETENTION: Final = "exchange"  # retention class; the agreement says how many years
 PERMITTED, RELEASED, INCOMPLETE, ACCEPTED = "permitted", "released", "incomplete", "accepted"
+ERASED, PRUNED = "erased", "pruned"
 MAX_PARTIES: Final = 256  # authorities that one request or notification may go to
 
 
@@ -33,6 +35,8 @@ class Kind(StrEnum):
     NOTIFICATION = "notification"  # taken in: will be delivered
     DELIVERY = "delivery"  # what one recipient may receive of it
     SETTLEMENT = "settlement"  # the end of a delivery
+    ERASURE = "erasure"  # what was kept beside entries is destroyed
+    PRUNING = "pruning"  # entries below an index are no longer kept
 
 
 class DropReason(StrEnum):
@@ -42,6 +46,44 @@ class DropReason(StrEnum):
     SENT_IN_ERROR = "sent-in-error"  # the sender says so
     INFORMED_OTHERWISE = "informed-otherwise"  # the recipient was told by other means
     RECIPIENT_CLOSED = "recipient-closed"  # it exists no more, and nobody took its place
+
+
+class Basis(StrEnum):
+    """By what right, or for what duty, something is erased."""
+
+    DATA_SUBJECT = "gdpr-17"  # the right to erasure
+    AUTHORITY = "gdpr-58-2-g"  # ordered by a supervisory authority
+    COURT = "court-order"
+    RETENTION = "retention"  # GDPR art. 5(1)(e): the agreement's period has ended
+    BREACH = "gdpr-33-5"  # none erased it: it is lost, and that is documented
+
+
+class Ground(StrEnum):
+    """Which case of the basis; the word is that of GDPR art. 17(1)."""
+
+    NOT_NECESSARY = "not-necessary"  # art. 17(1)(a)
+    OBJECTION = "objection"  # (c)
+    UNLAWFUL = "unlawful-processing"  # (d)
+    OBLIGATION = "legal-obligation"  # (e)
+    ORDERED = "ordered"
+    EXPIRED = "expired"
+    KEY_LOST = "key-lost"  # of a bucket
+
+
+GROUNDS: Final[Mapping[str, frozenset[str]]] = {
+    Basis.DATA_SUBJECT: frozenset(
+        {
+            Ground.NOT_NECESSARY,
+            Ground.OBJECTION,
+            Ground.UNLAWFUL,
+            Ground.OBLIGATION,
+        }
+    ),
+    Basis.AUTHORITY: frozenset({Ground.ORDERED}),
+    Basis.COURT: frozenset({Ground.ORDERED}),
+    Basis.RETENTION: frozenset({Ground.EXPIRED}),
+    Basis.BREACH: frozenset({Ground.KEY_LOST}),
+}
 
 
 _Check = str  # a regular expression over the canonical JSON of a value
@@ -64,6 +106,10 @@ def read(data: bytes) -> dict[str, Any]:
         raise ProofError(Flaw.ENTRY_FORM, "t") from None
     if record["kind"] == Kind.SETTLEMENT:
         _check_end(record)
+    elif record["kind"] == Kind.ERASURE:
+        _check_erasure(record)
+    elif record["kind"] == Kind.PRUNING and record["minimum"] % WIDTH:
+        raise ProofError(Flaw.ENTRY_FORM, "minimum")
     return record
 
 
@@ -109,6 +155,14 @@ def _check_end(settlement: Mapping[str, object]) -> None:
         raise ProofError(Flaw.ENTRY_FORM, "reason")
 
 
+def _check_erasure(erasure: Mapping[str, object]) -> None:
+    """Of a bucket, which is named, or of entries, which are committed to; and on a ground of the basis."""
+    if (erasure["bucket"] is None) == (erasure["erased"] is None):
+        raise ProofError(Flaw.ENTRY_FORM, "erased")
+    if erasure["ground"] not in GROUNDS[str(erasure["basis"])]:
+        raise ProofError(Flaw.ENTRY_FORM, "ground")
+
+
 def _text(pattern: str) -> _Check:
     """`pattern` matches neither a quotation mark nor a backslash nor anything but printable ASCII."""
     return f'"(?:{pattern})"'
@@ -131,8 +185,11 @@ _REVISION = _text(r"[0-9a-f]{64}")
 _PARTIES = rf"\[(?:{_PARTY}(?:,{_PARTY}){{0,{MAX_PARTIES - 1}}})?\]"
 _ONE_PARTY = rf"\[{_PARTY}\]"
 _DIGEST = _text(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")  # 32 bytes: the last two bits are unused, so zero
+_BUCKET = _text(r"[a-z][a-z-]{0,15}/\d{4}-(0[1-9]|1[0-2])")
 _NONCE = _text(r"[A-Za-z0-9_-]{21}[AQgw]")  # 16 bytes: four unused bits
 _COUNT = r"(?:\d|[1-9]\d{1,3}|[1-5]\d{4}|6(?:[0-4]\d{3}|5(?:[0-4]\d{2}|5(?:[0-2]\d|3[0-5]))))"  # two bytes
+_NUMBER = r"(?:0|[1-9]\d{0,14})"  # less than 2⁵³: every reader of JSON reads it exactly (RFC 8259 §6)
+_POSITIVE = r"[1-9]\d{0,14}"
 _null = "null"
 
 _ALWAYS: Final[Mapping[str, _Check]] = {
@@ -156,6 +213,18 @@ _GRANTED: Final[Mapping[str, _Check]] = {
 }
 _FIELDS: Final[Mapping[str, _Check]] = {"fields_root": _DIGEST, "nfields": _COUNT}
 _NO_FIELDS: Final[Mapping[str, _Check]] = {"fields_root": _null, "nfields": _only(0)}
+# Of what the hub does with its own log.
+_OWN: Final[Mapping[str, _Check]] = {
+    **_ALWAYS,
+    **_NO_FIELDS,
+    "to": _only([]),
+    "svc": _null,
+    "schema": _null,
+    "purpose": _null,
+    "policy": _null,
+    "body": _null,
+    "msgsig": _null,
+}
 # Of a notification, to one of its recipients.
 _DELIVERED: Final[Mapping[str, _Check]] = {"to": _ONE_PARTY, "of": _UUID, "in_force": _REVISION}
 _FORM: Final[Mapping[str, Mapping[str, _Check]]] = {
@@ -204,6 +273,16 @@ _FORM: Final[Mapping[str, Mapping[str, _Check]]] = {
         "reason": _or_null(_only(*(one.value for one in DropReason))),
         "msgsig": _or_null(_DIGEST),
     },
+    Kind.ERASURE: {
+        **_OWN,
+        "decision": _only(ERASED),
+        "basis": _only(*(one.value for one in Basis)),
+        "ground": _only(*(one.value for one in Ground)),
+        "bucket": _or_null(_BUCKET),
+        "erased": _or_null(_DIGEST),
+        "count": _NUMBER,
+    },
+    Kind.PRUNING: {**_OWN, "decision": _only(PRUNED), "minimum": _POSITIVE},
 }
 
 

@@ -31,15 +31,18 @@ class _Told:
 
 
 class Pairing:
-    """One pass over a log."""
+    """One pass over a log. `pruned`: what an entry belongs to may be among those that are no longer kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, pruned: bool = False) -> None:
+        self._pruned = pruned
         self._open: dict[str, tuple[int, Leaf]] = {}  # requests without an outcome so far
         self._told: dict[str, _Told] = {}  # notifications that wait for somebody
 
     def check(self, index: int, leaf: Leaf) -> Iterator[Finding]:
         """What is wrong with this entry, given those before it."""
         match leaf.kind:
+            case Kind.ERASURE | Kind.PRUNING:
+                return  # by itself
             case Kind.REQUEST:
                 if leaf.id in self._open:
                     yield Finding(Flaw.PAIRING, index, "second request of one exchange")
@@ -63,13 +66,15 @@ class Pairing:
     def _outcome(self, index: int, leaf: Leaf) -> Iterator[Finding]:
         """An outcome follows its request and agrees with it; only a response cannot stand alone."""
         _, request = self._open.pop(leaf.id, (0, None))
-        if leaf.kind is Kind.RESPONSE and request is None:
+        if leaf.kind is Kind.RESPONSE and request is None and not self._pruned:
             yield Finding(Flaw.PAIRING, index, "response without a request")
         if request is not None and not _agree(request, leaf):
             yield Finding(Flaw.PAIRING, index, "outcome of another question")
 
     def _delivery(self, index: int, leaf: Leaf) -> Iterator[Finding]:
         told = self._told.get(leaf.notification or "")
+        if told is None and self._pruned:
+            return
         if told is None or not told.concerns(leaf):
             yield Finding(Flaw.DELIVERY, index, leaf.notification or "")
             return
@@ -77,6 +82,8 @@ class Pairing:
 
     def _settlement(self, index: int, leaf: Leaf) -> Iterator[Finding]:
         told, recipient = self._told.get(leaf.notification or ""), leaf.to[0]
+        if told is None and self._pruned:
+            return
         if told is None or not told.concerns(leaf):
             yield Finding(Flaw.SETTLEMENT, index, leaf.notification or "")
             return

@@ -28,13 +28,15 @@ PAYLOAD_KEY = bytes(range(32, 64))
 
 def open_store(path: Path, **options: object) -> Store:
     """A new one where there is none."""
-    given = {"create": True, "payload_key": PAYLOAD_KEY, "bucket_keys": keys_beside(path), **options}
-    return Store.open(path, KEY, ORIGIN, **given)
+    keys = options.pop("bucket_keys", None) or keys_beside(path)
+    return Store.open(
+        path, KEY, ORIGIN, **{"create": True, "payload_key": PAYLOAD_KEY, "bucket_keys": keys, **options}
+    )
 
 
 def keys_beside(path: Path) -> BucketKeys:
     """The bucket keys of a store in a test; an operator keeps them elsewhere."""
-    return BucketKeys.create(path.parent / "bucket-keys")
+    return BucketKeys.create(Path(path).parent / "bucket-keys")
 
 
 async def append_all(store: Store, entries: list[Entry]) -> list[Receipt | Code]:

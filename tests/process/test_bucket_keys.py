@@ -91,8 +91,7 @@ def test_key_belongs_to_its_owner_alone_and_stays_when_it_is_made_again(keys, pl
 
 def test_key_that_others_could_read_or_exchange_is_not_used(keys, place):
     (place / "exchange_2026-11.key").chmod(0o640)
-    with pytest.raises(ExposedError):
-        BucketKeys.open(place).wrap(NOVEMBER, SECRET, ABOUT)
+    assert flaw_of(lambda: BucketKeys.open(place).wrap(NOVEMBER, SECRET, ABOUT)) is Flaw.BUCKET_KEYS
     assert BucketKeys.open(place).wrap(DECEMBER, SECRET, ABOUT)
     place.chmod(0o770)
     with pytest.raises(ExposedError):

@@ -376,9 +376,10 @@ async def test_log_of_another_key_or_origin_is_not_opened(path):
         assert caught.value.flaw is Flaw.UNSIGNED
 
 
-def test_no_log_begins_by_itself_behind_a_mistyped_path(path):
+def test_no_log_begins_by_itself_behind_a_mistyped_path(path, tmp_path):
+    keys = keys_beside(tmp_path / "keys" / "store.sqlite")
     with pytest.raises(ProofError) as caught:
-        Store.open(path, KEY, ORIGIN, payload_key=PAYLOAD_KEY, bucket_keys=keys_beside(path))
+        Store.open(path, KEY, ORIGIN, payload_key=PAYLOAD_KEY, bucket_keys=keys)
     assert caught.value.flaw is Flaw.NO_STORE
     assert not path.parent.exists()
 
@@ -465,7 +466,7 @@ async def test_log_behind_a_pinned_checkpoint_is_not_opened(path, tmp_path):
 def test_store_needs_a_directory_that_it_may_make(tmp_path):
     tmp_path.joinpath("file").touch()
     with pytest.raises(ProofError) as caught:
-        open_store(tmp_path / "file" / "store.sqlite")
+        open_store(tmp_path / "file" / "store.sqlite", bucket_keys=keys_beside(tmp_path / "store.sqlite"))
     assert caught.value.flaw is Flaw.UNREADABLE
 
 

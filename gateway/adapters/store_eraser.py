@@ -1,0 +1,201 @@
+"""The operator's hand on the log, beside a running hub or without one: erases, prunes, and says what is due.
+
+Each act is an entry of the log, made in the transaction of what it says. The write-ahead log is emptied afterwards,
+so that no earlier state of a page remains in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import apsw
+
+from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.store_erasure import EraseBucket, EraseEntries, Prune, counted, record, standing
+from gateway.adapters.store_file import Use, connect, unreadable
+from gateway.adapters.store_log import Log
+from gateway.adapters.store_work import Effect, Work
+from gateway.exchangelog import erasure
+from gateway.exchangelog.bucket import Bucket
+from gateway.exchangelog.entry import Entry
+from gateway.exchangelog.erasure import Erasing
+from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.indices import Indices
+from gateway.exchangelog.note import Signer
+from gateway.exchangelog.tile import WIDTH
+from gateway.model import ExchangeId
+from gateway.refusal import Refusal
+
+_BUCKETS: Final = (
+    "SELECT name, erased, (SELECT count(*) FROM seeds WHERE bucket = name) FROM buckets ORDER BY name"
+)
+# The first entry that is to stay; the entries before it are of due buckets, whatever their clocks said.
+_FIRST_KEPT: Final = """
+SELECT idx FROM entries WHERE CAST(leaf AS TEXT) ->> '$.t' >= ? ORDER BY idx LIMIT 1
+"""
+_SIZE: Final = "SELECT size FROM head"
+
+
+@dataclass(frozen=True, slots=True)
+class BucketState:
+    """A bucket of the store."""
+
+    bucket: Bucket
+    seeds: int  # entries that have theirs
+    erased: int | None  # index of the entry that says so
+    keyed: bool  # its key is there
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an erasure has done."""
+
+    index: int  # of its entry
+    count: int  # entries concerned
+    truncated: bool  # nothing of it is left in the write-ahead log
+
+
+class Eraser:
+    """On one store. Every method raises `ProofError`."""
+
+    def __init__(self, path: Path, keys: BucketKeys) -> None:
+        self._path = path
+        self._keys = keys
+        self._connection = connect(path, Use.READ)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def buckets(self) -> Sequence[BucketState]:
+        """In order of their names."""
+        held = self._keys.held()
+        return [
+            BucketState(Bucket.parse(name), seeds, erased, Bucket.parse(name) in held)
+            for name, erased, seeds in self._query(_BUCKETS)
+        ]
+
+    def standing(self, wanted: Indices) -> Indices:
+        """Those of which something is left to erase. LOG503 for one that is no entry; LOG653 when nothing is."""
+        if wanted.ranges and wanted.ranges[-1][1] >= self._query(_SIZE)[0][0]:
+            raise ProofError(Flaw.ABSENT, f"index {wanted.ranges[-1][1]}")
+        with self._translated():
+            found = standing(self._connection, wanted)
+        if not found.ranges:
+            raise ProofError(Flaw.NOTHING, str(wanted))
+        return found
+
+    def state(self, bucket: Bucket, now: datetime) -> BucketState:
+        """Of one that can be erased: LOG651 while its month lasts, LOG653 when it was, or when there is none."""
+        found = next((one for one in self.buckets() if one.bucket == bucket and one.erased is None), None)
+        if found is None:
+            raise ProofError(Flaw.NOTHING, str(bucket))
+        if bucket.end > now:
+            raise ProofError(Flaw.NOT_ERASABLE, f"{bucket} lasts until {bucket.end:%Y-%m-%d}")
+        return found
+
+    def minimum(self, years: int, now: datetime) -> int:
+        """Below which whole bundles may be pruned; LOG653 when that is nothing, LOG651 before their buckets are erased."""
+        month = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        cutoff = month.replace(year=month.year - years).isoformat(timespec="milliseconds")[:23]
+        ((size,),), kept = self._query(_SIZE), self._query(_FIRST_KEPT, (cutoff,))
+        minimum = int(kept[0][0] if kept else size) // WIDTH * WIDTH
+        with self._translated():
+            before = record(self._connection).minimum
+            left = standing(self._connection, Indices(((0, minimum - 1),))) if minimum else Indices()
+        if minimum <= before:
+            raise ProofError(Flaw.NOTHING, f"no whole bundle above index {before}")
+        if left.ranges:
+            raise ProofError(
+                Flaw.NOT_ERASABLE, f"entry {left.ranges[0][0]} has its seed: erase its bucket first"
+            )
+        return minimum
+
+    def erase_entries(
+        self, wanted: Indices, erasing: Erasing, signers: Sequence[Signer], now: datetime
+    ) -> Done:
+        """What is kept of these entries, of each of which something is (`standing`)."""
+        with self._translated():
+            before = record(self._connection)
+        after = before.with_(wanted, os.urandom)
+        made = erasure.erased_entries(erasing, after, len(wanted), _id(), now, os.urandom)
+        return self._append(made, EraseEntries(wanted, before, after), len(wanted), signers)
+
+    def erase_bucket(
+        self, bucket: Bucket, erasing: Erasing, signers: Sequence[Signer], now: datetime
+    ) -> Done:
+        """Whatever is kept in it, here and in every copy of the store: its key is destroyed."""
+        with self._translated():
+            count = counted(self._connection, bucket)
+        made = erasure.erased_bucket(erasing, bucket, count, _id(), now, os.urandom)
+        return self._append(made, EraseBucket(bucket, count), count, signers)
+
+    def prune(
+        self,
+        hub: str,
+        minimum: int,
+        signers: Sequence[Signer],
+        now: datetime,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> Done:
+        """Entries below the minimum index. `progress`: called with the number of entries removed so far."""
+        with self._translated():
+            before = record(self._connection).minimum
+        made = erasure.pruned(hub, minimum, _id(), now, os.urandom)
+        return self._append(made, Prune(minimum), minimum - before, signers, progress)
+
+    def _append(
+        self,
+        made: Entry,
+        effect: Effect[int],
+        count: int,
+        signers: Sequence[Signer],
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> Done:
+        with self._translated(), contextlib.closing(Log.open(self._path, signers, self._keys)) as log:
+            (outcome,) = log.append([Work(made, effect)])
+            if isinstance(outcome, Refusal):
+                raise ProofError(Flaw.NOT_DONE, outcome.about)
+            # At this point it is recorded: whatever is left to do, the next command or start of the hub does.
+            log.complete()
+            removed = 0
+            while some := log.remove_pruned():
+                removed += some
+                progress(removed)
+            return Done(int(outcome), count, _truncated(log))
+
+    def _query(self, sql: str, bindings: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        with self._translated():
+            return self._connection.execute(sql, bindings).fetchall()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except apsw.Error as error:
+            raise unreadable(error, self._path) from error
+
+
+def _truncated(log: Log) -> bool:
+    """A reader that stays longer than the time-out of the store is told of, and is no failure of the erasure."""
+    try:
+        log.truncate()
+    except apsw.BusyError:
+        return False
+    return True
+
+
+def _id() -> ExchangeId:
+    return ExchangeId(str(uuid.uuid4()))

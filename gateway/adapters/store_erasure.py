@@ -1,0 +1,131 @@
+"""Erasure and pruning in the store: what is deleted goes in the transaction of the entry that says so.
+
+Of a bucket the transaction comes first and the key is destroyed after it: a crash in between leaves a recorded
+erasure whose key is still there, and whoever next opens the log for appending destroys it (`complete`). The other
+order could leave a destroyed key that no entry accounts for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import apsw
+
+from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.store_seeds import KEPT
+from gateway.exchangelog.bucket import Bucket
+from gateway.exchangelog.erasure import Record
+from gateway.exchangelog.fields import SALT_SIZE
+from gateway.exchangelog.indices import Indices
+from gateway.refusal import Code, Refusal
+
+PRUNED_AT_ONCE: Final = 4_096  # entries that one transaction removes: the hub waits so long, and no longer
+_ERASED: Final = "SELECT indices, salt FROM erased"
+_BUCKETS: Final = "SELECT name, erased FROM buckets WHERE erased IS NOT NULL"
+_MINIMUM: Final = "SELECT idx FROM minimum"
+_STANDING: Final = "SELECT idx FROM seeds WHERE idx BETWEEN ? AND ? ORDER BY idx"
+_BELOW: Final = "SELECT (SELECT min(e.idx) FROM entries AS e WHERE e.idx < minimum.idx), idx FROM minimum"
+_SPEND: Final = """
+INSERT OR IGNORE INTO spent SELECT authority, ticket FROM entries WHERE idx < ? AND ticket IS NOT NULL
+"""
+
+
+def record(connection: apsw.Connection) -> Record:
+    """What stands beside the tree as erased. Within a transaction when it must be of one moment."""
+    one: list[tuple[Any, ...]] = connection.execute(_ERASED).fetchall() or [("", bytes(SALT_SIZE))]
+    rows: list[tuple[Any, ...]] = connection.execute(_BUCKETS).fetchall()
+    lowest: list[tuple[Any, ...]] = connection.execute(_MINIMUM).fetchall() or [(0,)]
+    buckets = {Bucket.parse(name): index for name, index in rows}
+    return Record(Indices.parse(one[0][0]), one[0][1], buckets, lowest[0][0])
+
+
+def standing(connection: apsw.Connection, wanted: Indices) -> Indices:
+    """Those of which something is still kept."""
+    found: list[tuple[Any, ...]] = [
+        row for one in wanted.ranges for row in connection.execute(_STANDING, one).fetchall()
+    ]
+    return Indices.of((index, index) for (index,) in found)
+
+
+def complete(connection: apsw.Connection, keys: BucketKeys) -> None:
+    """Destroys the keys of buckets whose erasure is recorded. Raises `ProofError` (LOG642)."""
+    rows: list[tuple[Any, ...]] = connection.execute(_BUCKETS).fetchall()
+    for bucket in keys.held() & {Bucket.parse(name) for name, _ in rows}:
+        keys.destroy(bucket)
+
+
+@dataclass(frozen=True, slots=True)
+class EraseEntries:
+    """Deletes what is kept of some entries. `before`, `after`: the record that the entry was made with."""
+
+    indices: Indices
+    before: Record
+    after: Record
+
+    def apply(self, connection: apsw.Connection, index: int) -> int:
+        """Raises Refusal: BUSY when another erasure came between."""
+        if record(connection) != self.before or standing(connection, self.indices) != self.indices:
+            raise Refusal(Code.BUSY, "erasure")
+        for table in KEPT:
+            connection.executemany(f"DELETE FROM {table} WHERE idx BETWEEN ? AND ?", self.indices.ranges)  # noqa: S608 - our own names
+        connection.execute(
+            "INSERT OR REPLACE INTO erased VALUES (1, ?, ?)", (str(self.after.indices), self.after.salt)
+        )
+        return index
+
+
+@dataclass(frozen=True, slots=True)
+class EraseBucket:
+    """Deletes what is kept of all entries of a bucket, and lets nothing more into it. `count`: of the entry."""
+
+    bucket: Bucket
+    count: int
+
+    def apply(self, connection: apsw.Connection, index: int) -> int:
+        """Raises Refusal: BUSY when something of it was erased meanwhile."""
+        if counted(connection, self.bucket) != self.count:
+            raise Refusal(Code.BUSY, "erasure")
+        for table in KEPT:
+            connection.execute(f"DELETE FROM {table} WHERE bucket = ?", (str(self.bucket),))  # noqa: S608 - our own names
+        connection.execute("UPDATE buckets SET erased = ? WHERE name = ?", (index, str(self.bucket)))
+        return index
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Raises the minimum index; what is below it is removed afterwards (`remove_pruned`)."""
+
+    minimum: int
+
+    def apply(self, connection: apsw.Connection, index: int) -> int:
+        """Raises Refusal: BUSY when it was raised meanwhile."""
+        connection.execute("UPDATE minimum SET idx = ? WHERE idx < ?", (self.minimum, self.minimum))
+        if connection.changes() != 1:
+            raise Refusal(Code.BUSY, "pruning")
+        return index
+
+
+def remove_pruned(connection: apsw.Connection) -> int:
+    """Removes some of the entries below the minimum index, the lowest first; how many.
+
+    A ticket stays spent: its digest goes where claims are looked up as well.
+    """
+    rows: list[tuple[Any, ...]] = connection.execute(_BELOW).fetchall()
+    ((first, minimum),) = rows
+    if first is None:
+        return 0
+    end = min(first + PRUNED_AT_ONCE, minimum)
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute(_SPEND, (end,))
+    for table in (*KEPT, "entries"):
+        connection.execute(f"DELETE FROM {table} WHERE idx < ?", (end,))  # noqa: S608 - our own names
+    removed = connection.changes()
+    connection.execute("COMMIT")
+    return removed
+
+
+def counted(connection: apsw.Connection, bucket: Bucket) -> int:
+    """Entries of the bucket that have their seed."""
+    ((number,),) = connection.execute("SELECT count(*) FROM seeds WHERE bucket = ?", (str(bucket),))
+    return int(number)

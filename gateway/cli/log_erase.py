@@ -1,0 +1,197 @@
+"""`gateway log erase`, `prune` and `retention`: what the log keeps comes to its end, and the log says so.
+
+Nothing is destroyed without `--confirm`: without it a command tells what it would do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from gateway.adapters.store_eraser import BucketState, Done, Eraser
+from gateway.adapters.store_filter import Filter
+from gateway.adapters.store_reader import LogReader
+from gateway.cli.lines import table, write
+from gateway.cli.log_filter import dossier_number, one_of
+from gateway.cli.log_operator import Operator
+from gateway.cli.log_place import AsJson, Settled, explained
+from gateway.cli.log_told import print_json
+from gateway.config import load
+from gateway.exchangelog.bucket import Bucket
+from gateway.exchangelog.erasure import Erasing
+from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.form import GROUNDS, Basis, Ground
+from gateway.exchangelog.indices import Indices
+from gateway.reading import clock
+
+Confirm = Annotated[
+    bool, typer.Option("--confirm", help="Do it, for good. Without this, only tell what would be done.")
+]
+_GROUNDS = "; ".join(f"{basis}: {', '.join(sorted(grounds))}" for basis, grounds in GROUNDS.items())
+
+
+def erase(
+    *,
+    config: Settled,
+    basis: Annotated[str, typer.Option("--basis", help=f"The legal basis: {', '.join(Basis)}.")],
+    ground: Annotated[str, typer.Option("--ground", help=f"The case of it; of {_GROUNDS}.")],
+    dossier: Annotated[
+        list[str] | None,
+        typer.Option("--dossier", help="Entries about this dossier. Again for others: erased with it."),
+    ] = None,
+    entries: Annotated[str | None, typer.Option("--entries", help="These entries: 3,77-80.")] = None,
+    bucket: Annotated[
+        str | None, typer.Option("--bucket", help="All of a retention class and month: exchange/2026-11.")
+    ] = None,
+    confirm: Confirm = False,
+    as_json: AsJson = False,
+) -> None:
+    """Destroy the seeds of entries, or the key of a bucket: nothing tells any more what they were about.
+
+    The entries stay, and every proof of them. The erasure becomes an entry itself.
+    """
+    with explained():
+        operator, now = Operator.of(load(config)), clock()
+        erasing = _erasing(operator.hub, basis, ground)
+        one_by_one = bool(dossier) or entries is not None
+        if one_by_one == (bucket is not None):
+            raise ProofError(Flaw.NOT_ERASABLE, "give --bucket, or --dossier or --entries")
+        with Eraser(operator.store, operator.keys) as eraser:
+            if bucket is not None:
+                state = eraser.state(Bucket.parse(bucket), now)
+                _require(state, erasing, operator.years, now)
+                act, count = partial(eraser.erase_bucket, state.bucket), state.seeds
+                facts: dict[str, object] = {"bucket": str(state.bucket), "count": count}
+            else:
+                _require_not_retention(erasing)
+                wanted = eraser.standing(_wanted(operator, dossier or (), entries or ""))
+                act, count = partial(eraser.erase_entries, wanted), len(wanted)
+                facts = {"entries": str(wanted), "count": count}
+            done = act(erasing, operator.signers, now) if confirm else None
+    _tell("erased", facts, done, as_json)
+
+
+def prune(config: Settled, confirm: Confirm = False, as_json: AsJson = False) -> None:
+    """Remove the entries of erased buckets whose retention period has ended, in whole bundles of 256.
+
+    The hashes stay, and so every proof still verifies. The minimum index becomes an entry.
+    """
+    with explained():
+        operator, now = Operator.of(load(config)), clock()
+        with Eraser(operator.store, operator.keys) as eraser:
+            minimum = eraser.minimum(operator.years, now)
+            done = _prune(eraser, operator, minimum, now) if confirm else None
+    _tell("pruned", {"minimum": minimum}, done, as_json)
+
+
+def retention(config: Settled, as_json: AsJson = False) -> None:
+    """List the buckets, and which of them are due to be erased by the agreement's years. Exit status 1 when one is."""
+    with explained():
+        operator, now = Operator.of(load(config)), clock()
+        with Eraser(operator.store, operator.keys) as eraser:
+            states = eraser.buckets()
+    due = [one for one in states if _is_due(one, operator.years, now)]
+    if as_json:
+        told = [_state_told(one, operator.years, now) for one in states]
+        print_json({"years": operator.years, "buckets": told, "due": [str(one.bucket) for one in due]})
+    else:
+        table(
+            ("Bucket", "Seeds", "Key", "Kept until", "State"), [_line(one, operator, now) for one in states]
+        )
+    if due:
+        raise typer.Exit(1)
+
+
+def _erasing(hub: str, basis: str, ground: str) -> Erasing:
+    by = Basis(one_of("--basis", basis, list(Basis)))
+    return Erasing(hub, by, Ground(one_of("--ground", ground, sorted(GROUNDS[by]))))
+
+
+def _require(state: BucketState, erasing: Erasing, years: int, now: datetime) -> None:
+    """A basis that says what is plainly not so must not come into the log."""
+    if erasing.basis is Basis.RETENTION and state.bucket.due(years) > now:
+        raise ProofError(Flaw.NOT_DUE, f"{state.bucket} until {state.bucket.due(years):%Y-%m-%d}")
+    if erasing.basis is Basis.BREACH and state.keyed:
+        raise ProofError(Flaw.NOT_ERASABLE, f"the key of {state.bucket} is not lost")
+
+
+def _require_not_retention(erasing: Erasing) -> None:
+    if erasing.basis in {Basis.RETENTION, Basis.BREACH}:
+        raise ProofError(Flaw.NOT_ERASABLE, f"{erasing.basis} is for a whole bucket: --bucket")
+
+
+def _wanted(operator: Operator, dossiers: Sequence[str], entries: str) -> Indices:
+    """By opening commitments, not by the index beside them: what an altered index hid must go as well."""
+    found = Indices.parse(entries)
+    with LogReader.open(operator.store, operator.keys) as log:
+        size = log.head().size
+        for number in dossiers:
+            wanted = Filter(dossier=dossier_number(number))
+            found |= Indices.of((index, index) for index, _ in log.listed(wanted, size, size))
+    if not found.ranges:
+        raise ProofError(Flaw.NOTHING, "no entry is about it")
+    return found
+
+
+def _prune(eraser: Eraser, operator: Operator, minimum: int, now: datetime) -> Done:
+    console = Console(stderr=True)
+    columns = TextColumn("entries"), BarColumn(), MofNCompleteColumn()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("entries", total=minimum)
+        return eraser.prune(
+            operator.hub,
+            minimum,
+            operator.signers,
+            now,
+            lambda removed: progress.update(task, completed=removed),
+        )
+
+
+def _tell(what: str, facts: dict[str, object], done: Done | None, as_json: bool) -> None:
+    index, emptied = (None, None) if done is None else (done.index, done.truncated)
+    if as_json:
+        print_json({what: done is not None, **facts, "log_index": index, "write_ahead_log_emptied": emptied})
+    else:
+        for name, value in facts.items():
+            write(f"{name:<9}{value}")
+        write(
+            f"Nothing was {what} yet: repeat it with --confirm."
+            if index is None
+            else f"{what}; entry {index}"
+        )
+    if emptied is False:
+        row = Flaw.WRITE_AHEAD.row
+        typer.echo(f"{row.code}: {row.sentence} {row.remedy}", err=True)
+
+
+def _is_due(state: BucketState, years: int, now: datetime) -> bool:
+    return state.erased is None and state.bucket.due(years) <= now
+
+
+def _state(state: BucketState, years: int, now: datetime) -> str:
+    if state.erased is not None:
+        return f"erased, entry {state.erased}"
+    return "due" if _is_due(state, years, now) else "kept"
+
+
+def _line(state: BucketState, operator: Operator, now: datetime) -> tuple[str, ...]:
+    until = f"{state.bucket.due(operator.years):%Y-%m-%d}"
+    key = "yes" if state.keyed else "no"
+    return str(state.bucket), str(state.seeds), key, until, _state(state, operator.years, now)
+
+
+def _state_told(state: BucketState, years: int, now: datetime) -> dict[str, object]:
+    return {
+        "bucket": str(state.bucket),
+        "seeds": state.seeds,
+        "key": state.keyed,
+        "kept_until": f"{state.bucket.due(years):%Y-%m-%d}",
+        "erased": state.erased,
+        "due": _is_due(state, years, now),
+    }

@@ -1,0 +1,40 @@
+"""What the settings give to a command that acts on the exchange log: where it is, and in whose name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.log_key import log_signers
+from gateway.agreement.load import load_agreement
+from gateway.agreement.register import load_register
+from gateway.cli.log_place import read_file
+from gateway.config import Settings
+from gateway.exchangelog.note import Signer
+from gateway.loading import contract_files
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Whoever holds the keys of the hub."""
+
+    store: Path
+    keys: BucketKeys
+    signers: Sequence[Signer]
+    hub: str  # enterprise number
+    years: int  # for which the agreement keeps the log
+
+    @classmethod
+    def of(cls, settings: Settings) -> Operator:
+        """Raises the errors of `reading.FORESEEN`."""
+        register = settings.contracts.register
+        agreement = load_agreement(contract_files(settings.contracts.directory))
+        return cls(
+            settings.log.store,
+            BucketKeys.open(settings.log.bucket_keys),
+            log_signers(settings.keys.log_key, settings.log.origin),
+            str(load_register(read_file("contracts.register", register), str(register)).hub.enterprise),
+            agreement.retention.log_years,
+        )
