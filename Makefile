@@ -5,7 +5,7 @@
 # make install the set-up alone: .venv with locked, hash-checked dependencies and the gateway command
 # make fuzz    look for inputs that break a rule, for MINUTES=10 altogether; see tests/README.md
 .DEFAULT_GOAL := help
-.PHONY: help install install-test demo test attack drills lint fuzz lock clean
+.PHONY: help install install-test demo test attack drills faults lint fuzz lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -58,6 +58,11 @@ attack: install-test
 
 drills: install-test
 	$(BIN)/python -m tests.drills
+
+# A failing disk, a full one, and a sudden end at every system call of the store; some minutes.
+faults: install-test
+	@deploy/prepare --test "$(PYTHON)"
+	$(BIN)/python -m tests.faults
 
 PURE := gateway/soap/*,gateway/wss/*,gateway/agreement/*,gateway/exchangelog/*,gateway/identity/*,gateway/policy/*,gateway/broker/*,gateway/refusal.py,gateway/model.py
 

@@ -16,7 +16,7 @@ import apsw
 from gateway.adapters import store_seeds
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_erasure import complete, remove_pruned
-from gateway.adapters.store_file import Use, connect, create, unreadable
+from gateway.adapters.store_file import Use, connect, create, sync_directory, unreadable
 from gateway.adapters.store_seeds import Seeds
 from gateway.adapters.store_work import ClaimKey, Work
 from gateway.exchangelog import merkle
@@ -79,9 +79,15 @@ class Log:
                 if pinned is not None:
                     _check_extends(connection, edge, pinned.size, pinned.root)
             complete(connection, bucket_keys)
+            # SQLite does this too, at the first commit, but takes no notice of an error: without its name in the
+            # directory the write-ahead log, and what was acknowledged in it, would be gone after a power failure.
+            sync_directory(path.parent)
         except apsw.Error as error:
             connection.close()
             raise unreadable(error, path) from error
+        except OSError as error:
+            connection.close()
+            raise ProofError(Flaw.UNREADABLE, f"{path.parent}: {error.strerror}") from error
         except ProofError:
             connection.close()
             raise
