@@ -327,6 +327,7 @@ async def test_cancelled_waiter_does_not_disturb_the_others(path):
 
 APPENDING = """
 import asyncio, sys
+from pathlib import Path
 from tests.exchanges import exchange_entries
 from tests.process.store_world import open_store
 async def one(store, name):
@@ -335,7 +336,7 @@ async def one(store, name):
             receipt = await store.append(entry)
             print(receipt.index, entry.leaf.decode(), flush=True)
 async def main():
-    async with open_store(sys.argv[1]) as store:
+    async with open_store(Path(sys.argv[1])) as store:
         await asyncio.gather(*(one(store, name) for name in range(8)))
 asyncio.run(main())
 """
