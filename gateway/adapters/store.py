@@ -20,6 +20,7 @@ from gateway.adapters import (
     store_documents,
     store_mailbox,
     store_notifications,
+    store_proof,
     store_queue,
     store_releases,
 )
@@ -124,6 +125,10 @@ class Store:
         """See `ports.ExchangeLog`. After LOG_UNAVAILABLE the entry may or may not exist."""
         work: Work[int] = Work(entry)
         return self._receipt(await self._appender.perform(work))
+
+    async def prove(self, receipt: Receipt) -> Receipt:
+        """See `ports.Proving`."""
+        return store_proof.prove(self._reader, self._bucket_keys, receipt)
 
     async def sign_with(self, keys: Sequence[PrivateKey]) -> None:
         """Sign checkpoints with these keys from now on, the present one too.
@@ -300,7 +305,7 @@ class Store:
         await self.close()
 
     def _receipt(self, index: int) -> Receipt:
-        return Receipt(self._origin, index)
+        return Receipt(self._origin, index, self._appender.checkpoint)
 
     def _opened(self, row: Row) -> Delivery:
         try:

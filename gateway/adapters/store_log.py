@@ -54,6 +54,7 @@ class Log:
         self._seeds = Seeds(bucket_keys)
         self._edge = edge
         self._views: set[bytes] = set()  # hashes known to be stored
+        self._signed = self.checkpoint = b""  # the newest that was signed, and that was committed
 
     @classmethod
     def open(
@@ -107,6 +108,7 @@ class Log:
         # IMMEDIATE: the write lock comes first, so the head read below is still the head at COMMIT.
         self._connection.execute("BEGIN IMMEDIATE")
         self._catch_up()
+        self._signed = self.checkpoint
         signers = self._signers
         outcomes = list[Any]()
         done = list[Work[Any]]()
@@ -130,7 +132,7 @@ class Log:
             return [Refusal(Code.LOG_UNAVAILABLE) for _ in batch]  # each is raised in a task of its own
         _commit(self._connection)
         # From here on the batch exists: entries, tiles, seeds, claims, effects and the checkpoint over them.
-        self._edge = edge
+        self._edge, self.checkpoint = edge, self._signed
         self._seeds.committed()
         self._views.update(entry.fields.vector_hash for entry in entries if entry.fields is not None)
         return outcomes
@@ -220,6 +222,7 @@ class Log:
         )
         if self._connection.changes() != 1:
             raise ProofError(Flaw.HEAD)
+        self._signed = note
 
     def _catch_up(self) -> None:
         """Another process of the same hub may have appended: believe it only if it extends what we know."""

@@ -27,7 +27,15 @@ Clock = Callable[[], datetime]  # aware, UTC
 Random = Callable[[int], bytes]  # cryptographically strong
 
 
-class ExchangeLog(Protocol):
+class Proving(Protocol):
+    """What hands over proofs of entries."""
+
+    async def prove(self, receipt: Receipt) -> Receipt:
+        """The receipt with what its recipient needs to check the entry. Raises Refusal: LOG_UNAVAILABLE."""
+        ...
+
+
+class ExchangeLog(Proving, Protocol):
     """The append-only exchange log."""
 
     async def append(self, entry: Entry) -> Receipt:
@@ -87,7 +95,7 @@ class Depth:
     oldest: datetime  # acceptance of the oldest of them
 
 
-class Notifications(Protocol):
+class Notifications(Proving, Protocol):
     """Taking notifications in."""
 
     async def told(self, sender: AuthorityId, ticket: Ticket, content: bytes) -> Told | None:

@@ -13,7 +13,7 @@ import typer
 
 from gateway.adapters.store_filter import Filter
 from gateway.adapters.store_reader import LogReader
-from gateway.cli import log_erase, log_identity
+from gateway.cli import log_erase, log_identity, log_reply
 from gateway.cli.lines import write
 from gateway.cli.log_filter import DECISIONS, Wanted, understood
 from gateway.cli.log_place import (
@@ -28,6 +28,7 @@ from gateway.cli.log_place import (
     find,
     write_file,
 )
+from gateway.cli.log_reply import verify_disclosed, verify_reply
 from gateway.cli.log_told import (
     described,
     field_told,
@@ -51,6 +52,7 @@ app.command()(log_identity.checkpoint)
 app.command()(log_erase.erase)
 app.command()(log_erase.prune)
 app.command()(log_erase.retention)
+app.command()(log_reply.disclose)
 
 Index = Annotated[int, typer.Argument(min=0, help="Index of the entry.")]
 
@@ -175,6 +177,14 @@ def verify(
     entry: Annotated[
         Path | None, typer.Option("--entry", help="The entry, if the proof does not carry it.")
     ] = None,
+    reply: Annotated[
+        Path | None,
+        typer.Option("--reply", help="Check this reply, kept with its proof, instead of a log; offline."),
+    ] = None,
+    disclosure: Annotated[
+        Path | None,
+        typer.Option("--disclosure", help="Check this disclosed value instead of a log; offline."),
+    ] = None,
     pin: Annotated[
         Path | None,
         typer.Option(
@@ -184,13 +194,20 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the whole log, or one proof file. Exit status 1 when anything does not hold.
+    """Check the whole log, or one proof file, kept reply or disclosed value. Exit status 1 when anything does not hold.
 
     Needs the log's key, and its former keys for what they signed; with bucket keys also opens every seed; with --config also compares whose tickets stand beside the entries.
     """
     with explained():
         if proof is not None:
             verify_proof(proof, entry, find(None, config, vkey, vkey_file, needs_store=False).keys, as_json)
+            return
+        if reply is not None or disclosure is not None:
+            offline = find(None, config, vkey, vkey_file, needs_store=False).keys
+            if reply is not None:
+                verify_reply(reply, offline, as_json=as_json)
+            if disclosure is not None:
+                verify_disclosed(disclosure, offline, as_json=as_json)
             return
         place = find(store, config, vkey, vkey_file, bucket_keys=bucket_keys)
         keys = place.keys

@@ -12,6 +12,8 @@
     fields       released and withheld fields, without their values
     tile         the tree in tiles (C2SP tlog-tiles)
     merkle       the tree itself (RFC 9162)
+    receipt      what a recipient checks of its own exchange
+    disclosed    one value of an entry, proven to somebody else
     flaw         the closed list of what can be wrong
 
 Together with `gateway.refusal` and `gateway.model` this is all that an auditor needs. No clock, no file.

@@ -31,6 +31,7 @@ class FlawRow:
 # fmt: off
 _row = FlawRow
 _DAMAGED = "Keep the file as it is, compare it with a backup and a pinned checkpoint, and report the incident."
+_UNUSED = "Do not use the reply. Keep it as it came, and report the incident."
 _FETCH = "Fetch it again from its source; if it stays wrong, report the incident."
 
 
@@ -75,6 +76,19 @@ class Flaw(Enum):
     DELIVERY = _row("LOG414", "The delivery is not of a notification that waits for this recipient.", _DAMAGED)
     SETTLEMENT = _row("LOG415", "The settlement ends no delivery that waits, or one that was acknowledged without having been released.", _DAMAGED)
     UNSETTLED = _row("LOG416", "The notification waits for delivery.", "See what waits, and why: gateway queue list", Level.NOTICE)
+
+    # What a recipient finds about its own exchange.
+    RECEIPT_MISSING = _row("LOG621", "The reply does not say where it is recorded, or lacks the proof that was asked for.", _UNUSED)
+    RECEIPT_OTHER = _row("LOG622", "The entry is not the one of this exchange.", _UNUSED)
+    RECEIPT_OLD = _row("LOG623", "The checkpoint is older than the entry: it does not cover it.", _UNUSED)
+    RECEIPT_DIFFERS = _row("LOG624", "Place and proof in the reply name different entries, logs or checkpoints.", _UNUSED)
+    VALUE = _row("LOG625", "A value that came is not the one that was recorded.", _UNUSED)
+    VALUE_MISSING = _row("LOG626", "A value that was recorded as released did not come.", _UNUSED)
+    WITHHELD_CAME = _row("LOG627", "A field came that is recorded as withheld.", _UNUSED)
+    UNRECORDED = _row("LOG628", "A field came that has no field record.", _UNUSED)
+    REPLY_FORM = _row("LOG629", "This is no reply of a gateway that says where it is recorded.", "Give the reply as it came, without a change: gateway call --save FILE")
+    NOT_RELEASED = _row("LOG630", "The entry released nothing at this path.", "Name a path that was released: gateway log verify --reply FILE lists them.")
+    DISCLOSED_FORM = _row("LOG631", "The file of a disclosed value is malformed.", _FETCH)
 
     # The store.
     UNREADABLE = _row("LOG501", "The store cannot be opened or read.", "Check permissions, and that it is a store of this gateway. If it is one, keep the file as it is and report the incident.")

@@ -37,9 +37,9 @@ from tests.notifications import (
     tell,
 )
 from tests.process.store_world import (
-    ORIGIN,
     PAYLOAD_KEY,
     SIGNER,
+    At,
     DiskError,
     Failing,
     alter,
@@ -74,7 +74,7 @@ def told(store, ticket: str, said: str | None = None):
 
 async def test_accepted_notification_is_all_there(path):
     async with open_store(path) as store:
-        assert await tell(store) == Receipt(ORIGIN, 0)
+        assert await tell(store) == At(0)
         assert await store.scope(DOSSIER) == scope(version=1)
         assert await store.history(DOSSIER) == (Passage("UNDER_REVIEW", NOW, "notifyWorkDecision"),)
         for recipient in (PLATFORM, OFFICE):
@@ -171,7 +171,7 @@ async def test_claimed_ticket_accepts_nothing(path, other):
         assert await refused(tell(store, accepted("t1", OTHER))) is Code.TICKET
         assert counted(path) == before
         assert await store.scope(OTHER) is None
-        assert await tell(store, accepted("t2", OTHER)) == Receipt(ORIGIN, 1)
+        assert await tell(store, accepted("t2", OTHER)) == At(1)
 
 
 # The dossier's version.
@@ -189,7 +189,7 @@ async def test_decision_on_old_knowledge_is_refused_and_leaves_nothing(path):
             assert counted(path) == before
         assert (await store.scope(DOSSIER)).version == 1
         assert await told(store, "t2") is None  # the ticket is free
-        assert await tell(store, accepted("t2")) == Receipt(ORIGIN, 1)
+        assert await tell(store, accepted("t2")) == At(1)
     assert [one.flaw for one in findings(path)] == [Flaw.UNSETTLED] * 2
 
 
@@ -237,7 +237,7 @@ async def test_view_that_came_with_refused_work_is_stored_by_the_next(path):
         await store.settle(one, settled_entry(one, Settlement.EXPIRED))
         late = refused(store.record(one, delivered_entry(one)))
         codes = await asyncio.gather(late, store.append(request_entry("beside")))
-        assert codes == [Code.MESSAGE_UNKNOWN, Receipt(ORIGIN, 2)]
+        assert codes == [Code.MESSAGE_UNKNOWN, At(2)]
         assert query(path, "SELECT count(*) FROM views") == [(0,)]
         await store.record(other, delivered_entry(other))
         assert query(path, "SELECT count(*) FROM views") == [(1,)]
@@ -543,5 +543,5 @@ async def test_full_disk_accepts_nothing_and_loses_nothing(path):
     assert counted(path) == before
     async with open_store(path) as store:
         assert await store.scope(OTHER) is None
-        assert await tell(store, accepted("t2", OTHER)) == Receipt(ORIGIN, 1)
+        assert await tell(store, accepted("t2", OTHER)) == At(1)
         assert len(await leased(store, PLATFORM.id)) == 2
