@@ -7,13 +7,14 @@ write-ahead log. Nothing read here is believed: `gateway.exchangelog.audit` judg
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import apsw
 
+from gateway.adapters import store_agreements
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_erasure import record
 from gateway.adapters.store_file import Use, connect, unreadable
@@ -31,6 +32,7 @@ from gateway.exchangelog.kept import OWN
 from gateway.exchangelog.note import Verifier, parse_note
 from gateway.exchangelog.proof import TlogProof
 from gateway.exchangelog.tile import WIDTH, TileId, TileNodes, bundle, width_at
+from gateway.refusal import Refusal
 
 CHUNK = 1_024  # rows fetched at a time, so that no read transaction stays open while a log is checked
 _ANY = 1 << 62  # more entries than a store can hold
@@ -155,6 +157,16 @@ class LogReader:
         for vector, digests in self._query(_RECORDS, (index,)):
             return FieldPlan.parse(vector).records(digests)
         return ()
+
+    def agreement(self, revision: str) -> Mapping[str, bytes] | None:
+        """The files of a revision, as stored: whoever compiles them compares their hash. None: not in this store.
+
+        Raises `ProofError`.
+        """
+        try:
+            return store_agreements.agreement(self._connection, revision)
+        except Refusal as error:
+            raise ProofError(Flaw.UNREADABLE, "agreement") from error
 
     def hash(self, index: int) -> bytes:
         """The hash that the tree has for the entry; b"" where it has none."""

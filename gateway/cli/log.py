@@ -13,7 +13,7 @@ import typer
 
 from gateway.adapters.store_filter import Filter
 from gateway.adapters.store_reader import LogReader
-from gateway.cli import log_erase, log_identity, log_reply
+from gateway.cli import log_erase, log_identity, log_reply, log_view
 from gateway.cli.lines import write
 from gateway.cli.log_filter import DECISIONS, Wanted, understood
 from gateway.cli.log_place import (
@@ -53,6 +53,7 @@ app.command()(log_erase.erase)
 app.command()(log_erase.prune)
 app.command()(log_erase.retention)
 app.command()(log_reply.disclose)
+app.command("prove-view")(log_view.prove_view)
 
 Index = Annotated[int, typer.Argument(min=0, help="Index of the entry.")]
 

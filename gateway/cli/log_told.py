@@ -19,15 +19,7 @@ from gateway.exchangelog.note import Verifier, base64
 
 
 def report(signed: Checkpoint | None, findings: list[Finding]) -> None:
-    for finding in findings:
-        place = "" if finding.index is None else f", entry {finding.index}"
-        about = f" ({finding.about})" if finding.about else ""
-        row = finding.flaw.row
-        line = f"{row.code}: {row.level.value}{place}: {row.sentence}{about} {row.remedy}"
-        if finding.fails:
-            typer.echo(line, err=True)
-        else:
-            write(line)
+    report_findings(findings)
     failures = sum(finding.fails for finding in findings)
     if signed is not None:
         write(f"log   {signed.origin}\nsize  {signed.size}\nroot  {base64(signed.root)}")
@@ -37,6 +29,19 @@ def report(signed: Checkpoint | None, findings: list[Finding]) -> None:
         else "verified: every entry, hash, tile, field record and the signature"
     )
     write(f"{verdict}; {_counted(len(findings) - failures, 'notice')}.")
+
+
+def report_findings(findings: Sequence[Finding]) -> None:
+    """A line for each, failures on standard error."""
+    for finding in findings:
+        place = "" if finding.index is None else f", entry {finding.index}"
+        about = f" ({finding.about})" if finding.about else ""
+        row = finding.flaw.row
+        line = f"{row.code}: {row.level.value}{place}: {row.sentence}{about} {row.remedy}"
+        if finding.fails:
+            typer.echo(line, err=True)
+        else:
+            write(line)
 
 
 def _counted(number: int, what: str) -> str:

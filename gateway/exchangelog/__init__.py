@@ -14,6 +14,7 @@
     merkle       the tree itself (RFC 9162)
     receipt      what a recipient checks of its own exchange
     disclosed    one value of an entry, proven to somebody else
+    exhibit      an entry with its field records and the agreement in force, in one file
     flaw         the closed list of what can be wrong
 
 Together with `gateway.refusal` and `gateway.model` this is all that an auditor needs. No clock, no file.

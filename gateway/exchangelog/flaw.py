@@ -90,6 +90,16 @@ class Flaw(Enum):
     NOT_RELEASED = _row("LOG630", "The entry released nothing at this path.", "Name a path that was released: gateway log verify --reply FILE lists them.")
     DISCLOSED_FORM = _row("LOG631", "The file of a disclosed value is malformed.", _FETCH)
 
+    # The view of an entry, proven from the agreement.
+    NO_VIEW = _row("LOG632", "The entry releases nothing, so there is no view to prove.", "Name a response or a delivery: gateway log list --kind response")
+    REVISION_ABSENT = _row("LOG633", "The agreement revision that the entry names is not at hand.", "Give the files of that revision: gateway log prove-view --agreement DIRECTORY")
+    REVISION = _row("LOG634", "The files of the agreement have another hash than the entry names, or do not compile.", "Take the files of that revision from the parties of the agreement.")
+    PARTITION = _row("LOG635", "Released and withheld records do not divide the paths of the contract between them.", _DAMAGED)
+    VIEW = _row("LOG636", "The agreement yields another vector of released and withheld than the entry records.", "Keep entry, records and agreement as they are, and report the incident.")
+    NOT_GRANTED = _row("LOG637", "The agreement grants this exchange to nobody in these roles.", "Keep entry, records and agreement as they are, and report the incident.")
+    ROLE_ASSUMED = _row("LOG638", "The entry names its parties, not their roles: what is proven holds for the roles told.", "Compare them with the register of the day of the exchange.", Level.NOTICE)
+    NARROWED = _row("LOG639", "A rectification also withholds what its recipient never received: that part of the vector is not proven here.", "Compare it with the earlier releases to this recipient.", Level.NOTICE)
+
     # The store.
     UNREADABLE = _row("LOG501", "The store cannot be opened or read.", "Check permissions, and that it is a store of this gateway. If it is one, keep the file as it is and report the incident.")
     LIBRARY = _row("LOG502", "The SQLite library is older than 3.51.3, which may corrupt a log in WAL mode.", "Install the locked dependencies; apsw brings a current SQLite.")
