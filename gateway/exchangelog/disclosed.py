@@ -26,6 +26,10 @@ from gateway.model import Receipt
 VERSION: Final = 1
 MAX_DISCLOSED: Final = 16_000_000  # bytes; bounds what is parsed before anything is verified
 _KEYS: Final = frozenset({"v", "disclosure", "record", "position", "hashes", "proof"})
+# What reading JSON of another form may raise.
+_MALFORMED: Final = (
+    KeyError, ValueError, TypeError, AttributeError, RecursionError, rfc8785.CanonicalizationError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +90,13 @@ class DisclosedValue:
         if len(data) > MAX_DISCLOSED:
             raise ProofError(Flaw.DISCLOSED_FORM, "too large")
         try:
-            return cls._of(json.loads(data))
-        except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
+            found = cls._of(json.loads(data))
+            canonical = found.serialise()
+        except _MALFORMED:
             raise ProofError(Flaw.DISCLOSED_FORM) from None
+        if canonical != data:
+            raise ProofError(Flaw.DISCLOSED_FORM, "not canonical")
+        return found
 
     @classmethod
     def _of(cls, told: Mapping[str, Any]) -> DisclosedValue:

@@ -23,6 +23,10 @@ from gateway.exchangelog.proof import TlogProof
 VERSION: Final = 1
 MAX_EXHIBIT: Final = 16_000_000  # bytes; bounds what is parsed before anything is verified
 _KEYS: Final = frozenset({"v", "proof", "records", "agreement"})
+# What reading JSON of another form may raise.
+_MALFORMED: Final = (
+    KeyError, ValueError, TypeError, AttributeError, RecursionError, rfc8785.CanonicalizationError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +72,13 @@ class Exhibit:
         if len(data) > MAX_EXHIBIT:
             raise ProofError(Flaw.FIELD_FORM, "too large")
         try:
-            return cls._of(json.loads(data))
-        except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
+            found = cls._of(json.loads(data))
+            canonical = found.serialise()
+        except _MALFORMED:
             raise ProofError(Flaw.FIELD_FORM, "exhibit") from None
+        if canonical != data:
+            raise ProofError(Flaw.FIELD_FORM, "not canonical")
+        return found
 
     @classmethod
     def _of(cls, told: Mapping[str, Any]) -> Exhibit:

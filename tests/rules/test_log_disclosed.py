@@ -108,7 +108,12 @@ def test_an_entry_that_released_nothing_discloses_nothing():
 )
 def test_a_file_of_another_form_is_refused(change):
     told = json.loads(disclosed().serialise()) | change
-    assert flaw_of(DisclosedValue.parse, json.dumps(told).encode()) is Flaw.DISCLOSED_FORM
+    assert flaw_of(DisclosedValue.parse, rfc8785.dumps(told)) is Flaw.DISCLOSED_FORM
+
+
+def test_a_file_that_is_not_canonical_is_refused():
+    spaced = json.dumps(json.loads(disclosed().serialise()), sort_keys=True).encode()
+    assert flaw_of(DisclosedValue.parse, spaced) is Flaw.DISCLOSED_FORM
 
 
 @pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff", b"[" * 100_000], ids=repr)
