@@ -219,6 +219,11 @@ class Store:
         """See `ports.Queue`. Raises Refusal: MESSAGE_UNKNOWN when it was settled meanwhile."""
         return self._receipt(await self._appender.perform(Work(entry, store_queue.Record(delivery.id))))
 
+    async def recorded(self, delivery: Delivery) -> Receipt | None:
+        """See `ports.Queue`."""
+        found = store_queue.recorded(self._reader, delivery.id)
+        return None if found is None else Receipt(self._origin, *found)
+
     async def postpone(self, delivery: Delivery, due: datetime, code: str) -> None:
         """See `ports.Queue`."""
         await self._appender.perform(Work(None, store_queue.Postpone(delivery.id, instant(due), code)))

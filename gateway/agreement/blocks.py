@@ -70,6 +70,7 @@ class OnBehalf(msgspec.Struct, frozen=True):
     received: datetime
     requester: Enterprise
     role: Role
+    receipt: Receipt | None = None  # of a delivery: where its release is recorded
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -129,6 +130,7 @@ def write_on_behalf(block: OnBehalf | None) -> str:
         common("ticketGateway", block.exchange)
         + common("timestampReceive", times.write(block.received))
         + f"<c:requester{DECLARED}>{party}</c:requester>"
+        + _write_receipt(block.receipt)
     )
     return f"<s:informationGateway>{content}</s:informationGateway>"
 
@@ -144,16 +146,17 @@ def information_gateway(
         common("ticketGateway", exchange)
         + common("timestampReceive", times.write(received))
         + common("timestampReply", times.write(replied))
+        + _write_receipt(receipt)
     )
-    if receipt is not None:
-        content += f"<c:log{DECLARED}>{_log(receipt)}</c:log>"
     return f"<s:informationGateway>{content}</s:informationGateway>"
 
 
-def _log(receipt: Receipt) -> str:
+def _write_receipt(receipt: Receipt | None) -> str:
+    if receipt is None:
+        return ""
     place = inner("origin", receipt.origin) + inner("index", str(receipt.index))
     proof = "" if receipt.proof is None else f"<c:proof>{_proof(receipt.proof)}</c:proof>"
-    return place + _binary("checkpoint", receipt.checkpoint) + proof
+    return f"<c:log{DECLARED}>{place}{_binary('checkpoint', receipt.checkpoint)}{proof}</c:log>"
 
 
 def _proof(proof: EntryProof) -> str:
@@ -223,12 +226,13 @@ def read_customer(element: Element) -> Customer:
 
 def read_on_behalf(element: Element) -> OnBehalf:
     """Raises ValueError as `read_customer`."""
-    values, party = texts(element), element[-1]
+    values, party = texts(element), element[2]
     return OnBehalf(
         ExchangeId(values["ticketGateway"]),
         times.read(values["timestampReceive"], digits=9),
         _read_enterprise(party),
         Role(texts(party)["role"]),
+        read_receipt(element),
     )
 
 
@@ -238,7 +242,7 @@ def _bytes(value: str) -> bytes:
 
 
 def read_receipt(element: Element) -> Receipt | None:
-    """What the informationGateway block of a reply says of its entry; None when it names none."""
+    """What an informationGateway block says of the entry of its message; None when it names none."""
     log = {name_of(child): child for child in element}.get("log")
     if log is None:
         return None

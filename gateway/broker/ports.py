@@ -142,6 +142,13 @@ class Queue(Protocol):
         """
         ...
 
+    async def recorded(self, delivery: Delivery) -> Receipt | None:
+        """Where its release is recorded; None when only fetches are, from when it lay in a mailbox.
+
+        Raises Refusal: LOG_UNAVAILABLE.
+        """
+        ...
+
     async def postpone(self, delivery: Delivery, due: datetime, code: str) -> None:
         """An attempt failed with this code: count it, end the lease, try again when due."""
         ...

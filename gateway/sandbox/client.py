@@ -22,7 +22,6 @@ from cryptography.x509 import load_pem_x509_certificate
 from zeep.wsdl import Document
 
 from gateway.exchangelog.flaw import ProofError
-from gateway.exchangelog.note import Verifier
 from gateway.exchangelog.receipt import Proven
 from gateway.model import Authority, AuthorityId, Enterprise
 from gateway.sandbox import replies
@@ -153,10 +152,9 @@ class Requester:
         return found, self._proven(asked)
 
     def _proven(self, asked: Asked) -> Proven | None:
-        """The log's keys are read each time: it may change them while this client lives. Raises UnprovenReply."""
-        keys = [Verifier.parse(one) for one in self._place.log_vkey.read_text("utf-8").split()]
+        """Raises UnprovenReply."""
         try:
-            return check_reply(asked, self._signature.body, keys)
+            return check_reply(asked, self._signature.body, self._place.log_keys())
         except ProofError as error:
             raise UnprovenReply(error) from error
 

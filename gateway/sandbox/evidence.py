@@ -14,7 +14,6 @@ from gateway.agreement.terms import Agreement
 from gateway.agreement.views import PROVIDER
 from gateway.exchangelog.audit import audit
 from gateway.exchangelog.leaf import Leaf
-from gateway.exchangelog.note import Verifier
 from gateway.model import AuthorityId, LegalContext, OperationName
 from gateway.sandbox.story.steps import Tell
 from gateway.sandbox.world import World
@@ -93,10 +92,9 @@ class Evidence:
 
     def check(self) -> LogCheck:
         """Verify the whole exchange log against the key that belongs to it."""
-        vkeys = self._world.place.log_vkey.read_text("utf-8").split()
         with self.log() as log:
             head = log.head()
-            found = list(audit(log, head, [Verifier.parse(one) for one in vkeys]))
+            found = list(audit(log, head, self._world.place.log_keys()))
         words = {
             fails: tuple(
                 _finding(one.flaw.row.code, one.index, one.flaw.row.sentence)

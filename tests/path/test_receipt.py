@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import uuid
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 
 import pytest
@@ -23,8 +24,8 @@ from gateway.model import Criteria
 from gateway.refusal import Code, Refusal
 from gateway.sandbox.receipts import Asked, check_reply
 from gateway.soap.xml import canonical
-from tests.path.hub import DOSSIER, SSIN, Answered, Hub, agreement, authority, pki
-from tests.path.notifying import RESIDENCE, declare
+from tests.path.hub import DOSSIER, SSIN, Answered, Hub, agreement, authority, pki, take_well
+from tests.path.notifying import GRANTED, RESIDENCE, declare, drain, tell
 from tests.path.test_documents_release import criteria as of_document
 from tests.path.test_mailbox import VISA, listed, permit
 from tests.path.test_record import FailingLog
@@ -142,6 +143,27 @@ async def test_a_message_of_a_mailbox_proves_itself_and_so_does_its_acknowledgem
         hub, "POST_RABAT", "acknowledgeMessage", VISA, Criteria(None, message=message)
     )
     assert checked(question, again.body) is None  # nothing was left to record
+
+
+async def test_a_delivery_names_its_entry_and_at_the_next_attempt_the_same(hub: Hub):
+    seen = []
+
+    def taken_over_at_last(hub: Hub, recipient, notice):
+        seen.append(notice.question.on_behalf.receipt)
+        if len(seen) == 1:
+            raise Refusal(Code.PROVIDER_TIMEOUT)
+        return take_well(hub, recipient, notice)
+
+    hub.receiving["IMMIGRATION_OFFICE"] = taken_over_at_last
+    await tell(hub, "BRUSSELS", "notifyWorkDecision", WORK, GRANTED)
+    await drain(hub)
+    hub.now += timedelta(hours=1)
+    await drain(hub)
+    first, again = seen
+    assert verify_place(first, keys()).size <= verify_place(again, keys()).size
+    assert first.index == again.index
+    assert hub.entries()[first.index]["kind"] == "delivery"
+    assert hub.entries()[first.index]["to"] == [str(authority("IMMIGRATION_OFFICE").enterprise)]
 
 
 async def test_a_list_of_messages_has_no_entry_and_may_hold_no_field(hub: Hub):

@@ -45,7 +45,6 @@ tickets = st.from_regex(r"\A[A-Za-z0-9._\-]{1,36}\Z")
 uuids = st.uuids().map(str)
 customers = st.builds(Customer, tickets, moments, enterprises, st.booleans())
 nobody = st.none()
-parties = st.builds(OnBehalf, uuids, moments, enterprises, st.sampled_from(Role))
 contexts = st.sampled_from(["WIB:WORK_DECISION", "WIB:CARD_ISSUE"])
 paths = st.lists(st.from_regex(r"\A[a-z][A-Za-z0-9]{0,9}(/[a-z][A-Za-z0-9]{0,9})?\Z"), max_size=3).map(tuple)
 proofs = st.builds(
@@ -62,6 +61,7 @@ receipts = st.none() | st.builds(
     st.binary(min_size=1),
     st.none() | proofs,
 )
+parties = st.builds(OnBehalf, uuids, moments, enterprises, st.sampled_from(Role), receipts)
 headings = st.builds(Heading, st.sampled_from(["notifyCard", "closeDossier"]), contexts, moments, enterprises)
 document = st.builds(
     Criteria,
