@@ -242,14 +242,9 @@ async def test_the_command_proves_from_the_log_and_then_offline_from_a_file(hub:
     assert (done.exit_code, told["proven"]) == (0, True)
     assert told["readings"] == [{"recipient": "REG", "provider": "PLAT", "document_type": None}]
     assert [one["code"] for one in told["findings"]] == ["LOG638"]
-    await hub.store.close()
-    hub.path.unlink()
     offline = run("--exhibit", file, *known)
     assert offline.exit_code == 0, offline.stderr
     assert "proven" in offline.stdout
-    hub.store = type(hub.store).open(  # for the fixture, which closes it
-        tmp_path / "other.db", Signer.of("x", SIGNER.key).key, "x", payload_key=bytes(32), create=True
-    )
 
 
 def exhibit_file(directory: Path, exhibit: Exhibit) -> Path:
