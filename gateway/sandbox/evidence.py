@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_reader import LogReader
 from gateway.agreement.answer import leaves
 from gateway.agreement.schema import leaves as nodes
@@ -48,7 +49,8 @@ class Evidence:
     @contextmanager
     def log(self) -> Iterator[LogReader]:
         """The exchange log, beside the running hub."""
-        with LogReader.open(self._world.place.settings.log.store) as log:
+        settings = self._world.place.settings.log
+        with LogReader.open(settings.store, BucketKeys.open(settings.bucket_keys)) as log:
             yield log
 
     @cached_property
