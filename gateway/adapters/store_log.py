@@ -68,7 +68,7 @@ class Log:
 
         Raises `ProofError` when the stored checkpoint verifies under none of the signers' keys, when
         tiles or entries do not agree with it, when it does not extend the pinned one (rollback), or when the
-        bucket keys are not those of this log.
+        bucket keys are not those of this log. An erasure or a pruning that was recorded and not ended is ended.
         """
         connection = connect(path, Use.APPEND)
         try:
@@ -79,10 +79,12 @@ class Log:
                 store_seeds.require_keys(connection, bucket_keys)
                 if pinned is not None:
                     _check_extends(connection, edge, pinned.size, pinned.root)
-            complete(connection, bucket_keys)
             # SQLite does this too, at the first commit, but takes no notice of an error: without its name in the
             # directory the write-ahead log, and what was acknowledged in it, would be gone after a power failure.
             sync_directory(path.parent)
+            complete(connection, bucket_keys)
+            while remove_pruned(connection):
+                pass
         except apsw.Error as error:
             connection.close()
             raise unreadable(error, path) from error

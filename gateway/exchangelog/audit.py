@@ -220,7 +220,8 @@ class _Entries:
         expected = self._before.minimum
         for row in self._log.rows(self._size):
             if row.index < self._before.minimum:
-                yield Finding(Flaw.SURPLUS, row.index)
+                about = "" if row.index < 0 else "below the minimum index"
+                yield Finding(Flaw.SURPLUS, row.index, about)
                 continue
             yield from (Finding(Flaw.MISSING, index) for index in range(expected, row.index))
             expected = row.index + 1

@@ -6,12 +6,18 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.adapters.store import Store
+from gateway.adapters.store_eraser import Eraser
 from gateway.exchangelog.checkpoint import open_checkpoint
+from gateway.exchangelog.erasure import Erasing
 from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.form import Basis
+from gateway.exchangelog.form import Ground as GroundOf
+from gateway.exchangelog.indices import Indices
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.note import Signer
 from tests.drills.ground import ORIGIN, Ground, log_key
@@ -80,7 +86,14 @@ def _start_behind(ground: Ground) -> Codes:
     shutil.copy(ground.backup, ground.store)
     kept = open_checkpoint(ground.kept.read_bytes(), [_signer().verifier])
     try:
-        Store.open(ground.store, log_key(), ORIGIN, payload_key=PAYLOAD_KEY, pinned=kept)
+        Store.open(
+            ground.store,
+            log_key(),
+            ORIGIN,
+            payload_key=PAYLOAD_KEY,
+            bucket_keys=ground.bucket_keys,
+            pinned=kept,
+        )
     except ProofError as error:
         return {error.flaw.row.code}
     return set()
@@ -124,6 +137,19 @@ def _withheld_afterwards(ground: Ground) -> Codes:
     return ground.verify()
 
 
+def _drop_erasure(ground: Ground) -> Codes:
+    """The entry that says what was erased is taken off the end, with the list beside it; the thief has the key."""
+    index, before = ground.find(kind="response"), ground.leaves
+    asked = Erasing("0999099901", Basis.DATA_SUBJECT, GroundOf.UNLAWFUL)
+    with Eraser(ground.store, ground.bucket_keys) as eraser:
+        done = eraser.erase_entries(Indices.of([(index, index)]), asked, [_signer()], datetime.now(UTC))
+    assert ground.verify(ground.kept) == set()
+    ground.alter(*(f"DELETE FROM {table} WHERE idx = {done.index}" for table in ("seeds", "entries")))
+    ground.alter("DELETE FROM erased", "UPDATE head SET size = size - 1")
+    ground.rewrite(before, _signer())
+    return ground.verify(ground.kept)
+
+
 DRILLS = (
     Drill("edit", "the purpose of a response was changed", _VERIFY, Flaw.ALTERED, _edit),
     Drill("delete", "a refusal was deleted", _VERIFY, Flaw.MISSING, _delete),
@@ -141,6 +167,9 @@ DRILLS = (
     Drill("sign with a stolen key", "the same, with the log's key", _PIN, Flaw.ROLLBACK, _stolen_key),
     Drill(
         "withhold afterwards", "a released field is shown as withheld", _VERIFY, Flaw.FIELDS, _withheld_afterwards
+    ),
+    Drill(
+        "drop an erasure", "a seed was erased, and the entry that says so dropped", _PIN, Flaw.SEED, _drop_erasure
     ),
 )  # fmt: skip
 
@@ -160,7 +189,10 @@ def _rewrite(ground: Ground, signer: Signer) -> None:
 
 
 async def _continue(ground: Ground, count: int) -> None:
-    async with Store.open(ground.store, log_key(), ORIGIN, payload_key=PAYLOAD_KEY) as store:
+    keys = ground.bucket_keys
+    async with Store.open(
+        ground.store, log_key(), ORIGIN, payload_key=PAYLOAD_KEY, bucket_keys=keys
+    ) as store:
         for _ in range(count):
             await store.append(refusal_entry())
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from typer.testing import CliRunner
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store import LogReader
 from gateway.cli.log import app
 from gateway.exchangelog.checkpoint import sign_checkpoint
@@ -45,6 +46,10 @@ class Ground:
     @property
     def store(self) -> Path:
         return self.place / "store.db"
+
+    @property
+    def bucket_keys(self) -> BucketKeys:
+        return BucketKeys.open(self.place / "bucket-keys")
 
     @property
     def backup(self) -> Path:
