@@ -75,7 +75,7 @@ async def hub(
             )
         )
         await store.sign_with(loaded.log_keys)  # each, before an older one goes, though no exchange came by
-        metrics.watch_log(lambda: store.size)
+        metrics.watch_log(lambda: store.size, lambda: store.due(agreement.retention.log_years, clock()))
         loaded.rules.certificates.graced = lambda authority: metrics.graced(authority.id)
         questions = await _ask_responders(stack, settings, loaded, in_force, metrics, log)
         server_tls, client_tls = contexts_of(settings, in_force)

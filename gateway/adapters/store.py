@@ -23,6 +23,7 @@ from gateway.adapters import (
     store_proof,
     store_queue,
     store_releases,
+    store_seeds,
 )
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.sealing import Seal
@@ -113,6 +114,11 @@ class Store:
     def size(self) -> int:
         """Entries in the log as far as this process knows."""
         return self._appender.size
+
+    def due(self, years: int, now: datetime) -> int:
+        """Buckets whose retention period of so many years has ended and that are not erased."""
+        with reading("log"):
+            return store_seeds.due(self._reader, years, now)
 
     @property
     def pending(self) -> int:
