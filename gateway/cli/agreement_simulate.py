@@ -1,0 +1,132 @@
+"""`gateway agreement simulate`: the logged exchanges against a draft."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gateway.adapters.store_archive import AgreementArchive
+from gateway.adapters.store_replay import Recorded, ReplayReader
+from gateway.agreement.finding import AgreementError
+from gateway.agreement.load import Agreement
+from gateway.cli.agreement_named import kept, named
+from gateway.cli.agreement_simulated import Report, described, print_report
+from gateway.cli.log_place import AsJson, Settled, explained, find
+from gateway.cli.log_told import print_json
+from gateway.exchangelog.fields import FieldPlan
+from gateway.exchangelog.flaw import ProofError
+from gateway.exchangelog.leaf import Leaf
+from gateway.policy.past import as_of
+from gateway.policy.replay import About
+from gateway.policy.simulation import Past, Simulation
+
+_REVISIONS: Final = 8  # that are kept compiled
+_VECTORS: Final = 1_024  # of views that are kept read
+_JUST_BEFORE: Final = timedelta(microseconds=1)  # the directory's times are as fine
+
+
+def simulate(
+    draft: Annotated[
+        str, typer.Argument(help="Directory of contracts, or the hash of a revision that the store keeps.")
+    ],
+    *,
+    config: Settled,
+    since: Annotated[
+        datetime | None, typer.Option("--since", help="Only exchanges from this time on (UTC).")
+    ] = None,
+    until: Annotated[
+        datetime | None, typer.Option("--until", help="Only exchanges before this time (UTC).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the exchanges of the log again under a draft: what would be refused, allowed, shown, withheld.
+
+    Decides by the rules that serve, with the dossier's status of that moment where the directory has it. What
+    cannot be known from the log is counted and told. Changes nothing.
+    """
+    with explained():
+        terms = named(draft, None, config)
+        place = find(None, config)
+        assert place.register is not None  # with settings there is one
+        simulation = Simulation(terms, place.register)
+        with ReplayReader.open(place.store) as reader, AgreementArchive.open(place.store) as archive:
+            read = _run(simulation, _Evidence(reader, archive), _utc(since), _utc(until))
+    report = Report(terms, simulation, read, _utc(since), _utc(until))
+    if as_json:
+        print_json(described(report))
+    else:
+        print_report(report)
+
+
+class _Evidence:
+    """What the store still knows about an entry, looked up."""
+
+    def __init__(self, reader: ReplayReader, archive: AgreementArchive) -> None:
+        self.reader = reader
+        self._revision = lru_cache(maxsize=_REVISIONS)(lambda revision: _revision(archive, revision))
+        self._verdicts = lru_cache(maxsize=_VECTORS)(
+            lambda hash_: FieldPlan.parse(reader.vector(hash_)).verdicts
+        )
+
+    def past(self, recorded: Recorded, leaf: Leaf) -> Past:
+        """Raises `ProofError`."""
+        # Before its own step: a notification moves its dossier at the very moment at which it was decided.
+        at = (
+            datetime.fromisoformat(leaf.time)
+            if recorded.received is None
+            else recorded.received - _JUST_BEFORE
+        )
+        known = None if recorded.dossier is None else self.reader.dossier(recorded.dossier)
+        return Past(
+            None if leaf.revision is None else self._revision(leaf.revision),
+            _about(recorded),
+            None if known is None else as_of(*known, at),
+            at,
+            None if recorded.view is None else self._verdicts(recorded.view),
+        )
+
+
+def _about(recorded: Recorded) -> About:
+    if not recorded.seeded:
+        return About.GONE
+    return About.SOME if recorded.about else About.NONE
+
+
+def _revision(archive: AgreementArchive, revision: str) -> Agreement | None:
+    try:
+        return kept(archive, revision)
+    except (ProofError, AgreementError):
+        return None
+
+
+def _run(simulation: Simulation, evidence: _Evidence, since: datetime | None, until: datetime | None) -> int:
+    """How many entries were taken. What is read, and told, ends with the present head."""
+    size, taken = evidence.reader.size(), 0
+    columns = TextColumn("entries"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("entries", total=size)
+        for recorded in evidence.reader.recorded(size):
+            progress.advance(task)
+            try:
+                leaf = Leaf.parse(recorded.leaf)
+                if _within(leaf, since, until):
+                    taken += 1
+                    simulation.take(recorded.index, leaf, evidence.past(recorded, leaf))
+            except ProofError:
+                simulation.unreadable(recorded.index)
+    return taken
+
+
+def _within(leaf: Leaf, since: datetime | None, until: datetime | None) -> bool:
+    at = datetime.fromisoformat(leaf.time)
+    return (since is None or since <= at) and (until is None or at < until)
+
+
+def _utc(time: datetime | None) -> datetime | None:
+    return None if time is None else time.replace(tzinfo=UTC)
