@@ -17,6 +17,7 @@ from gateway.adapters.store_file import Use, connect, unreadable
 from gateway.adapters.store_work import ClaimKey, moment
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.model import AuthorityId, DossierNumber, DossierScope, Passage
+from gateway.policy.explanation import Delivered
 
 _CHUNK: Final = 1_024  # rows at a time, so that no read transaction stays open
 _KNOWN: Final = 1_024  # dossiers that are kept in memory
@@ -35,7 +36,11 @@ WHERE {which}
 """
 _RANGE: Final = _RECORDED.format(which="e.idx > ? AND e.idx < ? ORDER BY e.idx LIMIT ?")
 _OF_EXCHANGE: Final = _RECORDED.format(which="e.exchange = ? ORDER BY e.idx")
-_TOLD: Final = "SELECT id, recipient FROM deliveries WHERE notification = ? ORDER BY position"
+
+
+_DELIVERIES: Final = """
+SELECT recipient, id, state, attempts, last_code FROM deliveries WHERE notification = ? ORDER BY position
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,10 @@ class ReplayReader:
     def exchange(self, exchange: str) -> list[Recorded]:
         """The entries of one exchange. Raises `ProofError`."""
         return [_recorded(row) for row in self._rows(_OF_EXCHANGE, (exchange,))]
+
+    def deliveries(self, notification: str) -> list[Delivered]:
+        """What became of a notification, by the queue. Raises `ProofError`."""
+        return [Delivered(*row) for row in self._rows(_DELIVERIES, (notification,))]
 
     def exchange_at(self, index: int) -> str | None:
         """Of which exchange the entry is."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Final
 
@@ -21,13 +21,12 @@ from gateway.cli.log_told import print_json
 from gateway.exchangelog.fields import FieldPlan
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.leaf import Leaf
-from gateway.policy.past import as_of
-from gateway.policy.replay import About
+from gateway.policy.past import as_of, decided_at
+from gateway.policy.replay import about
 from gateway.policy.simulation import Past, Simulation
 
 _REVISIONS: Final = 8  # that are kept compiled
 _VECTORS: Final = 1_024  # of views that are kept read
-_JUST_BEFORE: Final = timedelta(microseconds=1)  # the directory's times are as fine
 
 
 def simulate(
@@ -75,26 +74,15 @@ class _Evidence:
 
     def past(self, recorded: Recorded, leaf: Leaf) -> Past:
         """Raises `ProofError`."""
-        # Before its own step: a notification moves its dossier at the very moment at which it was decided.
-        at = (
-            datetime.fromisoformat(leaf.time)
-            if recorded.received is None
-            else recorded.received - _JUST_BEFORE
-        )
+        at = decided_at(leaf.time, recorded.received)
         known = None if recorded.dossier is None else self.reader.dossier(recorded.dossier)
         return Past(
             None if leaf.revision is None else self._revision(leaf.revision),
-            _about(recorded),
+            about(seeded=recorded.seeded, known=recorded.about),
             None if known is None else as_of(*known, at),
             at,
             None if recorded.view is None else self._verdicts(recorded.view),
         )
-
-
-def _about(recorded: Recorded) -> About:
-    if not recorded.seeded:
-        return About.GONE
-    return About.SOME if recorded.about else About.NONE
 
 
 def _revision(archive: AgreementArchive, revision: str) -> Agreement | None:

@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from gateway.model import DossierScope, Passage
+
+_JUST_BEFORE: Final = timedelta(microseconds=1)  # the directory's times are as fine
+
+
+def decided_at(entry: str, received: datetime | None) -> datetime:
+    """The moment at which an exchange was decided, as near as is known. `entry`: the time of its entry.
+
+    `received`: of a notification that was accepted: it moved its dossier at that very moment, and was decided on the
+    dossier as it was before.
+    """
+    return datetime.fromisoformat(entry) if received is None else received - _JUST_BEFORE
 
 
 def as_of(scope: DossierScope, passages: Sequence[Passage], moment: datetime) -> DossierScope | None:

@@ -65,6 +65,13 @@ class About(StrEnum):
     GONE = "gone"  # with the seed
 
 
+def about(*, seeded: bool, known: bool) -> About:
+    """`seeded`: the entry's seed is there; `known`: beside it stands a dossier."""
+    if not seeded:
+        return About.GONE
+    return About.SOME if known else About.NONE
+
+
 @dataclass(frozen=True, slots=True)
 class Logged:
     """One decision of the log, with what register and directory say of that moment."""
