@@ -54,7 +54,7 @@ def simulate(
         assert place.register is not None  # with settings there is one
         simulation = Simulation(terms, place.register)
         with ReplayReader.open(place.store) as reader, AgreementArchive.open(place.store) as archive:
-            read = _run(simulation, _Evidence(reader, archive), _utc(since), _utc(until))
+            read = _run(simulation, _Evidence(reader, archive, terms), _utc(since), _utc(until))
     report = Report(terms, simulation, read, _utc(since), _utc(until))
     if as_json:
         print_json(described(report))
@@ -65,9 +65,11 @@ def simulate(
 class _Evidence:
     """What the store still knows about an entry, looked up."""
 
-    def __init__(self, reader: ReplayReader, archive: AgreementArchive) -> None:
+    def __init__(self, reader: ReplayReader, archive: AgreementArchive, draft: Agreement) -> None:
         self.reader = reader
-        self._revision = lru_cache(maxsize=_REVISIONS)(lambda revision: _revision(archive, revision))
+        self._revision = lru_cache(maxsize=_REVISIONS)(
+            lambda revision: draft if revision == draft.revision else _revision(archive, revision)
+        )
         self._verdicts = lru_cache(maxsize=_VECTORS)(
             lambda hash_: FieldPlan.parse(reader.vector(hash_)).verdicts
         )

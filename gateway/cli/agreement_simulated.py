@@ -8,7 +8,8 @@ from datetime import datetime
 
 from gateway.agreement.load import Agreement
 from gateway.cli.lines import table, write
-from gateway.policy.simulation import FieldChange, Outcome, Simulation, Tally, Verdict
+from gateway.policy.simulated import FieldChange, Outcome, Tally, Verdict
+from gateway.policy.simulation import Simulation
 
 
 @dataclass(frozen=True, slots=True)

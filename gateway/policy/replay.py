@@ -20,6 +20,7 @@ from gateway.agreement.register import Register
 from gateway.exchangelog.form import ACCEPTED, PERMITTED
 from gateway.model import (
     Authority,
+    AuthorityId,
     Criteria,
     DossierNumber,
     DossierScope,
@@ -32,6 +33,8 @@ from gateway.model import (
 from gateway.policy.decide import Facts, grant
 from gateway.policy.notify import sendable
 from gateway.policy.person import KEY_BYTES, person_digest
+from gateway.policy.routing import is_open
+from gateway.policy.step import fitting_steps
 from gateway.refusal import Code, Refusal
 
 _SOME: Final = DossierNumber("some dossier")  # rules ask whether there is a number, never which
@@ -132,6 +135,31 @@ def replay(logged: Logged, then: Agreement, draft: Agreement, register: Register
         answers.append(Decided(Code.SENDER_RIGHT))
         unknown.add(Unknown.FIELDS)
     return Replayed(frozenset(answers), frozenset(unknown))
+
+
+def hearing(logged: Logged, agreement: Agreement) -> frozenset[tuple[AuthorityId, LegalContext]]:
+    """Who of those that take part may hear of a notification, by some step that it may have taken, and why.
+
+    Whom the step itself brings in is not told: the payload names it. Nobody where the dossier is not known.
+    """
+    scope, role = logged.scope, logged.authority.role
+    operation = agreement.operations.get(logged.operation)
+    course = None if scope is None else agreement.course(scope.permit_type, scope.procedure)
+    if scope is None or role is None or course is None or operation is None or operation.follows_log:
+        return frozenset()
+    try:
+        steps = fitting_steps(course, logged.operation, role, logged.legal_context, scope, None)
+    except Refusal:
+        return frozenset()
+    return frozenset(
+        (line.authority, step.recipients[line.role])
+        for step in steps
+        for line in scope.inscriptions
+        if line.role in step.recipients
+        and line.since <= logged.now
+        and is_open(line, logged.now)
+        and line.authority != logged.authority.id
+    )
 
 
 def _cases(logged: Logged, then: Agreement, draft: Agreement) -> Iterator[Case]:

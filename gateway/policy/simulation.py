@@ -7,9 +7,8 @@ number is kept, and the first indices.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
@@ -22,7 +21,6 @@ from gateway.exchangelog.form import PERMITTED, Kind
 from gateway.exchangelog.leaf import Leaf
 from gateway.model import (
     Authority,
-    AuthorityId,
     DossierScope,
     Enterprise,
     LegalContext,
@@ -31,10 +29,10 @@ from gateway.model import (
     Role,
     View,
 )
-from gateway.policy.replay import About, Logged, Replayed, Unknown, replay
+from gateway.policy.replay import About, Logged, Replayed, Unknown, hearing, replay
+from gateway.policy.simulated import FieldChange, Outcome, Tally, Verdict
 from gateway.refusal import Code
 
-EXAMPLES: Final = 3  # indices that are kept of what comes alike
 # What the agreement decides. Every other refusal would be the same under any: form, signature, provider, gateway.
 _BY_AGREEMENT: Final = frozenset(
     one.row.code
@@ -52,17 +50,6 @@ _BY_AGREEMENT: Final = frozenset(
 Verdicts = Mapping[str, str | None]  # path → None when released, else the reason
 
 
-class Verdict(StrEnum):
-    """What would become of an exchange."""
-
-    REFUSED = "would be refused"
-    MAY_BE_REFUSED = "may be refused"
-    ALLOWED = "would be allowed"
-    MAY_BE_ALLOWED = "may be allowed"
-    OTHERWISE = "would be refused otherwise"
-    UNTOLD = "would not be delivered"
-
-
 @dataclass(frozen=True, slots=True)
 class Past:
     """What store and directory still know about an entry."""
@@ -72,43 +59,6 @@ class Past:
     scope: DossierScope | None
     now: datetime  # when it was decided, as near as is known
     verdicts: Verdicts | None = None  # of a release
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Decisions that would be other ones, alike. `draft`: what it may say, as codes; PERMITTED when it grants."""
-
-    verdict: Verdict
-    authority: AuthorityId  # that asks, tells, or would have received
-    operation: OperationName
-    legal_context: LegalContext
-    logged: str
-    draft: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class FieldChange:
-    """A field that would be shown or withheld, unlike before. `reason`: why it was or would be withheld."""
-
-    authority: AuthorityId
-    legal_context: LegalContext
-    operation: OperationName
-    field: str
-    gained: bool
-    reason: str | None  # None: the schema of the other revision does not have it
-
-
-@dataclass(slots=True)
-class Tally:
-    """How often, and where first."""
-
-    count: int = 0
-    examples: list[int] = field(default_factory=list)
-
-    def add(self, index: int) -> None:
-        self.count += 1
-        if len(self.examples) < EXAMPLES:
-            self.examples.append(index)
 
 
 class Simulation:
@@ -154,6 +104,8 @@ class Simulation:
             self._note(unknown, index)
         if not replayed.answers:
             return
+        if leaf.kind is Kind.NOTIFICATION and None in replayed.codes:
+            self._heard(index, logged, past)
         verdict = _verdict(logged, replayed)
         if verdict is None:
             self.unchanged += 1
@@ -163,6 +115,13 @@ class Simulation:
             verdict, logged.authority.id, logged.operation, logged.legal_context, logged.decision, draft
         )
         self.outcomes.setdefault(outcome, Tally()).add(index)
+
+    def _heard(self, index: int, logged: Logged, past: Past) -> None:
+        """Who may hear of it by the draft, and could not by the revision of that time."""
+        assert past.agreement is not None  # else nothing was replayed
+        for name, context in hearing(logged, self._draft) - hearing(logged, past.agreement):
+            more = Outcome(Verdict.MAY_BE_TOLD, name, logged.operation, context, logged.decision, ())
+            self.outcomes.setdefault(more, Tally()).add(index)
 
     def _response(self, index: int, leaf: Leaf, past: Past) -> None:
         """What it showed against what the draft would show; where that refuses, the decision said so."""

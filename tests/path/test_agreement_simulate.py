@@ -218,6 +218,26 @@ async def test_who_would_not_hear_of_a_notification_any_more_is_told(hub: Hub, t
     ]
 
 
+async def test_who_may_hear_of_a_notification_besides_is_told(hub: Hub):
+    step = 'operation = "notifySocialSecurityEvent"'
+    before, _, after = agreement().files[PROCEDURES].decode().partition(step)
+    fewer = after.replace(', OE = "WIB:RESIDENCE_DECISION" }', " }", 1)
+    await hub.adopt(load_agreement({**agreement().files, PROCEDURES: f"{before}{step}{fewer}".encode()}))
+    await hub.dossier(DOSSIER, "WORK_GRANTED")
+    await declare(hub)
+    assert outcomes(simulate(hub, ROOT / "contracts")) == [
+        ("may be told besides", "IMMIGRATION_OFFICE", "notifySocialSecurityEvent", "accepted", [], [0])
+    ]
+
+
+async def test_of_what_comes_alike_the_number_is_told_and_the_first_entries(hub: Hub, tmp_path):
+    for _ in range(5):
+        await hub.consult("BRUSSELS", "consultDossier", WORK)
+    told = simulate(hub, write(tmp_path, changed(AGREEMENT, PASSPORT, PASSPORT.replace('"issueDate", ', ""))))
+    (lost,) = told["fields"]
+    assert (lost["count"], lost["examples"]) == (5, [1, 3, 5])
+
+
 async def test_a_period_is_taken_with_its_beginning_and_without_its_end(hub: Hub):
     await hub.consult("BRUSSELS", "consultDossier", WORK)
     hub.now += timedelta(hours=1)
