@@ -169,13 +169,23 @@ def _cases(logged: Logged, then: Agreement, draft: Agreement) -> Iterator[Case]:
         return
     criteria = next(one for one in operation.messages.request.children if one.name == "criteria")
     names = {one.name for one in criteria.children}
-    sources = (None, *operation.providers) if "source" in names else (None,)
+    default = next(iter(operation.providers), None)
+    sources: tuple[Role | None, ...] = operation.providers if "source" in names else ()
+    if not sources or default is not _default(logged.operation, draft):
+        sources = (
+            None,
+            *sources,
+        )  # to name none is to name the default: a case of its own where that differs
     kinds = dict.fromkeys((*then.documents, *draft.documents)) if "documentType" in names else (None,)
     workers = (True, False) if "ssin" in names else (None,)
-    default = operation.providers[0] if operation.providers else None
     for case in (Case(*one) for one in product(sources, kinds, workers)):
         if logged.asked is None or (case.source or default) is logged.asked:
             yield case
+
+
+def _default(name: OperationName, agreement: Agreement) -> Role | None:
+    operation = agreement.operations.get(name)
+    return None if operation is None else next(iter(operation.providers), None)
 
 
 def _happened(logged: Logged, case: Case, then: Agreement, register: Register) -> bool:
