@@ -59,7 +59,7 @@ def _lines(before: Agreement, after: Agreement, found: Difference) -> Iterator[s
         if section is Section.RECEIVES:
             yield from _fields(list(changes), before, after)
         else:
-            yield from _terms(changes)
+            yield from _terms(changes, after)
     yield ""
     if found.same:
         yield "The same revision."
@@ -73,8 +73,8 @@ def _head(agreement: Agreement) -> str:
     return f"{agreement.revision}  {agreement.id} number {agreement.number}, from {agreement.valid_from}"
 
 
-def _terms(changes: Iterable[Change]) -> Iterator[str]:
-    for subject, same in groupby(changes, key=lambda one: _subject(one.place)):
+def _terms(changes: Iterable[Change], after: Agreement) -> Iterator[str]:
+    for subject, same in groupby(changes, key=lambda one: _subject(one.place, after)):
         yield f"  {subject}" if subject else "  the agreement"
         for one in same:
             signed = [f"+ {word}" for word in sorted(one.gains)] + [f"- {word}" for word in sorted(one.loses)]
@@ -105,8 +105,10 @@ def _where(place: Place) -> str:
     return f"{place.operation} of {place.source}" if place.source else str(place.operation)
 
 
-def _subject(place: Place) -> str:
-    parts = (place.role, place.operation, place.context, place.name or None)
+def _subject(place: Place, after: Agreement) -> str:
+    group = after.groups.get(place.name)
+    name = place.name if group is None else f"{place.name} {group.name}"
+    parts = (place.role, place.operation, place.context, name or None)
     source = f" of {place.source}" if place.source else ""
     return ", ".join(str(one) for one in parts if one is not None) + source
 

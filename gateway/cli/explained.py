@@ -17,6 +17,7 @@ from gateway.policy.clause import Clause, texts
 from gateway.policy.explanation import Delivered, Explanation, Standing
 from gateway.policy.replay import About
 from gateway.policy.shown import Shown
+from gateway.refusal import Code
 
 _WIDTH: Final = 110
 _MARGIN: Final = 12
@@ -86,8 +87,10 @@ def _parts(
     yield "stages", [f"§{one.section:<5} {one.stage.value:<24} {one.state.value}" for one in found.stages]
     if found.clause is not None:
         yield "clause", list(_clause_lines(found.clause, seen_by))
+    elif found.code is Code.DOSSIER_DENIED:
+        yield "clause", ["none of the agreement: who takes part is said by the dossier directory (§7.2)"]
     elif found.code is not None and found.asked.agreement is None and found.entries:
-        yield "clause", ["not known: the store does not keep the revision, or no revision was in force"]
+        yield "clause", ["not known: the store does not keep the revision of that time"]
     if found.standing is not None:
         yield "dossier", [_standing_line(found.standing, found)]
     yield "deliveries", [_delivered_line(one) for one in found.deliveries]

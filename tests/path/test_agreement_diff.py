@@ -48,6 +48,7 @@ def test_a_draft_that_takes_a_field_away_says_from_whom_where_and_why(draft):
     assert result.exit_code == 1
     assert "REG in WIB:WORK_DECISION" in result.stdout
     assert "loses G08.issueDate (Travel document; ROLE)" in result.stdout
+    assert "REG, G08 Travel document\n      receives: - G08.issueDate" in result.stdout
     assert "gains" not in result.stdout
 
 

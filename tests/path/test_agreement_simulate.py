@@ -267,6 +267,18 @@ async def test_a_revision_that_is_not_kept_and_an_entry_that_is_none_are_told(hu
     assert told["unchanged"] == 0
 
 
+async def test_a_context_that_was_not_known_and_an_authority_that_is_gone_are_told(hub: Hub):
+    await hub.consult("BRUSSELS", "consultDossier", "SECRET:WORDS")
+    await hub.consult("POST_RABAT", "consultStatus", "WIB:VISA_ISSUE")
+    settings, register = settings_of(hub), hub.path.parent / "register.toml"
+    lines = (ROOT / "contracts/register.toml").read_text().split("\n[[authority]]\n")
+    register.write_text("\n[[authority]]\n".join(one for one in lines if 'id = "POST_RABAT"' not in one))
+    settings.write_text(settings.read_text().replace(f"{ROOT}/contracts/register.toml", str(register)))
+    command = ["agreement", "simulate", "in-force", "--config", str(settings), "--json"]
+    told = json.loads(CliRunner().invoke(app, command).stdout)
+    assert [(one["what"], one["examples"]) for one in told["unknown"]] == [("context", [0]), ("party", [1])]
+
+
 async def test_what_the_agreement_of_the_time_does_not_decide_again_is_not_guessed(hub: Hub):
     await hub.consult("BRUSSELS", "consultDossier", WORK)
     await hub.dossier(
