@@ -12,32 +12,39 @@ from typing import Any, Final, Self
 
 import apsw
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_directory import Directory
 from gateway.adapters.store_file import Use, connect, unreadable
+from gateway.adapters.store_seeds import blind
 from gateway.adapters.store_work import ClaimKey, moment
+from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.model import AuthorityId, DossierNumber, DossierScope, Passage
 from gateway.policy.explanation import Delivered
 
 _CHUNK: Final = 1_024  # rows at a time, so that no read transaction stays open
 _KNOWN: Final = 1_024  # dossiers that are kept in memory
+_NAMED: Final = (
+    2  # buckets whose dossiers can be found at once: a clock may have been set back over a month's end
+)
 # A temporary table, in a file of its own as soon as it is large: the directory has more dossiers than memory should.
 _NUMBERS: Final = """
-CREATE TEMP TABLE numbers (digest BLOB PRIMARY KEY, number TEXT NOT NULL) WITHOUT ROWID;
-INSERT INTO temp.numbers SELECT digest(number), number FROM main.dossiers;
+CREATE TEMP TABLE numbers (digest BLOB PRIMARY KEY, number TEXT NOT NULL, bucket TEXT NOT NULL) WITHOUT ROWID
 """
+_NAME: Final = """
+INSERT OR IGNORE INTO temp.numbers SELECT digest(:bucket, number), number, :bucket FROM main.dossiers
+"""
+_FORGET: Final = "DELETE FROM temp.numbers WHERE bucket = ?"
+_NUMBER: Final = "SELECT number FROM temp.numbers WHERE digest = ?"
 _RECORDED: Final = """
-SELECT e.idx, e.leaf, e.view, s.idx IS NOT NULL, s.dossier, known.number, n.accepted
+SELECT e.idx, e.leaf, e.view, s.bucket, s.dossier, n.accepted
 FROM entries AS e
 LEFT JOIN seeds AS s ON s.idx = e.idx
-LEFT JOIN temp.numbers AS known ON known.digest = s.dossier
 LEFT JOIN notifications AS n ON n.exchange = e.exchange AND e.kind = 'notification'
 WHERE {which}
 """
 _RANGE: Final = _RECORDED.format(which="e.idx > ? AND e.idx < ? ORDER BY e.idx LIMIT ?")
 _OF_EXCHANGE: Final = _RECORDED.format(which="e.exchange = ? ORDER BY e.idx")
-
-
 _DELIVERIES: Final = """
 SELECT recipient, id, state, attempts, last_code FROM deliveries WHERE notification = ? ORDER BY position
 """
@@ -50,7 +57,7 @@ class Recorded:
     index: int
     leaf: bytes
     view: bytes | None  # hash of the vector of released and withheld
-    seeded: bool  # False: erased, and with the seed the dossier
+    seeded: bool  # False: seed or bucket are erased, and with them which dossier it was
     about: bool  # a dossier
     dossier: DossierNumber | None  # None: it is about none, or the directory has no such dossier
     received: datetime | None  # of a notification: when the hub had it, and decided
@@ -59,17 +66,20 @@ class Recorded:
 class ReplayReader:
     """Reads entries, and the dossier directory as it was. Nothing read here is believed or checked."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, keys: BucketKeys) -> None:
         self._connection = connection
-        self._keys = ClaimKey.of(connection)
+        self._keys = keys
+        self._tickets = ClaimKey.of(connection)
         directory = Directory(connection)
         self._known = lru_cache(maxsize=_KNOWN)(lambda number: _known(directory, number))
-        _name_dossiers(connection)
+        self._named: dict[str, bool] = {}  # bucket → whether its key is there; the newest at the end
+        connection.create_scalar_function("digest", self._digest, 2, deterministic=True)
+        self._rows(_NUMBERS, ())
 
     @classmethod
-    def open(cls, path: Path) -> Self:
+    def open(cls, path: Path, keys: BucketKeys) -> Self:
         """Raises `ProofError`."""
-        return cls(connect(path, Use.READ))
+        return cls(connect(path, Use.READ), keys)
 
     def __enter__(self) -> Self:
         return self
@@ -89,12 +99,12 @@ class ReplayReader:
         """Every entry below `end`, in order. Raises `ProofError`."""
         after = -1
         while rows := self._rows(_RANGE, (after, end, _CHUNK)):
-            yield from map(_recorded, rows)
+            yield from map(self._recorded, rows)
             after = rows[-1][0]
 
     def exchange(self, exchange: str) -> list[Recorded]:
         """The entries of one exchange. Raises `ProofError`."""
-        return [_recorded(row) for row in self._rows(_OF_EXCHANGE, (exchange,))]
+        return [self._recorded(row) for row in self._rows(_OF_EXCHANGE, (exchange,))]
 
     def deliveries(self, notification: str) -> list[Delivered]:
         """What became of a notification, by the queue. Raises `ProofError`."""
@@ -107,7 +117,7 @@ class ReplayReader:
 
     def exchange_of(self, authority: AuthorityId, ticket: str) -> str | None:
         """The exchange that claimed the ticket; None where none did."""
-        claim = self._keys.ticket(authority, ticket)
+        claim = self._tickets.ticket(authority, ticket)
         rows = self._rows(
             "SELECT exchange FROM entries WHERE authority = ? AND ticket = ?", (authority, claim)
         )
@@ -126,7 +136,49 @@ class ReplayReader:
             return bytes(vector)
         raise ProofError(Flaw.FIELD_FORM, "no vector")
 
-    def _rows(self, sql: str, bindings: Sequence[object]) -> list[tuple[Any, ...]]:
+    def _recorded(self, row: tuple[Any, ...]) -> Recorded:
+        index, leaf, view, bucket, digest, accepted = row
+        seeded = bucket is not None and self._name(str(bucket))
+        return Recorded(
+            index,
+            bytes(leaf),
+            None if view is None else bytes(view),
+            seeded,
+            digest is not None,
+            self._number(bytes(digest)) if seeded and digest is not None else None,
+            None if accepted is None else moment(accepted),
+        )
+
+    def _name(self, bucket: str) -> bool:
+        """Makes the dossiers of the bucket findable. False when its key is gone, and with it what tells them."""
+        if bucket not in self._named:
+            if len(self._named) == _NAMED:
+                oldest = next(iter(self._named))
+                self._rows(_FORGET, (oldest,))
+                del self._named[oldest]
+            self._named[bucket] = self._has_key(bucket)
+            if self._named[bucket]:
+                self._rows(_NAME, {"bucket": bucket})
+        return self._named[bucket]
+
+    def _has_key(self, bucket: str) -> bool:
+        try:
+            self._keys.digest(Bucket.parse(bucket), b"")
+        except ProofError as error:
+            if error.flaw is not Flaw.BUCKET_KEY:
+                raise
+            return False
+        return True
+
+    def _digest(self, *arguments: Any) -> bytes:
+        """For SQL: what stands beside a seed of this bucket that is about this dossier."""
+        bucket, number = arguments
+        return self._keys.digest(Bucket.parse(str(bucket)), blind(DossierNumber(str(number))))
+
+    def _number(self, digest: bytes) -> DossierNumber | None:
+        return next((DossierNumber(str(number)) for (number,) in self._rows(_NUMBER, (digest,))), None)
+
+    def _rows(self, sql: str, bindings: Sequence[object] | dict[str, object]) -> list[tuple[Any, ...]]:
         """All rows at once: no read transaction stays open between two calls."""
         try:
             return self._connection.execute(sql, bindings).fetchall()
@@ -134,33 +186,6 @@ class ReplayReader:
             raise unreadable(error) from error
 
 
-def _name_dossiers(connection: apsw.Connection) -> None:
-    """Finds dossiers by what stands beside seeds."""
-    keys = ClaimKey.of(connection)
-
-    def digest(*numbers: apsw.SQLiteValue) -> bytes:
-        return keys.dossier(str(numbers[0]))
-
-    connection.create_scalar_function("digest", digest, 1, deterministic=True)
-    try:
-        connection.execute(_NUMBERS)
-    except apsw.Error as error:
-        raise unreadable(error) from error
-
-
 def _known(directory: Directory, number: DossierNumber) -> tuple[DossierScope, tuple[Passage, ...]] | None:
     scope = directory.get(number)
     return None if scope is None else (scope, directory.history(number))
-
-
-def _recorded(row: tuple[Any, ...]) -> Recorded:
-    index, leaf, view, seeded, dossier, number, accepted = row
-    return Recorded(
-        index,
-        bytes(leaf),
-        None if view is None else bytes(view),
-        bool(seeded),
-        dossier is not None,
-        None if number is None else DossierNumber(str(number)),
-        None if accepted is None else moment(accepted),
-    )

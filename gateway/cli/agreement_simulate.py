@@ -53,7 +53,9 @@ def simulate(
         place = find(None, config)
         assert place.register is not None  # with settings there is one
         simulation = Simulation(terms, place.register)
-        with ReplayReader.open(place.store) as reader, AgreementArchive.open(place.store) as archive:
+        keys = place.opened_keys()
+        assert keys is not None  # with settings there are some
+        with ReplayReader.open(place.store, keys) as reader, AgreementArchive.open(place.store) as archive:
             read = _run(simulation, _Evidence(reader, archive, terms), _utc(since), _utc(until))
     report = Report(terms, simulation, read, _utc(since), _utc(until))
     if as_json:

@@ -78,7 +78,9 @@ def explain(
         seen_by = (
             None if viewer is None else place.register.by_id[AuthorityId(known_authority(viewer, place))]
         )
-        with ReplayReader.open(place.store) as reader, AgreementArchive.open(place.store) as archive:
+        keys = place.opened_keys()
+        assert keys is not None  # with settings there are some
+        with ReplayReader.open(place.store, keys) as reader, AgreementArchive.open(place.store) as archive:
             look = _Look(reader, archive, place.register, seen_by)
             found, line = look.at(reference), None
             if operational_log is not None:

@@ -23,7 +23,7 @@ _WIDTH: Final = 110
 _MARGIN: Final = 12
 _ABOUT: Final = {
     About.NONE: "about none",
-    About.GONE: "the seed is gone, and with it which dossier it was",
+    About.GONE: "its seed is gone, or the key of its bucket, and with it which dossier it was",
 }
 Line = Mapping[str, object]
 

@@ -45,7 +45,7 @@ _WORKER: Final = "worker"
 class Unknown(Enum):
     """What the log cannot tell, and what that means for the answer."""
 
-    DOSSIER = "The seed is gone: which dossier it was about is not known, so part, status and procedure were left open."
+    DOSSIER = "Its seed is gone, or the key of its bucket: which dossier it was about is not known, so part, status and procedure were left open."
     DOCUMENT_TYPE = "The answer depends on the type of document, which is not kept."
     SOURCE = "The answer depends on the source that was named, which is not kept."
     WORKER = "The answer depends on whether the INSZ was that of the dossier's worker, which is not kept."

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import apsw
+import msgspec
 from typer.testing import CliRunner
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.agreement.load import load_agreement
 from gateway.cli.commands import app
+from gateway.exchangelog.leaf import Leaf
 from gateway.model import Criteria, Role
-from tests.path.hub import DOSSIER, OTHER_DOSSIER, ROOT, SSIN, Hub, agreement
+from tests.path.hub import DOSSIER, NOW, OTHER_DOSSIER, ROOT, SSIN, Hub, agreement
 from tests.path.notifying import ADMISSIBILITY, ADMISSIBLE, NEW, declare, drain, submit, tell
 from tests.path.settings import settings_of
 from tests.path.test_permission import scan
@@ -201,6 +205,51 @@ async def test_without_its_seed_an_exchange_is_judged_by_purpose_and_fields_alon
     ]
 
 
+async def test_with_the_key_of_its_bucket_the_dossier_of_an_exchange_is_gone_too(hub: Hub):
+    await hub.consult("BRUSSELS", "consultDossier", WORK)
+    keys = BucketKeys.open(hub.path.parent / "bucket-keys")
+    (bucket,) = keys.held()
+    keys.destroy(bucket)
+    told = simulate(hub, "in-force")
+    assert told["unchanged"] == 1
+    assert [(one["what"], one["count"]) for one in told["unknown"]] == [("dossier", 1)]
+
+
+class InMonth:
+    """The real store, whose entries have their time in another month."""
+
+    def __init__(self, store, month: str):
+        self.store, self.month = store, month
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+    async def append(self, entry):
+        leaf = Leaf.parse(entry.leaf)
+        dated = msgspec.structs.replace(leaf, time=f"{self.month}{leaf.time[7:]}").seal()
+        return await self.store.append(msgspec.structs.replace(entry, leaf=dated))
+
+
+async def test_an_exchange_of_each_bucket_is_judged_by_its_dossier(hub: Hub):
+    await hub.dossier(DOSSIER, "UNDER_REVIEW", status_since=NOW - timedelta(days=900))
+    lines = tuple(
+        replace(one, since=NOW - timedelta(days=900)) for one in (await hub.store.scope(DOSSIER)).inscriptions
+    )
+    await hub.dossier(DOSSIER, "UNDER_REVIEW", status_since=NOW - timedelta(days=900), inscriptions=lines)
+    year = NOW.year - 1
+    for month in (
+        f"{year}-01",
+        f"{year}-03",
+        f"{year}-02",
+        f"{year}-04",
+        f"{year}-01",
+    ):  # a clock may be set back
+        hub.through = InMonth(hub.store, month)
+        await hub.consult("BRUSSELS", "consultDossier", WORK)
+    told = simulate(hub, "in-force")
+    assert (told["unchanged"], told["unknown"]) == (5, [])
+
+
 async def test_who_would_not_hear_of_a_notification_any_more_is_told(hub: Hub, tmp_path):
     await hub.dossier(DOSSIER, "WORK_GRANTED")
     await declare(hub)
@@ -262,7 +311,7 @@ async def test_a_revision_that_is_not_kept_and_an_entry_that_is_none_are_told(hu
     connection.execute("DROP TRIGGER entries_stay")
     connection.execute("UPDATE entries SET leaf = x'7b7d' WHERE idx = 1")
     connection.close()
-    told = simulate(hub, write(tmp_path, agreement().files))
+    told = simulate(hub, write(tmp_path, changed(AGREEMENT, "revision = 1", "revision = 2")))
     assert [(one["what"], one["examples"]) for one in told["unknown"]] == [("entry", [1]), ("revision", [0])]
     assert told["unchanged"] == 0
 
