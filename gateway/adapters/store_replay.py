@@ -95,6 +95,10 @@ class ReplayReader:
             return int(size)
         raise ProofError(Flaw.HEAD)
 
+    def minimum(self) -> int:
+        """The lowest index that is kept. Raises `ProofError`."""
+        return next((int(index) for (index,) in self._rows("SELECT idx FROM minimum", ())), 0)
+
     def recorded(self, end: int) -> Iterator[Recorded]:
         """Every entry below `end`, in order. Raises `ProofError`."""
         after = -1

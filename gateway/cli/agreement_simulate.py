@@ -56,8 +56,9 @@ def simulate(
         keys = place.opened_keys()
         assert keys is not None  # with settings there are some
         with ReplayReader.open(place.store, keys) as reader, AgreementArchive.open(place.store) as archive:
+            minimum = reader.minimum()
             read = _run(simulation, _Evidence(reader, archive, terms), _utc(since), _utc(until))
-    report = Report(terms, simulation, read, _utc(since), _utc(until))
+    report = Report(terms, simulation, read, minimum, _utc(since), _utc(until))
     if as_json:
         print_json(described(report))
     else:

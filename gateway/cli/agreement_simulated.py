@@ -19,6 +19,7 @@ class Report:
     draft: Agreement
     simulation: Simulation
     entries: int  # that were taken
+    minimum: int  # index: entries below it were pruned
     since: datetime | None
     until: datetime | None
 
@@ -28,6 +29,8 @@ def print_report(report: Report) -> None:
     done, draft = report.simulation, report.draft
     write(f"draft      {draft.revision}  {draft.id} number {draft.number}, from {draft.valid_from}")
     write(f"entries    {report.entries}{_period(report)}")
+    if report.minimum:
+        write(f"pruned     {report.minimum} earlier entries are no longer kept")
     write(f"decisions  {done.decisions}, of which {done.unchanged} would be the same")
     write(f"refused for a reason that no agreement changes  {done.beside}")
     _print_outcomes(_outcomes(done))
@@ -46,6 +49,7 @@ def described(report: Report) -> dict[str, object]:
         "since": None if report.since is None else report.since.isoformat(),
         "until": None if report.until is None else report.until.isoformat(),
         "entries": report.entries,
+        "pruned": report.minimum,
         "decisions": done.decisions,
         "unchanged": done.unchanged,
         "beside": done.beside,

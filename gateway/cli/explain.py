@@ -89,8 +89,8 @@ def explain(
                 )
             if found is None and line is not None:
                 found = look.unrecorded(line)
-        if found is None:
-            raise ProofError(Flaw.REFERENCE)
+            if found is None:
+                raise ProofError(Flaw.PRUNED if look.pruned(reference) else Flaw.REFERENCE)
     if as_json:
         print_json(described(found, place, seen_by, line))
     else:
@@ -123,13 +123,17 @@ class _Look:
         code = code_of(str(line.get("code")))
         return Explanation((), asked, code, reached(asked.terms, (), code), None, (), None, None)
 
+    def pruned(self, reference: str) -> bool:
+        """An index below the minimum, which is published: whose entry stood there is nobody's to know any more."""
+        return self._is_index(reference) and int(reference) < self.reader.minimum()
+
+    @staticmethod
+    def _is_index(reference: str) -> bool:
+        return reference.isascii() and reference.isdecimal() and len(reference) <= _DIGITS
+
     def _meant(self, reference: str) -> Iterator[str]:
         """Exchanges, in the order in which a reference is understood: index, exchange, ticket."""
-        if (
-            reference.isdecimal()
-            and len(reference) <= _DIGITS
-            and (exchange := self.reader.exchange_at(int(reference)))
-        ):
+        if self._is_index(reference) and (exchange := self.reader.exchange_at(int(reference))):
             yield exchange
         with suppress(ValueError):
             yield str(uuid.UUID(reference))

@@ -250,6 +250,21 @@ async def test_an_exchange_of_each_bucket_is_judged_by_its_dossier(hub: Hub):
     assert (told["unchanged"], told["unknown"]) == (5, [])
 
 
+async def test_what_was_pruned_is_told_as_a_number(hub: Hub):
+    for _ in range(2):
+        await hub.consult("BRUSSELS", "consultDossier", WORK)
+    prune(hub, 2)
+    told = simulate(hub, "in-force")
+    assert (told["pruned"], told["entries"], told["unchanged"]) == (2, 2, 1)
+
+
+def prune(hub: Hub, below: int) -> None:
+    connection = apsw.Connection(str(hub.path))
+    connection.execute("UPDATE minimum SET idx = ?", (below,))
+    connection.execute("DELETE FROM entries WHERE idx < ?", (below,))
+    connection.close()
+
+
 async def test_who_would_not_hear_of_a_notification_any_more_is_told(hub: Hub, tmp_path):
     await hub.dossier(DOSSIER, "WORK_GRANTED")
     await declare(hub)

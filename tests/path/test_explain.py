@@ -28,6 +28,7 @@ from tests.path.notifying import (
     tell,
 )
 from tests.path.settings import settings_of
+from tests.path.test_agreement_simulate import prune
 from tests.path.test_record import with_failing_log
 
 WORK, RESIDENCE = "WIB:WORK_DECISION", "WIB:RESIDENCE_DECISION"
@@ -203,6 +204,15 @@ async def test_a_question_whose_answer_was_never_recorded_is_told_as_outcome_unk
     told = explain(hub, "0")
     assert told["outcome"] == "outcome unknown"
     assert told["remedy"].startswith("Ask the provider")
+
+
+async def test_an_index_that_was_pruned_is_told_as_pruned_to_everybody(hub: Hub):
+    await hub.consult("BRUSSELS", "consultDossier", WORK)
+    prune(hub, 1)
+    assert [run(hub, "0", *options).output[:6] for options in ((), ("--as", "FLANDERS"))] == [
+        "LOG650",
+        "LOG650",
+    ]
 
 
 async def test_without_the_revision_the_exchange_is_told_and_no_clause(hub: Hub):
