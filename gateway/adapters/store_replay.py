@@ -57,9 +57,8 @@ class Recorded:
     index: int
     leaf: bytes
     view: bytes | None  # hash of the vector of released and withheld
-    seeded: bool  # False: seed or bucket are erased, and with them which dossier it was
-    about: bool  # a dossier
-    dossier: DossierNumber | None  # None: it is about none, or the directory has no such dossier
+    bucket: str | None  # None: seed, or key of the bucket, are gone, and with them which dossier it was
+    dossier: bytes | None  # digest of its number; None: it is about none
     received: datetime | None  # of a notification: when the hub had it, and decided
 
 
@@ -72,7 +71,8 @@ class ReplayReader:
         self._tickets = ClaimKey.of(connection)
         directory = Directory(connection)
         self._known = lru_cache(maxsize=_KNOWN)(lambda number: _known(directory, number))
-        self._named: dict[str, bool] = {}  # bucket → whether its key is there; the newest at the end
+        self._held = lru_cache(maxsize=None)(self._has_key)  # a log has twelve buckets in a year
+        self._named: list[str] = []  # buckets whose dossiers can be found, the newest at the end
         connection.create_scalar_function("digest", self._digest, 2, deterministic=True)
         self._rows(_NUMBERS, ())
 
@@ -127,12 +127,19 @@ class ReplayReader:
         )
         return next((str(exchange) for (exchange,) in rows), None)
 
-    def dossier(self, number: DossierNumber) -> tuple[DossierScope, tuple[Passage, ...]] | None:
-        """What the directory knows now, and the statuses that led there. Raises `ProofError`."""
-        try:
-            return self._known(number)
-        except apsw.Error as error:
-            raise unreadable(error) from error
+    def dossier(self, recorded: Recorded) -> tuple[DossierScope, tuple[Passage, ...]] | None:
+        """What the directory knows now, and the statuses that led there; None where it is not known which it is,
+        or the directory has none. Raises `ProofError`.
+        """
+        if recorded.bucket is None or recorded.dossier is None:
+            return None
+        self._name(recorded.bucket)
+        for (number,) in self._rows(_NUMBER, (recorded.dossier,)):
+            try:
+                return self._known(DossierNumber(str(number)))
+            except apsw.Error as error:
+                raise unreadable(error) from error
+        return None
 
     def vector(self, vector_hash: bytes) -> bytes:
         """The vector of released and withheld. Raises `ProofError`."""
@@ -141,29 +148,24 @@ class ReplayReader:
         raise ProofError(Flaw.FIELD_FORM, "no vector")
 
     def _recorded(self, row: tuple[Any, ...]) -> Recorded:
-        index, leaf, view, bucket, digest, accepted = row
-        seeded = bucket is not None and self._name(str(bucket))
+        index, leaf, view, bucket, dossier, accepted = row
         return Recorded(
             index,
             bytes(leaf),
             None if view is None else bytes(view),
-            seeded,
-            digest is not None,
-            self._number(bytes(digest)) if seeded and digest is not None else None,
+            str(bucket) if bucket is not None and self._held(str(bucket)) else None,
+            None if dossier is None else bytes(dossier),
             None if accepted is None else moment(accepted),
         )
 
-    def _name(self, bucket: str) -> bool:
-        """Makes the dossiers of the bucket findable. False when its key is gone, and with it what tells them."""
-        if bucket not in self._named:
-            if len(self._named) == _NAMED:
-                oldest = next(iter(self._named))
-                self._rows(_FORGET, (oldest,))
-                del self._named[oldest]
-            self._named[bucket] = self._has_key(bucket)
-            if self._named[bucket]:
-                self._rows(_NAME, {"bucket": bucket})
-        return self._named[bucket]
+    def _name(self, bucket: str) -> None:
+        """Makes the dossiers of the bucket findable, and forgets those of an earlier one."""
+        if bucket in self._named:
+            return
+        if len(self._named) == _NAMED:
+            self._rows(_FORGET, (self._named.pop(0),))
+        self._rows(_NAME, {"bucket": bucket})
+        self._named.append(bucket)
 
     def _has_key(self, bucket: str) -> bool:
         try:
@@ -178,9 +180,6 @@ class ReplayReader:
         """For SQL: what stands beside a seed of this bucket that is about this dossier."""
         bucket, number = arguments
         return self._keys.digest(Bucket.parse(str(bucket)), blind(DossierNumber(str(number))))
-
-    def _number(self, digest: bytes) -> DossierNumber | None:
-        return next((DossierNumber(str(number)) for (number,) in self._rows(_NUMBER, (digest,))), None)
 
     def _rows(self, sql: str, bindings: Sequence[object] | dict[str, object]) -> list[tuple[Any, ...]]:
         """All rows at once: no read transaction stays open between two calls."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.agreement.facts import Place, Section, Words, facts
+from gateway.agreement.facts import facts
 from gateway.agreement.schema import leaves
+from gateway.agreement.section import Place, Section, Words
 from gateway.agreement.terms import Agreement
 from gateway.model import FieldId, View
 

@@ -6,53 +6,13 @@ term by term. Comparing them is for `difference`.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
+from collections.abc import Iterator, Mapping
 
-from gateway.agreement.course import Course, Deadline, Step
+from gateway.agreement.facts_course import course_facts
 from gateway.agreement.schema import leaves
-from gateway.agreement.terms import Agreement, Operation, Source
-from gateway.model import LegalContext, OperationName, Pattern, Role
-
-
-class Section(StrEnum):
-    """Parts of the agreement, in the order in which a reader asks about them."""
-
-    RECEIVES = "fields received"
-    WRITES = "fields written"
-    DOCUMENTS = "documents"
-    OPERATIONS = "operations"
-    CONTEXTS = "legal contexts"
-    STATUSES = "statuses"
-    MATRIX = "matrix"
-    COURSES = "courses"
-    DEADLINES = "deadlines"
-    PLACES = "routing and places"
-    SCHEMA = "schema"
-    HEAD = "head and retention"
-    BASES = "legal bases"
-    WORDING = "wording"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where words stand: of a term that concerns a role its role, and so on; `name` of what has no type here."""
-
-    section: Section
-    what: str  # "receives", "open at"
-    role: Role | None = None
-    context: LegalContext | None = None
-    operation: OperationName | None = None
-    source: Role | None = None  # who provides or tells
-    name: str = ""  # a course, a group, a path
-
-
-Words = frozenset[str]
-Fact = tuple[Place, Words]
-EVERY: Final[Words] = frozenset({"every"})
+from gateway.agreement.section import EVERY, Fact, Place, Section, Words, source_words
+from gateway.agreement.terms import Agreement, Operation
+from gateway.model import OperationName, Pattern, Role
 
 
 def facts(agreement: Agreement) -> Mapping[Place, Words]:
@@ -65,14 +25,17 @@ def facts(agreement: Agreement) -> Mapping[Place, Words]:
         _contexts,
         _statuses,
         _matrix,
-        _courses,
+        course_facts,
         _places,
         _schema,
         _head,
         _bases,
         _wording,
     )
-    return {place: words for part in parts for place, words in part(agreement)}
+    found = [fact for part in parts for fact in part(agreement)]
+    told = dict(found)
+    assert len(told) == len(found)  # two terms at one place would hide a change of one
+    return told
 
 
 def delivering(agreement: Agreement) -> frozenset[OperationName]:
@@ -162,56 +125,6 @@ def _matrix(agreement: Agreement) -> Iterator[Fact]:
                 yield Place(Section.MATRIX, what, role, name=code), frozenset(fields)
 
 
-def _courses(agreement: Agreement) -> Iterator[Fact]:
-    for course in agreement.courses.values():
-        yield Place(Section.COURSES, "for permits", name=course.name), course.permit_types
-        yield Place(Section.COURSES, "for procedures", name=course.name), course.procedures
-        yield from _numbered(Section.COURSES, "step", ((_step(course, one), one) for one in course.steps))
-        terms = ((_deadline(course, one), one) for one in course.deadlines)
-        yield from _numbered(Section.DEADLINES, "term", terms)
-
-
-def _numbered(section: Section, what: str, terms: Iterable[tuple[str, Step | Deadline]]) -> Iterator[Fact]:
-    """Steps of one name are told apart by their order, which decides between them too."""
-    seen = Counter[str]()
-    for name, one in terms:
-        seen[name] += 1
-        numbered = name if seen[name] == 1 else f"{name} ({seen[name]})"
-        words = _step_words(one) if isinstance(one, Step) else _deadline_words(one)
-        yield Place(section, what, name=numbered), frozenset(words)
-
-
-def _step(course: Course, step: Step) -> str:
-    when = "" if step.when is None else f" with {step.when[0]} = {step.when[1]}"
-    return f"{course.name}: {step.operation}{when} by {', '.join(sorted(step.senders))} ({step.context})"
-
-
-def _step_words(step: Step) -> Iterator[str]:
-    yield from (f"at {status}" for status in step.before)
-    yield f"to {step.after or 'the same status'}{', interrupting' if step.interrupts else ''}"
-    yield from (f"heard by {role} ({context})" for role, context in step.recipients.items())
-    yield from (f"begins the part of {role}" for role in step.inscribes)
-    yield from (f"ends the part of {role}" for role in step.ends)
-    yield from (f"may say {field} = {value}" for field, values in step.allows.items() for value in values)
-    if step.binds:
-        yield "binds the dossier to its worker"
-    yield from _source(Source(step.basis, step.certainty))
-
-
-def _deadline(course: Course, one: Deadline) -> str:
-    only = sorted((one.regions or frozenset()) | (one.permit_types or frozenset()))
-    return f"{course.name}: {one.name} for {', '.join(only) or 'all'} from {one.valid_from}"
-
-
-def _deadline_words(one: Deadline) -> Iterator[str]:
-    yield f"{one.days} {'working ' if one.working else ''}days"
-    yield f"until {one.valid_until}" if one.valid_until else "without end"
-    yield from (f"starts at {status}" for status in one.starts)
-    yield from (f"stands still at {status}" for status in one.suspended)
-    yield from (f"ends at {status}" for status in one.ends)
-    yield from _source(Source(one.basis, one.certainty))
-
-
 def _places(agreement: Agreement) -> Iterator[Fact]:
     routing, places = agreement.routing, agreement.places
     fields = {f"{role} by {field}" for role, field in routing.fields.items()}
@@ -254,17 +167,13 @@ def _bases(agreement: Agreement) -> Iterator[Fact]:
         yield Place(Section.BASES, "is", name=letter), frozenset({text})
     for group in agreement.groups.values():
         for role, cell in group.cells.items():
-            yield Place(Section.BASES, "cell rests on", role, name=group.code), _source(cell.source)
+            yield Place(Section.BASES, "cell rests on", role, name=group.code), source_words(cell.source)
     for role, terms in agreement.roles.items():
-        yield Place(Section.BASES, "role rests on", role), _source(terms.source)
+        yield Place(Section.BASES, "role rests on", role), source_words(terms.source)
     for name, context in agreement.contexts.items():
-        yield Place(Section.BASES, "context rests on", context=name), _source(context.source)
+        yield Place(Section.BASES, "context rests on", context=name), source_words(context.source)
     for name_, operation in agreement.operations.items():
         yield Place(Section.BASES, "operation rests on", operation=name_), frozenset(operation.basis)
-
-
-def _source(source: Source) -> Words:
-    return frozenset({*(f"basis {letter}" for letter in source.basis), f"certainty {source.certainty}"})
 
 
 def _wording(agreement: Agreement) -> Iterator[Fact]:

@@ -11,8 +11,8 @@ from typing import Annotated, Final
 import typer
 
 from gateway.agreement.difference import Change, Difference, compare, withheld
-from gateway.agreement.facts import Place, Section
 from gateway.agreement.load import Agreement
+from gateway.agreement.section import Place, Section
 from gateway.cli.agreement_named import named
 from gateway.cli.lines import write
 from gateway.cli.log_place import AsJson, StoreFile, Unverified, explained

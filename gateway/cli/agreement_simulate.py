@@ -80,10 +80,10 @@ class _Evidence:
     def past(self, recorded: Recorded, leaf: Leaf) -> Past:
         """Raises `ProofError`."""
         at = decided_at(leaf.time, recorded.received)
-        known = None if recorded.dossier is None else self.reader.dossier(recorded.dossier)
+        known = self.reader.dossier(recorded)
         return Past(
             None if leaf.revision is None else self._revision(leaf.revision),
-            about(seeded=recorded.seeded, known=recorded.about),
+            about(seeded=recorded.bucket is not None, known=recorded.dossier is not None),
             None if known is None else as_of(*known, at),
             at,
             None if recorded.view is None else self._verdicts(recorded.view),

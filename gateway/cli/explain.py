@@ -82,15 +82,7 @@ def explain(
         assert keys is not None  # with settings there are some
         with ReplayReader.open(place.store, keys) as reader, AgreementArchive.open(place.store) as archive:
             look = _Look(reader, archive, place.register, seen_by)
-            found, line = look.at(reference), None
-            if operational_log is not None:
-                line = _line(
-                    operational_log, reference if found is None else found.entries[0].leaf.id, seen_by
-                )
-            if found is None and line is not None:
-                found = look.unrecorded(line)
-            if found is None:
-                raise ProofError(Flaw.PRUNED if look.pruned(reference) else Flaw.REFERENCE)
+            found, line = look.up(reference, operational_log)
     if as_json:
         print_json(described(found, place, seen_by, line))
     else:
@@ -106,7 +98,21 @@ class _Look:
     register: Register
     seen_by: Authority | None
 
-    def at(self, reference: str) -> Explanation | None:
+    def up(
+        self, reference: str, operational_log: Path | None
+    ) -> tuple[Explanation, Mapping[str, object] | None]:
+        """The exchange, and the line of the operational log. Raises `ProofError` (LOG650, LOG751, LOG509)."""
+        found, line = self._recorded(reference), None
+        if operational_log is not None:
+            exchange = reference if found is None else found.entries[0].leaf.id
+            line = self._line(operational_log, exchange)
+        if found is None and line is not None:
+            found = self._unrecorded(line)
+        if found is None:
+            raise ProofError(Flaw.PRUNED if self._pruned(reference) else Flaw.REFERENCE)
+        return found, line
+
+    def _recorded(self, reference: str) -> Explanation | None:
         """The first exchange that the reference may mean and that may be told."""
         for exchange in self._meant(reference):
             recorded = [(one, leaf) for one in self.reader.exchange(exchange) if (leaf := self._told(one))]
@@ -114,7 +120,7 @@ class _Look:
                 return self._explained(recorded)
         return None
 
-    def unrecorded(self, line: Mapping[str, object]) -> Explanation:
+    def _unrecorded(self, line: Mapping[str, object]) -> Explanation:
         """What the operational log alone tells: the caller was not identified, or the exchange not recorded."""
         agreement = self._revision(IN_FORCE)
         operation = line.get("operation")
@@ -123,7 +129,7 @@ class _Look:
         code = code_of(str(line.get("code")))
         return Explanation((), asked, code, reached(asked.terms, (), code), None, (), None, None)
 
-    def pruned(self, reference: str) -> bool:
+    def _pruned(self, reference: str) -> bool:
         """An index below the minimum, which is published: whose entry stood there is nobody's to know any more."""
         return self._is_index(reference) and int(reference) < self.reader.minimum()
 
@@ -166,9 +172,9 @@ class _Look:
 
     def _dossier(self, recorded: Recorded, leaf: Leaf) -> tuple[About, DossierScope | None, datetime]:
         moment = decided_at(leaf.time, recorded.received)
-        known = None if recorded.dossier is None else self.reader.dossier(recorded.dossier)
+        known = self.reader.dossier(recorded)
         scope = None if known is None else as_of(*known, moment)
-        return about(seeded=recorded.seeded, known=recorded.about), scope, moment
+        return about(seeded=recorded.bucket is not None, known=recorded.dossier is not None), scope, moment
 
     def _revision(self, revision: str) -> Agreement | None:
         try:
@@ -176,8 +182,8 @@ class _Look:
         except (ProofError, AgreementError):
             return None
 
-
-def _line(path: Path, exchange: str, seen_by: Authority | None) -> Mapping[str, object] | None:
-    """An authority is told of a line of its own TLS certificate only."""
-    line = line_of(path, exchange)
-    return None if line is None or (seen_by is not None and line.get("peer") != seen_by.id) else line
+    def _line(self, path: Path, exchange: str) -> Mapping[str, object] | None:
+        """An authority is told of a line of its own TLS certificate only."""
+        line = line_of(path, exchange)
+        mine = line is not None and (self.seen_by is None or line.get("peer") == self.seen_by.id)
+        return line if mine else None

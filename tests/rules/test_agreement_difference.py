@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway.agreement.difference import Change, compare, withheld
-from gateway.agreement.facts import Place, Section, facts
+from gateway.agreement.facts import facts
 from gateway.agreement.load import load_agreement
+from gateway.agreement.section import Place, Section
 from gateway.model import FieldId, LegalContext, OperationName, Role
 from tests.rules.agreement_files import AGREEMENT, DOSSIER, PLACES, PROCEDURES, changed, shipped
 
