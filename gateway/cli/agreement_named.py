@@ -24,7 +24,7 @@ def named(name: str, store: Path | None, config: Path | None) -> Agreement:
     if Path(name).is_dir():
         return load_agreement(contract_files(Path(name)))
     if (name != IN_FORCE and not _HASH.fullmatch(name)) or (store is None and config is None):
-        raise ProofError(Flaw.REVISION, name)
+        raise ProofError(Flaw.NOT_KEPT, name)
     with AgreementArchive.open(find(store, config).store) as archive:
         return kept(archive, name)
 
@@ -35,7 +35,7 @@ def kept(archive: AgreementArchive, name: str) -> Agreement:
     found = known[:1] if name == IN_FORCE else [one for one in known if one.startswith(name)]
     files = archive.files(found[0]) if len(found) == 1 else None
     if files is None:
-        raise ProofError(Flaw.REVISION, name)
+        raise ProofError(Flaw.NOT_KEPT, name)
     agreement = load_agreement(files)
     if agreement.revision != found[0]:  # the store does not vouch for what it keeps
         raise ProofError(Flaw.UNREADABLE, f"revision {found[0]}")

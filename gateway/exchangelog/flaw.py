@@ -134,7 +134,7 @@ class Flaw(Enum):
 
     # The agreement against the log, and what happened to one exchange.
     REFERENCE = _row("LOG751", "Nothing answers to this reference.", "Give the incident of the fault, or the index of the reply; with --as also the ticket of a question that was recorded: one that was refused leaves its ticket free.")
-    REVISION = _row("LOG752", "No such revision of the agreement is kept.", "Name a directory with agreement.toml; or with --config or --store in-force, or the hash of a revision that the hub has served under.")
+    NOT_KEPT = _row("LOG752", "No such revision of the agreement is kept.", "Name a directory with agreement.toml; or with --config or --store in-force, or the hash of a revision that the hub has served under.")
     # fmt: on
 
     @property
