@@ -25,6 +25,7 @@ from gateway.exchangelog import merkle
 from gateway.exchangelog.audit import Head, Row
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
+from gateway.exchangelog.consistency import ConsistencyProof
 from gateway.exchangelog.erasure import Record
 from gateway.exchangelog.fields import FieldPlan, FieldRecord
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
@@ -45,6 +46,7 @@ FROM entries e LEFT JOIN seeds s ON s.idx = e.idx WHERE e.idx > ? AND e.idx < ? 
 _OWN = "SELECT idx, leaf FROM entries WHERE idx >= ? AND kind IN (?,?) ORDER BY idx"
 _RECORDS = "SELECT v.vector, e.digests FROM entries e JOIN views v ON v.hash = e.view WHERE e.idx = ?"
 _BUNDLE = "SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
+_LEAVES = "SELECT idx, leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?"
 # NOT INDEXED: a damaged index must not hide what it was to prevent.
 _REPEATED_TICKETS = """
 SELECT max(idx) FROM entries NOT INDEXED WHERE idx < ? AND ticket IS NOT NULL
@@ -56,7 +58,7 @@ SELECT max(idx) FROM entries NOT INDEXED WHERE idx < ? GROUP BY exchange, kind H
 
 
 class LogReader:
-    """Satisfies `audit.Evidence`."""
+    """Satisfies `audit.Evidence` and `completeness.Entries`."""
 
     def __init__(self, connection: apsw.Connection, bucket_keys: BucketKeys | None = None) -> None:
         self._connection = connection
@@ -220,6 +222,29 @@ class LogReader:
         if len(leaves) != name.width:
             raise ProofError(Flaw.MISSING, f"bundle {name.n}")
         return bundle(leaf for (leaf,) in leaves)
+
+    def prove_consistency(self, old: int, later: Checkpoint, note: bytes) -> ConsistencyProof:
+        """That a checkpoint of this log, given with its note, extends the tree of `old` entries.
+
+        Verified against the tree as it is stored. Raises `ProofError`: LOG413 when the log does not extend
+        the checkpoint.
+        """
+        size = self.head().size
+        nodes = TileNodes(size, self.tile)
+        if later.size > size or merkle.tree_root(nodes, later.size) != later.root:
+            raise ProofError(Flaw.ROLLBACK, f"size {later.size}")
+        hashes = merkle.prove_consistency(nodes, old, later.size)
+        merkle.verify_consistency(old, later.size, merkle.tree_root(nodes, old), later.root, hashes)
+        return ConsistencyProof(old, tuple(hashes), note)
+
+    def leaves(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """As `completeness.Entries` has it. Raises `ProofError`: LOG650."""
+        if start < self.minimum:
+            raise ProofError(Flaw.PRUNED, f"index {start}")
+        while chunk := self._query(_LEAVES, (start, end, CHUNK)):
+            for index, leaf in chunk:
+                yield index, bytes(leaf)
+            start = chunk[-1][0] + 1
 
     # What `audit` reads.
 

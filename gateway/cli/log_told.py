@@ -17,17 +17,17 @@ from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.merkle import leaf_hash
 from gateway.exchangelog.note import Verifier, base64
 
+IN_STORE = "every entry, hash, tile, field record and the signature"
+IN_SITE = "every entry, hash, tile and the signature"
 
-def report(signed: Checkpoint | None, findings: list[Finding]) -> None:
+
+def report(signed: Checkpoint | None, findings: list[Finding], checked: str) -> None:
+    """`checked`: what was, in words."""
     report_findings(findings)
     failures = sum(finding.fails for finding in findings)
     if signed is not None:
         write(f"log   {signed.origin}\nsize  {signed.size}\nroot  {base64(signed.root)}")
-    verdict = (
-        _counted(failures, "failure")
-        if failures
-        else "verified: every entry, hash, tile, field record and the signature"
-    )
+    verdict = _counted(failures, "failure") if failures else f"verified: {checked}"
     write(f"{verdict}; {_counted(len(findings) - failures, 'notice')}.")
 
 

@@ -1,7 +1,11 @@
 """The evidence: what an exchange leaves behind, and how anybody checks it offline.
 
     audit        the check of a whole log
+    site         a log as static files (C2SP tlog-tiles), and the check of them
+    completeness that a range of entries lacks nothing
+    audit_tree   the tree in tiles against its entries and its root
     proof        proof files (C2SP tlog-proof)
+    consistency  proofs that a later checkpoint extends an earlier one
     checkpoint   the signed size and root (C2SP tlog-checkpoint)
     note         signatures (C2SP signed-note)
     entry        stages of an exchange → entries

@@ -135,6 +135,16 @@ class Flaw(Enum):
     # The agreement against the log, and what happened to one exchange.
     REFERENCE = _row("LOG751", "Nothing answers to this reference.", "Give the incident of the fault, or the index of the reply; with --as also the ticket of a question that was recorded: one that was refused leaves its ticket free.")
     NOT_KEPT = _row("LOG752", "No such revision of the agreement is kept.", "Name a directory with agreement.toml; or with --config or --store in-force, or the hash of a revision that the hub has served under.")
+    # A log as a directory or site of tiles, and what is proved of it.
+    NO_SITE = _row("LOG601", "There is no checkpoint here: this is no exported log.", "Name the directory that gateway log export wrote, with its checkpoint.")
+    BUNDLE = _row("LOG602", "An entry bundle is malformed, has another number of entries than its name says, or differs from the tree.", _DAMAGED)
+    UNCOVERED = _row("LOG603", "A file is no part of the tree that the checkpoint covers.", "If an export or a copy is under way or was interrupted, let it end or run it again; otherwise find out who put it there.", Level.NOTICE)
+    OTHER_DIRECTORY = _row("LOG604", "The directory holds another log, or something else.", "Name an empty directory, or the one that this log was exported to before; if a former key signed what is there, give that with --vkey too.")
+    NO_EXTENSION = _row("LOG605", "The log does not extend what was exported to this directory before.", "Export nothing there. Keep the directory and the store as evidence, and report the incident.")
+    EXPORTING = _row("LOG606", "Another export to this directory is under way.", "Wait until it has ended.")
+    CONSISTENCY_FORM = _row("LOG607", "The consistency proof is malformed.", _FETCH)
+    OTHER_SIZE = _row("LOG608", "The proof starts from another size than the checkpoint has.", "Give the checkpoint that the proof was asked for, or have it made anew: gateway log prove-consistency")
+    NO_EARLIER = _row("LOG609", "No earlier checkpoint was given.", "Give the checkpoint that you kept with --pin.")
     # fmt: on
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
+from gateway.exchangelog.consistency import ConsistencyProof
 from gateway.exchangelog.disclosed import DisclosedValue
 from gateway.exchangelog.exhibit import Exhibit
 from gateway.exchangelog.fields import FieldPlan, FieldRecord, verify_disclosure
@@ -129,9 +130,13 @@ def _secret(data: bytes) -> None:
         return
 
 
+def _consistency(data: bytes) -> None:
+    assert ConsistencyProof.parse(data).serialise() == data
+
+
 READERS: tuple[Callable[[bytes], None], ...] = (
     _note, _checkpoint, _opened, _proof, _key, _leaf, _tile, _bundle, _vector, _disclosure, _secret,
-    _disclosed, _exhibit, _reply,
+    _disclosed, _exhibit, _reply, _consistency,
 )  # fmt: skip
 
 
@@ -167,6 +172,7 @@ def seeds() -> list[bytes]:
         _disclosed: [value],
         _exhibit: [exhibit],
         _reply: [(_EXAMPLES / "reply-with-proof.xml").read_bytes()],
+        _consistency: [ConsistencyProof(7, (bytes(32),), files["checkpoint"]).serialise()],
     }
     return [bytes([READERS.index(reader)]) + data for reader, given in known.items() for data in given]
 
