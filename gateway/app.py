@@ -35,6 +35,7 @@ from gateway.config import ConfigError, LimitSettings, Settings
 from gateway.edge.cleaning import cleaning
 from gateway.edge.connections import ConnectionLimits, Door, Watch
 from gateway.edge.listener import Listener, nobody
+from gateway.edge.log_site import LogSite
 from gateway.edge.operational_log import LibraryLines, OperationalLog, tell_uncaught
 from gateway.edge.operations import operations
 from gateway.edge.responders import Questions, asking, count_in
@@ -101,10 +102,13 @@ async def hub(
             keeping=loaded.spool,
             shelf=loaded.shelf,
         )
+        site = LogSite(settings.log.store, frozenset(settings.log.readers), metrics, log)
+        stack.callback(site.close)
         edge = SoapEdge(
             broker=broker_of(parts),
             in_force=in_force,
             served=served_for(agreement, settings.listen.public_url),
+            site=site,
             metrics=metrics,
             log=log,
             limits=_http_limits(settings.limits),

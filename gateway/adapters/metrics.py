@@ -93,6 +93,12 @@ class Metrics:
         self._checkpoint = Gauge(
             "gateway_checkpoint_timestamp_seconds", "Time of the newest signed checkpoint.", registry=registry
         )
+        self._log_reads = Counter(
+            "gateway_log_reads",
+            "Resources of the exchange log served over HTTP.",
+            ["authority", "resource"],
+            registry=registry,
+        )
         self._certificates = Gauge(
             "gateway_certificate_expiry_timestamp_seconds",
             "End of validity of the hub's own certificates.",
@@ -265,6 +271,10 @@ class Metrics:
         """Read the size of the exchange log, and how many of its buckets are due, at each scrape."""
         self._log_size.set_function(size)
         self._due.set_function(due)
+
+    def log_read(self, authority: AuthorityId, resource: str) -> None:
+        """Count one resource of the log that was served: checkpoint, tile, entries."""
+        self._log_reads.labels(authority, resource).inc()
 
     def configured(
         self,

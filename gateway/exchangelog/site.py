@@ -121,7 +121,7 @@ class _Bundles:
         self._site = site
         self._progress = progress
         self._numbers = numbers  # of those that are there
-        self._pairing = Pairing(pruned=numbers[:1] > [0])
+        self._pairing = Pairing(pruned=bool(numbers) and numbers[0] > 0)
         self._minimum = 0  # as the log itself records it
         self.hashes = LeafHashes(site, site.size)
 
