@@ -79,7 +79,7 @@ class LogSite:
         try:
             data = await asyncio.get_running_loop().run_in_executor(self._thread, self._reader.resource, name)
         except ProofError as error:
-            if error.flaw is Flaw.TILE_PATH:  # beyond the tree
+            if error.flaw in {Flaw.TILE_PATH, Flaw.PRUNED}:  # beyond the tree, or no longer kept
                 return not_found()
             raise
         self._metrics.log_read(peer.id, kind)

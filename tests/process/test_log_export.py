@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from gateway.adapters.site_directory import SiteDirectory
+from gateway.adapters.site_directory import SiteDirectory, SiteWriter
 from gateway.adapters.site_export import export
 from gateway.adapters.store import LogReader
 from gateway.cli.log import app
@@ -36,7 +36,10 @@ from tests.process.store_world import (
     open_store,
     query,
 )
+from tests.process.test_erasure import old, prune
 from tests.sites import MemorySite, site_of
+
+__all__ = ["old"]  # a fixture
 
 SIZE = 530  # two full tiles, a partial one, and a level above them
 KEY = ("--vkey", VERIFIER.vkey)
@@ -51,6 +54,7 @@ def good(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def path(good, tmp_path) -> Path:
+    shutil.copytree(good.parent / "bucket-keys", tmp_path / "bucket-keys")
     return Path(shutil.copy(good, tmp_path / "store.sqlite"))
 
 
@@ -166,6 +170,46 @@ def test_a_file_that_has_gone_comes_back(path, out):
     assert flaws(out) == {Flaw.MISSING}
     exported(path, out)
     assert files(out) == before
+
+
+# What the log no longer keeps.
+
+
+async def test_what_was_pruned_is_exported_no_more_and_taken_away(old, out, tmp_path):
+    exported(old, out)
+    with LogReader.open(old) as log:
+        pinned = open_checkpoint(log.checkpoint, [VERIFIER])
+    assert {"tile/entries/000", "tile/entries/001"} <= files(out).keys()
+    prune(old)
+    exported(old, out)
+    exported(old, tmp_path / "new")
+    gone = {"tile/entries/000", "tile/entries/001"}
+    for site in (out, tmp_path / "new"):
+        assert gone.isdisjoint(files(site))
+        assert {"tile/0/000", "tile/0/001", "tile/0/002.p/" + str(_last(site))} <= files(site).keys()
+        assert not any(one.fails for one in check_site(SiteDirectory(site), [VERIFIER], pinned))
+    for place in (("--store", old), ("--site", out)):
+        assert run("verify-range", 512, 700, *place, *KEY).exit_code == 0
+        assert run("verify-range", 511, 700, *place, *KEY).exit_code == 1
+    result = run("verify-range", 511, 700, "--store", old, *KEY)
+    assert "LOG650" in result.stderr
+
+
+def _last(site: Path) -> int:
+    """Entries in the last bundle."""
+    return open_checkpoint((site / "checkpoint").read_bytes(), [VERIFIER]).size % 256
+
+
+async def test_pruning_that_was_not_taken_over_is_taken_over_by_the_next_export(old, out, monkeypatch):
+    exported(old, out)
+    prune(old)
+    with monkeypatch.context() as patch:
+        patch.setattr(SiteWriter, "drop", lambda *_: (_ for _ in ()).throw(DiskError))
+        with pytest.raises(DiskError):
+            exported(old, out)
+    assert not any(one.fails for one in check_site(SiteDirectory(out), [VERIFIER]))
+    exported(old, out)
+    assert "tile/entries/000" not in files(out)
 
 
 # What is refused.

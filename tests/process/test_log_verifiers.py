@@ -150,7 +150,7 @@ def made(tmp_path_factory) -> Path:
             export(log, place / "site", [VERIFIER])
             (place / "entry.tlog-proof").write_bytes(log.prove(300).serialise())
             note, signed = log.signed([VERIFIER])
-            (place / "log.consistency").write_bytes(log.extend(EARLIER, signed, note).serialise())
+            (place / "log.consistency").write_bytes(log.prove_consistency(EARLIER, signed, note).serialise())
 
     asyncio.run(write())
     shutil.copy(place / "earlier/checkpoint", place / "kept")

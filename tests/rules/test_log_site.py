@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.exchangelog.checkpoint import open_checkpoint, sign_checkpoint
+from gateway.exchangelog.erasure import pruned
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.merkle import leaf_hash
 from gateway.exchangelog.note import Note, Signature, parse_note
 from gateway.exchangelog.site import check_site
+from tests.exchanges import NOW, exchange_id
 from tests.sites import (
     OTHER,
     SIGNER,
@@ -91,6 +95,10 @@ def bundle_gone(files):
     del files["tile/entries/001"]
 
 
+def first_bundle_gone(files):
+    del files["tile/entries/000"]
+
+
 def truncated(files):
     for path in [path for path in files if "/002" in path]:
         del files[path]
@@ -155,6 +163,7 @@ TAMPERING = {
     entry_added: {(Flaw.BUNDLE, 512)},
     bundle_cut: {(Flaw.BUNDLE, 512)},
     bundle_gone: {(Flaw.MISSING, 256)},
+    first_bundle_gone: {(Flaw.MISSING, 0)},
     truncated: {(Flaw.MISSING, 512), (Flaw.TILE, None)},
     tile_altered: {(Flaw.TILE, None)},
     last_tile_altered: {(Flaw.TILE, None)},
@@ -248,6 +257,28 @@ def test_what_the_checkpoint_does_not_cover_is_a_notice():
     assert {finding.flaw for finding in found} == {Flaw.UNCOVERED}
     assert not any(finding.fails for finding in found)
     assert Finding(Flaw.UNCOVERED, about="tile/notes.txt") in found
+
+
+PRUNED_TO = [256, 512]
+
+
+@pytest.mark.parametrize("minimum", PRUNED_TO)
+def test_bundles_may_be_gone_below_the_minimum_index_that_the_log_records_and_nowhere_else(minimum):
+    said = pruned("0999099901", minimum, exchange_id(), NOW, os.urandom)
+    files = site_of([*entries(), said.leaf])
+    assert flaws(files) == {UNKNOWN}
+    for number, path in enumerate(("tile/entries/000", "tile/entries/001", "tile/entries/002.p/19")):
+        del files[path]
+        found = {one.flaw for one in check_site(files, [VERIFIER]) if one.fails}
+        assert found == (set() if (number + 1) * 256 <= minimum else {Flaw.MISSING})
+
+
+def test_the_hashes_of_pruned_entries_are_still_checked():
+    said = pruned("0999099901", 256, exchange_id(), NOW, os.urandom)
+    files = site_of([*entries(), said.leaf])
+    del files["tile/entries/000"]
+    files["tile/0/000"] = bytes(8_192)
+    assert Flaw.TILE in {one.flaw for one in check_site(files, [VERIFIER])}
 
 
 def test_signatures_of_unknown_keys_change_nothing():
