@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from gateway.exchangelog.audit_tree import LeafHashes, Progress, Tiles, check_pin, check_tree
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
@@ -38,8 +40,7 @@ class Head:
     last: int  # highest index that is stored at the same moment; -1 when none
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True):
     """An entry and what stands beside it, as stored."""
 
     index: int
