@@ -207,6 +207,11 @@ class History(RuleBasedStateMachine):
         if moment != "before":
             assert minimum == OLD
             self.minimum = minimum
+        if moment == "after":  # they are below the minimum index, and still there until a command ends it
+            with self.eraser() as eraser:
+                eraser.erase_entries(Indices.of([(OLD, OLD)]), COURT, self.signers(), LATER)
+            self.erased.add(OLD)
+            self.notice_what_the_hub_said()
 
     # Backups.
 
