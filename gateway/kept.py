@@ -43,6 +43,7 @@ class Kept:
     """A reply: what came, and its receipt, not believed yet. `receipt`: None where the reply names no entry."""
 
     operation: str  # that was asked for
+    ticket: str  # of the question, echoed
     held: Held
     receipt: Receipt | None
 
@@ -67,15 +68,16 @@ def _read(element: Element) -> Kept:
     values: dict[str, list[str]] = {}
     for path, text in _leaves(payload, "") if holds else ():
         values.setdefault(path, []).append(text)
+    customer = blocks.read_customer(found["informationCustomer"])
     held = Held(
         exchange=blocks.texts(found["informationGateway"])["ticketGateway"],
         kind=_kind(operation, status),
-        recipient=str(blocks.read_customer(found["informationCustomer"]).enterprise),
+        recipient=str(customer.enterprise),
         legal_context=blocks.text_of(found["legalContext"]),
         operation=_recorded_operation(operation, found),
         values={path: tuple(texts) for path, texts in values.items()},
     )
-    return Kept(operation, held, blocks.read_receipt(found["informationGateway"]))
+    return Kept(operation, customer.ticket, held, blocks.read_receipt(found["informationGateway"]))
 
 
 def _kind(operation: str, status: str) -> Kind:

@@ -74,7 +74,7 @@ def verify_place(receipt: Receipt | None, verifiers: Sequence[Verifier]) -> Chec
     checkpoint = open_checkpoint(receipt.checkpoint, verifiers)
     if checkpoint.origin != receipt.origin:
         raise ProofError(Flaw.RECEIPT_DIFFERS, "origin")
-    if receipt.index >= checkpoint.size:
+    if not 0 <= receipt.index < checkpoint.size:
         raise ProofError(Flaw.RECEIPT_OLD, f"entry {receipt.index}, size {checkpoint.size}")
     return checkpoint
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gateway.agreement import blocks
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import Verifier
 from gateway.exchangelog.receipt import Proven, verify_receipt
@@ -28,10 +27,8 @@ def check_reply(asked: Asked, body: bytes, verifiers: Sequence[Verifier]) -> Pro
 
     `body`: exclusive C14N of the Body that the hub signed.
     """
-    element = parse_verified(body)[0]
-    kept = read_reply(element)
-    ticket = blocks.texts(element[0])["ticket"]
-    if (kept.operation, ticket) != (asked.operation, asked.ticket):
+    kept = read_reply(parse_verified(body)[0])
+    if (kept.operation, kept.ticket) != (asked.operation, asked.ticket):
         raise ProofError(Flaw.RECEIPT_OTHER, "ticket")
     if kept.receipt is None and asked.operation in UNLOGGED:
         return None

@@ -215,6 +215,10 @@ async def second_payload(hub: Hub, body: etree._Element) -> None:
     payload.addprevious(etree.fromstring(etree.tostring(payload)))
 
 
+async def reorder_blocks(hub: Hub, body: etree._Element) -> None:
+    body.append(element(body, "informationCustomer"))
+
+
 async def other_exchange(hub: Hub, body: etree._Element) -> None:
     _, other = await asked(hub, "BRUSSELS", "consultDossier")
     _swap(body, other.body)
@@ -266,6 +270,7 @@ LIES = {
     "a value hides between elements": (hide_in_text, Flaw.REPLY_FORM),
     "a value hides in an attribute": (hide_in_attribute, Flaw.REPLY_FORM),
     "a second payload hides before the first": (second_payload, Flaw.REPLY_FORM),
+    "the blocks stand in another order": (reorder_blocks, Flaw.REPLY_FORM),
     "the receipt is that of another exchange": (other_exchange, Flaw.RECEIPT_OTHER),
     "the receipt is somebody else's": (somebody_elses, Flaw.RECEIPT_OTHER),
     "the checkpoint is older than the entry": (old_checkpoint, Flaw.RECEIPT_OLD),

@@ -148,7 +148,8 @@ def test_a_true_receipt_of_something_else_is_found_out(change, index):
 
 def test_a_checkpoint_from_before_the_entry_does_not_cover_it():
     old = log().receipt(1, size=2)
-    assert flaw_of(held(), structs.replace(old, index=3)) is Flaw.RECEIPT_OLD
+    for beyond in (2, 3, -1):
+        assert flaw_of(held(), structs.replace(old, index=beyond)) is Flaw.RECEIPT_OLD
 
 
 def test_the_signature_of_another_log_is_none():
