@@ -20,6 +20,7 @@ from gateway.exchangelog.indices import Indices
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.note import Signer
 from tests.drills.ground import ORIGIN, Ground, log_key
+from tests.drills.lies import released_against_the_agreement, sent_and_called_withheld
 from tests.exchanges import refusal_entry
 from tests.path.hub import NOW, PAYLOAD_KEY
 
@@ -181,6 +182,14 @@ DRILLS = (
     ),
     Drill("sign with another key", "history was rewritten and signed", _VERIFY, Flaw.UNSIGNED, _own_key),
     Drill("sign with a stolen key", "the same, with the log's key", _PIN, Flaw.ROLLBACK, _stolen_key),
+    Drill(
+        "send and call withheld", "a field was sent that the log calls withheld", "the recipient, by its log receipt",
+        Flaw.WITHHELD_CAME, sent_and_called_withheld,
+    ),
+    Drill(
+        "release too much", "a field was released, and recorded, against the agreement", "gateway log prove-view",
+        Flaw.VIEW, released_against_the_agreement,
+    ),
     Drill(
         "withhold afterwards", "a released field is shown as withheld", _VERIFY, Flaw.FIELDS, _withheld_afterwards
     ),
