@@ -207,13 +207,15 @@ def verify(
 
     Needs the log's key, and its former keys for what they signed; with bucket keys also opens every seed; with --config also compares whose tickets stand beside the entries.
     """
+    offline = sum(one is not None for one in (site, proof, reply, disclosure))
+    if offline > 1:
+        raise typer.BadParameter("one of --site, --proof, --reply and --disclosure is checked at a time")
     with explained():
-        offline = any(one is not None for one in (site, proof, reply, disclosure))
         place = find(store, config, vkey, vkey_file, bucket_keys=bucket_keys, needs_store=not offline)
         if reply is not None or disclosure is not None:
             if reply is not None:
                 verify_reply(reply, place.keys, as_json=as_json)
-            if disclosure is not None:
+            elif disclosure is not None:
                 verify_disclosed(disclosure, place.keys, as_json=as_json)
             return
         keys = place.keys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -73,7 +74,7 @@ def prove_view(
         shown = _exhibit(index, place, exhibit)
         if agreement is not None:
             shown = replace(shown, agreement=contract_files(agreement))
-        with named("--exhibit", exhibit) if exhibit is not None else named("entry", Path(str(index))):
+        with nullcontext() if exhibit is None else named("--exhibit", exhibit):
             signed = shown.verify(place.keys)
             leaf = shown.leaf
         found = _judged(shown, leaf, _roles(place, register))

@@ -97,6 +97,11 @@ def test_what_cannot_be_disclosed_says_why(tmp_path, arguments, code):
     assert not (tmp_path / "x").exists()
 
 
+def test_one_thing_is_checked_at_a_time():
+    done = log("verify", "--reply", REPLY, "--disclosure", REPLY)
+    assert (done.exit_code, done.stdout) == (2, "")
+
+
 def test_without_a_key_nothing_is_believed():
     done = log("verify", "--reply", REPLY, key=())
     assert (done.exit_code, done.stderr[:6]) == (1, "LOG504")
