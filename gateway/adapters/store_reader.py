@@ -45,6 +45,7 @@ FROM entries e LEFT JOIN seeds s ON s.idx = e.idx WHERE e.idx > ? AND e.idx < ? 
 """
 _OWN = "SELECT idx, leaf FROM entries WHERE idx >= ? AND kind IN (?,?) ORDER BY idx"
 _RECORDS = "SELECT v.vector, e.digests FROM entries e JOIN views v ON v.hash = e.view WHERE e.idx = ?"
+_REVISIONS = "SELECT revision FROM agreements ORDER BY remembered DESC"
 _BUNDLE = "SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
 _LEAVES = "SELECT idx, leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?"
 # NOT INDEXED: a damaged index must not hide what it was to prevent.
@@ -159,6 +160,10 @@ class LogReader:
         for vector, digests in self._query(_RECORDS, (index,)):
             return FieldPlan.parse(vector).records(digests)
         return ()
+
+    def revisions(self) -> list[str]:
+        """Every revision that the store keeps, the one under which the hub last started first."""
+        return [str(revision) for (revision,) in self._query(_REVISIONS)]
 
     def agreement(self, revision: str) -> Mapping[str, bytes] | None:
         """The files of a revision, as stored: whoever compiles them compares their hash. None: not in this store.
