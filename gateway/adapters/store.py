@@ -36,6 +36,7 @@ from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_work import ClaimKey, Work, instant
 from gateway.broker.content import Uploaded
 from gateway.broker.ports import Depth, Told, Waiting
+from gateway.exchangelog.bucket import bucket_of
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import ProofError
@@ -185,7 +186,8 @@ class Store:
 
     async def told(self, sender: AuthorityId, ticket: Ticket, content: bytes) -> Told | None:
         """See `ports.Notifications`."""
-        return store_notifications.told(self._reader, self._keys, self._origin, (sender, ticket), content)
+        keys = self._keys, self._bucket_keys
+        return store_notifications.told(self._reader, *keys, self._origin, (sender, ticket), content)
 
     async def accept(  # noqa: PLR0913, PLR0917 - what one transaction makes durable
         self,
@@ -201,7 +203,8 @@ class Store:
             exchange=entry.exchange,
             accepted=accepted,
             bucket_keys=self._bucket_keys,
-            content=self._keys.content(content),
+            bucket=bucket_of(entry.leaf),
+            content=content,
             sealed=store_notifications.sealed(self._seal, entry.exchange, accepted, payload),
             at=instant(received),
             deliveries=tuple(deliveries),

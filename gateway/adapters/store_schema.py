@@ -40,6 +40,12 @@ CREATE TABLE seeds (                      -- apart from the entries: erasing a r
 ) STRICT;
 CREATE INDEX by_bucket ON seeds (bucket);
 CREATE INDEX about ON seeds (dossier) WHERE dossier IS NOT NULL;
+CREATE TABLE contents (                   -- of notifications: what was told, digested under the key of the bucket
+  idx INTEGER PRIMARY KEY REFERENCES entries (idx),
+  bucket TEXT NOT NULL REFERENCES buckets (name),
+  digest BLOB NOT NULL
+) STRICT;
+CREATE INDEX contents_by_bucket ON contents (bucket);
 CREATE TABLE tiles (
   level INTEGER NOT NULL, n INTEGER NOT NULL, hashes BLOB NOT NULL,
   PRIMARY KEY (level, n)
@@ -104,7 +110,6 @@ CREATE TABLE notifications (               -- beside its entry in the log; ticke
   revision TEXT NOT NULL,                  -- of the agreement, at acceptance
   status TEXT NOT NULL,                    -- of the dossier, after it
   accepted INTEGER NOT NULL,
-  content BLOB NOT NULL,                   -- digest of what was told, under the key of claims
   sealed BLOB                              -- the payload, encrypted; NULL when every delivery is settled
 ) STRICT;
 CREATE TABLE deliveries (

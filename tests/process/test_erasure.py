@@ -33,8 +33,9 @@ from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.proof import TlogProof
 from gateway.exchangelog.tile import TileNodes
 from gateway.model import Criteria, DossierNumber
-from gateway.refusal import Code
-from tests.exchanges import exchange_id, permitted, released
+from gateway.refusal import Code, Refusal
+from tests.exchanges import BRUSSELS, exchange_id, permitted, released
+from tests.notifications import accepted, content, tell
 from tests.process.store_world import (
     SIGNER,
     VERIFIER,
@@ -239,6 +240,22 @@ async def test_erased_bucket_is_named_and_takes_nothing_in(path):
     assert not any(one.fails for one in findings(path))
 
 
+@pytest.mark.parametrize("act", [lambda path: erase(path, Indices.parse("0")), erase_bucket])
+async def test_what_was_told_cannot_be_tried_any_more_and_its_ticket_stays_refused(tmp_path, act):
+    path = tmp_path / "store.db"
+    async with open_store(path) as store:
+        receipt = await tell(store, accepted("t1"))
+        assert (await store.told(BRUSSELS.id, "t1", content("t1"))).receipt == receipt
+        ((digest,),) = query(path, "SELECT digest FROM contents")
+        assert digest == keys_beside(path).digest(MARCH, b"content " + content("t1"))
+        act(path)
+        assert query(path, "SELECT * FROM contents") == []
+        assert traces(path, [digest]) == []
+        with pytest.raises(Refusal) as caught:
+            await store.told(BRUSSELS.id, "t1", content("t1"))
+        assert caught.value.code is Code.TICKET
+
+
 async def test_single_entries_of_a_bucket_may_go_before_it(path):
     erase(path)
     assert erase_bucket(path).count == 2
@@ -399,7 +416,7 @@ async def test_erasure_while_the_log_is_checked_is_no_finding(path):
 # Crashes.
 
 
-def crash(_log):
+def crash(_log, _progress):
     raise DiskError
 
 
@@ -434,7 +451,7 @@ async def test_crash_between_the_record_and_the_destruction_is_completed_at_the_
     with pytest.raises(DiskError):
         erase_bucket(path)
     assert MARCH in keys_beside(path).held()
-    assert flaws(path) == {(Flaw.BUCKET_KEY_REMAINS, 10)}  # recorded, and not done
+    assert flaws(path) == {(Flaw.BUCKET_KEY_REMAINS, 10), (Flaw.SEED_REMAINS, 0)}  # recorded, and not done
     async with open_store(path):
         assert MARCH not in keys_beside(path).held()
     assert findings(path) == []
@@ -540,12 +557,12 @@ async def test_entries_deleted_as_if_they_had_been_pruned_are_found(old):
 async def test_pruning_that_was_interrupted_goes_on(old, monkeypatch):
     for month in (1, 2, 3):
         erase_bucket(old, Bucket("exchange", f"2014-{month:02}"))
-    monkeypatch.setattr(Log, "remove_pruned", crash)
+    monkeypatch.setattr(Log, "complete", crash)
     with pytest.raises(DiskError):
         prune(old)
     assert (Flaw.SURPLUS, 0) in flaws(old)
-    monkeypatch.undo()
-    erase_bucket(old)
+    async with open_store(old):
+        pass
     assert query(old, "SELECT min(idx) FROM entries") == [(512,)]
     assert not any(one.fails for one in findings(old))
 
