@@ -76,7 +76,7 @@ async def hub(
             )
         )
         await store.sign_with(loaded.log_keys)  # each, before an older one goes, though no exchange came by
-        metrics.watch_log(lambda: store.size, lambda: store.due(agreement.retention.log_years, clock()))
+        metrics.watch_log(lambda: store.size)
         loaded.rules.certificates.graced = lambda authority: metrics.graced(authority.id)
         questions = await _ask_responders(stack, settings, loaded, in_force, metrics, log)
         server_tls, client_tls = contexts_of(settings, in_force)
@@ -137,7 +137,15 @@ async def hub(
         )
         for name, work in (
             ("courier", courier.run()),
-            ("survey", survey(lambda: dossiers_open(in_force.rules, settings.log.store), metrics, log)),
+            (
+                "survey",
+                survey(
+                    lambda: dossiers_open(in_force.rules, settings.log.store),
+                    lambda: store.due(agreement.retention.log_years, clock()),
+                    metrics,
+                    log,
+                ),
+            ),
             ("cleaning", cleaning(partial(sweep_of, parts), log)),
             ("reload", reload.run(told or asyncio.Event())),
         ):
