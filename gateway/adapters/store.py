@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cryptography.x509 import Certificate
+
 from gateway.adapters import (
     store_agreements,
     store_documents,
@@ -24,6 +26,7 @@ from gateway.adapters import (
     store_queue,
     store_releases,
     store_seeds,
+    store_trust,
 )
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.sealing import Seal
@@ -41,6 +44,8 @@ from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.note import PrivateKey, Signer
+from gateway.identity.revocation import Word
+from gateway.identity.trust import Trust
 from gateway.model import (
     Accepted,
     AuthorityId,
@@ -153,6 +158,14 @@ class Store:
         now = instant(datetime.now(UTC))
         effect = store_agreements.Remember(revision, store_agreements.packed(files), now)
         await self._appender.perform(Work(None, effect))
+
+    async def believe(self, trust: Trust, now: datetime) -> None:
+        """Keep what is believed from now on, so that signatures can be judged by it later. Raises Refusal: LOG_UNAVAILABLE."""
+        await self._appender.perform(Work(None, store_trust.Believe.of(trust, now)))
+
+    async def hear(self, certificate: Certificate, word: Word, answer: bytes, now: datetime) -> None:
+        """Keep what a responder answered (DER), judged. Raises Refusal: LOG_UNAVAILABLE."""
+        await self._appender.perform(Work(None, store_trust.Hear(certificate, word, answer, instant(now))))
 
     async def agreement(self, revision: str) -> Mapping[str, bytes] | None:
         """See `ports.Archive`. The files are as stored: whoever compiles them compares the revision."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import apsw
 
-from gateway.adapters import store_seeds
+from gateway.adapters import store_messages, store_seeds
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_erasure import complete
 from gateway.adapters.store_file import Use, connect, create, sync_directory, unreadable
@@ -199,6 +199,7 @@ class Log:
         if self._connection.changes() == 0:
             return Refusal(Code.TICKET)
         self._connection.execute(store_seeds.INSERT, seeds)
+        store_messages.keep(self._connection, index, entry)
         return index
 
     def _extend(self, entries: Sequence[Entry]) -> Edge:

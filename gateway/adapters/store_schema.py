@@ -46,6 +46,14 @@ CREATE TABLE contents (                   -- of notifications: what was told, di
   digest BLOB NOT NULL
 ) STRICT;
 CREATE INDEX contents_by_bucket ON contents (bucket);
+CREATE TABLE messages (                   -- kept; they go with the seed
+  idx INTEGER NOT NULL REFERENCES entries (idx),
+  bucket TEXT NOT NULL REFERENCES buckets (name),
+  n INTEGER NOT NULL,                     -- 0: the payload that `body` commits to; from 1 on signed messages
+  sealed BLOB NOT NULL,                   -- compressed, then sealed under a key that is made of the seed
+  PRIMARY KEY (idx, n)
+) STRICT;
+CREATE INDEX kept_by_bucket ON messages (bucket);
 CREATE TABLE tiles (
   level INTEGER NOT NULL, n INTEGER NOT NULL, hashes BLOB NOT NULL,
   PRIMARY KEY (level, n)
@@ -162,4 +170,21 @@ CREATE TABLE documents (                   -- uploaded by their providers; each 
 CREATE INDEX by_age ON documents (stored);
 """
 
-SCHEMA: Final = _LOG + _DIRECTORY + _QUEUE + _DOCUMENTS
+_TRUST: Final = """
+CREATE TABLE trusted (                     -- what the hub believed, each file once
+  hash BLOB PRIMARY KEY,                   -- SHA-256
+  kind TEXT NOT NULL CHECK (kind IN ('anchors', 'intermediates', 'crls', 'answers')),
+  der BLOB NOT NULL
+) STRICT;
+CREATE TABLE trusted_since (               -- what was in force from then on, but for answers
+  since INTEGER PRIMARY KEY, hashes BLOB NOT NULL
+) STRICT;
+CREATE TABLE answers (                     -- of OCSP responders
+  certificate BLOB NOT NULL,               -- SHA-256
+  since INTEGER NOT NULL, until INTEGER NOT NULL, revoked INTEGER NOT NULL,
+  hash BLOB NOT NULL REFERENCES trusted (hash),
+  PRIMARY KEY (certificate, since)
+) STRICT, WITHOUT ROWID;
+"""
+
+SCHEMA: Final = _LOG + _DIRECTORY + _QUEUE + _DOCUMENTS + _TRUST

@@ -98,6 +98,7 @@ class Broker:
             caller=event.caller.authority,
             code=refusal.code.row.code,
             signature=event.caller.verified.signature,
+            message=event.caller.verified.message,
             operation=request.operation if request else None,
             legal_context=context
             if context in agreement.contexts

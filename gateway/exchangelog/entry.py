@@ -63,6 +63,8 @@ class Entry(msgspec.Struct, frozen=True):
     dossier: DossierNumber | None  # that `subj` commits to; kept with the seed, as a keyed digest
     claim: tuple[AuthorityId, Ticket] | None = None  # request, notification: the replay key
     fields: FieldDigests | None = None  # response, delivery
+    messages: tuple[bytes, ...] = ()  # that others signed, as received, in the order of their signatures
+    payload: bytes | None = None  # what `body` commits to, where that is no signed message's
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Settling:
     settlement: Settlement
     signature: bytes | None = None  # of the recipient's acknowledgement
     reason: DropReason | None = None
+    message: bytes = b""  # the acknowledgement as received; none where the entry of its request keeps it
 
     @classmethod
     def of(  # noqa: PLR0913, PLR0917 - what the delivery itself does not know
@@ -90,6 +93,7 @@ class Settling:
         settlement: Settlement,
         in_force: str,
         signature: bytes | None = None,
+        message: bytes = b"",
     ) -> Settling:
         """How this delivery ends."""
         told = delivery.notification
@@ -104,6 +108,7 @@ class Settling:
             in_force=in_force,
             settlement=settlement,
             signature=signature,
+            message=message,
         )
 
 
@@ -130,7 +135,8 @@ def forwarded(permitted: Permitted, exchange: ExchangeId, now: datetime, random:
         nonce=nonce(random),
     )
     claim = (caller.id, request.ticket)
-    return Entry(leaf.seal(), exchange, Kind.REQUEST, seed, request.criteria.dossier, claim)
+    kept = _signed(verified.message)
+    return Entry(leaf.seal(), exchange, Kind.REQUEST, seed, request.criteria.dossier, claim, messages=kept)
 
 
 def returned(
@@ -161,7 +167,16 @@ def returned(
         signature=signatures_digest([answer.signature for answer in released.answers if answer.signature]),
         nonce=nonce(random),
     )
-    return Entry(leaf.seal(), exchange, Kind.RESPONSE, seed, request.criteria.dossier, fields=fields)
+    return Entry(
+        leaf.seal(),
+        exchange,
+        Kind.RESPONSE,
+        seed,
+        request.criteria.dossier,
+        fields=fields,
+        messages=_signed(*(answer.message for answer in released.answers)),
+        payload=released.payload.encode(),
+    )
 
 
 def refused(refused: Refused, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
@@ -184,7 +199,8 @@ def refused(refused: Refused, exchange: ExchangeId, now: datetime, random: Rando
         signature=None if refused.signature is None else digest(refused.signature),
         nonce=nonce(random),
     )
-    return Entry(leaf.seal(), exchange, Kind.REFUSAL, seed, refused.dossier)
+    kept = _signed(refused.message)
+    return Entry(leaf.seal(), exchange, Kind.REFUSAL, seed, refused.dossier, messages=kept)
 
 
 def accepted(accepted: Accepted, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
@@ -210,7 +226,8 @@ def accepted(accepted: Accepted, exchange: ExchangeId, now: datetime, random: Ra
         nonce=nonce(random),
     )
     claim = (sender.id, request.ticket)
-    return Entry(leaf.seal(), exchange, Kind.NOTIFICATION, seed, accepted.scope.dossier, claim)
+    kept, dossier = _signed(verified.message), accepted.scope.dossier
+    return Entry(leaf.seal(), exchange, Kind.NOTIFICATION, seed, dossier, claim, messages=kept)
 
 
 def delivered(
@@ -242,7 +259,8 @@ def delivered(
         notification=told.exchange,
         in_force=dispatch.in_force,
     )
-    return Entry(leaf.seal(), exchange, Kind.DELIVERY, seed, told.dossier, fields=fields)
+    payload = dispatch.payload.encode()
+    return Entry(leaf.seal(), exchange, Kind.DELIVERY, seed, told.dossier, fields=fields, payload=payload)
 
 
 def settled(settling: Settling, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
@@ -268,7 +286,12 @@ def settled(settling: Settling, exchange: ExchangeId, now: datetime, random: Ran
         in_force=settling.in_force,
         reason=None if settling.reason is None else settling.reason.value,
     )
-    return Entry(leaf.seal(), exchange, Kind.SETTLEMENT, seed, settling.dossier)
+    kept = _signed(settling.message)
+    return Entry(leaf.seal(), exchange, Kind.SETTLEMENT, seed, settling.dossier, messages=kept)
+
+
+def _signed(*messages: bytes) -> tuple[bytes, ...]:
+    return tuple(one for one in messages if one)
 
 
 def _records(
