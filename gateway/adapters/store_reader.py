@@ -40,7 +40,8 @@ _ANY = 1 << 62  # more entries than a store can hold
 
 _ROWS = """
 SELECT e.idx, e.leaf, e.exchange, e.kind, e.authority IS NOT NULL AND e.ticket IS NOT NULL, e.authority,
-       s.idx IS NOT NULL, e.view, e.digests, s.bucket, s.subject, s.fields
+       s.idx IS NOT NULL, e.view, e.digests, s.bucket, s.subject, s.fields,
+       EXISTS (SELECT 1 FROM messages m WHERE m.idx = e.idx)
 FROM entries e LEFT JOIN seeds s ON s.idx = e.idx WHERE e.idx > ? AND e.idx < ? ORDER BY e.idx LIMIT ?
 """
 _OWN = "SELECT idx, leaf FROM entries WHERE idx >= ? AND kind IN (?,?) ORDER BY idx"
@@ -66,7 +67,7 @@ class LogReader:
         self._bucket_keys = bucket_keys
 
     @classmethod
-    def open(cls, path: Path | str, bucket_keys: BucketKeys | None = None) -> LogReader:
+    def open(cls, path: Path | str, bucket_keys: BucketKeys | None = None) -> Self:
         """`bucket_keys`: to open seeds with. Raises `ProofError` (LOG501)."""
         return cls(connect(Path(path), Use.READ), bucket_keys)
 
@@ -256,9 +257,11 @@ class LogReader:
     def rows(self, end: int) -> Iterator[Row]:
         after = -(1 << 63)
         while chunk := self._query(_ROWS, (after, end, CHUNK)):
-            for index, leaf, exchange, kind, claimed, authority, seeded, view, digests, *seeds in chunk:
+            for index, leaf, exchange, kind, claimed, authority, seeded, view, digests, *beside in chunk:
                 told = (index, leaf, exchange, kind, bool(claimed), authority, bool(seeded), view, digests)
-                yield Row(*told, seeds[0], self._sealed(index, *seeds) if seeded else None)
+                *seeds, messages = beside
+                sealed = self._sealed(index, *seeds) if seeded else None
+                yield Row(*told, seeds[0], sealed, bool(messages))
             after = chunk[-1][0]
 
     def _sealed(self, index: int, bucket: str, subject: bytes, fields: bytes | None) -> Flaw | None:

@@ -20,7 +20,7 @@ from gateway.model import DossierNumber
 from gateway.refusal import Code, Refusal
 
 # Tables of what is kept of entries: each has `idx` and `bucket`, and an erasure deletes from all of them.
-KEPT: Final = ("seeds", "contents")
+KEPT: Final = ("seeds", "contents", "messages")
 INSERT: Final = "INSERT INTO seeds VALUES (?,?,?,?,?)"
 _NEWEST: Final = "SELECT idx, bucket, subject FROM seeds ORDER BY idx DESC LIMIT 1"
 _BUCKETS: Final = "SELECT name FROM buckets WHERE erased IS NULL ORDER BY name"

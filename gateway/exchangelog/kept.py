@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gateway.exchangelog.audit import Row
     from gateway.exchangelog.erasure import Record
 
+# With these something is always kept: what was received, or what was released.
+_WITH_MESSAGES: Final = (Kind.REQUEST, Kind.NOTIFICATION, Kind.RESPONSE, Kind.DELIVERY)
 OWN: Final = (Kind.ERASURE, Kind.PRUNING)  # what the hub does with its own log
 
 
@@ -41,7 +43,11 @@ class Kept:
             self._say(row.index, leaf)
         if not row.seeded:
             self._missing.setdefault(bucket, Growing()).add(row.index)
+            if row.messages:
+                yield Finding(Flaw.SEED_REMAINS, row.index, "kept message")
             return
+        if leaf is not None and leaf.kind in _WITH_MESSAGES and not row.messages:
+            yield Finding(Flaw.MESSAGE_GONE, row.index)
         self._present.setdefault(bucket, row.index)
         if bucket is not None and row.bucket != str(bucket):
             yield Finding(Flaw.COLUMN, row.index, "bucket")
