@@ -320,7 +320,7 @@ async def test_seeds_that_are_gone_in_a_row_are_one_finding(path):
 
 TAMPERING = {
     "another entry put on the list": (
-        "UPDATE erased SET indices = '0-1,3-5,8-9'; DELETE FROM seeds WHERE idx = 3",
+        "UPDATE erased SET indices = '0-1,3-5,8-9'; DELETE FROM seeds WHERE idx = 3; DELETE FROM messages WHERE idx = 3",
         {(Flaw.ERASURE, 10), (Flaw.SEED, 0), (Flaw.SEED, 3), (Flaw.SEED, 8)},
     ),
     "list gone": ("DELETE FROM erased", {(Flaw.ERASURE, 10), (Flaw.SEED, 0), (Flaw.SEED, 4), (Flaw.SEED, 8)}),

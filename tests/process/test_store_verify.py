@@ -118,7 +118,12 @@ TAMPERING = {
             "UPDATE entries SET idx = 528 WHERE idx = 529",
             "UPDATE entries SET idx = 529 WHERE idx = -5",
         ),
-        {(Flaw.ALTERED, 528), (Flaw.ALTERED, 529), (Flaw.OUTCOME_UNKNOWN, 528)},
+        {
+            (Flaw.ALTERED, 528),
+            (Flaw.ALTERED, 529),
+            (Flaw.OUTCOME_UNKNOWN, 528),
+            (Flaw.MESSAGE_GONE, 528),  # what is kept stayed where it was
+        },
     ),
     "entry added": (
         (
