@@ -25,6 +25,7 @@ from gateway.bench.trouble import BenchError
 from gateway.cli.bench_place import AsJson, Directory, warn_if_volatile, working
 from gateway.cli.lines import table, write
 from gateway.cli.log_verify import check
+from gateway.exchangelog.flaw import Flaw
 from gateway.exchangelog.note import Signer
 
 Entries = Annotated[
