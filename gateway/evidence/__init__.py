@@ -1,6 +1,7 @@
 """Evidence files: an exchange in one container that anybody can check offline (PROTOCOL §8.14).
 
     check        every finding about a file
+    together     which entries belong into one file
     message      one signed message, by two engines
     moment       certificates and revocation data, as of the time of an entry
     stamp        RFC 3161 time-stamp tokens

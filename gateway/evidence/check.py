@@ -6,27 +6,29 @@ and those of the time-stamping authority.
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
-from gateway.agreement.load import revision
+from gateway.agreement.finding import AgreementError
+from gateway.agreement.load import Agreement, load_agreement, revision
 from gateway.evidence import container
 from gateway.evidence.contents import Contents, Recorded, unpack
 from gateway.evidence.message import Judged, judge
 from gateway.evidence.moment import Moments
 from gateway.evidence.stamp import check_token, stamped
+from gateway.evidence.together import check_together
 from gateway.evidence.xades import MANIFEST, SIGNATURE, Sealed, check_seal
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.commitment import digest, signatures_digest, verify_body
-from gateway.exchangelog.fields import base64url, fields_root
+from gateway.exchangelog.fields import FieldRecord, base64url, fields_root
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.note import Verifier
-from gateway.exchangelog.pairing import Pairing
 from gateway.exchangelog.proof import TlogProof
+from gateway.policy.recorded import prove_view
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class _Check:
             self._shown.messages[index] = list(self._messages(self._recorded[index], leaf))
         for index, leaf in self._leaves.items():
             self._entry(self._recorded[index], leaf)
-        self._together()
+        shown.findings += check_together(self._leaves)
 
     def _sealer(self, sealed: Sealed) -> None:
         try:
@@ -224,25 +226,20 @@ class _Check:
         root = base64url(fields_root(one.fields)).decode()
         if (root, len(one.fields)) != (leaf.fields_root, leaf.nfields):
             self._shown.found(Flaw.FIELDS, one.index)
+        elif one.index in self._shown.leaves:  # the log vouches for the hash of the agreement
+            self._view(one.index, leaf, one.fields)
 
-    def _together(self) -> None:
-        """The entries are of one exchange or notification, and agree with each other."""
-        pairing = Pairing()
-        for index, leaf in self._leaves.items():
-            found = [Finding(Flaw.APART, index, one.about) for one in pairing.check(index, leaf)]
-            self._shown.findings += found
-        joined = self._joined()
-        for index in (index for index, leaf in self._leaves.items() if not joined & _keys(leaf)):
-            self._shown.found(Flaw.APART, index, "of another exchange")
-
-    def _joined(self) -> set[str]:
-        """What the entries that belong to the first one have in common with others."""
-        rest = [_keys(leaf) for leaf in self._leaves.values()]
-        joined = rest.pop(0) if rest else set[str]()
-        while near := [one for one in rest if one & joined]:
-            joined |= set().union(*near)
-            rest = [one for one in rest if not one & joined]
-        return joined
+    def _view(self, index: int, leaf: Leaf, records: Sequence[FieldRecord]) -> None:
+        """What was released and withheld is what the agreement yields (§10.3), whoever the parties were."""
+        files = self._contents.agreements.get(leaf.revision or "", {})
+        if revision(files) != leaf.revision:  # which was said
+            return
+        try:
+            found = prove_view(index, leaf, records, _compiled(tuple(sorted(files.items()))), {})
+        except AgreementError as error:
+            self._shown.found(Flaw.AGREEMENT, index, error.what)
+            return
+        self._shown.findings += [one for one in found.findings if one.fails]
 
 
 def _proof_of(one: Recorded, checkpoint: bytes) -> tuple[TlogProof, bytes]:
@@ -253,12 +250,10 @@ def _proof_of(one: Recorded, checkpoint: bytes) -> tuple[TlogProof, bytes]:
     return proof, proof.extra
 
 
-def _keys(leaf: Leaf) -> set[str]:
-    """Its exchange, its notification, and its signature, also as a response writes that of a document uploaded before."""
-    keys = {leaf.id, leaf.notification, leaf.signature} - {None}
-    if leaf.signature is not None:
-        keys.add(digest(urlsafe_b64decode(leaf.signature + "=")))
-    return {str(one) for one in keys}
+@lru_cache(maxsize=4)
+def _compiled(files: tuple[tuple[str, bytes], ...]) -> Agreement:
+    """A pure function that takes half a second; the entries of a file have mostly one agreement. Raises AgreementError."""
+    return load_agreement(dict(files))
 
 
 def _named(leaf: Leaf, signatures: Sequence[bytes]) -> str | None:

@@ -26,14 +26,14 @@ from gateway.exchangelog.note import Signer
 from gateway.identity.certify import Issuer, issue_leaf
 from gateway.identity.issue import KeyKind, new_ec_key
 from gateway.identity.leaf import Purpose
-from gateway.model import SoapVersion
+from gateway.model import Answer, ExchangeId, Outcome, Permitted, SoapVersion
 from gateway.soap.envelope import read
 from gateway.soap.xml import Limits
 from gateway.wss.profile import Window
 from gateway.wss.sign import SigningKey, sign
 from gateway.wss.verify import verify
-from tests.exchanges import exchange_id, permitted
-from tests.path.hub import HUB, NOW, Hub, agreement, authority, pki, question, signing_key
+from tests.exchanges import exchange_id, permitted, released
+from tests.path.hub import HUB, NOW, Hub, agreement, authority, pki, question, register, signing_key
 
 ORIGIN = "test.example/log"
 
@@ -127,11 +127,19 @@ def signed_with(pair: SigningKey) -> bytes:
     return sign(body, version=SoapVersion.V11, key=pair, now=NOW, lifetime=timedelta(minutes=5), unique="1")
 
 
-async def record(hub: Hub, message: bytes, now: datetime = NOW) -> None:
+async def record(hub: Hub, message: bytes, now: datetime = NOW) -> tuple[Permitted, ExchangeId]:
     """As a hub would record it that asks nothing of a certificate."""
     verified = verify(read(message, Limits()), Window(), NOW)
     usual = permitted()
     caller = structs.replace(usual.request.caller, authority=authority("BRUSSELS"), verified=verified)
     request = structs.replace(usual.request, caller=caller)
-    made = structs.replace(usual, request=request, revision=agreement().revision)
-    await hub.store.append(entry.forwarded(made, exchange_id(), now, os.urandom))
+    made, id_ = structs.replace(usual, request=request, revision=agreement().revision), exchange_id()
+    await hub.store.append(entry.forwarded(made, id_, now, os.urandom))
+    return made, id_
+
+
+async def record_answer(hub: Hub, made: Permitted, id_: ExchangeId) -> None:
+    """As a hub would record it that answers by itself, and releases what it likes."""
+    answer = Answer(register().hub, Outcome.DATA_FOUND, None, b"")
+    said = released(made, answers=(answer,))
+    await hub.store.append(entry.returned(said, id_, NOW, os.urandom))

@@ -25,6 +25,7 @@ from tests.path.evidence import (
     members,
     past_pair,
     record,
+    record_answer,
     resealed,
     revoking,
     serial_of,
@@ -258,6 +259,12 @@ async def test_certificate_that_had_ended_when_it_signed_is_told(hub):
 async def test_message_that_another_authority_signed_is_told(hub):
     await record(hub, signed_with(signing_key("FLANDERS")))
     assert flaws(exported(hub, 0)) == {Flaw.MESSAGE_SIGNER}
+
+
+async def test_release_that_the_agreement_does_not_yield_is_told(hub):
+    """Its vector is one of the tests' own: neither the paths of the contract nor what the role may see."""
+    await record_answer(hub, *await record(hub, signed_with(signing_key("BRUSSELS"))))
+    assert flaws(exported(hub, 1)) == {Flaw.PARTITION, Flaw.VIEW}
 
 
 async def test_certificate_for_something_else_is_told(hub):
