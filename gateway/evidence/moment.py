@@ -12,6 +12,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -45,11 +46,13 @@ class Moments:
             leaf = read_leaf(der, Usage.SIGNING)
             trust = self._at(at)
             held = believe(leaf.certificate, trust, at, self._answered(leaf.certificate, trust, at))
+            self._require_not_revoked_since(held.path, at)
         except Refusal as refusal:
             raise ProofError(_FLAWS.get(refusal.about, Flaw.PATH), refusal.about) from None
         except TrustError as error:
             raise ProofError(Flaw.PATH, error.code) from None
-        self._require_not_revoked_since(held.path, at)
+        except (ValueError, TypeError, UnsupportedAlgorithm):  # a list that shows only late that it is none
+            raise ProofError(Flaw.PATH, "lists") from None
         return str(leaf.enterprise)
 
     def _at(self, at: datetime) -> Trust:
