@@ -58,7 +58,7 @@ class Moments:
     def _at(self, at: datetime) -> Trust:
         """Of each issuer the newest list of that time. Raises TrustError."""
         if at not in self._made:
-            lists = _newest(one for one in _lists(self.crls) if one.last_update_utc <= at)
+            lists = _newest(one for one in _lists(self.crls) if _was_known(one, at))
             pems = [one.public_bytes(Encoding.DER) for one in lists]
             self._made[at] = Trust.load(self.anchors, self.intermediates, pems)
         return self._made[at]
@@ -95,6 +95,11 @@ def _lists(files: Iterable[bytes]) -> list[x509.CertificateRevocationList]:
         ]
     except ValueError as error:
         raise TrustError("TRU002", "lists", "Cannot be read.", "Name a PEM or DER file.") from error
+
+
+def _was_known(crl: x509.CertificateRevocationList, at: datetime) -> bool:
+    """Authorities date their lists back a little; what tells of a later revocation was made later all the same."""
+    return crl.last_update_utc <= at and all(entry.revocation_date_utc <= at for entry in crl)
 
 
 def _newest(

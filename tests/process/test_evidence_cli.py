@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from gateway.cli.commands import app
+from gateway.cli.pki_files import renew
 from gateway.evidence import container
 from tests.path.hub import signed_question
 from tests.process.running import Running, running_hub
 from tests.process.stamping import make_authority, stamp
-from tests.process.test_ocsp import Responder, hub_that_asks
+from tests.process.test_ocsp import Responder, hub_that_asks, serial
 
 
 async def consulted(hub: Running) -> None:
@@ -72,6 +73,20 @@ async def test_file_is_exported_beside_a_running_hub_and_verified_elsewhere(tmp_
     words = run("verify", file, *outside(tmp_path))
     assert "verified" in words.stdout
     assert "entry 0" in words.stdout
+
+
+async def test_who_was_revoked_later_is_judged_by_the_list_of_that_day(tmp_path):
+    async with running_hub(tmp_path) as hub:
+        await consulted(hub)
+        before = {name.name: name.read_bytes() for name in hub.pki.glob("*.crl.pem")}
+        renew(hub.pki, "issuing", datetime.now(UTC) + timedelta(minutes=1), [serial("BRUSSELS/sign")])
+        assert (await hub.reload())["event"] == "reloaded"
+        file = export(tmp_path)
+        later = ["--crl", hub.pki / "issuing.crl.pem"]
+        assert codes(run("verify", file, *outside(tmp_path), *later, "--json")) == set()
+    # The list of that day is in the file, and so is that of the day of the export.
+    lists = [name for name in container.read(file.read_bytes()) if name.startswith("trust/crls/")]
+    assert len(lists) == len(before) + 1
 
 
 async def test_file_that_was_changed_is_told_on_standard_error(place):

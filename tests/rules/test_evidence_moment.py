@@ -93,14 +93,26 @@ def test_revocation_counts_from_its_date_whichever_list_tells_it():
     # The certificate and the lists hold since then, but it was not revoked yet.
     before = NOW - DAY - SECOND
     earlier = replace(SIGNING, since=NOW - 9 * DAY)
-    roots = replace(ROOT_LIST, since=NOW - 9 * DAY)
+    roots = replace(ROOT_LIST, since=NOW - 9 * DAY, revoked=())
     authorities = {
         "anchors": [pem(replace(ROOT, since=NOW - 9 * DAY))],
         "intermediates": [pem(replace(ISSUING, since=NOW - 9 * DAY))],
     }
-    known = moments(roots, replace(ISSUING_LIST, since=NOW - 3 * DAY), later, **authorities)
+    known = moments(roots, replace(ISSUING_LIST, since=NOW - 3 * DAY, revoked=()), later, **authorities)
     assert known.signer(earlier.der(), before) == CBE
     assert told(known, earlier.der(), NOW) is Flaw.REVOKED
+
+
+def test_list_that_is_dated_back_was_not_known_before_what_it_tells():
+    """It says to be of two days ago, and that somebody was revoked a day ago."""
+    dated_back = replace(ISSUING_LIST, since=NOW - 2 * DAY, revoked=(7, *MINE))
+    earlier = replace(ISSUING_LIST, since=NOW - 3 * DAY, revoked=())
+    roots = replace(ROOT_LIST, since=NOW - 9 * DAY, revoked=())
+    old = {"since": NOW - 9 * DAY}
+    authorities = {"anchors": [pem(replace(ROOT, **old))], "intermediates": [pem(replace(ISSUING, **old))]}
+    known, certificate = moments(roots, earlier, dated_back, **authorities), replace(SIGNING, **old).der()
+    assert known.signer(certificate, NOW - DAY - SECOND) == CBE
+    assert told(known, certificate, NOW) is Flaw.REVOKED
 
 
 def test_a_list_that_another_authority_made_revokes_nobody():
