@@ -356,6 +356,7 @@ class Refused:
     dossier: DossierNumber | None = None
     revision: str = ""  # hash of the agreement revision in force
     message: bytes = b""  # that was signed, as received
+    person: bytes | None = None  # person digest of the INSZ among the criteria
 
 
 class EntryProof(msgspec.Struct, frozen=True):

@@ -36,7 +36,8 @@ CREATE TABLE seeds (                      -- apart from the entries: erasing a r
   idx INTEGER PRIMARY KEY REFERENCES entries (idx),
   bucket TEXT NOT NULL REFERENCES buckets (name),
   subject BLOB NOT NULL, fields BLOB,     -- wrapped under the key of the bucket
-  dossier BLOB                            -- its number digested under the same; NULL: about none
+  dossier BLOB,                           -- its number digested under the same; NULL: about none
+  person BLOB                             -- of a refusal or access: whom its INSZ named, digested under the same
 ) STRICT;
 CREATE INDEX by_bucket ON seeds (bucket);
 CREATE INDEX about ON seeds (dossier) WHERE dossier IS NOT NULL;
@@ -46,6 +47,7 @@ CREATE TABLE contents (                   -- of notifications: what was told, di
   digest BLOB NOT NULL
 ) STRICT;
 CREATE INDEX contents_by_bucket ON contents (bucket);
+CREATE INDEX named ON seeds (person) WHERE person IS NOT NULL;
 CREATE TABLE messages (                   -- kept; they go with the seed
   idx INTEGER NOT NULL REFERENCES entries (idx),
   bucket TEXT NOT NULL REFERENCES buckets (name),
@@ -86,6 +88,7 @@ CREATE TABLE dossiers (
   resumes TEXT,                            -- the status that was interrupted
   version INTEGER NOT NULL CHECK (version > 0)  -- counts changes, so that none is made on old knowledge
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX bound ON dossiers (person) WHERE person IS NOT NULL;
 CREATE TABLE inscriptions (                -- ended ones stay
   dossier TEXT NOT NULL REFERENCES dossiers (number) ON DELETE CASCADE,
   position INTEGER NOT NULL,

@@ -39,6 +39,11 @@ def verify_body(commitment: str, salt: bytes, bodies: Sequence[bytes]) -> None:
         raise ProofError(Flaw.BODY)
 
 
+def actor_commitment(officer: str, seed: bytes) -> str:
+    """Salted commitment to the officer who looked something up."""
+    return _commitment(2, "actor", officer, seed)
+
+
 def signatures_digest(signatures: Sequence[bytes]) -> str | None:
     """Hash over the hashes of the answers' signatures, in order; None when the hub answered, unsigned."""
     if not signatures:

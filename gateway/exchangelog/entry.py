@@ -13,9 +13,24 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
-from gateway.exchangelog.commitment import body_commitment, digest, signatures_digest, subject_commitment
+from gateway.exchangelog.commitment import (
+    actor_commitment,
+    body_commitment,
+    digest,
+    signatures_digest,
+    subject_commitment,
+)
 from gateway.exchangelog.fields import SEED_SIZE, FieldPlan, base64url
-from gateway.exchangelog.form import ACCEPTED, INCOMPLETE, PERMITTED, RELEASED, DropReason, Kind
+from gateway.exchangelog.form import (
+    ACCEPTED,
+    INCOMPLETE,
+    PERMITTED,
+    RELEASED,
+    DropReason,
+    Kind,
+    Query,
+    SearchedBy,
+)
 from gateway.exchangelog.leaf import Leaf
 
 if TYPE_CHECKING:
@@ -65,6 +80,9 @@ class Entry(msgspec.Struct, frozen=True):
     fields: FieldDigests | None = None  # response, delivery
     messages: tuple[bytes, ...] = ()  # that others signed, as received, in the order of their signatures
     payload: bytes | None = None  # what `body` commits to, where that is no signed message's
+    person: bytes | None = (
+        None  # refusal, access: person digest of whom an INSZ named; kept as a keyed digest of it
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +128,21 @@ class Settling:
             signature=signature,
             message=message,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An officer's question to the log, before it is answered."""
+
+    officer: str  # its identity in the settings; committed to
+    authority: str  # enterprise whose officer it is; of an officer of the whole log the hub's
+    query: Query
+    by: SearchedBy
+    start: int  # the entries looked through: from this index
+    end: int  # up to this one, which is not among them
+    asked: bytes  # the question, canonical; committed to
+    dossier: DossierNumber | None = None
+    person: bytes | None = None  # person digest
 
 
 def forwarded(permitted: Permitted, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
@@ -200,7 +233,9 @@ def refused(refused: Refused, exchange: ExchangeId, now: datetime, random: Rando
         nonce=nonce(random),
     )
     kept = _signed(refused.message)
-    return Entry(leaf.seal(), exchange, Kind.REFUSAL, seed, refused.dossier, messages=kept)
+    return Entry(
+        leaf.seal(), exchange, Kind.REFUSAL, seed, refused.dossier, messages=kept, person=refused.person
+    )
 
 
 def accepted(accepted: Accepted, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
@@ -292,6 +327,36 @@ def settled(settling: Settling, exchange: ExchangeId, now: datetime, random: Ran
 
 def _signed(*messages: bytes) -> tuple[bytes, ...]:
     return tuple(one for one in messages if one)
+
+
+def accessed(access: Access, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
+    """The question of an officer who looks somebody up: it may be answered once this entry is durable."""
+    seed = random(SEED_SIZE)
+    leaf = Leaf(
+        id=exchange,
+        time=timestamp(now),
+        kind=Kind.ACCESS,
+        caller=access.authority,
+        to=(),
+        operation=None,
+        legal_context=None,
+        revision=None,
+        decision=PERMITTED,
+        fields_root=None,
+        nfields=0,
+        subject=subject_commitment(access.dossier, seed),
+        body=body_commitment(access.asked, seed),
+        signature=None,
+        nonce=nonce(random),
+        actor=actor_commitment(access.officer, seed),
+        more={
+            "query": access.query.value,
+            "by": access.by.value,
+            "start": access.start,
+            "end": access.end,
+        },
+    )
+    return Entry(leaf.seal(), exchange, Kind.ACCESS, seed, access.dossier, person=access.person)
 
 
 def _records(

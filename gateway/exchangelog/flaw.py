@@ -177,6 +177,16 @@ class Flaw(Enum):
     NO_REVISION = _row("LOG685", "The store does not hold the agreement, or the trusted certificates, of the entry.", "Keep the store as it is, and report the incident.")
     UNSIGNED_FILE = _row("LOG686", "The evidence file could not be signed: the token that holds the hub's key did not sign.", "Try again; see keys.sign_rsa_key in the settings.")
     MESSAGE_GONE = _row("LOG687", "What was kept of an entry is missing although no erasure is recorded.", _DAMAGED)
+    # The officer's search.
+    ACCESS = _row("LOG731", "The access covers entries that were not in the log yet.", _DAMAGED)
+    NO_OFFICER = _row("LOG732", "This login is no officer of the log.", "Have the operator name it in log.officers of the settings.")
+    RIGHT = _row("LOG733", "The officer does not have this right.", "Ask an officer who has it, or have the operator grant it in log.officers of the settings.")
+    OFFICERS = _row("LOG734", "The settings name officers that cannot be believed.", "Name each login once in log.officers, for the hub or an authority of the register.")
+    NOT_ITS_OWN = _row("LOG735", "The officer's authority took no part in the exchange of this entry.", "Ask an officer of an authority that did. The entry stays provable by its hash, which stands in the tree.")
+    NO_RECORD = _row("LOG736", "The question could not be recorded in the exchange log, so it is not answered.", "Look after the log's key and store, and ask again.")
+    ANSWER_FORM = _row("LOG737", "The answer is malformed.", "Use the directory as it was written.")
+    ANSWER = _row("LOG738", "The answer leaves out an entry that matches the question, or holds one that does not.", "Have the question asked again, and keep both answers.")
+    SETTINGS = _row("LOG739", "This cannot be done without the settings of the hub.", "Name them with --config FILE.")
     # fmt: on
 
     @property

@@ -37,6 +37,7 @@ class Kind(StrEnum):
     SETTLEMENT = "settlement"  # the end of a delivery
     ERASURE = "erasure"  # what was kept beside entries is destroyed
     PRUNING = "pruning"  # entries below an index are no longer kept
+    ACCESS = "access"  # an officer looks somebody up: before the answer is given
 
 
 class DropReason(StrEnum):
@@ -86,6 +87,21 @@ GROUNDS: Final[Mapping[str, frozenset[str]]] = {
 }
 
 
+class Query(StrEnum):
+    """What an officer asked of the log."""
+
+    LIST = "list"  # entries, some of them
+    EXPORT = "export"  # all entries that match, to be kept elsewhere
+    SUBJECT = "subject"  # the report that a person may ask for
+
+
+class SearchedBy(StrEnum):
+    """What the officer gave to find entries by; its value is committed to, and stands nowhere."""
+
+    DOSSIER = "dossier"
+    PERSON = "person"
+
+
 _Check = str  # a regular expression over the canonical JSON of a value
 
 
@@ -110,6 +126,8 @@ def read(data: bytes) -> dict[str, Any]:
         _check_erasure(record)
     elif record["kind"] == Kind.PRUNING and record["minimum"] % WIDTH:
         raise ProofError(Flaw.ENTRY_FORM, "minimum")
+    elif record["kind"] == Kind.ACCESS:
+        _check_range(record)
     return record
 
 
@@ -161,6 +179,11 @@ def _check_erasure(erasure: Mapping[str, object]) -> None:
         raise ProofError(Flaw.ENTRY_FORM, "erased")
     if erasure["ground"] not in GROUNDS[str(erasure["basis"])]:
         raise ProofError(Flaw.ENTRY_FORM, "ground")
+
+
+def _check_range(access: Mapping[str, Any]) -> None:
+    if access["start"] > access["end"]:
+        raise ProofError(Flaw.ENTRY_FORM, "end")
 
 
 def _text(pattern: str) -> _Check:
@@ -283,6 +306,16 @@ _FORM: Final[Mapping[str, Mapping[str, _Check]]] = {
         "count": _NUMBER,
     },
     Kind.PRUNING: {**_OWN, "decision": _only(PRUNED), "minimum": _POSITIVE},
+    Kind.ACCESS: {
+        **_OWN,
+        "decision": _only(PERMITTED),
+        "actor": _DIGEST,
+        "body": _DIGEST,  # of the question as it was asked
+        "query": _only(*(one.value for one in Query)),
+        "by": _only(*(one.value for one in SearchedBy)),
+        "start": _NUMBER,
+        "end": _NUMBER,
+    },
 }
 
 

@@ -54,6 +54,9 @@ class Pairing:
                 yield from self._delivery(index, leaf)
             case Kind.SETTLEMENT:
                 yield from self._settlement(index, leaf)
+            case Kind.ACCESS:
+                yield from _access(index, leaf)
+                return
         yield from self._outcome(index, leaf)
 
     def left(self) -> Iterator[Finding]:
@@ -93,6 +96,13 @@ class Pairing:
         told.waiting.remove(recipient)
         if not told.waiting:
             del self._told[told.leaf.id]
+
+
+def _access(index: int, leaf: Leaf) -> Iterator[Finding]:
+    """It is recorded before it is answered, so nothing that came after it can have been in the answer."""
+    end = leaf.more["end"]
+    if isinstance(end, int) and end > index:
+        yield Finding(Flaw.ACCESS, index, f"up to {end}")
 
 
 def _agree(request: Leaf, outcome: Leaf) -> bool:

@@ -84,6 +84,12 @@ def test_what_is_in_order_is_told_with_ends_of_validity_and_the_key_of_the_log(p
     assert text.count("holds until") == 2
 
 
+def test_officers_of_nobody_in_the_register_are_found(place):
+    officer = '{ user = "somebody", id = "1", authority = "NOBODY", rights = [] }'
+    setting(place, "officers = []", f"officers = [{officer}]")
+    assert codes(place) == ["LOG734"]
+
+
 @pytest.mark.parametrize("key", ["tls", "sign-rsa", "sign-ec"])
 @pytest.mark.parametrize(
     ("spoil", "code"),

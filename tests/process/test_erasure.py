@@ -15,7 +15,7 @@ from msgspec import structs
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store import LogReader
 from gateway.adapters.store_eraser import Done, Eraser
-from gateway.adapters.store_filter import Filter
+from gateway.adapters.store_filter import About, Filter
 from gateway.adapters.store_log import Log
 from gateway.adapters.store_seeds import blind
 from gateway.agreement.identifiers import dossier_number
@@ -36,6 +36,7 @@ from gateway.model import Criteria, DossierNumber
 from gateway.refusal import Code, Refusal
 from tests.exchanges import BRUSSELS, exchange_id, permitted, released
 from tests.notifications import accepted, content, tell
+from tests.process import search_world
 from tests.process.store_world import (
     SIGNER,
     VERIFIER,
@@ -116,7 +117,10 @@ def flaws(path: Path) -> set[tuple[Flaw, int | None]]:
 
 def found(path: Path, dossier: DossierNumber) -> list[int]:
     with LogReader.open(path, keys_beside(path)) as log:
-        return sorted(index for index, _ in log.listed(Filter(dossier=dossier), 1_000_000, 1_000_000))
+        return sorted(
+            index
+            for index, _ in log.listed(Filter(about=About((dossier,), every=True)), 1_000_000, 1_000_000)
+        )
 
 
 def flaw_of(step) -> Flaw:
@@ -329,7 +333,7 @@ TAMPERING = {
         {(Flaw.ERASURE, 10), (Flaw.SEED, 0), (Flaw.SEED, 4), (Flaw.SEED, 8)},
     ),
     "seed came back": (
-        "INSERT INTO seeds SELECT 4, bucket, subject, fields, dossier FROM seeds WHERE idx = 2",
+        "INSERT INTO seeds SELECT 4, bucket, subject, fields, dossier, person FROM seeds WHERE idx = 2",
         {(Flaw.SEED_REMAINS, 4), (Flaw.WRAPPED, 4)},
     ),
     "seed altered": ("UPDATE seeds SET subject = zeroblob(76) WHERE idx = 2", {(Flaw.WRAPPED, 2)}),
@@ -367,7 +371,7 @@ async def test_seeds_of_an_erased_bucket_that_came_back_are_found(path, tmp_path
     rows = query(path, "SELECT * FROM seeds WHERE idx < 6")
     erase_bucket(path)
     for row in rows:
-        alter(path, "INSERT INTO seeds VALUES (?,?,?,?,?)", bindings=row)
+        alter(path, "INSERT INTO seeds VALUES (?,?,?,?,?,?)", bindings=row)
     assert (Flaw.SEED_REMAINS, 0) in flaws(path)
 
 
@@ -509,6 +513,17 @@ async def test_what_lies_below_the_minimum_index_is_not_served(old):
         for call in (log.entry, log.prove):
             assert flaw_of(lambda call=call: call(511)) is Flaw.PRUNED
             assert call(512)
+
+
+async def test_a_pruned_log_is_searched_and_its_answers_are_whole_from_the_minimum_index_on(old, tmp_path):
+    prune(old)
+    config = search_world.write_settings(tmp_path, old, search_world.officer())
+    report = search_world.asked("subject", search_world.SSIN, "--config", config)
+    assert report["range"] == {"start": 512, "end": 704}
+    assert report["unopened"] is True
+    search_world.asked("list", "--kind", "pruning", "--config", config, "--proof", tmp_path / "answer")
+    answer = search_world.asked("verify", "--answer", tmp_path / "answer", "--vkey", VERIFIER.vkey)
+    assert (answer["range"]["start"], answer["indices"]) == (512, [703])
 
 
 async def test_ticket_of_a_pruned_entry_stays_spent(old):
