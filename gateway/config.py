@@ -110,7 +110,7 @@ class TrustFiles(_Section, frozen=True, kw_only=True):
 class Right(StrEnum):
     """What an officer may do with the exchange log."""
 
-    SEARCH = "search"  # list and show entries, and prove them
+    SEARCH = "search"  # list and show entries, and prove them and their views
     PERSON = "person"  # find entries by dossier or person, and make the report for a person; each is recorded
     EXPORT = "export"  # write all that matches, to be kept elsewhere
 

@@ -295,6 +295,7 @@ def test_an_entry_of_others_is_shown_and_proved_to_nobody(region):
     assert asked("show", 1, "--config", region)["index"] == 1
     assert refused("show", 3, "--config", region) == "LOG735"
     assert refused("prove", 3, "--config", region) == "LOG735"
+    assert refused("prove-view", 3, "--config", region) == "LOG735"
     assert run("prove", 1, "--config", region).exit_code == 0
 
 
