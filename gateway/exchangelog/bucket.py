@@ -6,10 +6,9 @@ A bucket is a retention class and the month of the entry's time, UTC. Both stand
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -18,9 +17,8 @@ from gateway.exchangelog.flaw import Flaw, ProofError
 _NAME: Final = re.compile(r"([a-z][a-z-]{0,15})/(\d{4}-(?:0[1-9]|1[0-2]))", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Bucket:
-    """Written `exchange/2026-11`."""
+class Bucket(NamedTuple):
+    """Written `exchange/2026-11`. A tuple: every entry looks its own up, several times."""
 
     retention: str  # retention class
     month: str  # YYYY-MM
