@@ -45,9 +45,12 @@ class Site:
         """As `Tiles` has it."""
         return self.read(TileId(level, n, width))
 
+    def bundle(self, n: int) -> TileId:
+        return TileId(None, n, width_at(self.size, 0, n))
+
     def entries(self, n: int) -> list[bytes]:
         """The entries of a bundle. Raises `ProofError`: LOG402 when it is missing, LOG602."""
-        name = TileId(None, n, width_at(self.size, 0, n))
+        name = self.bundle(n)
         data = self.read(name)
         if not data:
             raise ProofError(Flaw.MISSING, name.path)
@@ -105,9 +108,8 @@ def check_site(
         except ProofError:
             return
     site = Site(resources, signed.size)
-    numbers = sorted(_bundle_numbers(resources, signed.size))
-    bundles = _Bundles(site, progress, numbers)
-    yield from bundles.check()
+    bundles = _Bundles(site, progress)
+    yield from bundles.check(_present(resources, site))
     yield from check_tree(site, signed.size, signed.root, bundles.hashes.differing)
     yield from _beside(resources, site)
     if pinned is not None:
@@ -117,18 +119,19 @@ def check_site(
 class _Bundles:
     """One pass over the entries."""
 
-    def __init__(self, site: Site, progress: Progress, numbers: Sequence[int]) -> None:
+    def __init__(self, site: Site, progress: Progress) -> None:
         self._site = site
         self._progress = progress
-        self._numbers = numbers  # of those that are there
-        self._pairing = Pairing(pruned=bool(numbers) and numbers[0] > 0)
+        self._pairing = Pairing(pruned=site.size > 0 and not site.read(site.bundle(0)))
         self._minimum = 0  # as the log itself records it
         self.hashes = LeafHashes(site, site.size)
 
-    def check(self) -> Iterator[Finding]:
-        """A run of missing ones is one finding, however large the size claims to be."""
+    def check(self, numbers: Iterable[int]) -> Iterator[Finding]:
+        """`numbers`: of the bundles that are there, in order. A run of missing ones is one finding, however large the
+        size claims to be.
+        """
         gaps, expected = list[tuple[int, int]](), 0
-        for n in self._numbers:
+        for n in numbers:
             gaps.append((expected, n))
             expected = n + 1
             yield from self._bundle(n)
@@ -162,14 +165,26 @@ class _Bundles:
             yield from self._pairing.check(index, leaf)
 
 
-def _bundle_numbers(resources: Resources, size: int) -> set[int]:
-    """Of the bundles below `size` that are there in some width."""
-    found = set()
-    for path in resources.paths():
-        name = _named(path)
-        if name is not None and name.level is None and width_at(size, 0, name.n) > 0:
-            found.add(name.n)
-    return found
+def _present(resources: Resources, site: Site) -> Iterator[int]:
+    """Numbers of the bundles that are there, in order.
+
+    The list of files tells where to go on after a gap, and no more: while an export is under way it is soon old.
+    """
+    end, expected = -(-site.size // WIDTH), 0
+    for n in (*sorted(_listed(resources, site.size)), end):
+        while expected < n and site.read(site.bundle(expected)):
+            yield expected
+            expected += 1
+        if expected <= n < end:
+            yield n
+            expected = n + 1
+
+
+def _listed(resources: Resources, size: int) -> set[int]:
+    """Numbers of the bundles below `size` that are there in some width."""
+    names = (_named(path) for path in resources.paths())
+    bundles = (name.n for name in names if name is not None and name.level is None)
+    return {n for n in bundles if width_at(size, 0, n) > 0}
 
 
 def _beside(resources: Resources, site: Site) -> Iterator[Finding]:
@@ -180,8 +195,9 @@ def _beside(resources: Resources, site: Site) -> Iterator[Finding]:
         if name is None or name.width > width:
             yield Finding(Flaw.UNCOVERED, about=path)
         elif name.width < width:
-            whole = site.read(TileId(name.level, name.n, width))
-            if whole and resources.read(path) != _cut(whole, name):
+            whole, part = site.read(TileId(name.level, name.n, width)), resources.read(path)
+            # None: an export has just taken it away.
+            if whole and part is not None and part != _cut(whole, name):
                 yield Finding(Flaw.BUNDLE if name.level is None else Flaw.TILE, about=path)
 
 

@@ -248,6 +248,29 @@ def test_partial_ones_of_earlier_checkpoints_may_stay_and_may_go():
     assert flaws(old) == {(Flaw.UNCOVERED, None)}  # the full ones stand in for those that went
 
 
+class Vanishing(MemorySite):
+    """An export takes the older partial ones away between a reader's listing and its reading."""
+
+    def paths(self):
+        yield from super().paths()
+        yield from ("tile/0/002.p/3", "tile/entries/002.p/3")
+
+
+def test_partial_ones_that_go_while_somebody_reads_are_no_finding():
+    assert flaws(Vanishing(good_site())) == {UNKNOWN}
+
+
+class Outdated(MemorySite):
+    """A list that was made while an export put a full bundle in the place of a partial one."""
+
+    def paths(self):
+        return [path for path in super().paths() if path != "tile/entries/001"]
+
+
+def test_a_bundle_that_the_list_has_not_is_there_all_the_same():
+    assert flaws(Outdated(good_site())) == {UNKNOWN}
+
+
 def test_what_the_checkpoint_does_not_cover_is_a_notice():
     files = site_of(entries()[:256])
     for path, data in good_site().items():
