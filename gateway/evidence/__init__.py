@@ -1,4 +1,4 @@
-"""Evidence files: an exchange in one container that anybody can check offline (PROTOCOL §8.14).
+"""Evidence files: an exchange in one container that anybody can check offline (PROTOCOL §8.15).
 
     check        every finding about a file
     together     which entries belong into one file

@@ -1,4 +1,4 @@
-"""PROTOCOL §8.14: what is kept of an exchange becomes one file that shows it to anybody."""
+"""PROTOCOL §8.15: what is kept of an exchange becomes one file that shows it to anybody."""
 
 from __future__ import annotations
 

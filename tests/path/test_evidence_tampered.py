@@ -1,4 +1,4 @@
-"""PROTOCOL §8.14: whatever is done to an evidence file is found, and told by its code."""
+"""PROTOCOL §8.15: whatever is done to an evidence file is found, and told by its code."""
 
 from __future__ import annotations
 
