@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.merkle import EMPTY_ROOT, HASH_SIZE
-from gateway.exchangelog.note import Note, Signer, Verifier, base64, open_note, unbase64
+from gateway.exchangelog.note import Note, NoteKey, Signer, base64, open_note, unbase64
 
 DECIMAL = re.compile(r"0|[1-9]\d{0,18}", re.ASCII)  # no leading zero, below 2**63 but for the check below
 MAX_SIZE = (1 << 63) - 1
@@ -57,7 +57,7 @@ def sign_checkpoint(size: int, root: bytes, signers: Sequence[Signer]) -> bytes:
     ).serialise()  # of sound form: names were checked
 
 
-def open_checkpoint(data: bytes, verifiers: Sequence[Verifier]) -> Checkpoint:
+def open_checkpoint(data: bytes, verifiers: Sequence[NoteKey]) -> Checkpoint:
     """The checkpoint of the log that the keys name, a signature by one of them verified and none of theirs wrong.
 
     `verifiers`: keys of one log, former ones too. Raises `ProofError`.
