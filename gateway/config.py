@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from abc import ABC
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -111,6 +111,18 @@ class LogSettings(_Section, frozen=True, kw_only=True):
     store: Path  # one SQLite file, on a disk of its own if possible
     origin: str  # the log's name in checkpoints, a schema-less URL
     bucket_keys: Path  # directory of the keys under which seeds are wrapped; in no backup of the store
+    pin: Path | None = None  # a file on another disk: the last checkpoint, which the store must extend
+
+
+class WitnessesSettings(_Section, frozen=True, kw_only=True):
+    """[witnesses]: who cosigns the log's checkpoints."""
+
+    policy: Path | None = None  # C2SP tlog-policy: witnesses, each with its URL, and how many are enough
+    anchors: tuple[Path, ...] = ()  # PEM: whom their TLS certificates are judged by; none: as in [trust]
+    answer_seconds: Seconds = 10.0  # from connecting to the last byte of an answer
+    warn_seconds: Seconds = 900.0  # without enough cosignatures
+    stop_seconds: float | None = None  # of the same: then exchanges are refused; none: they go on
+    at_start: Literal["warn", "refuse"] = "warn"  # when too few can be asked before the start
 
 
 class DocumentSettings(_Section, frozen=True, kw_only=True):
@@ -174,6 +186,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     outbound: OutboundSettings
     limits: LimitSettings = LimitSettings()
     delivery: DeliverySettings = DeliverySettings()
+    witnesses: WitnessesSettings = WitnessesSettings()
     test_numbers: bool = False  # accept identifiers of the test range, which no person can have
 
 

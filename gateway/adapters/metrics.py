@@ -88,6 +88,22 @@ class Metrics:
         self._checkpoint = Gauge(
             "gateway_checkpoint_timestamp_seconds", "Time of the newest signed checkpoint.", registry=registry
         )
+        self._pin = Gauge(
+            "gateway_pin_timestamp_seconds",
+            "When the pin was last found to be the log's checkpoint, or made so.",
+            registry=registry,
+        )
+        self._cosigned = Gauge(
+            "gateway_cosigned_timestamp_seconds",
+            "When enough witnesses last cosigned a checkpoint.",
+            registry=registry,
+        )
+        self._witnessed = Counter(
+            "gateway_witness_answers",
+            "Checkpoints sent to witnesses, by what came of them.",
+            ["witness", "outcome"],
+            registry=registry,
+        )
         self._certificates = Gauge(
             "gateway_certificate_expiry_timestamp_seconds",
             "End of validity of the hub's own certificates.",
@@ -259,6 +275,18 @@ class Metrics:
     def watch_log(self, size: Callable[[], int]) -> None:
         """Read the size of the exchange log at each scrape."""
         self._log_size.set_function(size)
+
+    def pinned(self) -> None:
+        """State that the pin is current now."""
+        self._pin.set_to_current_time()
+
+    def cosigned(self, time: int) -> None:
+        """State when enough witnesses last cosigned; 0: never."""
+        self._cosigned.set(time)
+
+    def witnessed(self, witness: str, outcome: str) -> None:
+        """Count one answer; `witness`: its name in the trust policy, outcomes are words of `edge.feeding`."""
+        self._witnessed.labels(witness, outcome).inc()
 
     def configured(
         self,

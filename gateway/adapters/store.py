@@ -22,6 +22,7 @@ from gateway.adapters import (
     store_notifications,
     store_queue,
     store_releases,
+    store_witnessed,
 )
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.sealing import Seal
@@ -31,13 +32,14 @@ from gateway.adapters.store_directory import Directory
 from gateway.adapters.store_file import Use, connect
 from gateway.adapters.store_log import Log, new_log
 from gateway.adapters.store_reader import LogReader
+from gateway.adapters.store_witnessed import CosignedNote, Freeze, Frozen, KeepCosigned
 from gateway.adapters.store_work import ClaimKey, Work, instant
 from gateway.broker.content import Uploaded
 from gateway.broker.ports import Depth, Told, Waiting
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import ProofError
-from gateway.exchangelog.note import PrivateKey, Signer
+from gateway.exchangelog.note import PrivateKey, Signer, Verifier
 from gateway.model import (
     Accepted,
     AuthorityId,
@@ -59,11 +61,12 @@ class Store:
     """Every port of the broker but the spokes. One per process; several processes may share a file."""
 
     def __init__(
-        self, path: Path, appender: Appender, origin: str, seal: Seal, bucket_keys: BucketKeys
+        self, path: Path, appender: Appender, signers: Sequence[Signer], seal: Seal, bucket_keys: BucketKeys
     ) -> None:
         self._path = path
         self._appender = appender
-        self._origin = origin
+        self._origin = signers[0].name
+        self._verifiers = {one.verifier: None for one in signers}
         self._seal = seal
         self._bucket_keys = bucket_keys
         self._reader = connect(path, Use.READ)
@@ -98,7 +101,7 @@ class Store:
         log = Log.open(path, named, bucket_keys, pinned)
         try:
             store_agreements.require_key(path, seal)
-            return cls(path, Appender(log, queue_limit), origin, seal, bucket_keys)
+            return cls(path, Appender(log, queue_limit), named, seal, bucket_keys)
         except ProofError:
             log.close()
             raise
@@ -109,14 +112,60 @@ class Store:
         return self._appender.ready
 
     @property
+    def held(self) -> bool:
+        """Whether no entry is taken: too few witnesses, or the log is frozen."""
+        return self._appender.held
+
+    @property
     def size(self) -> int:
         """Entries in the log as far as this process knows."""
         return self._appender.size
 
     @property
+    def checkpoint(self) -> bytes:
+        """The signed checkpoint as it is stored at this moment, verbatim. Raises `Refusal`: LOG_UNAVAILABLE."""
+        with reading("head"):
+            ((note,),) = self._reader.execute("SELECT note FROM head")
+        return bytes(note)
+
+    @property
     def pending(self) -> int:
         """Works that are not durable yet."""
         return self._appender.waiting
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+        return self._origin
+
+    @property
+    def verifiers(self) -> Sequence[Verifier]:
+        """Every key by which the log was signed since this process began."""
+        return tuple(self._verifiers)
+
+    # Witnesses.
+
+    def cosigned(self) -> CosignedNote | None:
+        """The newest checkpoint with enough cosignatures. Raises `Refusal`: LOG_UNAVAILABLE."""
+        with reading("cosigned"):
+            return store_witnessed.cosigned(self._reader)
+
+    async def keep_cosigned(self, cosigned: CosignedNote) -> None:
+        """Keep it beside the head. Raises `Refusal`: BUSY, LOG_UNAVAILABLE."""
+        await self._appender.perform(Work(None, KeepCosigned(cosigned)))
+
+    async def freeze(self, frozen: Frozen) -> None:
+        """Append nothing any more, for good, and keep why. Raises `Refusal`: BUSY, LOG_UNAVAILABLE."""
+        await self._appender.perform(Work(None, Freeze(frozen)))
+        self.hold(wanted=True)
+
+    def hold(self, wanted: bool) -> None:  # noqa: FBT001 - a switch
+        """Take no entry as long as it is wanted: what asks for one is refused with LOG_UNAVAILABLE."""
+        self._appender.held = wanted or self._is_frozen()
+
+    def _is_frozen(self) -> bool:
+        with reading("frozen"):
+            return store_witnessed.frozen(self._reader) is not None
 
     # ExchangeLog, and what the store itself is told.
 
@@ -135,6 +184,7 @@ class Store:
         for (note,) in self._reader.execute("SELECT note FROM head"):
             open_checkpoint(note, [one.verifier for one in signers])
         await self._appender.sign_with(signers)
+        self._verifiers |= {one.verifier: None for one in signers}
 
     async def remember(self, revision: str, files: Mapping[str, bytes]) -> None:
         """Keep the agreement in force, for what is accepted under it. Raises Refusal: LOG_UNAVAILABLE."""

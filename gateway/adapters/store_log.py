@@ -18,6 +18,7 @@ from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_erasure import complete, remove_pruned
 from gateway.adapters.store_file import Use, connect, create, sync_directory, unreadable
 from gateway.adapters.store_seeds import Seeds
+from gateway.adapters.store_witnessed import frozen
 from gateway.adapters.store_work import ClaimKey, Work
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
@@ -26,13 +27,15 @@ from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.merkle import HASH_SIZE, leaf_hash
 from gateway.exchangelog.note import Signer, Verifier, parse_note
-from gateway.exchangelog.tile import WIDTH, Edge, Tile, TileNodes
+from gateway.exchangelog.pin import require_held
+from gateway.exchangelog.tile import WIDTH, Edge, Tile
 from gateway.refusal import Code, Refusal
 
 _INSERT = """
 INSERT INTO entries (idx, exchange, kind, leaf, authority, ticket, view, digests) VALUES (?,?,?,?,?,?,?,?)
 ON CONFLICT (authority, ticket) WHERE ticket IS NOT NULL DO NOTHING
 """
+_HEAD = "SELECT size, root, EXISTS (SELECT 1 FROM frozen) FROM head"
 _TILE = "INSERT INTO tiles VALUES (?,?,?) ON CONFLICT (level, n) DO UPDATE SET hashes = excluded.hashes"
 
 
@@ -66,8 +69,8 @@ class Log:
         """Opens an existing log; `new_log` makes one.
 
         Raises `ProofError` when the stored checkpoint verifies under none of the signers' keys, when
-        tiles or entries do not agree with it, when it does not extend the pinned one (rollback), or when the
-        bucket keys are not those of this log.
+        tiles or entries do not agree with it, when it does not extend the pinned one (rollback), when it is frozen,
+        or when the bucket keys are not those of this log.
         """
         connection = connect(path, Use.APPEND)
         try:
@@ -76,8 +79,9 @@ class Log:
                 keys = ClaimKey.of(connection)
                 _check_last_entries(connection, edge)
                 store_seeds.require_keys(connection, bucket_keys)
+                _require_thawed(connection)
                 if pinned is not None:
-                    _check_extends(connection, edge, pinned.size, pinned.root)
+                    _check_extends(connection, edge, pinned)
             complete(connection, bucket_keys)
             # SQLite does this too, at the first commit, but takes no notice of an error: without its name in the
             # directory the write-ahead log, and what was acknowledged in it, would be gone after a power failure.
@@ -223,12 +227,14 @@ class Log:
 
     def _catch_up(self) -> None:
         """Another process of the same hub may have appended: believe it only if it extends what we know."""
-        (stored,) = self._connection.execute("SELECT size, root FROM head")
+        ((*stored, is_frozen),) = self._connection.execute(_HEAD)
+        if is_frozen:
+            raise ProofError(Flaw.FROZEN)
         root = self._edge.root()
-        if stored == (self._edge.size, root):
+        if stored == [self._edge.size, root]:
             return
         edge = load_edge(self._connection, [one.verifier for one in self._signers])
-        _check_extends(self._connection, edge, self._edge.size, root)
+        _check_extends(self._connection, edge, Checkpoint(self._signers[0].name, self._edge.size, root))
         self._edge = edge
         self._seeds.forget()
 
@@ -275,6 +281,11 @@ def read_tile(connection: apsw.Connection, level: int, n: int, width: int) -> by
     return b"" if row is None else bytes(row[0])[: width * HASH_SIZE]
 
 
+def _require_thawed(connection: apsw.Connection) -> None:
+    if frozen(connection) is not None:
+        raise ProofError(Flaw.FROZEN)
+
+
 def _check_last_entries(connection: apsw.Connection, edge: Edge) -> None:
     """The entries at the edge are those in the tree; `gateway log verify` does the same for all."""
     ((last,),) = connection.execute("SELECT coalesce(max(idx), -1) FROM entries")
@@ -287,10 +298,8 @@ def _check_last_entries(connection: apsw.Connection, edge: Edge) -> None:
         raise ProofError(Flaw.ALTERED, f"at or after index {first}")
 
 
-def _check_extends(connection: apsw.Connection, edge: Edge, size: int, root: bytes) -> None:
-    nodes = TileNodes(edge.size, lambda level, n, width: read_tile(connection, level, n, width))
-    if size > edge.size or merkle.tree_root(nodes, size) != root:
-        raise ProofError(Flaw.ROLLBACK, f"size {size}")
+def _check_extends(connection: apsw.Connection, edge: Edge, pinned: Checkpoint) -> None:
+    require_held(pinned, edge.size, lambda level, n, width: read_tile(connection, level, n, width))
 
 
 def _commit(connection: apsw.Connection) -> None:

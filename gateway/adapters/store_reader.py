@@ -14,12 +14,14 @@ from typing import Any, Self
 
 import apsw
 
+from gateway.adapters import store_witnessed
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_erasure import record
 from gateway.adapters.store_file import Use, connect, unreadable
 from gateway.adapters.store_filter import CONDITIONS, COUNTED, LISTED, Filter, opener
 from gateway.adapters.store_log import load_edge, read_tile
 from gateway.adapters.store_seeds import fields_of, require_keys, subject_of
+from gateway.adapters.store_witnessed import CosignedNote, Frozen
 from gateway.exchangelog import merkle
 from gateway.exchangelog.audit import Head, Row
 from gateway.exchangelog.bucket import Bucket
@@ -175,6 +177,20 @@ class LogReader:
         except apsw.Error as error:
             raise unreadable(error) from error
         return note, open_checkpoint(note, verifiers)
+
+    def cosigned(self) -> CosignedNote | None:
+        """The newest checkpoint with enough cosignatures, not yet believed. Raises `ProofError`."""
+        try:
+            return store_witnessed.cosigned(self._connection)
+        except apsw.Error as error:
+            raise unreadable(error) from error
+
+    def frozen(self) -> Frozen | None:
+        """What froze the log. Raises `ProofError`."""
+        try:
+            return store_witnessed.frozen(self._connection)
+        except apsw.Error as error:
+            raise unreadable(error) from error
 
     def prove(self, index: int) -> TlogProof:
         """The entry, as `extra`, under the present checkpoint, once the proof leads to its root.

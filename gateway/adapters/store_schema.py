@@ -5,13 +5,21 @@ from __future__ import annotations
 from typing import Final
 
 APPLICATION_ID: Final = 0x57494247  # "WIBG" in SQLite's header
-VERSION: Final = 4
+VERSION: Final = 5
 
 _LOG: Final = """
 CREATE TABLE head (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   size INTEGER NOT NULL, root BLOB NOT NULL,
   note BLOB NOT NULL                      -- the signed checkpoint, verbatim
+) STRICT;
+CREATE TABLE cosigned (                   -- the newest checkpoint with enough cosignatures
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  size INTEGER NOT NULL, note BLOB NOT NULL, time INTEGER NOT NULL
+) STRICT;
+CREATE TABLE frozen (                     -- a row: nothing is appended any more
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  time INTEGER NOT NULL, mine BLOB NOT NULL, theirs BLOB NOT NULL
 ) STRICT;
 CREATE TABLE views (                      -- vector of released and withheld, once per view
   hash BLOB PRIMARY KEY, vector BLOB NOT NULL
