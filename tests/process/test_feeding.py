@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 
 from gateway import app as application
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.destinations import Destinations
 from gateway.adapters.log_key import log_signers
 from gateway.adapters.metrics import Metrics
@@ -463,7 +464,13 @@ def go_back_to(store: Path, content: bytes) -> None:
 async def record(settings) -> None:
     (signer,) = log_signers(settings.keys.log_key, settings.log.origin)
     key = application.secret_key(settings.keys.payload_key)
-    async with Store.open(settings.log.store, signer.key, settings.log.origin, payload_key=key) as store:
+    async with Store.open(
+        settings.log.store,
+        signer.key,
+        settings.log.origin,
+        payload_key=key,
+        bucket_keys=BucketKeys.open(settings.log.bucket_keys),
+    ) as store:
         await append_all(store, exchange_entries("a"))
 
 

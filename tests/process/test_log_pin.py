@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway import app as application
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
 from gateway.adapters.pin import keep_evidence, read_pin
 from gateway.adapters.store import LogReader, Store
@@ -160,9 +161,8 @@ def place(tmp_path):
     settings = running.write_settings(tmp_path, "https://127.0.0.1:9/soap", {})
     settings.log.store.unlink()
     text = (tmp_path / "gateway.toml").read_text()
-    (tmp_path / "gateway.toml").write_text(
-        text.replace("\n[documents]", '\npin = "elsewhere/pin"\n[documents]')
-    )
+    text = text.replace('# pin = "/mnt/other-disk/wib-gateway/log.pin"', 'pin = "elsewhere/pin"')
+    (tmp_path / "gateway.toml").write_text(text)
     (tmp_path / "elsewhere").mkdir()
     return tmp_path
 
@@ -182,7 +182,13 @@ async def serve(place: Path, entries=()) -> bytes:
 async def record(settings, entries) -> None:
     signers = log_signers(settings.keys.log_key, settings.log.origin)
     key = application.secret_key(settings.keys.payload_key)
-    async with Store.open(settings.log.store, signers[0].key, settings.log.origin, payload_key=key) as store:
+    async with Store.open(
+        settings.log.store,
+        signers[0].key,
+        settings.log.origin,
+        payload_key=key,
+        bucket_keys=BucketKeys.open(settings.log.bucket_keys),
+    ) as store:
         for entry in entries:
             await store.append(entry)
 
