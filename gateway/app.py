@@ -47,7 +47,7 @@ from gateway.edge.soap import PATH, HttpLimits, SoapEdge
 from gateway.edge.survey import survey
 from gateway.loading import Loaded, clock, contract_files, load, pinned, secret_key
 from gateway.model import Authority, Role
-from gateway.reload import Reload, contexts_of, peer_check
+from gateway.reload import Reload, contexts_of, peer_check, sign_log
 from gateway.trusted import trust_files
 
 __all__ = ["Loaded", "clock", "contract_files", "hub", "load", "secret_key", "serve"]
@@ -79,9 +79,10 @@ async def hub(
                 bucket_keys=BucketKeys.open(settings.log.bucket_keys, read_own_secret),
                 also=loaded.log_keys[1:],
                 pinned=pinned(settings, loaded),
+                former=settings.log.former,
             )
         )
-        await store.sign_with(loaded.log_keys)  # each, before an older one goes, though no exchange came by
+        await sign_log(store, loaded)  # each, before an older one goes, though no exchange came by
         feeder = await _feeding(stack, settings, loaded, store, metrics, log)
         if settings.log.pin is not None:
             pinning = Pinning(settings.log.pin, lambda: store.checkpoint, metrics, log)

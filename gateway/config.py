@@ -111,6 +111,7 @@ class LogSettings(_Section, frozen=True, kw_only=True):
     store: Path  # one SQLite file, on a disk of its own if possible
     origin: str  # the log's name in checkpoints, a schema-less URL
     bucket_keys: Path  # directory of the keys under which seeds are wrapped; in no backup of the store
+    former: tuple[Path, ...] = ()  # stores of the logs that this one succeeds, the oldest first; only read
     pin: Path | None = None  # a file on another disk: the last checkpoint, which the store must extend
 
 

@@ -39,7 +39,7 @@ from gateway.broker.ports import Depth, Told, Waiting
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import ProofError
-from gateway.exchangelog.note import PrivateKey, Signer, Verifier
+from gateway.exchangelog.note import PrivateKey, Signer, Verifier, parse_note
 from gateway.model import (
     Accepted,
     AuthorityId,
@@ -60,9 +60,16 @@ __all__ = ["LogReader", "Store"]
 class Store:
     """Every port of the broker but the spokes. One per process; several processes may share a file."""
 
-    def __init__(
-        self, path: Path, appender: Appender, signers: Sequence[Signer], seal: Seal, bucket_keys: BucketKeys
+    def __init__(  # noqa: PLR0913, PLR0917 - `open` puts them together
+        self,
+        path: Path,
+        appender: Appender,
+        signers: Sequence[Signer],
+        seal: Seal,
+        bucket_keys: BucketKeys,
+        former: Sequence[store_releases.Former] = (),
     ) -> None:
+        self._former = former
         self._path = path
         self._appender = appender
         self._origin = signers[0].name
@@ -85,13 +92,15 @@ class Store:
         also: Sequence[PrivateKey] = (),
         create: bool = False,
         pinned: Checkpoint | None = None,
+        former: Sequence[Path] = (),
         queue_limit: int = MAX_QUEUE,
     ) -> Store:
         """Opens the store. `create`: makes a new one where there is no file; otherwise that is LOG506.
 
         A hub never creates: behind a mistyped path it would start a second log, in which every ticket can be
-        used again. `origin` names the log and its key; `also` signs too, while the log changes its key. `pinned` is a checkpoint kept elsewhere that the log
-        must extend. Raises `ProofError` for a log that does not verify, and for a payload key (32 bytes) that
+        used again. `origin` names the log and its key; `also` signs too, while the log changes its key.
+        `pinned` is a checkpoint kept elsewhere that the log must extend; `former`: stores of the logs that it
+        succeeds, the oldest first. Raises `ProofError` for a log that does not verify, and for a payload key (32 bytes) that
         is not the one under which payloads wait (LOG511), or bucket keys that are not those of this log.
         """
         path, seal = Path(path), Seal(payload_key)
@@ -101,7 +110,8 @@ class Store:
         log = Log.open(path, named, bucket_keys, pinned)
         try:
             store_agreements.require_key(path, seal)
-            return cls(path, Appender(log, queue_limit), named, seal, bucket_keys)
+            predecessors = _predecessors(former, bucket_keys)
+            return cls(path, Appender(log, queue_limit), named, seal, bucket_keys, predecessors)
         except ProofError:
             log.close()
             raise
@@ -174,6 +184,12 @@ class Store:
         work: Work[int] = Work(entry)
         return self._receipt(await self._appender.perform(work))
 
+    def unannounced(self, keys: Sequence[PrivateKey]) -> Sequence[str]:
+        """The vkeys of those that have not signed the present checkpoint. Raises `Refusal`: LOG_UNAVAILABLE."""
+        signed = {one.key_id for one in parse_note(self.checkpoint).signatures}
+        known = (Signer.of(self._origin, key).verifier for key in keys)
+        return [one.vkey for one in known if one.key_id not in signed]
+
     async def sign_with(self, keys: Sequence[PrivateKey]) -> None:
         """Sign checkpoints with these keys from now on, the present one too.
 
@@ -214,7 +230,8 @@ class Store:
 
     async def releases(self, dossier: DossierNumber) -> list[EarlierRelease]:
         """See `ports.History`."""
-        return store_releases.releases(self._reader, self._bucket_keys, dossier)
+        found = [one for former in self._former for one in former.releases(dossier)]
+        return found + store_releases.releases(self._reader, self._bucket_keys, dossier)
 
     async def outstanding(self, dossier: DossierNumber) -> list[Outstanding]:
         """See `ports.History`."""
@@ -339,6 +356,8 @@ class Store:
         """Commits what is waiting, then closes the file."""
         await self._appender.stop()
         self._reader.close()
+        for former in self._former:
+            former.close()
         self._appender.close()
 
     async def __aenter__(self) -> Self:
@@ -372,3 +391,11 @@ class Store:
                 directory.put(scope)
         except ProofError as error:
             raise Refusal(Code.LOG_UNAVAILABLE, "directory") from error
+
+
+def _predecessors(paths: Sequence[Path], keys: BucketKeys) -> Sequence[store_releases.Former]:
+    """The stores of former logs, the oldest first. Raises `ProofError`."""
+    found: list[store_releases.Former] = []
+    for path in reversed(paths):
+        found.insert(0, store_releases.Former(path, keys, found[0].entries if found else 0))
+    return found

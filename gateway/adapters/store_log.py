@@ -26,7 +26,7 @@ from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.merkle import HASH_SIZE, leaf_hash
-from gateway.exchangelog.note import Signer, Verifier, parse_note
+from gateway.exchangelog.note import NoteKey, Signer, parse_note
 from gateway.exchangelog.pin import require_held
 from gateway.exchangelog.tile import WIDTH, Edge, Tile
 from gateway.refusal import Code, Refusal
@@ -229,7 +229,7 @@ class Log:
         """Another process of the same hub may have appended: believe it only if it extends what we know."""
         ((*stored, is_frozen),) = self._connection.execute(_HEAD)
         if is_frozen:
-            raise ProofError(Flaw.FROZEN)
+            _require_thawed(self._connection)
         root = self._edge.root()
         if stored == [self._edge.size, root]:
             return
@@ -260,7 +260,7 @@ def new_log(path: Path, signers: Sequence[Signer]) -> None:
         raise ProofError(Flaw.STORE_EXISTS, str(path))
 
 
-def load_edge(connection: apsw.Connection, verifiers: Sequence[Verifier]) -> Edge:
+def load_edge(connection: apsw.Connection, verifiers: Sequence[NoteKey]) -> Edge:
     """The edge of the stored tree, once head, checkpoint and tiles agree. Raises `ProofError`."""
     rows: list[tuple[Any, ...]] = connection.execute("SELECT size, root, note FROM head").fetchall()
     if len(rows) != 1:
@@ -282,8 +282,9 @@ def read_tile(connection: apsw.Connection, level: int, n: int, width: int) -> by
 
 
 def _require_thawed(connection: apsw.Connection) -> None:
-    if frozen(connection) is not None:
-        raise ProofError(Flaw.FROZEN)
+    found = frozen(connection)
+    if found is not None:
+        raise ProofError(found.flaw)
 
 
 def _check_last_entries(connection: apsw.Connection, edge: Edge) -> None:

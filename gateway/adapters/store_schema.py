@@ -19,7 +19,8 @@ CREATE TABLE cosigned (                   -- the newest checkpoint with enough c
 ) STRICT;
 CREATE TABLE frozen (                     -- a row: nothing is appended any more
   id INTEGER PRIMARY KEY CHECK (id = 1),
-  time INTEGER NOT NULL, mine BLOB NOT NULL, theirs BLOB NOT NULL
+  time INTEGER NOT NULL, mine BLOB NOT NULL,
+  theirs BLOB NOT NULL                    -- what contradicts it; empty: the log has ended in order
 ) STRICT;
 CREATE TABLE views (                      -- vector of released and withheld, once per view
   hash BLOB PRIMARY KEY, vector BLOB NOT NULL
@@ -60,7 +61,7 @@ CREATE TABLE erased (                     -- entries erased one by one, all in o
 CREATE TABLE minimum (                    -- entries below this index are no longer kept; tiles stay
   id INTEGER PRIMARY KEY CHECK (id = 1), idx INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE spent (                      -- replay claims of entries that were pruned
+CREATE TABLE spent (                      -- replay claims of entries that were pruned, and of former logs
   authority TEXT NOT NULL, ticket BLOB NOT NULL, PRIMARY KEY (authority, ticket)
 ) STRICT, WITHOUT ROWID;
 CREATE TRIGGER tickets_stay_spent BEFORE INSERT ON entries

@@ -7,6 +7,8 @@ from typing import Final
 
 import apsw
 
+from gateway.exchangelog.flaw import Flaw
+
 _KEEP: Final = "INSERT OR REPLACE INTO cosigned VALUES (1, ?, ?, ?)"
 _FREEZE: Final = "INSERT OR IGNORE INTO frozen VALUES (1, ?, ?, ?)"  # the first evidence stays
 
@@ -22,11 +24,16 @@ class CosignedNote:
 
 @dataclass(frozen=True, slots=True)
 class Frozen:
-    """Two checkpoints by the log's key that contradict each other."""
+    """Two checkpoints by the log's key that contradict each other; or the last one of a log that ended."""
 
     time: int  # seconds since 1970
     mine: bytes
-    theirs: bytes
+    theirs: bytes  # empty: nothing contradicts it
+
+    @property
+    def flaw(self) -> Flaw:
+        """Why the log takes no entry."""
+        return Flaw.FROZEN if self.theirs else Flaw.ENDED
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import typer
 
 from gateway.adapters.store_filter import Filter
 from gateway.adapters.store_reader import LogReader
-from gateway.cli import log_erase, log_identity, log_pin
+from gateway.cli import log_erase, log_identity, log_pin, log_succeed
 from gateway.cli.lines import write
 from gateway.cli.log_filter import DECISIONS, Wanted, understood
 from gateway.cli.log_place import (
@@ -54,6 +54,7 @@ app.command()(log_erase.retention)
 app.command()(log_identity.fork)
 app.command()(log_pin.pin)
 app.command()(log_pin.compare_pins)
+app.command()(log_succeed.succeed)
 
 Index = Annotated[int, typer.Argument(min=0, help="Index of the entry.")]
 

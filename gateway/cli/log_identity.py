@@ -102,6 +102,9 @@ def fork(store: StoreFile = None, config: Unverified = None, as_json: AsJson = F
         write("null" if as_json else "The log is not frozen.")
         return
     since = datetime.fromtimestamp(found.time, UTC).isoformat()
+    if not found.theirs:
+        write("null" if as_json else f"The log is not frozen; it ended on {since}.")
+        return
     if as_json:
         mine, theirs = found.mine.decode(), found.theirs.decode("utf-8", "replace")
         write(json.dumps({"since": since, "mine": mine, "theirs": theirs}, indent=2))

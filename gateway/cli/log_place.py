@@ -107,7 +107,7 @@ def find(
     place = _configured(load(config)) if config is not None else None
     if store is None and place is None and needs_store:
         raise ProofError(Flaw.PLACE_MISSING)
-    given = _given_keys(vkey or (), vkey_file)
+    given = given_keys(vkey or (), vkey_file)
     if place is None:
         return Place(store or Path(), given, bucket_keys=bucket_keys)
     return replace(
@@ -155,7 +155,8 @@ def write_file(option: str, path: Path, data: bytes) -> None:
         raise ProofError(Flaw.FILE, f"{option} {path}: {error.strerror}") from error
 
 
-def _given_keys(vkeys: Sequence[str], vkey_file: Path | None) -> Sequence[Verifier]:
+def given_keys(vkeys: Sequence[str], vkey_file: Path | None) -> Sequence[Verifier]:
+    """Of the options --vkey and --vkey-file. Raises `ProofError`."""
     if vkeys or vkey_file is None:
         return [Verifier.parse(one) for one in vkeys]
     words = read_file("--vkey-file", vkey_file).decode("utf-8", "replace").split()

@@ -109,7 +109,8 @@ def audit(  # noqa: PLR0913 - what is checked, by which keys, against what is kn
     if head.last >= head.size:
         yield Finding(Flaw.SURPLUS, head.last)
     size, root = (head.size, head.root) if signed is None else (signed.size, signed.root)
-    entries = _Entries(log, size, progress, parties or {})
+    origin = next((one.name for one in verifiers), "")
+    entries = _Entries(log, size, progress, parties or {}, origin)
     yield from entries.check()
     yield from _Tree(log, size, root, entries.differing).check()
     yield from log.repeated(size)
@@ -193,6 +194,14 @@ class _Tree:
                 yield Finding(Flaw.TILE, about=f"level {tile.level}, tile {tile.n}")
 
 
+def _names_key(leaf: Leaf, origin: str) -> bool:
+    """Whether the key that was announced is one of this log."""
+    try:
+        return Verifier.parse(str(leaf.more["vkey"])).name == origin
+    except ProofError:
+        return False
+
+
 def _altered(n: int, differing: Mapping[int, bytes]) -> list[Finding]:
     """One finding for each entry, or for a tile with many of them one that tells how many."""
     indices = [n * WIDTH + offset for offset in sorted(differing)]
@@ -204,8 +213,11 @@ def _altered(n: int, differing: Mapping[int, bytes]) -> list[Finding]:
 class _Entries:
     """One pass over the entries, with what must be remembered from one to another."""
 
-    def __init__(self, log: Evidence, size: int, progress: Progress, parties: Mapping[str, str]) -> None:
+    def __init__(
+        self, log: Evidence, size: int, progress: Progress, parties: Mapping[str, str], origin: str
+    ) -> None:
         self._log = log
+        self._origin = origin
         self._size = size
         self._progress = progress
         self._before, _ = log.record(size)
@@ -247,6 +259,8 @@ class _Entries:
             yield Finding(Flaw.CLAIM, row.index)
         elif row.authority is not None and self._callers.get(leaf.caller, row.authority) != row.authority:
             yield Finding(Flaw.CLAIM, row.index, "claimed by another authority")
+        if leaf.kind is Kind.KEY_ROTATION and not _names_key(leaf, self._origin):
+            yield Finding(Flaw.ROTATION, row.index)
         yield from self._fields(row, leaf)
         yield from self._pairing.check(row.index, leaf)
 

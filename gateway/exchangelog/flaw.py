@@ -121,6 +121,11 @@ class Flaw(Enum):
     WITNESS_AHEAD = _row("LOG711", "A witness holds a checkpoint, signed by the log, that is beyond the log.", "Do not append. The store went back, or the log's key signs elsewhere. If the newer store is not found, begin a successor: gateway log succeed")
     WITNESS_SILENT = _row("LOG712", "Too few witnesses could be asked what they hold.", "See why they do not answer. To start without them: at_start = warn (witnesses in the settings)")
     FROZEN = _row("LOG713", "The log is frozen: a fork or a rollback was proved.", "Keep the store as it is and report the incident; gateway log fork prints the evidence. To go on, begin a successor: gateway log succeed")
+    ENDED = _row("LOG714", "The log has ended: it has a successor.", "Name the store of the successor in the settings. This one stays readable.")
+    SUCCESSION = _row("LOG715", "A log begins for another at its first entry only.", _DAMAGED)
+    ROTATION = _row("LOG716", "The key that the entry announces is none of this log.", _DAMAGED)
+    AGREED_MISSING = _row("LOG718", "What the old log was is not said.", "Give the last checkpoint that everybody agrees on with --agreed, and the store with --from unless it is lost; of a log that ended in order the store is enough.")
+    OUTSTANDING = _row("LOG717", "Deliveries wait in the store: a successor would not have them.", "Let them be delivered, or drop them: gateway queue list")
     # fmt: on
 
     @property
