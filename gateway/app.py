@@ -80,6 +80,7 @@ async def hub(
                 also=loaded.log_keys[1:],
                 pinned=pinned(settings, loaded),
                 former=settings.log.former,
+                beside=loaded.beside,
             )
         )
         await sign_log(store, loaded)  # each, before an older one goes, though no exchange came by

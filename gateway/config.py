@@ -76,6 +76,7 @@ class Keys(_Section, frozen=True, kw_only=True):
     sign_ec_certificate: Path
     sign_ec_key: KeyPlace
     log_key: KeyPlace  # Ed25519: signs checkpoints of the exchange log
+    log_ml_dsa_key: Path | None = None  # PEM, ML-DSA-44: signs them, too
     directory_key: (
         Path  # 32 bytes, or in hexadecimal: under it the directory keeps a digest of each worker's INSZ
     )

@@ -28,6 +28,7 @@ from gateway.broker.reply import SIGNING_SECONDS, Signer
 from gateway.broker.rules import Rules
 from gateway.config import ConfigError, DeliverySettings, Settings
 from gateway.exchangelog.checkpoint import Checkpoint
+from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.note import PrivateKey, Verifier
 from gateway.exchangelog.note import Signer as LogSigner
@@ -35,7 +36,16 @@ from gateway.exchangelog.quorum import TrustPolicy
 from gateway.identity.responders import Responder
 from gateway.identity.trust import require_no_older
 from gateway.own import Identities, load_identities, own_files
-from gateway.reading import Found, StartError, clock, contract_files, read, read_log_keys, secret_key
+from gateway.reading import (
+    Found,
+    StartError,
+    clock,
+    contract_files,
+    read,
+    read_log_keys,
+    read_ml_dsa_key,
+    secret_key,
+)
 from gateway.soap.xml import Limits
 from gateway.trusted import split, trust_files
 from gateway.wss.profile import Window
@@ -62,6 +72,7 @@ class Loaded:
     own: frozenset[bytes]  # the same certificates, DER
     responders: tuple[Responder, ...]  # who is asked about revocation
     policy: TrustPolicy | None = None  # who cosigns the log's checkpoints
+    beside: Cosigner | None = None  # signs them by ML-DSA-44, beside the log's own keys
 
 
 def load(settings: Settings) -> Loaded:
@@ -82,6 +93,7 @@ def load(settings: Settings) -> Loaded:
         _require_allowed(settings, identities.register, destinations, found, policy)
     log_keys = found.of(partial(read_log_keys, keys.log_key))
     verifiers = found.of(partial(_verifiers, settings.log.origin, log_keys or ()))
+    beside = found.of(partial(_beside, settings)) if verifiers else None
     person_key = found.of(partial(secret_key, keys.directory_key))
     payload_key = found.of(partial(secret_key, keys.payload_key))
     if person_key is not None and payload_key is not None:
@@ -116,6 +128,7 @@ def load(settings: Settings) -> Loaded:
         identities.own,
         identities.responders,
         policy,
+        beside,
     )
 
 
@@ -325,6 +338,11 @@ def _policy(settings: Settings) -> TrustPolicy | None:
                 "CFG040", f"{path}: {one.key.name} has no URL.", "Give its submission prefix behind its key."
             )
     return policy
+
+
+def _beside(settings: Settings) -> Cosigner | None:
+    path = settings.keys.log_ml_dsa_key
+    return None if path is None else Cosigner.of(settings.log.origin, read_ml_dsa_key(path))
 
 
 def _agreement(directory: Path) -> Agreement:

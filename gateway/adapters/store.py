@@ -37,6 +37,7 @@ from gateway.adapters.store_work import ClaimKey, Work, instant
 from gateway.broker.content import Uploaded
 from gateway.broker.ports import Depth, Told, Waiting
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
+from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.note import PrivateKey, Signer, Verifier, parse_note
@@ -93,12 +94,14 @@ class Store:
         create: bool = False,
         pinned: Checkpoint | None = None,
         former: Sequence[Path] = (),
+        beside: Cosigner | None = None,
         queue_limit: int = MAX_QUEUE,
     ) -> Store:
         """Opens the store. `create`: makes a new one where there is no file; otherwise that is LOG506.
 
         A hub never creates: behind a mistyped path it would start a second log, in which every ticket can be
-        used again. `origin` names the log and its key; `also` signs too, while the log changes its key.
+        used again. `origin` names the log and its key; `also` signs too, while the log changes its key; `beside`:
+        an ML-DSA-44 key that signs each checkpoint, too.
         `pinned` is a checkpoint kept elsewhere that the log must extend; `former`: stores of the logs that it
         succeeds, the oldest first. Raises `ProofError` for a log that does not verify, and for a payload key (32 bytes) that
         is not the one under which payloads wait (LOG511), or bucket keys that are not those of this log.
@@ -107,7 +110,7 @@ class Store:
         named = [Signer.of(origin, key) for key in (signer, *also)]
         if create and not path.exists():
             new_log(path, named)
-        log = Log.open(path, named, bucket_keys, pinned)
+        log = Log.open(path, named, bucket_keys, pinned, beside)
         try:
             store_agreements.require_key(path, seal)
             predecessors = _predecessors(former, bucket_keys)

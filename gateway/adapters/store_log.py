@@ -22,6 +22,7 @@ from gateway.adapters.store_witnessed import frozen
 from gateway.adapters.store_work import ClaimKey, Work
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind
@@ -42,16 +43,18 @@ _TILE = "INSERT INTO tiles VALUES (?,?,?) ON CONFLICT (level, n) DO UPDATE SET h
 class Log:
     """The appending end of one log. Owned by one thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - `open` puts them together
         self,
         connection: apsw.Connection,
         signers: Sequence[Signer],
         edge: Edge,
         keys: ClaimKey,
         bucket_keys: BucketKeys,
+        beside: Cosigner | None = None,
     ) -> None:
         self._connection = connection
         self._signers = signers  # several while the log changes its key
+        self._beside = beside
         self._keys = keys
         self._bucket_keys = bucket_keys
         self._seeds = Seeds(bucket_keys)
@@ -65,8 +68,9 @@ class Log:
         signers: Sequence[Signer],
         bucket_keys: BucketKeys,
         pinned: Checkpoint | None = None,
+        beside: Cosigner | None = None,
     ) -> Log:
-        """Opens an existing log; `new_log` makes one.
+        """Opens an existing log; `new_log` makes one. `beside`: an ML-DSA-44 key that signs each checkpoint, too.
 
         Raises `ProofError` when the stored checkpoint verifies under none of the signers' keys, when
         tiles or entries do not agree with it, when it does not extend the pinned one (rollback), when it is frozen,
@@ -95,7 +99,7 @@ class Log:
         except ProofError:
             connection.close()
             raise
-        return cls(connection, signers, edge, keys, bucket_keys)
+        return cls(connection, signers, edge, keys, bucket_keys, beside)
 
     @property
     def size(self) -> int:
@@ -146,7 +150,10 @@ class Log:
         these does not sign.
         """
         (note,) = self._connection.execute("SELECT note FROM head").fetchone() or (b"",)
-        if {one.key_id for one in parse_note(note).signatures} != {one.verifier.key_id for one in signers}:
+        own = {one.verifier.key_id for one in signers}
+        if self._beside is not None:
+            own.add(self._beside.public.key_id)
+        if {one.key_id for one in parse_note(note).signatures} != own:
             self._store_head(self._edge, (), signers)
         self._signers = signers
 
@@ -215,7 +222,8 @@ class Log:
     def _store_head(self, edge: Edge, tiles: Sequence[Tile], signers: Sequence[Signer]) -> None:
         self._connection.executemany(_TILE, [(tile.level, tile.n, tile.hashes) for tile in tiles])
         root = edge.root()
-        note = sign_checkpoint(edge.size, root, signers)
+        undated = None if self._beside is None else self._beside.undated
+        note = sign_checkpoint(edge.size, root, signers, undated)
         # Compare-and-swap: one root only is ever released for a size.
         old = (self._edge.size, self._edge.root())
         self._connection.execute(

@@ -30,7 +30,7 @@ from gateway.exchangelog.erasure import Record
 from gateway.exchangelog.fields import FieldPlan, FieldRecord
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.kept import OWN
-from gateway.exchangelog.note import Verifier, parse_note
+from gateway.exchangelog.note import NoteKey, parse_note
 from gateway.exchangelog.proof import TlogProof
 from gateway.exchangelog.tile import WIDTH, TileId, TileNodes, bundle, width_at
 
@@ -167,7 +167,7 @@ class LogReader:
         tile = self.tile(0, n, width_at(size, 0, n))
         return tile[offset * merkle.HASH_SIZE : (offset + 1) * merkle.HASH_SIZE]
 
-    def signed(self, verifiers: Sequence[Verifier]) -> tuple[bytes, Checkpoint]:
+    def signed(self, verifiers: Sequence[NoteKey]) -> tuple[bytes, Checkpoint]:
         """The checkpoint, verbatim and read: signed, and head and tiles agree with it. Raises `ProofError`."""
         try:
             self._connection.execute("BEGIN")  # one snapshot

@@ -10,10 +10,12 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from gateway.adapters.bucket_keys import BucketKeys
-from gateway.adapters.log_key import log_signers
+from gateway.adapters.log_key import log_signers, ml_dsa_signer
 from gateway.adapters.pin import write_pin
+from gateway.adapters.pki import ExistsError, write_file
 from gateway.adapters.store_log import new_log
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.lines import write
@@ -31,9 +33,12 @@ from gateway.cli.log_place import (
 from gateway.cli.log_told import vkeys_told
 from gateway.config import load
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
+from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.note import Signer, Verifier, base64
+from gateway.exchangelog.note import Signer, base64
 from gateway.exchangelog.pin import require_held
+from gateway.exchangelog.quorum import LogKey
+from gateway.identity.issue import private_pem
 
 
 def init(config: Settled, as_json: AsJson = False) -> None:
@@ -62,7 +67,26 @@ def vkey(config: Settled, as_json: AsJson = False) -> None:
     with explained():
         settings = load(config)
         signers = log_signers(settings.keys.log_key, settings.log.origin)
-    _told(_names(signers), as_json)
+        names, beside = _names(signers), settings.keys.log_ml_dsa_key
+        if beside is not None:
+            names["ml_dsa_vkey"] = ml_dsa_signer(beside, settings.log.origin).public.vkey
+    _told(names, as_json)
+
+
+def ml_dsa_key(config: Settled, as_json: AsJson = False) -> None:
+    """Make the ML-DSA-44 key that the settings name, once; it signs checkpoints beside the log's own key."""
+    with explained():
+        settings = load(config)
+        path = settings.keys.log_ml_dsa_key
+        if path is None:
+            raise ProofError(Flaw.FILE, "keys.log_ml_dsa_key is not set")
+        key = MLDSA44PrivateKey.generate()
+        try:
+            write_file(path, private_pem(key), private=True)
+        except (ExistsError, OSError) as error:
+            raise ProofError(Flaw.FILE, str(error)) from error
+    made = Cosigner.of(settings.log.origin, key).public.vkey
+    write(json.dumps({"vkey": made}, indent=2) if as_json else made)
 
 
 def checkpoint(
@@ -114,7 +138,7 @@ def fork(store: StoreFile = None, config: Unverified = None, as_json: AsJson = F
     raise typer.Exit(1)
 
 
-def _cosigned(log: LogReader, head: Checkpoint, verifiers: Sequence[Verifier]) -> tuple[bytes, Checkpoint]:
+def _cosigned(log: LogReader, head: Checkpoint, verifiers: Sequence[LogKey]) -> tuple[bytes, Checkpoint]:
     """The stored one, once the log is shown to extend it. Raises `ProofError`."""
     kept = log.cosigned()
     if kept is None:

@@ -15,8 +15,8 @@ from gateway.cli.log_place import AsJson, Config, StoreFile, Vkey, VkeyFile, exp
 from gateway.cli.log_told import head_told, print_json
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.note import Verifier
 from gateway.exchangelog.pin import Prove, compare, parse_proof, prover
+from gateway.exchangelog.quorum import LogKey
 
 PinFile = Annotated[Path, typer.Argument(help="File of the pin; the first time it is made.")]
 
@@ -111,7 +111,7 @@ def _require_growth(before: Checkpoint | None, signed: Checkpoint, prove: Prove)
 
 
 def _by_the_log(
-    store: Path, verifiers: Sequence[Verifier], pins: tuple[Checkpoint, Checkpoint]
+    store: Path, verifiers: Sequence[LogKey], pins: tuple[Checkpoint, Checkpoint]
 ) -> tuple[Checkpoint, Checkpoint]:
     """The log must be signed itself, so that a file that somebody made up proves nothing. Raises `ProofError`."""
     with LogReader.open(store) as log:
@@ -123,7 +123,7 @@ def _by_the_log(
     return found
 
 
-def _opened(path: Path, verifiers: Sequence[Verifier]) -> Checkpoint:
+def _opened(path: Path, verifiers: Sequence[LogKey]) -> Checkpoint:
     note = read_note(path)
     with named("pin", path):
         return open_checkpoint(note, verifiers)

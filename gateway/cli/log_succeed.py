@@ -24,8 +24,8 @@ from gateway.exchangelog import entry
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Ending
-from gateway.exchangelog.note import Verifier
 from gateway.exchangelog.pin import require_held
+from gateway.exchangelog.quorum import LogKey
 
 
 def succeed(
@@ -78,7 +78,7 @@ def succeed(
 
 
 def _last(
-    old: Path | None, agreed: Path | None, ending: Ending, keys: Sequence[Verifier], now: datetime
+    old: Path | None, agreed: Path | None, ending: Ending, keys: Sequence[LogKey], now: datetime
 ) -> Checkpoint:
     """What the old log was, by its store, by what is agreed, or by both. Raises `ProofError`."""
     if not keys:

@@ -17,11 +17,11 @@ from gateway.exchangelog.audit import audit
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.merkle import leaf_hash
-from gateway.exchangelog.note import Verifier
 from gateway.exchangelog.proof import HEADER, TlogProof
+from gateway.exchangelog.quorum import LogKey
 
 
-def verify_proof(path: Path, entry: Path | None, verifiers: Sequence[Verifier], as_json: bool) -> None:
+def verify_proof(path: Path, entry: Path | None, verifiers: Sequence[LogKey], as_json: bool) -> None:
     """Check one proof file, offline. Raises `ProofError`."""
     data = read_file("--proof", path)
     given = None if entry is None else read_file("--entry", entry)
@@ -39,7 +39,7 @@ def verify_proof(path: Path, entry: Path | None, verifiers: Sequence[Verifier], 
     write(leaf.decode("ascii", "backslashreplace"))
 
 
-def pinned(path: Path, verifiers: Sequence[Verifier]) -> Checkpoint:
+def pinned(path: Path, verifiers: Sequence[LogKey]) -> Checkpoint:
     """A checkpoint, bare or as a proof file carries it."""
     data = read_file("--pin", path)
     with named("--pin", path):
@@ -48,7 +48,7 @@ def pinned(path: Path, verifiers: Sequence[Verifier]) -> Checkpoint:
 
 
 def check(
-    log: LogReader, verifiers: Sequence[Verifier], pin: Checkpoint | None, parties: Mapping[str, str]
+    log: LogReader, verifiers: Sequence[LogKey], pin: Checkpoint | None, parties: Mapping[str, str]
 ) -> tuple[Checkpoint | None, list[Finding]]:
     """The checkpoint, if it is properly signed, and every finding."""
     findings, signed = list[Finding](), None

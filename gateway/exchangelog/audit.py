@@ -21,7 +21,7 @@ from gateway.exchangelog.form import Kind
 from gateway.exchangelog.kept import Kept
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.merkle import HASH_SIZE
-from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.note import NoteKey, Verifier
 from gateway.exchangelog.pairing import Pairing
 from gateway.exchangelog.tile import WIDTH, Edge, Tile, TileNodes, width_at
 
@@ -89,7 +89,7 @@ Progress = Callable[[int], None]  # called with the number of entries checked so
 def audit(  # noqa: PLR0913 - what is checked, by which keys, against what is known elsewhere
     log: Evidence,
     head: Head,
-    verifiers: Sequence[Verifier],
+    verifiers: Sequence[NoteKey],
     pinned: Checkpoint | None = None,
     *,
     progress: Progress = lambda _: None,
