@@ -15,8 +15,10 @@ from gateway.cli.log_place import AsJson, Config, StoreFile, Vkey, VkeyFile, exp
 from gateway.cli.log_told import head_told, print_json
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.pin import Prove, compare, parse_proof, prover
+from gateway.exchangelog.note import parse_note
+from gateway.exchangelog.pin import Prove, compare, prover
 from gateway.exchangelog.quorum import LogKey
+from gateway.exchangelog.witness import AddCheckpoint
 
 PinFile = Annotated[Path, typer.Argument(help="File of the pin; the first time it is made.")]
 
@@ -64,9 +66,7 @@ def compare_pins(
     vkey_file: VkeyFile = None,
     proof: Annotated[
         Path | None,
-        typer.Option(
-            "--proof", help="A consistency proof between the two sizes: base64 hashes, each on a line."
-        ),
+        typer.Option("--proof", help="A consistency proof between the two, as a log sends it to a witness."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -79,8 +79,7 @@ def compare_pins(
         pins = _opened(one, place.keys), _opened(other, place.keys)
         if proof is not None:
             with named("--proof", proof):
-                hashes = parse_proof(read_file("--proof", proof))
-                older, newer = compare(*pins, lambda _old, _new: hashes)
+                older, newer = compare(*pins, _given(AddCheckpoint.parse(read_file("--proof", proof))))
         elif place.store == Path():
             older, newer = compare(*pins, _no_log)
         else:
@@ -127,6 +126,18 @@ def _opened(path: Path, verifiers: Sequence[LogKey]) -> Checkpoint:
     note = read_note(path)
     with named("pin", path):
         return open_checkpoint(note, verifiers)
+
+
+def _given(proof: AddCheckpoint) -> Prove:
+    """A file that proves one step only."""
+    size = Checkpoint.parse(parse_note(proof.note).text).size
+
+    def prove(old: int, new: int) -> Sequence[bytes]:
+        if (old, new) != (proof.old, size):
+            raise ProofError(Flaw.UNCOMPARED, f"the proof is from {proof.old} to {size}")
+        return proof.proof
+
+    return prove
 
 
 def _no_log(_old: int, _new: int) -> Sequence[bytes]:

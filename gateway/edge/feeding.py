@@ -92,6 +92,7 @@ class Feeder:
         answered = {name: 0 for name in results if name is not None}
         if refuse and not self._policy.is_met(answered):
             raise ProofError(Flaw.WITNESS_SILENT, ", ".join(answered) or "none answered")
+        self._watch()  # of a log that was not cosigned for too long nothing is recorded before it is
 
     async def run(self) -> None:
         """Until cancelled."""

@@ -18,7 +18,8 @@ from gateway.adapters.store import LogReader, Store
 from gateway.cli.commands import app
 from gateway.exchangelog.checkpoint import open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.pin import prover, write_proof
+from gateway.exchangelog.pin import prover
+from gateway.exchangelog.witness import AddCheckpoint
 from tests.exchanges import exchange_entries, refusal_entry
 from tests.path import hub as memory
 from tests.process import running
@@ -114,12 +115,18 @@ def test_pins_of_two_sizes_need_the_log_or_a_proof(path, tmp_path):
     with LogReader.open(path) as log:
         hashes = prover(6, log.tile)(2, 4)
         wrong = prover(6, log.tile)(2, 6)
-    proof.write_bytes(write_proof(hashes))
-    assert run("compare-pins", older, newer, *KEY, "--proof", proof).exit_code == 0
-    proof.write_bytes(write_proof(wrong))
-    assert run("compare-pins", older, newer, *KEY, "--proof", proof).exit_code == 1
-    proof.write_bytes(write_proof(hashes)[:-1])
-    assert outcome("compare-pins", older, newer, *KEY, "--proof", proof) == (1, "LOG207")
+    note = newer.read_bytes()
+    for made, code in (
+        (AddCheckpoint(2, tuple(hashes), note), ""),
+        (AddCheckpoint(2, tuple(wrong), note), "LOG103"),
+        (AddCheckpoint(2, tuple(hashes), checkpoint(path)), "LOG703"),
+        (AddCheckpoint(1, tuple(hashes), note), "LOG703"),
+    ):
+        proof.write_bytes(made.serialise())
+        result = run("compare-pins", older, newer, *KEY, "--proof", proof)
+        assert (result.exit_code, result.stderr[:6]) == (int(bool(code)), code)
+    proof.write_bytes(b"".join(hashes))
+    assert outcome("compare-pins", older, newer, *KEY, "--proof", proof) == (1, "LOG707")
 
 
 def test_a_pin_that_the_log_does_not_hold_is_found_though_the_other_is_sound(path, tmp_path):
