@@ -220,6 +220,17 @@ async def test_a_hub_pins_its_log_and_does_not_start_behind_the_pin(place):
     assert "LOG413" in checked.stderr
 
 
+def test_no_command_appends_behind_the_pin(place):
+    assert init(place) == ""
+    store = settings_of(place).log.store
+    backup = store.read_bytes()
+    asyncio.run(serve(place, exchange_entries("a")))
+    store.write_bytes(backup)
+    asyncio.run(record(settings_of(place), [refusal_entry()]))  # by somebody who does not ask
+    act = ("erase", "--basis", "court-order", "--ground", "ordered", "--entries", "0", "--confirm")
+    assert outcome(*act, "--config", place / "gateway.toml") == (1, "LOG413")
+
+
 async def test_a_hub_does_not_start_without_the_pin_that_it_should_have(place):
     assert init(place) == ""
     pin = place / "elsewhere/pin"
