@@ -1,4 +1,4 @@
-"""A witness and a log reader by others (aics-witness, aics-tlog), as they stand in their lock file."""
+"""A witness, a log reader and an ML-DSA-44 signer by others (aics-witness, aics-tlog, tlog-scales), by their lock file."""
 
 from __future__ import annotations
 

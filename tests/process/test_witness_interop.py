@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from gateway.adapters.store import LogReader
 from gateway.exchangelog.cosignature import Cosigner, CosignerKey
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.note import parse_signature
+from gateway.exchangelog.note import open_note, parse_signature
 from gateway.witness import run
 from tests.exchanges import refusal_entry
 from tests.process import foreign_witness
@@ -106,3 +107,21 @@ def test_our_witness_cosigns_a_log_of_others_and_no_fork_of_it(tmp_path):
         found["text"], 1_790_000_000
     )
     assert (mine.name, mine.key_id.hex(), mine.value.hex()) == (name, key_id, value)
+
+
+async def test_ml_dsa_lines_of_others_and_ours_verify_on_the_other_side(path, tmp_path):
+    beside = Cosigner.of(ORIGIN, MLDSA44PrivateKey.from_seed_bytes(bytes(range(32))))
+    async with open_store(path, beside=beside) as store:
+        await store.append(refusal_entry())
+        (tmp_path / "checkpoint").write_bytes(store.checkpoint)
+    script = Path(__file__).parents[1] / "clients/witness/ml_dsa.py"
+    said = json.loads(foreign_witness.python(script, tmp_path / "checkpoint", beside.public.vkey).stdout)
+    theirs = CosignerKey.parse(said["vkey"])
+    for keys in ([theirs], [beside.public], [VERIFIER, beside.public, theirs]):
+        open_note(said["checkpoint"].encode(), keys)
+    spoilt = said["checkpoint"].replace("\n1\n", "\n2\n")
+    (tmp_path / "checkpoint").write_text(spoilt)
+    with pytest.raises(ProofError):
+        open_note(spoilt.encode(), [theirs])
+    refused = foreign_witness.python(script, tmp_path / "checkpoint", beside.public.vkey, check=False)
+    assert "InvalidSignature" in refused.stderr
