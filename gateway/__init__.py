@@ -9,6 +9,7 @@ them begin with `receive`. Everything they call is found by following the names 
     assembly     the paths and the courier, put together
     loading      settings to rules and keys, every finding at once
     reading      the files that settings name
+    kept         a reply as its recipient kept it
     config       deployment settings
     bench        the benchmark
     sandbox      reference back offices and the permit story

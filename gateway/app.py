@@ -39,6 +39,7 @@ from gateway.edge.cleaning import cleaning
 from gateway.edge.connections import ConnectionLimits, Door, Watch
 from gateway.edge.feeding import Feeder, Patience
 from gateway.edge.listener import Listener, nobody
+from gateway.edge.log_site import LogSite
 from gateway.edge.operational_log import LibraryLines, OperationalLog, tell_uncaught
 from gateway.edge.operations import operations
 from gateway.edge.pinning import Pinning
@@ -89,7 +90,7 @@ async def hub(
             pinning = Pinning(settings.log.pin, lambda: store.checkpoint, metrics, log)
             stack.callback(pinning.finish)
             stack.callback(asyncio.create_task(pinning.run(), name="pinning").cancel)
-        metrics.watch_log(lambda: store.size)
+        metrics.watch_log(lambda: store.size, lambda: store.due(agreement.retention.log_years, clock()))
         loaded.rules.certificates.graced = lambda authority: metrics.graced(authority.id)
         questions = await _ask_responders(stack, settings, loaded, in_force, metrics, log)
         server_tls, client_tls = contexts_of(settings, in_force)
@@ -115,10 +116,13 @@ async def hub(
             keeping=loaded.spool,
             shelf=loaded.shelf,
         )
+        site = LogSite(settings.log.store, frozenset(settings.log.readers), metrics, log)
+        stack.callback(site.close)
         edge = SoapEdge(
             broker=broker_of(parts),
             in_force=in_force,
             served=served_for(agreement, settings.listen.public_url),
+            site=site,
             metrics=metrics,
             log=log,
             limits=_http_limits(settings.limits),

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.adapters.pkcs11_uri import SCHEME, Pkcs11Uri
+from gateway.model import AuthorityId
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
@@ -112,6 +113,7 @@ class LogSettings(_Section, frozen=True, kw_only=True):
     store: Path  # one SQLite file, on a disk of its own if possible
     origin: str  # the log's name in checkpoints, a schema-less URL
     bucket_keys: Path  # directory of the keys under which seeds are wrapped; in no backup of the store
+    readers: tuple[AuthorityId, ...] = ()  # may read every entry over HTTP, so who asks whom, when and why
     former: tuple[Path, ...] = ()  # stores of the logs that this one succeeds, the oldest first; only read
     pin: Path | None = None  # a file on another disk: the last checkpoint, which the store must extend
 

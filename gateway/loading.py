@@ -35,6 +35,7 @@ from gateway.exchangelog.note import Signer as LogSigner
 from gateway.exchangelog.quorum import TrustPolicy
 from gateway.identity.responders import Responder
 from gateway.identity.trust import require_no_older
+from gateway.model import AuthorityId
 from gateway.own import Identities, load_identities, own_files
 from gateway.reading import (
     Found,
@@ -91,6 +92,8 @@ def load(settings: Settings) -> Loaded:
     identities = load_identities(settings, found)
     if identities is not None and destinations is not None:
         _require_allowed(settings, identities.register, destinations, found, policy)
+    if identities is not None:
+        found.of(partial(_require_readers, settings.log.readers, identities.register))
     log_keys = found.of(partial(read_log_keys, keys.log_key))
     verifiers = found.of(partial(_verifiers, settings.log.origin, log_keys or ()))
     beside = found.of(partial(_beside, settings)) if verifiers else None
@@ -236,6 +239,17 @@ def _require_retries(delivery: DeliverySettings) -> None:
             "CFG018",
             f"delivery.max_retry_seconds: {longest:g} is less than delivery.first_retry_seconds, {first:g}.",
             "Give the longest time between two attempts.",
+        )
+
+
+def _require_readers(readers: Sequence[AuthorityId], register: Register) -> None:
+    """A name that is mistyped would let in whoever is given that name one day."""
+    unknown = sorted(set(readers) - {one.id for one in register.authorities})
+    if unknown:
+        raise ConfigError(
+            "CFG027",
+            f"log.readers: no authority of the register: {', '.join(unknown)}.",
+            "Name authorities by their id in the register.",
         )
 
 

@@ -202,6 +202,7 @@ class Request(msgspec.Struct, frozen=True):
     legal_context: LegalContext
     criteria: Criteria
     payload: Element | None = None  # of a notification: what is told
+    proof: bool = False  # its sender asks for the proof of the entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,8 +354,24 @@ class Refused:
     revision: str = ""  # hash of the agreement revision in force
 
 
+class EntryProof(msgspec.Struct, frozen=True):
+    """What a recipient needs to check an entry by itself: made on request, with values of its own message.
+
+    The seed opens the field records alone; that of `subj` and `body` is given to nobody.
+    """
+
+    tlog: bytes  # C2SP tlog-proof with the leaf as `extra`
+    seed: bytes | None = None  # of the field salts; None: the entry has no field records
+    released: tuple[tuple[str, str], ...] = ()  # path, digest; sorted by path
+    withheld: tuple[tuple[str, str], ...] = ()  # path, reason; sorted by path
+
+
 class Receipt(msgspec.Struct, frozen=True):
-    """Proof that an entry is durable and under a signed checkpoint. Made by the store only."""
+    """That an entry is durable and under a signed checkpoint. Made by the store, or read from a reply: then
+    nothing of it is believed before `exchangelog.receipt` has checked it.
+    """
 
     origin: str  # the log's origin, its name in checkpoints
     index: int
+    checkpoint: bytes  # signed note over a tree that has the entry
+    proof: EntryProof | None = None  # None: nobody asked for it

@@ -85,7 +85,7 @@ class Code(Enum):
 
     # fmt: off
     # PROTOCOL §2: the wire. Bare HTTP, because nothing was parsed.
-    METHOD = _row("WIB01001", "method-not-allowed", _T, "Only POST is served here.", "Send the message with POST.", http=405)
+    METHOD = _row("WIB01001", "method-not-allowed", _T, "The method is not served here.", "Send messages with POST; read the exchange log with GET or HEAD.", http=405)
     MEDIA_TYPE = _row("WIB01002", "media-type", _T, "The media type or charset is not one of the profile.", "Send text/xml (SOAP 1.1) or application/soap+xml (SOAP 1.2) in UTF-8.", http=415)
     CONTENT_ENCODING = _row("WIB01003", "content-encoding", _T, "Compressed messages are not accepted.", "Send the message without Content-Encoding.", http=415)
     TOO_LARGE = _row("WIB01004", "too-large", _T, "The message is larger than the published limit.", "Send documents by reference; see PROTOCOL §2 for the limit.", http=413)
@@ -94,6 +94,7 @@ class Code(Enum):
     BUSY = _row("WIB01007", "busy", _T, "The gateway is at its capacity.", "Try again after the seconds named in Retry-After.", http=503, origin=_GATEWAY, severity=_TRANSIENT)
     HTTP = _row("WIB01008", "http", _T, "The bytes received are no HTTP/1.1 request as accepted here.", "Check the request line, the header fields, the framing of the body, and Expect.", http=400)
     MULTIPART = _row("WIB01009", "multipart", _T, "The multipart message is no MTOM package as accepted here.", "Send the SOAP message first, then at most the one attachment that an operation takes; nothing nested, encoded or unnamed.", http=400)
+    LOG_DENIED = _row("WIB01010", "log-denied", _T, "This part of the exchange log is not served to this authority.", "Entry bundles go to the authorities that log.readers names, and nothing to one that is suspended: ask the operator.", http=403)
 
     # PROTOCOL §3.1: XML.
     XML_MALFORMED = _row("WIB02001", "xml-malformed", _X, "The message is not well-formed XML in UTF-8.", "Check the message with an XML parser.")

@@ -45,6 +45,7 @@ from gateway.exchangelog.form import Basis, Ground, Kind
 from gateway.exchangelog.indices import Indices
 from gateway.exchangelog.note import Signer as LogSigner
 from gateway.exchangelog.proof import TlogProof
+from gateway.exchangelog.receipt import entry_proof
 from gateway.identity.certify import Issuer, issue_crl, issue_issuing, issue_leaf, issue_root
 from gateway.identity.chain import Certificates, Trust
 from gateway.identity.enrolment import Enrolled, Enrolment
@@ -228,7 +229,21 @@ class World:
 
     async def append(self, entry: Entry) -> Receipt:
         self.entries.append(entry)
-        return Receipt(ORIGIN, len(self.entries) - 1)
+        return Receipt(ORIGIN, len(self.entries) - 1, self._checkpoint())
+
+    async def prove(self, receipt: Receipt) -> Receipt:
+        fields = self.entries[receipt.index].fields
+        assert fields is not None
+        hashes = [merkle.leaf_hash(one.leaf) for one in self.entries]
+        path = merkle.prove_inclusion(merkle.nodes_of(hashes), receipt.index, len(hashes))
+        note, leaf = self._checkpoint(), self.entries[receipt.index].leaf
+        tlog = TlogProof(receipt.index, tuple(path), note, leaf)
+        records = FieldPlan.parse(fields.vector).records(fields.digests)
+        return Receipt(ORIGIN, receipt.index, note, entry_proof(tlog, records, fields.seed))
+
+    def _checkpoint(self) -> bytes:
+        hashes = [merkle.leaf_hash(one.leaf) for one in self.entries]
+        return sign_checkpoint(len(hashes), merkle.root(hashes), [log_signer()])
 
     async def scope(self, dossier: DossierNumber) -> DossierScope:
         if self.opened is not None:
@@ -250,7 +265,12 @@ class World:
         if action == f"{SERVICE}/notifyAdmissibility":
             return self._take_over(provider, message, notices.read_notification(body))
         question = messages.read_question(body)
-        payload = _dossier() if question.operation == "consultDossier" else _earlier(provider)
+        payloads = {
+            "consultDossier": _dossier,
+            "consultStatus": _header,
+            "consultPriorApplications": lambda: _earlier(provider),
+        }
+        payload = payloads[question.operation]()
         outcome = Outcome.DATA_FOUND
         asked = messages.Question(
             question.operation, question.customer, None, question.legal_context, question.criteria
@@ -360,8 +380,10 @@ def _request(
     criteria: Criteria,
     version: SoapVersion = SoapVersion.V11,
     addressing: tuple[Header, ...] = (),
+    *,
+    proof: bool = False,
 ) -> bytes:
-    customer = messages.Customer(Ticket(ticket), NOW, authority("BRUSSELS").enterprise)
+    customer = messages.Customer(Ticket(ticket), NOW, authority("BRUSSELS").enterprise, proof)
     question = messages.Question(OperationName(operation), customer, None, LegalContext(context), criteria)
     return _signed("BRUSSELS", messages.write_question(question), _uuid(ticket), version, addressing)
 
@@ -380,6 +402,11 @@ def _dossier(file: Mapping[str, Mapping[str, str]] | None = None) -> str:
         for group, fields in (file or _FILE).items()
     )
     return f"<s:dossier>{''.join(groups)}</s:dossier>"
+
+
+def _header() -> str:
+    fields = "".join(f"<d:{name}{_D}>{value}</d:{name}>" for name, value in _FILE["header"].items())
+    return f"<s:header>{fields}</s:header>"
 
 
 def _earlier(provider: Authority) -> str:
@@ -422,6 +449,9 @@ async def _play(world: World) -> None:
     world.files["notification.xml"] = told
     world.files["receipt.xml"] = await world.exchange("admissibility", told)
     await world.deliver()
+    proving = _request("BXL-2026-000422", "consultStatus", "WIB:WORK_DECISION", Criteria(NUMBER), proof=True)
+    world.files["request-with-proof.xml"] = proving
+    world.files["reply-with-proof.xml"] = await world.exchange("proof", proving)
 
 
 def _own_files() -> dict[str, bytes]:

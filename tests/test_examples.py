@@ -29,7 +29,9 @@ from gateway.exchangelog.kept import OWN
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.note import Verifier
 from gateway.exchangelog.proof import TlogProof
+from gateway.exchangelog.receipt import verify_receipt
 from gateway.identity.issue import KeyKind, key_kinds
+from gateway.kept import read_reply
 from gateway.model import SoapVersion
 from gateway.refusal import Code
 from gateway.soap.envelope import read
@@ -44,6 +46,7 @@ from tests.examples import DIRECTORY, NOW, ROOT
 EXAMPLES = sorted(path.name for path in DIRECTORY.iterdir() if path.name != "README.md")
 SIGNERS = {
     "request.xml": "BRUSSELS",
+    "request-with-proof.xml": "BRUSSELS",
     "notification.xml": "BRUSSELS",
     "answer.xml": "PLATFORM",
     "acknowledgement.xml": "PLATFORM",
@@ -83,6 +86,15 @@ def test_the_example_proof_leads_from_the_entry_to_the_signed_checkpoint():
     signed = proof.verify(leaf_, [verifier])
     assert proof.extra == leaf_
     assert signed == open_checkpoint((DIRECTORY / "checkpoint").read_bytes(), [verifier])
+
+
+def test_the_example_reply_is_what_its_log_receipt_says_with_nothing_but_the_key():
+    verifier = Verifier.parse((DIRECTORY / "log.vkey").read_text().strip())
+    message = read((DIRECTORY / "reply-with-proof.xml").read_bytes(), Limits())
+    kept = read_reply(message.body[0])
+    proven = verify_receipt(kept.held, kept.receipt, [verifier])
+    assert (proven.leaf.operation, len(proven.records)) == ("consultStatus", proven.leaf.nfields)
+    assert kept.held.values["header/status"] == ("SUBMITTED",)
 
 
 def test_the_example_records_add_up_to_the_root_in_the_leaf_and_one_can_be_opened():

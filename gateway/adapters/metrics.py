@@ -85,6 +85,11 @@ class Metrics:
             registry=registry,
         )
         self._log_size = Gauge("gateway_log_entries", "Entries in the exchange log.", registry=registry)
+        self._due = Gauge(
+            "gateway_buckets_due",
+            "Buckets of the exchange log whose retention period has ended and that are not erased.",
+            registry=registry,
+        )
         self._checkpoint = Gauge(
             "gateway_checkpoint_timestamp_seconds", "Time of the newest signed checkpoint.", registry=registry
         )
@@ -102,6 +107,12 @@ class Metrics:
             "gateway_witness_answers",
             "Checkpoints sent to witnesses, by what came of them.",
             ["witness", "outcome"],
+            registry=registry,
+        )
+        self._log_reads = Counter(
+            "gateway_log_reads",
+            "Resources of the exchange log served over HTTP.",
+            ["authority", "resource"],
             registry=registry,
         )
         self._certificates = Gauge(
@@ -272,9 +283,14 @@ class Metrics:
         """Count a bare HTTP refusal, before any exchange began."""
         self._refusals.labels(label).inc()
 
-    def watch_log(self, size: Callable[[], int]) -> None:
-        """Read the size of the exchange log at each scrape."""
+    def watch_log(self, size: Callable[[], int], due: Callable[[], int]) -> None:
+        """Read the size of the exchange log, and how many of its buckets are due, at each scrape."""
         self._log_size.set_function(size)
+        self._due.set_function(due)
+
+    def log_read(self, authority: AuthorityId, resource: str) -> None:
+        """Count one resource of the log that was served: checkpoint, tile, entries."""
+        self._log_reads.labels(authority, resource).inc()
 
     def pinned(self) -> None:
         """State that the pin is current now."""

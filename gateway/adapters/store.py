@@ -20,8 +20,10 @@ from gateway.adapters import (
     store_documents,
     store_mailbox,
     store_notifications,
+    store_proof,
     store_queue,
     store_releases,
+    store_seeds,
     store_witnessed,
 )
 from gateway.adapters.bucket_keys import BucketKeys
@@ -40,7 +42,7 @@ from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import ProofError
-from gateway.exchangelog.note import PrivateKey, Signer, Verifier, parse_note
+from gateway.exchangelog.note import NoteKey, PrivateKey, Signer, parse_note
 from gateway.model import (
     Accepted,
     AuthorityId,
@@ -134,6 +136,11 @@ class Store:
         """Entries in the log as far as this process knows."""
         return self._appender.size
 
+    def due(self, years: int, now: datetime) -> int:
+        """Buckets whose retention period of so many years has ended and that are not erased."""
+        with reading("log"):
+            return store_seeds.due(self._reader, years, now)
+
     @property
     def checkpoint(self) -> bytes:
         """The signed checkpoint as it is stored at this moment, verbatim. Raises `Refusal`: LOG_UNAVAILABLE."""
@@ -152,7 +159,7 @@ class Store:
         return self._origin
 
     @property
-    def verifiers(self) -> Sequence[Verifier]:
+    def verifiers(self) -> Sequence[NoteKey]:
         """Every key by which the log was signed since this process began."""
         return tuple(self._verifiers)
 
@@ -192,6 +199,10 @@ class Store:
         signed = {one.key_id for one in parse_note(self.checkpoint).signatures}
         known = (Signer.of(self._origin, key).verifier for key in keys)
         return [one.vkey for one in known if one.key_id not in signed]
+
+    async def prove(self, receipt: Receipt) -> Receipt:
+        """See `ports.Proving`."""
+        return store_proof.prove(self._reader, self._bucket_keys, receipt)
 
     async def sign_with(self, keys: Sequence[PrivateKey]) -> None:
         """Sign checkpoints with these keys from now on, the present one too.
@@ -284,6 +295,11 @@ class Store:
         """See `ports.Queue`. Raises Refusal: MESSAGE_UNKNOWN when it was settled meanwhile."""
         return self._receipt(await self._appender.perform(Work(entry, store_queue.Record(delivery.id))))
 
+    async def recorded(self, delivery: Delivery) -> Receipt | None:
+        """See `ports.Queue`."""
+        found = store_queue.recorded(self._reader, delivery.id)
+        return None if found is None else Receipt(self._origin, *found)
+
     async def postpone(self, delivery: Delivery, due: datetime, code: str) -> None:
         """See `ports.Queue`."""
         await self._appender.perform(Work(None, store_queue.Postpone(delivery.id, instant(due), code)))
@@ -372,7 +388,7 @@ class Store:
         await self.close()
 
     def _receipt(self, index: int) -> Receipt:
-        return Receipt(self._origin, index)
+        return Receipt(self._origin, index, self._appender.checkpoint)
 
     def _opened(self, row: Row) -> Delivery:
         try:

@@ -66,6 +66,11 @@ class Appender:
         return self._log.size
 
     @property
+    def checkpoint(self) -> bytes:
+        """The newest that this process committed: it covers every entry that `perform` has told of."""
+        return self._log.checkpoint
+
+    @property
     def waiting(self) -> int:
         """Works that are not durable yet."""
         return len(self._arrived)

@@ -60,6 +60,7 @@ class Log:
         self._seeds = Seeds(bucket_keys)
         self._edge = edge
         self._views: set[bytes] = set()  # hashes known to be stored
+        self._signed = self.checkpoint = b""  # the newest that was signed, and that was committed
 
     @classmethod
     def open(
@@ -74,7 +75,8 @@ class Log:
 
         Raises `ProofError` when the stored checkpoint verifies under none of the signers' keys, when
         tiles or entries do not agree with it, when it does not extend the pinned one (rollback), when it is frozen,
-        or when the bucket keys are not those of this log.
+        or when the bucket keys are not those of this log. An erasure or a pruning that was recorded and not ended
+        is ended.
         """
         connection = connect(path, Use.APPEND)
         try:
@@ -86,10 +88,12 @@ class Log:
                 _require_thawed(connection)
                 if pinned is not None:
                     _check_extends(connection, edge, pinned)
-            complete(connection, bucket_keys)
             # SQLite does this too, at the first commit, but takes no notice of an error: without its name in the
             # directory the write-ahead log, and what was acknowledged in it, would be gone after a power failure.
             sync_directory(path.parent)
+            complete(connection, bucket_keys)
+            while remove_pruned(connection):
+                pass
         except apsw.Error as error:
             connection.close()
             raise unreadable(error, path) from error
@@ -115,6 +119,7 @@ class Log:
         # IMMEDIATE: the write lock comes first, so the head read below is still the head at COMMIT.
         self._connection.execute("BEGIN IMMEDIATE")
         self._catch_up()
+        self._signed = self.checkpoint
         signers = self._signers
         outcomes = list[Any]()
         done = list[Work[Any]]()
@@ -138,7 +143,7 @@ class Log:
             return [Refusal(Code.LOG_UNAVAILABLE) for _ in batch]  # each is raised in a task of its own
         _commit(self._connection)
         # From here on the batch exists: entries, tiles, seeds, claims, effects and the checkpoint over them.
-        self._edge = edge
+        self._edge, self.checkpoint = edge, self._signed
         self._seeds.committed()
         self._views.update(entry.fields.vector_hash for entry in entries if entry.fields is not None)
         return outcomes
@@ -232,6 +237,7 @@ class Log:
         )
         if self._connection.changes() != 1:
             raise ProofError(Flaw.HEAD)
+        self._signed = note
 
     def _catch_up(self) -> None:
         """Another process of the same hub may have appended: believe it only if it extends what we know."""

@@ -20,7 +20,7 @@ from gateway.refusal import Code, Refusal
 
 # A ticket may have been used for a question, too.
 _TOLD: Final = """
-SELECT e.exchange, n.accepted, n.content, e.idx FROM entries e
+SELECT e.exchange, n.accepted, n.content, e.idx, (SELECT note FROM head) FROM entries e
 LEFT JOIN notifications n ON n.exchange = e.exchange AND e.kind = 'notification'
 WHERE e.authority = ? AND e.ticket = ?
 """
@@ -43,10 +43,10 @@ def told(
         row = connection.execute(_TOLD, (sender, keys.ticket(sender, ticket))).fetchone()
     if row is None:
         return None
-    exchange, accepted, said, index = row
+    exchange, accepted, said, index, note = row
     if said != keys.content(content):
         raise Refusal(Code.TICKET)
-    return Told(ExchangeId(exchange), moment(accepted), Receipt(origin, index))
+    return Told(ExchangeId(exchange), moment(accepted), Receipt(origin, index, note))
 
 
 @dataclass(frozen=True, slots=True)

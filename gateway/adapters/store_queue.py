@@ -30,6 +30,7 @@ _LEASED: Final = (
     "SELECT * FROM outstanding WHERE position IN (SELECT value FROM json_each(?)) ORDER BY position"
 )
 _RECORD: Final = "UPDATE deliveries SET recorded = 1 WHERE id = ? AND state <> 'settled'"
+_RECORDED: Final = "SELECT idx, (SELECT note FROM head) FROM entries WHERE exchange = ? AND kind = 'delivery'"
 _POSTPONE: Final = """
 UPDATE deliveries SET attempts = attempts + 1, due = ?, lease_until = 0, last_code = ?
 WHERE id = ? AND state = 'waiting'
@@ -76,6 +77,13 @@ def depth(connection: apsw.Connection) -> list[Depth]:
     with reading("queue"):
         rows: list[tuple[Any, ...]] = connection.execute(_DEPTH).fetchall()
     return [Depth(AuthorityId(name), waiting, dead, moment(oldest)) for name, waiting, dead, oldest in rows]
+
+
+def recorded(connection: apsw.Connection, delivery: ExchangeId) -> tuple[int, bytes] | None:
+    """Index of a delivery's release, and the present checkpoint. Raises Refusal: LOG_UNAVAILABLE."""
+    with reading("log"):
+        row: tuple[int, bytes] | None = connection.execute(_RECORDED, (delivery,)).fetchone()
+    return row
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ write-ahead log. Nothing read here is believed: `gateway.exchangelog.audit` judg
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import apsw
 
-from gateway.adapters import store_witnessed
+from gateway.adapters import store_agreements, store_witnessed
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_erasure import record
 from gateway.adapters.store_file import Use, connect, unreadable
@@ -26,6 +26,7 @@ from gateway.exchangelog import merkle
 from gateway.exchangelog.audit import Head, Row
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
+from gateway.exchangelog.consistency import ConsistencyProof
 from gateway.exchangelog.erasure import Record
 from gateway.exchangelog.fields import FieldPlan, FieldRecord
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
@@ -33,6 +34,7 @@ from gateway.exchangelog.kept import OWN
 from gateway.exchangelog.note import NoteKey, parse_note
 from gateway.exchangelog.proof import TlogProof
 from gateway.exchangelog.tile import WIDTH, TileId, TileNodes, bundle, width_at
+from gateway.refusal import Refusal
 
 CHUNK = 1_024  # rows fetched at a time, so that no read transaction stays open while a log is checked
 _ANY = 1 << 62  # more entries than a store can hold
@@ -45,6 +47,7 @@ FROM entries e LEFT JOIN seeds s ON s.idx = e.idx WHERE e.idx > ? AND e.idx < ? 
 _OWN = "SELECT idx, leaf FROM entries WHERE idx >= ? AND kind IN (?,?) ORDER BY idx"
 _RECORDS = "SELECT v.vector, e.digests FROM entries e JOIN views v ON v.hash = e.view WHERE e.idx = ?"
 _BUNDLE = "SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
+_LEAVES = "SELECT idx, leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?"
 # NOT INDEXED: a damaged index must not hide what it was to prevent.
 _REPEATED_TICKETS = """
 SELECT max(idx) FROM entries NOT INDEXED WHERE idx < ? AND ticket IS NOT NULL
@@ -56,7 +59,7 @@ SELECT max(idx) FROM entries NOT INDEXED WHERE idx < ? GROUP BY exchange, kind H
 
 
 class LogReader:
-    """Satisfies `audit.Evidence`."""
+    """Satisfies `audit.Evidence` and `completeness.Entries`."""
 
     def __init__(self, connection: apsw.Connection, bucket_keys: BucketKeys | None = None) -> None:
         self._connection = connection
@@ -158,6 +161,16 @@ class LogReader:
             return FieldPlan.parse(vector).records(digests)
         return ()
 
+    def agreement(self, revision: str) -> Mapping[str, bytes] | None:
+        """The files of a revision, as stored: whoever compiles them compares their hash. None: not in this store.
+
+        Raises `ProofError`.
+        """
+        try:
+            return store_agreements.agreement(self._connection, revision)
+        except Refusal as error:
+            raise ProofError(Flaw.UNREADABLE, "agreement") from error
+
     def hash(self, index: int) -> bytes:
         """The hash that the tree has for the entry; b"" where it has none."""
         size = self.head().size
@@ -224,6 +237,29 @@ class LogReader:
         if len(leaves) != name.width:
             raise ProofError(Flaw.MISSING, f"bundle {name.n}")
         return bundle(leaf for (leaf,) in leaves)
+
+    def prove_consistency(self, old: int, later: Checkpoint, note: bytes) -> ConsistencyProof:
+        """That a checkpoint of this log, given with its note, extends the tree of `old` entries.
+
+        Verified against the tree as it is stored. Raises `ProofError`: LOG413 when the log does not extend
+        the checkpoint.
+        """
+        size = self.head().size
+        nodes = TileNodes(size, self.tile)
+        if later.size > size or merkle.tree_root(nodes, later.size) != later.root:
+            raise ProofError(Flaw.ROLLBACK, f"size {later.size}")
+        hashes = merkle.prove_consistency(nodes, old, later.size)
+        merkle.verify_consistency(old, later.size, merkle.tree_root(nodes, old), later.root, hashes)
+        return ConsistencyProof(old, tuple(hashes), note)
+
+    def leaves(self, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """As `completeness.Entries` has it. Raises `ProofError`: LOG650."""
+        if start < self.minimum:
+            raise ProofError(Flaw.PRUNED, f"index {start}")
+        while chunk := self._query(_LEAVES, (start, end, CHUNK)):
+            for index, leaf in chunk:
+                yield index, bytes(leaf)
+            start = chunk[-1][0] + 1
 
     # What `audit` reads.
 

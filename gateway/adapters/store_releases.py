@@ -108,7 +108,7 @@ def _release(  # noqa: PLR0913, PLR0917 - a row
     bucket: str,
     wrapped: bytes | None,
 ) -> EarlierRelease:
-    leaf, plan = Leaf.parse(entry), _plan(vector)
+    leaf, plan = Leaf.parse(entry), plan_of(vector)
     seed = None if wrapped is None else keys.unwrap(Bucket.parse(bucket), wrapped, fields_of(index))
     return EarlierRelease(
         index=index,
@@ -135,6 +135,6 @@ def _split(digests: bytes) -> list[bytes]:
 
 
 @lru_cache(maxsize=512)
-def _plan(vector: bytes) -> FieldPlan:
-    """A view releases the same to everybody who has it."""
+def plan_of(vector: bytes) -> FieldPlan:
+    """A view releases the same to everybody who has it: its vector is read once. Raises `ProofError`."""
     return FieldPlan.parse(vector)

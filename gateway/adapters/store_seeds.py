@@ -7,7 +7,8 @@ when the bucket is erased. What else is kept of an entry under its bucket joins 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from datetime import datetime
+from typing import Any, Final
 
 import apsw
 
@@ -82,6 +83,12 @@ def digests(connection: apsw.Connection, keys: BucketKeys, dossier: DossierNumbe
     """What may stand beside the seeds of this dossier: one digest for each bucket. Raises `ProofError` (LOG643)."""
     names = [name for (name,) in connection.execute(_BUCKETS)]
     return [keys.digest(Bucket.parse(name), blind(dossier)) for name in names]
+
+
+def due(connection: apsw.Connection, years: int, now: datetime) -> int:
+    """How many buckets are kept longer than their retention period of so many years."""
+    names: list[tuple[Any, ...]] = connection.execute(_BUCKETS).fetchall()
+    return sum(Bucket.parse(name).due(years) <= now for (name,) in names)
 
 
 def blind(dossier: DossierNumber) -> bytes:

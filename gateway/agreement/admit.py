@@ -69,6 +69,7 @@ def admit(
         legal_context=question.legal_context,
         criteria=question.criteria,
         payload=notice.payload,
+        proof=question.customer.proof,
     )
 
 

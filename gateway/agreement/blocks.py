@@ -7,6 +7,8 @@ C14N, because `wss.sign` puts these very characters on the wire. What a whole me
 
 from __future__ import annotations
 
+from base64 import b64decode
+from binascii import b2a_base64
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -21,6 +23,7 @@ from gateway.model import (
     Criteria,
     DossierNumber,
     Enterprise,
+    EntryProof,
     ExchangeId,
     LegalContext,
     OperationName,
@@ -57,6 +60,7 @@ class Customer:
     ticket: Ticket
     sent: datetime
     enterprise: Enterprise
+    proof: bool = False  # asks for the proof of the entry
 
 
 class OnBehalf(msgspec.Struct, frozen=True):
@@ -66,6 +70,7 @@ class OnBehalf(msgspec.Struct, frozen=True):
     received: datetime
     requester: Enterprise
     role: Role
+    receipt: Receipt | None = None  # of a delivery: where its release is recorded
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -103,7 +108,8 @@ def write_customer(customer: Customer) -> str:
         f"<c:customerIdentification{DECLARED}>{_enterprise(customer.enterprise)}</c:customerIdentification>"
     )
     sent = common("timestampSent", times.write(customer.sent))
-    return f"<s:informationCustomer>{common('ticket', customer.ticket)}{sent}{identification}</s:informationCustomer>"
+    asked = common("proofRequested", "true") if customer.proof else ""
+    return f"<s:informationCustomer>{common('ticket', customer.ticket)}{sent}{identification}{asked}</s:informationCustomer>"
 
 
 def write_customer_of_fault(customer: Customer) -> str:
@@ -124,6 +130,7 @@ def write_on_behalf(block: OnBehalf | None) -> str:
         common("ticketGateway", block.exchange)
         + common("timestampReceive", times.write(block.received))
         + f"<c:requester{DECLARED}>{party}</c:requester>"
+        + _write_receipt(block.receipt)
     )
     return f"<s:informationGateway>{content}</s:informationGateway>"
 
@@ -139,11 +146,34 @@ def information_gateway(
         common("ticketGateway", exchange)
         + common("timestampReceive", times.write(received))
         + common("timestampReply", times.write(replied))
+        + _write_receipt(receipt)
     )
-    if receipt is not None:
-        place = inner("origin", receipt.origin) + inner("index", str(receipt.index))
-        content += f"<c:log{DECLARED}>{place}</c:log>"
     return f"<s:informationGateway>{content}</s:informationGateway>"
+
+
+def _write_receipt(receipt: Receipt | None) -> str:
+    if receipt is None:
+        return ""
+    place = inner("origin", receipt.origin) + inner("index", str(receipt.index))
+    proof = "" if receipt.proof is None else f"<c:proof>{_proof(receipt.proof)}</c:proof>"
+    return f"<c:log{DECLARED}>{place}{_binary('checkpoint', receipt.checkpoint)}{proof}</c:log>"
+
+
+def _proof(proof: EntryProof) -> str:
+    seed = "" if proof.seed is None else _binary("seed", proof.seed)
+    released = "".join(
+        f"<c:released>{inner('path', path)}{inner('digest', digest)}</c:released>"
+        for path, digest in proof.released
+    )
+    withheld = "".join(
+        f"<c:withheld>{inner('path', path)}{inner('reason', reason)}</c:withheld>"
+        for path, reason in proof.withheld
+    )
+    return _binary("tlogProof", proof.tlog) + seed + released + withheld
+
+
+def _binary(name: str, data: bytes) -> str:
+    return f"<c:{name}>{b2a_base64(data, newline=False).decode('ascii')}</c:{name}>"
 
 
 def write_legal_context(context: LegalContext) -> str:
@@ -190,17 +220,48 @@ def read_customer(element: Element) -> Customer:
     """Raises ValueError when the time has no zone: XML Schema allows that, the protocol does not."""
     values = texts(element)
     sent = times.read(values["timestampSent"], digits=9)  # java.time.Instant writes nine
-    return Customer(Ticket(values["ticket"]), sent, _read_enterprise(element[-1]))
+    proof = values.get("proofRequested") in {"true", "1"}  # XML Schema's two words for it
+    return Customer(Ticket(values["ticket"]), sent, _read_enterprise(element[2]), proof)
 
 
 def read_on_behalf(element: Element) -> OnBehalf:
     """Raises ValueError as `read_customer`."""
-    values, party = texts(element), element[-1]
+    values, party = texts(element), element[2]
     return OnBehalf(
         ExchangeId(values["ticketGateway"]),
         times.read(values["timestampReceive"], digits=9),
         _read_enterprise(party),
         Role(texts(party)["role"]),
+        read_receipt(element),
+    )
+
+
+def _bytes(value: str) -> bytes:
+    """Of an xs:base64Binary, in which some stacks break lines. Raises ValueError."""
+    return b64decode("".join(value.split()), validate=True)
+
+
+def read_receipt(element: Element) -> Receipt | None:
+    """What an informationGateway block says of the entry of its message; None when it names none."""
+    log = {name_of(child): child for child in element}.get("log")
+    if log is None:
+        return None
+    values, last = texts(log), log[-1]
+    proof = _read_proof(last) if name_of(last) == "proof" else None
+    return Receipt(values["origin"], int(values["index"]), _bytes(values["checkpoint"]), proof)
+
+
+def _read_proof(element: Element) -> EntryProof:
+    values = texts(element)
+    pairs: dict[str, list[tuple[str, str]]] = {"released": [], "withheld": []}
+    for child in element:
+        if name_of(child) in pairs:
+            pairs[name_of(child)].append((text_of(child[0]), text_of(child[1])))
+    return EntryProof(
+        _bytes(values["tlogProof"]),
+        _bytes(values["seed"]) if "seed" in values else None,
+        tuple(pairs["released"]),
+        tuple(pairs["withheld"]),
     )
 
 

@@ -188,6 +188,11 @@ class Agreement:
         return self.matrix.groups
 
     @property
+    def views(self) -> Mapping[ViewKey, View]:
+        """Every permitted view, by what it is granted for."""
+        return self._views
+
+    @property
     def closed_read_days(self) -> int:
         """Days for which a closed dossier may still be read."""
         return self.retention.closed_dossier_days

@@ -21,7 +21,9 @@ from gateway.refusal import Code
 
 FIELDS: Final = 20  # released, and as many withheld
 _VALUES: Final = {f"dossier/part/field{number:02}": (f"value {number}",) for number in range(FIELDS)}
-_PLAN: Final = FieldPlan(dict.fromkeys(_VALUES) | {f"{path}w": "ROLE" for path in _VALUES})
+_PLAN: Final = FieldPlan(
+    dict.fromkeys(_VALUES) | {path.replace("part", "withheld"): "ROLE" for path in _VALUES}
+)
 _DOSSIER: Final = DossierNumber("WIB-2026-0000001-59")
 _ASKING, _ASKED, _AUTHORITY = "0999022202", "0999011116/PLATFORM", AuthorityId("BRUSSELS")
 _REVISION: Final = "ab" * 32

@@ -11,6 +11,7 @@ from __future__ import annotations
 from gateway.broker.ask import Asker
 from gateway.broker.event import Event
 from gateway.broker.ports import Clock, Directory, ExchangeLog, Random
+from gateway.broker.proof import proved
 from gateway.broker.rules import Received
 from gateway.exchangelog import entry
 from gateway.exchangelog.fields import FieldPlans
@@ -58,4 +59,5 @@ class Consultation:
             )
         event.finished(released, receipt)
         with event.stage("sign"):  # §11 time has passed: a new clock
+            receipt = await proved(self._log, receipt, request)
             return await rules.signer.reply(released, receipt, exchange, message.received, self._clock())

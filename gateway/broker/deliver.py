@@ -28,6 +28,7 @@ from gateway.model import (
     Criteria,
     Delivery,
     Dispatch,
+    Receipt,
     Settlement,
     Ticket,
 )
@@ -87,12 +88,10 @@ class Deliverer:
             await self._settle(delivery, Settlement.LAPSED, None, rules)
             event.ended(Settlement.LAPSED)
             return
-        if not delivery.recorded:
-            with event.stage("record"):  # §8 commit 2: it may be delivered
-                made = entry.delivered(dispatched, delivery.id, self._clock(), self._random, self._plans)
-                await self._queue.record(delivery, made)
+        with event.stage("record"):  # §8 commit 2: it may be delivered
+            receipt = await self._recorded(dispatched)
         with event.stage("ask"):  # the same checks as of a provider's answer
-            answer = await self._hand_over(dispatched, rules)
+            answer = await self._hand_over(dispatched, receipt, rules)
         signature = acknowledged(answer, Ticket(delivery.id), delivery, rules.agreement)
         with event.stage("record"):  # §13.7 acknowledged and purged in one transaction
             await self._settle(delivery, Settlement.ACKNOWLEDGED, signature, rules)
@@ -119,11 +118,20 @@ class Deliverer:
         """The cap on stored messages is reached: it is purged undelivered, and the log says so."""
         await self._settle(delivery, Settlement.EXPIRED, None, rules)
 
-    async def _hand_over(self, dispatched: Dispatch, rules: Rules) -> Caller:
+    async def _recorded(self, dispatched: Dispatch) -> Receipt:
+        """Where the release stands: recorded before the first attempt, and not again at those that follow."""
+        delivery = dispatched.delivery
+        if delivery.recorded and (earlier := await self._queue.recorded(delivery)) is not None:
+            return earlier
+        made = entry.delivered(dispatched, delivery.id, self._clock(), self._random, self._plans)
+        return await self._queue.record(delivery, made)
+
+    async def _hand_over(self, dispatched: Dispatch, receipt: Receipt, rules: Rules) -> Caller:
         """Send it to the recipient's endpoint; the verified answer."""
         delivery, recipient = dispatched.delivery, dispatched.recipient
         now, operation = self._clock(), delivery.notification.operation
-        question = _question(dispatched, Customer(Ticket(delivery.id), now, rules.register.hub.enterprise))
+        customer = Customer(Ticket(delivery.id), now, rules.register.hub.enterprise)
+        question = _question(dispatched, receipt, customer)
         body = write_notification(question, dispatched.view.filtered, dispatched.payload)
         message = await rules.signer.question(body, recipient, Ticket(delivery.id), now)
         raw = await self._spokes.ask(recipient, message, f"{SERVICE}/{operation}")
@@ -162,12 +170,14 @@ def _party(name: AuthorityId, rules: Rules) -> Authority:
     return found
 
 
-def _question(dispatched: Dispatch, customer: Customer) -> Question:
+def _question(dispatched: Dispatch, receipt: Receipt, customer: Customer) -> Question:
     """The blocks of the message to a recipient: from the hub, on behalf of the sender."""
     delivery, sender = dispatched.delivery, dispatched.sender
     assert sender.role is not None  # policy.notify accepts nothing from one without
     notification = delivery.notification
-    on_behalf = OnBehalf(notification.exchange, notification.accepted, sender.enterprise, sender.role)
+    on_behalf = OnBehalf(
+        notification.exchange, notification.accepted, sender.enterprise, sender.role, receipt
+    )
     return Question(
         notification.operation, customer, on_behalf, delivery.legal_context, Criteria(notification.dossier)
     )

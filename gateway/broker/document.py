@@ -22,6 +22,7 @@ from gateway.broker.ask import Asker, untrusted
 from gateway.broker.content import PIECE, Arrived, Keeping, Kept, Shelf, Uploads, in_pieces
 from gateway.broker.event import Event
 from gateway.broker.ports import Clock, Directory, ExchangeLog, Random
+from gateway.broker.proof import proved
 from gateway.broker.rules import Received, Rules
 from gateway.exchangelog import entry
 from gateway.exchangelog.fields import FieldPlans
@@ -152,6 +153,7 @@ class Retrieval:
                 )
             event.finished(released, receipt)
             with event.stage("sign"):  # §11 time has passed: a new clock
+                receipt = await proved(self._log, receipt, request)
                 reply = await self._reply(released, receipt, event, message, kept)
             if isinstance(reply, Parcel):
                 stack.pop_all()  # whoever streams it closes it

@@ -17,6 +17,7 @@ from gateway.agreement.load import Agreement
 from gateway.broker.bell import Bell, aside
 from gateway.broker.event import Event
 from gateway.broker.ports import Clock, Directory, ExchangeLog, History, Mailbox, Queue, Random, Waiting
+from gateway.broker.proof import proved
 from gateway.broker.reply import echo
 from gateway.broker.revisions import Revisions, outlived
 from gateway.broker.rules import Received, Rules
@@ -187,7 +188,7 @@ class MailboxService:
             made = entry.delivered(released, exchange, self._clock(), self._random, self._plans)
             receipt = await self._mailbox.record(delivery, made)
         event.dispatched(released, receipt)
-        now = self._clock()
+        receipt, now = await proved(self._log, receipt, request), self._clock()
         gateway = messages.information_gateway(exchange, message.received, now, receipt)
         body = notices.write_message(
             echo(request),
@@ -219,6 +220,7 @@ class MailboxService:
             self._bell.ring(owner.id)  # the next message about the dossier may be listed
         event.acknowledged(receipt)
         with event.stage("sign"):
+            receipt = receipt and await proved(self._log, receipt, request)
             return await message.rules.signer.receipt(
                 request, receipt, exchange, message.received, self._clock()
             )

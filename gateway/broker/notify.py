@@ -13,6 +13,7 @@ from collections.abc import Callable
 from gateway.agreement.admit import content
 from gateway.broker.event import Event, Left
 from gateway.broker.ports import Clock, Directory, History, Notifications, Random, Told
+from gateway.broker.proof import proved
 from gateway.broker.rules import Received, Rules
 from gateway.exchangelog import entry
 from gateway.model import Accepted, DossierScope, ExchangeId, Request
@@ -80,6 +81,7 @@ class Intake:
         if accepted.recipients:
             self._wake(*(one.authority.id for one in accepted.recipients))
         with event.stage("sign"):  # §11 time has passed: a new clock
+            receipt = await proved(self._notifications, receipt, request)
             return await rules.signer.receipt(request, receipt, exchange, message.received, self._clock())
 
     async def _earlier(
@@ -97,7 +99,8 @@ class Intake:
     async def _repeat(self, request: Request, told: Told, event: Event, rules: Rules) -> bytes:
         """The receipt that the sender got, or would have got."""
         event.repeated(told.receipt)
-        return await rules.signer.receipt(request, told.receipt, told.exchange, told.received, self._clock())
+        receipt = await proved(self._notifications, told.receipt, request)
+        return await rules.signer.receipt(request, receipt, told.exchange, told.received, self._clock())
 
     @staticmethod
     def _left(before: DossierScope | None, accepted: Accepted, rules: Rules) -> Left | None:

@@ -27,7 +27,15 @@ Clock = Callable[[], datetime]  # aware, UTC
 Random = Callable[[int], bytes]  # cryptographically strong
 
 
-class ExchangeLog(Protocol):
+class Proving(Protocol):
+    """What hands over proofs of entries."""
+
+    async def prove(self, receipt: Receipt) -> Receipt:
+        """The receipt with what its recipient needs to check the entry. Raises Refusal: LOG_UNAVAILABLE."""
+        ...
+
+
+class ExchangeLog(Proving, Protocol):
     """The append-only exchange log."""
 
     async def append(self, entry: Entry) -> Receipt:
@@ -87,7 +95,7 @@ class Depth:
     oldest: datetime  # acceptance of the oldest of them
 
 
-class Notifications(Protocol):
+class Notifications(Proving, Protocol):
     """Taking notifications in."""
 
     async def told(self, sender: AuthorityId, ticket: Ticket, content: bytes) -> Told | None:
@@ -131,6 +139,13 @@ class Queue(Protocol):
         """Make the release durable before anything leaves.
 
         Raises Refusal: MESSAGE_UNKNOWN when it was settled meanwhile, BUSY, LOG_UNAVAILABLE.
+        """
+        ...
+
+    async def recorded(self, delivery: Delivery) -> Receipt | None:
+        """Where its release is recorded; None when only fetches are, from when it lay in a mailbox.
+
+        Raises Refusal: LOG_UNAVAILABLE.
         """
         ...
 

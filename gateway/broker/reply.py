@@ -168,7 +168,8 @@ def _reply(
 
 
 def _customer(request: Request) -> Customer:
-    return Customer(request.ticket, request.timestamp_sent, request.caller.authority.enterprise)
+    enterprise = request.caller.authority.enterprise
+    return Customer(request.ticket, request.timestamp_sent, enterprise, request.proof)
 
 
 def _response_addressing(request: Request, exchange: ExchangeId) -> list[Header]:

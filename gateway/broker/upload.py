@@ -15,6 +15,7 @@ from gateway.agreement.document import require_uploaded
 from gateway.broker.content import PIECE, Attachment, Shelf, Shelved, Uploaded, Uploads
 from gateway.broker.event import Event
 from gateway.broker.ports import Clock, Directory, ExchangeLog, Random
+from gateway.broker.proof import proved
 from gateway.broker.receive import receive_attached
 from gateway.broker.rules import Received
 from gateway.exchangelog import entry
@@ -90,6 +91,7 @@ class Uploading:
             )
         event.accepted(receipt, recipients=0)
         with event.stage("sign"):  # §11 time has passed: a new clock
+            receipt = await proved(self._log, receipt, request)
             return await rules.signer.receipt(request, receipt, exchange, message.received, self._clock())
 
     async def _record(self, permitted: Permitted, media_type: str, file: Shelved, event: Event) -> None:

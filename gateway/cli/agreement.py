@@ -1,4 +1,4 @@
-"""`gateway agreement check` and `show`: does it compile, who may see what, and what may be told when."""
+"""`gateway agreement`: does it compile, who may see what, what may be told when, and what would change."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from rich.table import Table
 
 from gateway.agreement.course import Course
 from gateway.agreement.load import Agreement, Cell, Group, load_agreement
+from gateway.cli import agreement_diff, agreement_simulate
 from gateway.cli.agreement_courses import course_facts, print_courses
 from gateway.model import Role
 from gateway.reading import contract_files
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(agreement_diff.diff)
+app.command()(agreement_simulate.simulate)
 
 Contracts = Annotated[
     Path, typer.Option("--contracts", help="Directory with agreement.toml and the files beside it.")

@@ -152,7 +152,13 @@ class _Sent:
 @contextmanager
 def _explained(world: Path, *, as_json: bool) -> Iterator[None]:
     """What may happen to an exchange, in words with a remedy."""
-    from gateway.sandbox.client import ExchangeFault, NoReply, Unsendable, UntrustedReply  # loads zeep
+    from gateway.sandbox.client import (  # loads zeep
+        ExchangeFault,
+        NoReply,
+        UnprovenReply,
+        Unsendable,
+        UntrustedReply,
+    )
 
     try:
         yield
@@ -169,6 +175,8 @@ def _explained(world: Path, *, as_json: bool) -> Iterator[None]:
         remedy = f"See {place.hub_log}." if trouble.reached else "Is the sandbox of --world running?"
         url = place.settings.listen.public_url
         raise ConfigError("SBX007", f"No usable answer from {url}: {trouble}.", remedy) from trouble
+    except UnprovenReply as trouble:
+        raise trouble.error from trouble
     except UntrustedReply as trouble:
         raise ConfigError(
             "SBX008", f"The reply is not the hub's: {trouble}.", "Do not use it; check --world."

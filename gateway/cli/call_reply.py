@@ -61,7 +61,9 @@ def refused(fault: ExchangeFault, *, in_json: bool) -> NoReturn:
 
 def _head(reply: Answered | Receipted) -> Iterator[str]:
     yield f"{reply.outcome}  {reply.code} {reply.description}"
-    entry = "not logged" if reply.log_index is None else f"log index {reply.log_index}"
+    entry = "not logged"
+    if reply.log_index is not None:
+        entry = f"log index {reply.log_index}, proven in the log of size {reply.log_size}"
     yield f"exchange {reply.exchange}, {entry}"
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Name → module in this package. A module with `app` has a group of commands, else a function of the same name.
-_COMMANDS: Final = ("serve", "check", "demo", "sandbox", "call")
+_COMMANDS: Final = ("serve", "check", "demo", "sandbox", "call", "explain")
 _GROUPS: Final[Mapping[str, str]] = {
     "bench": "Measure a hub under load; log: the exchange log alone.",
     "agreement": "The protocol agreement as code.",

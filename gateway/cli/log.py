@@ -13,7 +13,7 @@ import typer
 
 from gateway.adapters.store_filter import Filter
 from gateway.adapters.store_reader import LogReader
-from gateway.cli import log_erase, log_identity, log_pin, log_succeed
+from gateway.cli import log_erase, log_identity, log_pin, log_reply, log_site, log_succeed, log_view
 from gateway.cli.lines import write
 from gateway.cli.log_filter import DECISIONS, Wanted, understood
 from gateway.cli.log_place import (
@@ -28,7 +28,10 @@ from gateway.cli.log_place import (
     find,
     write_file,
 )
+from gateway.cli.log_reply import verify_disclosed, verify_reply
 from gateway.cli.log_told import (
+    IN_SITE,
+    IN_STORE,
     described,
     field_told,
     finding_told,
@@ -40,7 +43,7 @@ from gateway.cli.log_told import (
     report,
     shown,
 )
-from gateway.cli.log_verify import check, pinned, verify_proof
+from gateway.cli.log_verify import check, check_directory, pinned, verify_proof
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.merkle import leaf_hash
 
@@ -56,6 +59,11 @@ app.command()(log_identity.ml_dsa_key)
 app.command()(log_pin.pin)
 app.command()(log_pin.compare_pins)
 app.command()(log_succeed.succeed)
+app.command()(log_reply.disclose)
+app.command("prove-view")(log_view.prove_view)
+app.command()(log_site.export)
+app.command()(log_site.prove_consistency)
+app.command()(log_site.verify_range)
 
 Index = Annotated[int, typer.Argument(min=0, help="Index of the entry.")]
 
@@ -175,33 +183,56 @@ def verify(
     vkey_file: VkeyFile = None,
     bucket_keys: BucketKeysDirectory = None,
     proof: Annotated[
-        Path | None, typer.Option("--proof", help="Check this proof file instead of a log; offline.")
+        Path | None,
+        typer.Option("--proof", help="Check this proof file, of either kind, instead of a log; offline."),
     ] = None,
     entry: Annotated[
         Path | None, typer.Option("--entry", help="The entry, if the proof does not carry it.")
     ] = None,
+    reply: Annotated[
+        Path | None,
+        typer.Option("--reply", help="Check this reply, kept with its proof, instead of a log; offline."),
+    ] = None,
+    disclosure: Annotated[
+        Path | None,
+        typer.Option("--disclosure", help="Check this disclosed value instead of a log; offline."),
+    ] = None,
+    site: log_site.SiteOption = None,
     pin: Annotated[
         Path | None,
         typer.Option(
             "--pin",
-            help="A checkpoint kept from before, or a proof file that holds one: the log must extend it.",
+            help="A checkpoint kept from before, or a proof file that holds one: the log must extend it. "
+            "A consistency proof needs it.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the whole log, or one proof file. Exit status 1 when anything does not hold.
+    """Check the whole log, an exported one, or one proof file, kept reply or disclosed value. Exit status 1 when anything does not hold.
 
     Needs the log's key, and its former keys for what they signed; with bucket keys also opens every seed; with --config also compares whose tickets stand beside the entries.
     """
+    offline = sum(one is not None for one in (site, proof, reply, disclosure))
+    if offline > 1:
+        raise typer.BadParameter("one of --site, --proof, --reply and --disclosure is checked at a time")
     with explained():
-        if proof is not None:
-            verify_proof(proof, entry, find(None, config, vkey, vkey_file, needs_store=False).keys, as_json)
+        place = find(store, config, vkey, vkey_file, bucket_keys=bucket_keys, needs_store=not offline)
+        if reply is not None or disclosure is not None:
+            if reply is not None:
+                verify_reply(reply, place.keys, as_json=as_json)
+            elif disclosure is not None:
+                verify_disclosed(disclosure, place.keys, as_json=as_json)
             return
-        place = find(store, config, vkey, vkey_file, bucket_keys=bucket_keys)
         keys = place.keys
+        if proof is not None:
+            verify_proof(proof, entry, pin, keys, as_json)
+            return
         kept = None if pin is None else pinned(pin, keys)
-        with LogReader.open(place.store, place.opened_keys()) as log:
-            signed, findings = check(log, keys, kept, place.parties)
+        if site is not None:
+            signed, findings = check_directory(site, keys, kept)
+        else:
+            with LogReader.open(place.store, place.opened_keys()) as log:
+                signed, findings = check(log, keys, kept, place.parties)
     holds = not any(finding.fails for finding in findings)
     if as_json:
         print_json(
@@ -212,7 +243,7 @@ def verify(
             }
         )
     else:
-        report(signed, findings)
+        report(signed, findings, IN_STORE if site is None else IN_SITE)
     if not holds:
         raise typer.Exit(1)
 

@@ -119,14 +119,14 @@ def find(
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Tells what is wrong as a code, a sentence and a remedy on stderr; exit status 1."""
+def explained(status: int = 1) -> Iterator[None]:
+    """Tells what is wrong as a code, a sentence and a remedy on stderr; exit with the status."""
     try:
         yield
     except FORESEEN as error:
         for line in in_words(error):
             typer.echo(line, err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(status) from None
 
 
 @contextmanager

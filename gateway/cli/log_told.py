@@ -18,8 +18,22 @@ from gateway.exchangelog.merkle import leaf_hash
 from gateway.exchangelog.note import base64
 from gateway.exchangelog.quorum import LogKey
 
+IN_STORE = "every entry, hash, tile, field record and the signature"
+IN_SITE = "every entry, hash, tile and the signature"
 
-def report(signed: Checkpoint | None, findings: list[Finding]) -> None:
+
+def report(signed: Checkpoint | None, findings: list[Finding], checked: str) -> None:
+    """`checked`: what was, in words."""
+    report_findings(findings)
+    failures = sum(finding.fails for finding in findings)
+    if signed is not None:
+        write(f"log   {signed.origin}\nsize  {signed.size}\nroot  {base64(signed.root)}")
+    verdict = _counted(failures, "failure") if failures else f"verified: {checked}"
+    write(f"{verdict}; {_counted(len(findings) - failures, 'notice')}.")
+
+
+def report_findings(findings: Sequence[Finding]) -> None:
+    """A line for each, failures on standard error."""
     for finding in findings:
         place = "" if finding.index is None else f", entry {finding.index}"
         about = f" ({finding.about})" if finding.about else ""
@@ -29,15 +43,6 @@ def report(signed: Checkpoint | None, findings: list[Finding]) -> None:
             typer.echo(line, err=True)
         else:
             write(line)
-    failures = sum(finding.fails for finding in findings)
-    if signed is not None:
-        write(f"log   {signed.origin}\nsize  {signed.size}\nroot  {base64(signed.root)}")
-    verdict = (
-        _counted(failures, "failure")
-        if failures
-        else "verified: every entry, hash, tile, field record and the signature"
-    )
-    write(f"{verdict}; {_counted(len(findings) - failures, 'notice')}.")
 
 
 def _counted(number: int, what: str) -> str:

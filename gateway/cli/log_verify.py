@@ -1,4 +1,4 @@
-"""What `gateway log verify` does: a whole log, or one proof file."""
+"""What `gateway log verify` does: a whole log, in a store or as exported, or one proof file."""
 
 from __future__ import annotations
 
@@ -6,24 +6,31 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from gateway.adapters.site_directory import SiteDirectory
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.lines import write
 from gateway.cli.log_place import named, read_file
+from gateway.cli.log_progress import entries_done
 from gateway.cli.log_told import described, head_told, print_json
 from gateway.exchangelog.audit import audit
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
+from gateway.exchangelog.consistency import ConsistencyProof
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.merkle import leaf_hash
+from gateway.exchangelog.note import NoteKey
 from gateway.exchangelog.proof import HEADER, TlogProof
 from gateway.exchangelog.quorum import LogKey
+from gateway.exchangelog.site import check_site, open_site
 
 
-def verify_proof(path: Path, entry: Path | None, verifiers: Sequence[LogKey], as_json: bool) -> None:
+def verify_proof(
+    path: Path, entry: Path | None, pin: Path | None, verifiers: Sequence[LogKey], as_json: bool
+) -> None:
     """Check one proof file, offline. Raises `ProofError`."""
     data = read_file("--proof", path)
+    if data.startswith(b"old "):
+        _verify_consistency(path, data, pin, verifiers, as_json)
+        return
     given = None if entry is None else read_file("--entry", entry)
     with named("--proof", path):
         proof = TlogProof.parse(data)
@@ -39,6 +46,20 @@ def verify_proof(path: Path, entry: Path | None, verifiers: Sequence[LogKey], as
     write(leaf.decode("ascii", "backslashreplace"))
 
 
+def _verify_consistency(
+    path: Path, data: bytes, pin: Path | None, verifiers: Sequence[LogKey], as_json: bool
+) -> None:
+    if pin is None:
+        raise ProofError(Flaw.NO_EARLIER)
+    earlier = pinned(pin, verifiers)
+    with named("--proof", path):
+        later = ConsistencyProof.parse(data).verify(earlier, verifiers)
+    if as_json:
+        print_json({"verified": True, "old": earlier.size, **head_told(later)})
+        return
+    write(f"The log {later.origin} of size {later.size} extends the one of size {earlier.size}.")
+
+
 def pinned(path: Path, verifiers: Sequence[LogKey]) -> Checkpoint:
     """A checkpoint, bare or as a proof file carries it."""
     data = read_file("--pin", path)
@@ -52,23 +73,29 @@ def check(
 ) -> tuple[Checkpoint | None, list[Finding]]:
     """The checkpoint, if it is properly signed, and every finding."""
     findings, signed = list[Finding](), None
-    columns = TextColumn("entries"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     try:
         head = log.head()  # what is checked, and what is reported, also when the log grows meanwhile
         with contextlib.suppress(ProofError):  # the check says so
             signed = open_checkpoint(head.note, verifiers)
-        console = Console(stderr=True)
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("entries", total=head.size)
-            for finding in audit(
-                log,
-                head,
-                verifiers,
-                pin,
-                progress=lambda done: progress.update(task, completed=done),
-                parties=parties,
-            ):
+        with entries_done(head.size) as progress:
+            for finding in audit(log, head, verifiers, pin, progress=progress, parties=parties):
                 findings.append(finding)
     except ProofError as error:  # the file itself is damaged: what was found so far still counts
+        findings.append(Finding(error.flaw, about=error.about))
+    return signed, findings
+
+
+def check_directory(
+    path: Path, verifiers: Sequence[NoteKey], pin: Checkpoint | None
+) -> tuple[Checkpoint | None, list[Finding]]:
+    """The same of an exported log."""
+    site, findings, signed = SiteDirectory(path), list[Finding](), None
+    try:
+        with contextlib.suppress(ProofError):
+            signed, _ = open_site(site, verifiers)
+        with entries_done(0 if signed is None else signed.size) as progress:
+            for finding in check_site(site, verifiers, pin, progress=progress):
+                findings.append(finding)
+    except ProofError as error:
         findings.append(Finding(error.flaw, about=error.about))
     return signed, findings

@@ -123,6 +123,9 @@ def _facts(world: World, directory: Path, telling: list[dict[str, str]]) -> dict
         "anchor": str(directory / "pki" / "root.crt.pem"),
         "reload": shlex.join(["kill", "-HUP", str(world.hub.process.pid)]),
         "log": str(place.hub_log),
+        "export": command(
+            "log", "export", "--config", directory / "gateway.toml", "--output", directory / "site"
+        ),
         "dossiers": [FIRST, RENEWAL],
         "notifications": telling,
         "authorities": [_authority(one, world, directory) for one in place.register.authorities],
@@ -186,4 +189,5 @@ def _print(facts: dict[str, Any]) -> None:
     for one in facts["notifications"]:
         console.print(Text(f"  {one['call']}\n    then  {one['then']}"))
     console.print(Text(f"\nThe officer's view: {command('log', 'list', '--config', facts['config'])}"))
+    console.print(Text(f"The exchange log as files, for any verifier of C2SP tlog-tiles: {facts['export']}"))
     console.print("Ctrl-C ends it all; certificates and exchange log stay.")

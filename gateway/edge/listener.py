@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -168,12 +168,15 @@ class _Connection(web.RequestHandler):
         return bare(refusal)
 
 
-def bare(refusal: Refusal) -> web.Response:
-    """A refusal before any message was understood: HTTP alone, code and remedy in plain text."""
+def bare(refusal: Refusal, methods: Sequence[str] = ("POST",)) -> web.Response:
+    """A refusal before any message was understood: HTTP alone, code and remedy in plain text.
+
+    `methods`: that the target of the request has.
+    """
     row = refusal.code.row
     headers = {**SERVER, "Connection": "close"}
     if refusal.code is Code.METHOD:
-        headers["Allow"] = "POST"
+        headers["Allow"] = ", ".join(methods)
     if row.http == 503:
         headers["Retry-After"] = _RETRY_AFTER
     status = row.http if row.http != 500 or refusal.code is Code.INTERNAL else 400

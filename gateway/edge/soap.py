@@ -26,6 +26,7 @@ from gateway.broker.document import Parcel
 from gateway.broker.event import Event, trace
 from gateway.broker.exchange import Broker
 from gateway.broker.rules import Received, Rules, RulesInForce
+from gateway.edge import log_site
 from gateway.edge.listener import SERVER, bare, not_found
 from gateway.edge.operational_log import OperationalLog
 from gateway.identity.chain import Usage
@@ -63,6 +64,7 @@ class SoapEdge:
         broker: Broker,
         in_force: RulesInForce,
         served: ServedContract,
+        site: log_site.LogSite,
         metrics: Metrics,
         log: OperationalLog,
         limits: HttpLimits,
@@ -71,6 +73,7 @@ class SoapEdge:
         self._broker = broker
         self._in_force = in_force
         self._served = served
+        self._site = site
         self._metrics = metrics
         self._log = log
         self._limits = limits
@@ -79,26 +82,27 @@ class SoapEdge:
         self._in_flight_of: defaultdict[AuthorityId, int] = defaultdict(int)
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
-        """Serve one HTTP request. One request target, compared as it was sent; anything else is 404 (attack H21).
+        """Serve one HTTP request. The target is compared as it was sent; what is none of ours is 404 (attack H21).
 
         Only a contract document has a query: nothing in a URL can override what a message says (attack H27).
         """
         path, mark, query = http.raw_path.partition("?")
-        if path != PATH or (mark and http.method != "GET"):
+        resource = None if mark else log_site.resource(path)
+        if resource is None and (path != PATH or (mark and http.method != "GET")):
             return not_found()
         peer = None
         try:
             _require_framing(http)
             peer, rules = self._recognise(http.transport)
             with self._slot(peer.id):
-                if query == _CERTIFICATES:
-                    return await _taken(http, web.Response(body=rules.announced, headers=_PEM))
+                if resource is not None:
+                    return await _taken(http, await self._site.serve(http.method, resource, peer))
                 if query:
-                    return await _taken(http, self._contract(query, peer))
+                    return await _taken(http, self._document(query, peer, rules))
                 return await self._exchange(http, peer, rules)
         except Refusal as refusal:
             self.refused(refusal, peer=peer)
-            return bare(refusal)
+            return bare(refusal, ("POST",) if resource is None else log_site.METHODS)
         except Exception as error:  # noqa: BLE001 - a bug outside the path; aiohttp would log the peer's own text
             self._metrics.refused_on_the_wire(Code.INTERNAL.row.label)
             self._log.note("failed", trace=trace(error))
@@ -216,8 +220,10 @@ class SoapEdge:
         content = _bounded(came.attachment.content, limits)
         return Arrived(came.message, Attachment(came.attachment.id, content))
 
-    def _contract(self, query: str, peer: Authority) -> web.Response:
-        """`?wsdl`, `?singleWsdl`, `?xsd=NAME`: the contract as this authority may see it."""
+    def _document(self, query: str, peer: Authority, rules: Rules) -> web.Response:
+        """`?wsdl`, `?singleWsdl`, `?xsd=NAME`: the contract as this authority may see it. `?certificates`."""
+        if query == _CERTIFICATES:
+            return web.Response(body=rules.announced, headers=_PEM)
         document = self._served(peer).get(query)
         return web.Response(body=document, headers=_HEADERS[SoapVersion.V11]) if document else not_found()
 

@@ -1,7 +1,11 @@
 """The evidence: what an exchange leaves behind, and how anybody checks it offline.
 
     audit        the check of a whole log
+    site         a log as static files (C2SP tlog-tiles), and the check of them
+    completeness that a range of entries lacks nothing
+    audit_tree   the tree in tiles against its entries and its root
     proof        proof files (C2SP tlog-proof)
+    consistency  proofs that a later checkpoint extends an earlier one
     pin          checkpoints that somebody keeps, compared
     checkpoint   the signed size and root (C2SP tlog-checkpoint)
     witness      what a witness checks before it cosigns (C2SP tlog-witness)
@@ -16,6 +20,9 @@
     fields       released and withheld fields, without their values
     tile         the tree in tiles (C2SP tlog-tiles)
     merkle       the tree itself (RFC 9162)
+    receipt      what a recipient checks of its own exchange
+    disclosed    one value of an entry, proven to somebody else
+    exhibit      an entry with its field records and the agreement in force, in one file
     flaw         the closed list of what can be wrong
 
 Together with `gateway.refusal` and `gateway.model` this is all that an auditor needs. No clock, no file.

@@ -155,6 +155,11 @@ class FieldPlan:
         return len(self._reasons)
 
     @property
+    def verdicts(self) -> Mapping[str, str | None]:
+        """Every path → None when it is released, else the reason for which it is withheld."""
+        return dict(self._reasons)
+
+    @property
     def released(self) -> frozenset[str]:
         """The paths that the view releases."""
         return frozenset(one.path for one in self._released)

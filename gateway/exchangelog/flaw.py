@@ -31,6 +31,7 @@ class FlawRow:
 # fmt: off
 _row = FlawRow
 _DAMAGED = "Keep the file as it is, compare it with a backup and a pinned checkpoint, and report the incident."
+_UNUSED = "Do not use the reply. Keep it as it came, and report the incident."
 _FETCH = "Fetch it again from its source; if it stays wrong, report the incident."
 
 
@@ -76,6 +77,29 @@ class Flaw(Enum):
     SETTLEMENT = _row("LOG415", "The settlement ends no delivery that waits, or one that was acknowledged without having been released.", _DAMAGED)
     UNSETTLED = _row("LOG416", "The notification waits for delivery.", "See what waits, and why: gateway queue list", Level.NOTICE)
 
+    # What a recipient finds about its own exchange.
+    RECEIPT_MISSING = _row("LOG621", "The reply does not say where it is recorded, or lacks the proof that was asked for.", _UNUSED)
+    RECEIPT_OTHER = _row("LOG622", "The entry is not the one of this exchange.", _UNUSED)
+    RECEIPT_OLD = _row("LOG623", "The checkpoint is older than the entry: it does not cover it.", _UNUSED)
+    RECEIPT_DIFFERS = _row("LOG624", "Place and proof in the reply name different entries, logs or checkpoints.", _UNUSED)
+    VALUE = _row("LOG625", "A value that came is not the one that was recorded.", _UNUSED)
+    VALUE_MISSING = _row("LOG626", "A value that was recorded as released did not come.", _UNUSED)
+    WITHHELD_CAME = _row("LOG627", "A field came that is recorded as withheld.", _UNUSED)
+    UNRECORDED = _row("LOG628", "A field came that has no field record.", _UNUSED)
+    REPLY_FORM = _row("LOG629", "This is no reply of a gateway that says where it is recorded.", "Give the reply as it came, without a change: gateway call --save FILE")
+    NOT_RELEASED = _row("LOG630", "The entry released nothing at this path.", "Name a path that was released: gateway log verify --reply FILE lists them.")
+    DISCLOSED_FORM = _row("LOG631", "The file of a disclosed value is malformed.", _FETCH)
+
+    # The view of an entry, proven from the agreement.
+    NO_VIEW = _row("LOG632", "The entry releases nothing, so there is no view to prove.", "Name a response or a delivery: gateway log list --kind response")
+    REVISION_ABSENT = _row("LOG633", "The agreement revision that the entry names is not at hand.", "Give the files of that revision: gateway log prove-view --agreement DIRECTORY")
+    REVISION = _row("LOG634", "The files of the agreement have another hash than the entry names, or do not compile.", "Take the files of that revision from the parties of the agreement.")
+    PARTITION = _row("LOG635", "Released and withheld records do not divide the paths of the contract between them.", _DAMAGED)
+    VIEW = _row("LOG636", "The agreement yields another vector of released and withheld than the entry records.", "Keep entry, records and agreement as they are, and report the incident.")
+    NOT_GRANTED = _row("LOG637", "The agreement grants this exchange to nobody in these roles.", "Keep entry, records and agreement as they are, and report the incident.")
+    ROLE_ASSUMED = _row("LOG638", "The entry names its parties, not their roles: what is proven holds for the roles told.", "Compare them with the register of the day of the exchange.", Level.NOTICE)
+    NARROWED = _row("LOG639", "A rectification also withholds what its recipient never received: that part of the vector is not proven here.", "Compare it with the earlier releases to this recipient.", Level.NOTICE)
+
     # The store.
     UNREADABLE = _row("LOG501", "The store cannot be opened or read.", "Check permissions, and that it is a store of this gateway. If it is one, keep the file as it is and report the incident.")
     LIBRARY = _row("LOG502", "The SQLite library is older than 3.51.3, which may corrupt a log in WAL mode.", "Install the locked dependencies; apsw brings a current SQLite.")
@@ -107,6 +131,20 @@ class Flaw(Enum):
     NOTHING = _row("LOG653", "Nothing of it is left to erase.", "See what was erased: gateway log list --kind erasure")
     NOT_DONE = _row("LOG654", "Nothing was done: another command came in between, or the entry could not be signed or kept.", "Repeat it. If it stays so, look after the token and the bucket keys.")
     WRITE_AHEAD = _row("LOG655", "Somebody reads the store, so its write-ahead log still holds pages from before.", "It is emptied when the hub stops, and by the next erasure.", Level.NOTICE)
+
+    # The agreement against the log, and what happened to one exchange.
+    REFERENCE = _row("LOG751", "Nothing answers to this reference.", "Give the incident of the fault, or the index of the reply; with --as also the ticket of a question that was recorded: one that was refused leaves its ticket free.")
+    NOT_KEPT = _row("LOG752", "No such revision of the agreement is kept.", "Name a directory with agreement.toml; or with --config or --store in-force, or the hash of a revision that the hub has served under.")
+    # A log as a directory or site of tiles, and what is proved of it.
+    NO_SITE = _row("LOG601", "There is no checkpoint here: this is no exported log.", "Name the directory that gateway log export wrote, with its checkpoint.")
+    BUNDLE = _row("LOG602", "An entry bundle is malformed, has another number of entries than its name says, or differs from the tree.", _DAMAGED)
+    UNCOVERED = _row("LOG603", "A file is no part of the tree that the checkpoint covers.", "If an export or a copy is under way or was interrupted, let it end or run it again; otherwise find out who put it there.", Level.NOTICE)
+    OTHER_DIRECTORY = _row("LOG604", "The directory holds another log, or something else.", "Name an empty directory, or the one that this log was exported to before; if a former key signed what is there, give that with --vkey too.")
+    NO_EXTENSION = _row("LOG605", "The log does not extend what was exported to this directory before.", "Export nothing there. Keep the directory and the store as evidence, and report the incident.")
+    EXPORTING = _row("LOG606", "Another export to this directory is under way.", "Wait until it has ended.")
+    CONSISTENCY_FORM = _row("LOG607", "The consistency proof is malformed.", _FETCH)
+    OTHER_SIZE = _row("LOG608", "The proof starts from another size than the checkpoint has.", "Give the checkpoint that the proof was asked for, or have it made anew: gateway log prove-consistency")
+    NO_EARLIER = _row("LOG609", "No earlier checkpoint was given.", "Give the checkpoint that you kept with --pin.")
     # Pins, witnesses, succession.
     PIN_MISSING = _row("LOG701", "The pin that the settings or the command line name is not there.", "If its disk is absent, mount it. Only if there never was one: gateway log pin FILE")
     FORK = _row("LOG702", "Two signed checkpoints contradict each other: the log was forked.", "Keep both checkpoints as evidence, stop the log, and report the incident.")

@@ -314,6 +314,7 @@ def _compiled(form: Mapping[str, _Check]) -> re.Pattern[bytes]:
     return re.compile(rf"\{{{inner}\}}".encode())
 
 
+KEYS: Final[Mapping[str, frozenset[str]]] = {kind: frozenset(form) for kind, form in _FORM.items()}
 _KIND = re.compile(rb'"kind":"([a-z-]{1,32})"')  # no value can hold a quotation mark: the first is the key
 _CANONICAL: Final = {kind.encode(): _compiled(form) for kind, form in _FORM.items()}
 _encode = msgspec.json.Encoder(order="deterministic").encode

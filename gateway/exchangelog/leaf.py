@@ -13,15 +13,25 @@ from typing import Final
 import msgspec
 
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.form import RETENTION, VERSION, Kind, read, write
+from gateway.exchangelog.form import KEYS, RETENTION, VERSION, Kind, read, write
 from gateway.exchangelog.tile import MAX_ENTRY
 
 __all__ = ["Kind", "Leaf"]
 
 _DELIVERED: Final = (Kind.DELIVERY, Kind.SETTLEMENT)
+_KEYS: Final = {  # member → key
+    "time": "t",
+    "caller": "from",
+    "operation": "svc",
+    "legal_context": "purpose",
+    "revision": "policy",
+    "subject": "subj",
+    "signature": "msgsig",
+    "notification": "of",
+}
 
 
-class Leaf(msgspec.Struct, frozen=True):
+class Leaf(msgspec.Struct, frozen=True, rename=_KEYS):
     """One entry. Commitments, hashes and the nonce are base64url without padding."""
 
     id: str  # the exchange, or the delivery: shared by its entries
@@ -88,27 +98,16 @@ class Leaf(msgspec.Struct, frozen=True):
         if len(data) > MAX_ENTRY:
             raise ProofError(Flaw.ENTRY_FORM, "too large")
         record = read(data)
-        for known in ("v", "schema", "ret"):  # of one value, or that of another key
-            del record[known]
-        return cls(
-            record.pop("id"),
-            record.pop("t"),
-            Kind(record.pop("kind")),
-            record.pop("from"),
-            tuple(record.pop("to")),
-            record.pop("svc"),
-            record.pop("purpose"),
-            record.pop("policy"),
-            record.pop("decision"),
-            record.pop("fields_root"),
-            record.pop("nfields"),
-            record.pop("subj"),
-            record.pop("body"),
-            record.pop("msgsig"),
-            record.pop("nonce"),
-            record.pop("of", None),
-            record.pop("in_force", None),
-            record.pop("reason", None),
-            record.pop("actor"),
-            record,  # what is left: keys of this kind alone
-        )
+        more = _MORE.get(record["kind"])
+        if more is not None:
+            record["more"] = {key: record[key] for key in more}
+        return msgspec.convert(record, cls)
+
+
+_OWN = {
+    "v",
+    "schema",
+    "ret",
+    *Leaf.__struct_encode_fields__,
+}  # the first three: of one value, or that of another key
+_MORE: Final = {kind: keys - _OWN for kind, keys in KEYS.items() if keys - _OWN}

@@ -93,7 +93,7 @@ def subtree(nodes: Nodes, start: int, end: int) -> bytes:
     width = end - start
     if width & (width - 1) == 0:
         return nodes(width.bit_length() - 1, start // width)
-    middle = start + _split(width)
+    middle = start + split(width)
     return node_hash(subtree(nodes, start, middle), subtree(nodes, middle, end))
 
 
@@ -108,7 +108,7 @@ def prove_inclusion(nodes: Nodes, index: int, size: int) -> list[bytes]:
     start, end = 0, size
     path: list[bytes] = []
     while end - start > 1:
-        middle = start + _split(end - start)
+        middle = start + split(end - start)
         if index < middle:
             path.append(subtree(nodes, middle, end))
             end = middle
@@ -125,7 +125,7 @@ def prove_consistency(nodes: Nodes, old: int, new: int) -> list[bytes]:
     start, end = 0, new
     path: list[bytes] = []
     while end != old:
-        middle = start + _split(end - start)
+        middle = start + split(end - start)
         if old <= middle:
             path.append(subtree(nodes, middle, end))
             end = middle
@@ -205,6 +205,6 @@ def _lengths(*hashes: bytes) -> None:
         raise ProofError(Flaw.HASH_LENGTH)
 
 
-def _split(width: int) -> int:
+def split(width: int) -> int:
     """The largest power of two below `width` (≥ 2)."""
     return 1 << ((width - 1).bit_length() - 1)

@@ -50,7 +50,7 @@ class TlogProof:
             raise ProofError(Flaw.PROOF_FORM, "index")
         index = decimal(lines[1].removeprefix("index "), Flaw.PROOF_FORM)
         parse_note(checkpoint)
-        return cls(index, _hashes(lines[2:]), checkpoint, extra)
+        return cls(index, parse_hashes(lines[2:], Flaw.PROOF_FORM), checkpoint, extra)
 
     def verify(self, entry: bytes, verifiers: Sequence[NoteKey]) -> Checkpoint:
         """The checkpoint under which the entry stands at `index`. Raises `ProofError`."""
@@ -67,10 +67,11 @@ def _extra(lines: list[str]) -> bytes | None:
     return unbase64(lines.pop(1).removeprefix("extra "), Flaw.PROOF_FORM)
 
 
-def _hashes(lines: list[str]) -> tuple[bytes, ...]:
+def parse_hashes(lines: Sequence[str], flaw: Flaw) -> tuple[bytes, ...]:
+    """Hashes in base64, one on each line. Raises `ProofError`."""
     if len(lines) > MAX_HASHES:
-        raise ProofError(Flaw.PROOF_FORM, "too many hashes")
-    hashes = tuple(unbase64(line, Flaw.PROOF_FORM) for line in lines)
+        raise ProofError(flaw, "too many hashes")
+    hashes = tuple(unbase64(line, flaw) for line in lines)
     if any(len(one) != HASH_SIZE for one in hashes):
         raise ProofError(Flaw.HASH_LENGTH)
     return hashes

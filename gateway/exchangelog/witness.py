@@ -16,7 +16,7 @@ from gateway.exchangelog.checkpoint import Checkpoint, decimal, open_checkpoint
 from gateway.exchangelog.cosignature import CosignerKey
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.merkle import EMPTY_ROOT
-from gateway.exchangelog.note import Note, Signature, parse_note, parse_signature
+from gateway.exchangelog.note import Note, NoteKey, Signature, parse_note, parse_signature
 from gateway.exchangelog.pin import parse_proof, write_proof
 from gateway.exchangelog.quorum import LogKey
 from gateway.exchangelog.tile import ReadTile, TileNodes
@@ -113,7 +113,7 @@ def _verify(request: AddCheckpoint, checkpoint: Checkpoint, latest: Latest) -> N
         raise ProofError(Flaw.PROOF_LENGTH)
 
 
-def require_grown(held: bytes, verifiers: Sequence[LogKey], size: int, read: ReadTile) -> None:
+def require_grown(held: bytes, verifiers: Sequence[NoteKey], size: int, read: ReadTile) -> None:
     """That a log of `size` entries extends what a witness holds of it.
 
     Raises `ProofError`: LOG702 for another tree, LOG711 for one beyond the log, both signed by the log's key;

@@ -41,6 +41,19 @@ def find_step(  # noqa: PLR0913, PLR0917 - what is told, by whom and why, and wh
     `written`: None to ask whether there is a step for some payload.
     Raises Refusal: STEP_UNKNOWN, DOSSIER_EXISTS, DOSSIER_DENIED, TRANSITION_DENIED, CONTEXT_DENIED.
     """
+    fitting = fitting_steps(course, name, role, legal_context, scope, written)
+    return max(fitting, key=lambda one: one.when is not None)  # the first of equals
+
+
+def fitting_steps(  # noqa: PLR0913, PLR0917 - as above
+    course: Course,
+    name: OperationName,
+    role: Role,
+    legal_context: LegalContext,
+    scope: DossierScope | None,
+    written: Written | None,
+) -> Sequence[Step]:
+    """Every step that fits, at least one. Parameters and refusals as of `find_step`."""
     known = [
         one
         for one in course.steps
@@ -52,7 +65,7 @@ def find_step(  # noqa: PLR0913, PLR0917 - what is told, by whom and why, and wh
     fitting = [one for one in possible if one.context == legal_context]
     if not fitting:
         raise Refusal(Code.CONTEXT_DENIED)
-    return max(fitting, key=lambda one: one.when is not None)  # the first of equals
+    return fitting
 
 
 def _meant(step: Step, outcomes: Iterable[FieldId], written: Written | None) -> bool:

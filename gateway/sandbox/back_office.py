@@ -7,7 +7,7 @@ contract. What of its answer the requester may see is the hub's business. How it
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -19,6 +19,9 @@ from gateway.agreement.messages import Question
 from gateway.agreement.notices import Notice
 from gateway.agreement.register import Register
 from gateway.agreement.schema import Contract
+from gateway.exchangelog.flaw import ProofError
+from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.receipt import verify_place
 from gateway.identity.authority import recognise
 from gateway.identity.chain import Certificates, Usage
 from gateway.model import (
@@ -57,6 +60,7 @@ class Surroundings:
     # outcome is known.
     status_of: Callable[[DossierNumber], str]
     told_by: Callable[[AuthorityId, DossierNumber], Collection[str]]
+    log_keys: Callable[[], Sequence[Verifier]]  # of the exchange log
     clock: Callable[[], datetime]
 
 
@@ -162,7 +166,16 @@ async def honest(office: BackOffice, question: Question) -> web.Response:
 
 
 async def acknowledging(office: BackOffice, notice: Notice) -> web.Response:
-    """Takes the notification over, and says so: the first time, and every time that it comes again."""
+    """Takes the notification over, and says so: the first time, and every time that it comes again.
+
+    Not one that says where it is recorded, and is not (PROTOCOL §11.4).
+    """
+    question = notice.question
+    assert question.on_behalf is not None  # `_read` accepts no other
+    try:
+        verify_place(question.on_behalf.receipt, office.around.log_keys())
+    except ProofError:
+        return respond(office.signed(office.acknowledgement(question, Acknowledgement.NOK)))
     office.inbox.take(notice)
     return respond(office.signed(office.acknowledgement(notice.question)))
 

@@ -21,11 +21,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
 from zeep.wsdl import Document
 
+from gateway.exchangelog.flaw import ProofError
+from gateway.exchangelog.receipt import Proven
 from gateway.model import Authority, AuthorityId, Enterprise
 from gateway.sandbox import replies
 from gateway.sandbox.place import Place
+from gateway.sandbox.receipts import Asked, check_reply
 from gateway.sandbox.replies import Answered, Heading, Receipted
-from gateway.sandbox.signature import Clock, MessageSignature, UntrustedReply, now
+from gateway.sandbox.signature import Clock, MessageSignature, UnprovenReply, UntrustedReply, now
 from gateway.sandbox.wire import Alter, ExchangeFault, NoReply, RecordingTransport, Unsendable, translated
 from gateway.soap.xml import Element
 
@@ -37,6 +40,7 @@ __all__ = [
     "NoReply",
     "Receipted",
     "Requester",
+    "UnprovenReply",
     "Unsendable",
     "UntrustedReply",
 ]
@@ -72,10 +76,12 @@ class Requester:
         """
         self._guise = guise or Guise()
         self._authority = authority
+        self._place = place
+        self._signature = self._signing(place)
         self.transport = RecordingTransport(self._session(place), self._guise.alter)
         url = f"{place.settings.listen.public_url}?wsdl"
         with translated():
-            client = zeep.Client(contract or url, wsse=self._signature(place), transport=self.transport)
+            client = zeep.Client(contract or url, wsse=self._signature, transport=self.transport)
             port = sorted(client.wsdl.services["ExchangeService"].ports)[1 if soap12 else 0]
             self._service = client.bind("ExchangeService", port)
         self.contract: Document = client.wsdl
@@ -101,9 +107,9 @@ class Requester:
     def ask(
         self, operation: str, legal_context: str, criteria: Mapping[str, str], ticket: str = ""
     ) -> Answered:
-        """One question. Raises Unsendable, NoReply, ExchangeFault, UntrustedReply."""
-        reply = self._exchange(operation, ticket, legalContext=legal_context, criteria=dict(criteria))
-        return replies.answered(reply, self.transport.received)
+        """One question. Raises Unsendable, NoReply, ExchangeFault, UntrustedReply, UnprovenReply."""
+        reply, proven = self._exchange(operation, ticket, legal_context, criteria=dict(criteria))
+        return replies.answered(reply, self.transport.received, proven)
 
     def tell(
         self, operation: str, legal_context: str, dossier: str, payload: Element, ticket: str = ""
@@ -111,8 +117,8 @@ class Requester:
         """One notification; `payload` is a `dossier` element of the contract. Raises as `ask`."""
         criteria = {"dossierNumber": dossier}
         told = self._value(operation, payload)
-        reply = self._exchange(operation, ticket, legalContext=legal_context, criteria=criteria, dossier=told)
-        return replies.receipted(reply, self.transport.received)
+        reply, proven = self._exchange(operation, ticket, legal_context, criteria=criteria, dossier=told)
+        return replies.receipted(reply, self.transport.received, proven)
 
     def listed(self, legal_context: str, wait: int = 0) -> list[Heading]:
         """What may be fetched from the authority's mailbox; waits so many seconds for the first. Raises as `ask`."""
@@ -127,18 +133,30 @@ class Requester:
         """The message was taken over, and may be purged. Raises as `ask`."""
         return self.ask("acknowledgeMessage", legal_context, {"messageId": message})
 
-    def _exchange(self, operation: str, ticket: str, **blocks: object) -> dict[str, Any]:
+    def _exchange(
+        self, operation: str, ticket: str, legal_context: str, **blocks: object
+    ) -> tuple[dict[str, Any], Proven | None]:
+        """The reply, and its entry in the exchange log, which recorded exactly what came."""
         customer = self._guise.customer or self._authority.enterprise
         identification = {"cbeNumber": customer.cbe} | ({"unit": customer.unit} if customer.unit else {})
+        asked = Asked(operation, ticket or str(uuid.uuid4()), str(customer), legal_context)
         header = {
-            "ticket": ticket or str(uuid.uuid4()),
+            "ticket": asked.ticket,
             "timestampSent": self._guise.clock(),
             "customerIdentification": identification,
+            "proofRequested": True,
         }
         with translated():
-            reply = self._service[operation](informationCustomer=header, **blocks)
+            reply = self._service[operation](informationCustomer=header, legalContext=legal_context, **blocks)
         found: dict[str, Any] = zeep.helpers.serialize_object(reply, dict)
-        return found
+        return found, self._proven(asked)
+
+    def _proven(self, asked: Asked) -> Proven | None:
+        """Raises UnprovenReply."""
+        try:
+            return check_reply(asked, self._signature.body, self._place.log_keys())
+        except ProofError as error:
+            raise UnprovenReply(error) from error
 
     def _value(self, operation: str, payload: Element) -> object:
         """The payload as zeep's own value of its type. Raises Unsendable for what the contract does not have."""
@@ -159,7 +177,7 @@ class Requester:
         session.trust_env = False  # a proxy or a CA bundle of the environment is not what was configured
         return session
 
-    def _signature(self, place: Place) -> MessageSignature:
+    def _signing(self, place: Place) -> MessageSignature:
         hub = load_pem_x509_certificate(place.hub_certificate(self._authority.suite).read_bytes())
         return MessageSignature(
             place.identity(self._authority.id),

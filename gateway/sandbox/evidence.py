@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_reader import LogReader
 from gateway.agreement.answer import leaves
 from gateway.agreement.schema import leaves as nodes
@@ -14,7 +15,6 @@ from gateway.agreement.terms import Agreement
 from gateway.agreement.views import PROVIDER
 from gateway.exchangelog.audit import audit
 from gateway.exchangelog.leaf import Leaf
-from gateway.exchangelog.note import Verifier
 from gateway.model import AuthorityId, LegalContext, OperationName
 from gateway.sandbox.story.steps import Tell
 from gateway.sandbox.world import World
@@ -49,7 +49,8 @@ class Evidence:
     @contextmanager
     def log(self) -> Iterator[LogReader]:
         """The exchange log, beside the running hub."""
-        with LogReader.open(self._world.place.settings.log.store) as log:
+        settings = self._world.place.settings.log
+        with LogReader.open(settings.store, BucketKeys.open(settings.bucket_keys)) as log:
             yield log
 
     @cached_property
@@ -93,10 +94,9 @@ class Evidence:
 
     def check(self) -> LogCheck:
         """Verify the whole exchange log against the key that belongs to it."""
-        vkeys = self._world.place.log_vkey.read_text("utf-8").split()
         with self.log() as log:
             head = log.head()
-            found = list(audit(log, head, [Verifier.parse(one) for one in vkeys]))
+            found = list(audit(log, head, self._world.place.log_keys()))
         words = {
             fails: tuple(
                 _finding(one.flaw.row.code, one.index, one.flaw.row.sentence)

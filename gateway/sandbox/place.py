@@ -26,6 +26,7 @@ from gateway.adapters.pki import write_pki
 from gateway.agreement.finding import AgreementError
 from gateway.agreement.register import Register, load_register
 from gateway.config import ConfigError, Settings, load
+from gateway.exchangelog.note import Verifier
 from gateway.identity.issue import issue_pki
 from gateway.model import Authority, AuthorityId
 from gateway.sandbox.settings import hub_settings, register_with_endpoints
@@ -72,6 +73,10 @@ class Place:
     @property
     def log_vkey(self) -> Path:
         return self.directory / "pki" / "HUB" / "log.vkey"
+
+    def log_keys(self) -> list[Verifier]:
+        """The log's keys, former ones too; read each time, for the hub may change them."""
+        return [Verifier.parse(one) for one in self.log_vkey.read_text("utf-8").split()]
 
     @property
     def hub_log(self) -> Path:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from gateway.exchangelog.receipt import Proven
+
 Reply = Mapping[str, Any]  # elements of a response by name, in their order: plain dictionaries, lists, values
 
 
@@ -21,6 +23,7 @@ class Answered:
     filtered: tuple[str, ...]  # what the hub declares as withheld
     exchange: str
     log_index: int | None  # None: there was nothing to record
+    log_size: int | None  # entries under the checkpoint by which that entry is proven
     element: str  # name of the payload, with which the paths in `filtered` begin; "" when there is none
     payload: object  # plain dictionaries and lists, None when there is none
     notification: Reply | None  # of a fetched message: what it is, and about which dossier
@@ -36,6 +39,7 @@ class Receipted:
     description: str
     exchange: str
     log_index: int | None
+    log_size: int | None
     message: bytes
 
 
@@ -49,8 +53,8 @@ class Heading:
     accepted: datetime
 
 
-def answered(reply: Reply, message: bytes) -> Answered:
-    """`message`: the reply as it came."""
+def answered(reply: Reply, message: bytes, proven: Proven | None) -> Answered:
+    """`message`: the reply as it came; `proven`: its entry in the exchange log, if it left one."""
     status = reply["status"]
     information = status.get("information") or []
     payload = list(reply)[-1]  # the contract: the last element of a response
@@ -63,7 +67,8 @@ def answered(reply: Reply, message: bytes) -> Answered:
         missing=tuple(one["fieldValue"] for one in information if one["fieldName"] == "MISSING_SOURCE"),
         filtered=tuple(filters.get("filteredElement") or ()),
         exchange=reply["informationGateway"]["ticketGateway"],
-        log_index=_log_index(reply),
+        log_index=None if proven is None else proven.index,
+        log_size=None if proven is None else proven.checkpoint.size,
         element=element,
         payload=reply[element] if element else None,
         notification=reply.get("notification"),
@@ -71,15 +76,16 @@ def answered(reply: Reply, message: bytes) -> Answered:
     )
 
 
-def receipted(reply: Reply, message: bytes) -> Receipted:
-    """`message`: the receipt as it came."""
+def receipted(reply: Reply, message: bytes, proven: Proven | None) -> Receipted:
+    """`message`: the receipt as it came; `proven`: the entry of the notification."""
     status = reply["status"]
     return Receipted(
         status["value"],
         status["code"],
         status["description"],
         reply["informationGateway"]["ticketGateway"],
-        _log_index(reply),
+        None if proven is None else proven.index,
+        None if proven is None else proven.checkpoint.size,
         message,
     )
 
@@ -91,8 +97,3 @@ def headings(listed: Answered) -> list[Heading]:
     return [
         Heading(one["messageId"], one["operation"], one["legalContext"], one["acceptedAt"]) for one in found
     ]
-
-
-def _log_index(reply: Reply) -> int | None:
-    log = reply["informationGateway"].get("log")
-    return None if log is None else int(log["index"])

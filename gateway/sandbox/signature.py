@@ -20,6 +20,7 @@ from zeep.utils import detect_soap_env
 from zeep.wsse.signature import BinarySignature
 from zeep.wsse.utils import ensure_id, get_security_header
 
+from gateway.exchangelog.flaw import ProofError
 from gateway.refusal import Refusal
 from gateway.sandbox.place import Identity
 from gateway.soap import names
@@ -39,6 +40,14 @@ def now() -> datetime:
 
 class UntrustedReply(Exception):  # noqa: N818 - a state of the reply
     """What came back is not what the hub signed, or did not come at all: nothing in it may be used."""
+
+
+class UnprovenReply(UntrustedReply):
+    """The hub signed it, and the exchange log did not record what it brings. `error` says which."""
+
+    def __init__(self, error: ProofError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class MessageSignature(BinarySignature):
@@ -65,6 +74,7 @@ class MessageSignature(BinarySignature):
         self._hub = hub_certificate
         self._sign_time = sign_time
         self._clock = clock
+        self.body = b""  # of the last reply: the bytes that the hub signed
 
     def apply(self, envelope: Element, headers: dict[str, str]) -> tuple[Element, dict[str, str]]:
         """The envelope with its security header. Whatever is signed must stand in it already."""
@@ -95,6 +105,7 @@ class MessageSignature(BinarySignature):
             raise UntrustedReply(str(refusal)) from refusal
         if verified.certificate != self._hub:
             raise UntrustedReply("signed with another certificate than the pinned one of the hub")
+        self.body = verified.body
         return envelope
 
 

@@ -136,6 +136,7 @@ class World:
             keys=lru_cache(lambda name: _signing_key(place, name)),
             status_of=self.records.status_of,
             told_by=self.records.told_by,
+            log_keys=place.log_keys,
             clock=lambda: datetime.now(UTC),
         )
         served = (one for one in place.register.authorities if one.endpoint is not None)

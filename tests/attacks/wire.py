@@ -62,6 +62,7 @@ def headed(
 
 for method in ("GET", "PUT", "PATCH", "DELETE", "TRACE", "OPTIONS"):
     wired("H01", Code.METHOD, {method: headed(start=f"{method} /soap/v1 HTTP/1.1")})
+wired("H01", Code.METHOD, {"POST to the log": headed(start="POST /log/checkpoint HTTP/1.1")})
 wired(
     "H01",
     Code.HTTP,
@@ -261,6 +262,10 @@ def _pipelined(target: Target) -> str:
 wired("H21", Unheard(404), {
     f"the path {path}": headed(start=f"POST {path} HTTP/1.1")
     for path in ("/soap/../metrics", "/soap/v1/../v1", "/%73oap/v1", "//soap/v1", "/soap/v1;x", "/soap/v1/", "/metrics", "/SOAP/v1")
+})  # fmt: skip
+wired("H21", Unheard(404), {
+    f"the log as {path}": headed(start=f"GET /log/{path} HTTP/1.1")
+    for path in ("../store.db", "tile/0/../../../store.db", "%63heckpoint", "checkpoint?x", "tile/0/x000/000")
 })  # fmt: skip
 posted("H22", Harmless(), {
     "headers of a proxy": {"X-Forwarded-For": "127.0.0.1", "X-SSL-Client-Cert": OTHER, "X_SSL_CLIENT_CERT": OTHER, "Forwarded": "for=x"},

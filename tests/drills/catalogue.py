@@ -10,13 +10,19 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.adapters.store import Store
+from gateway.adapters.store_eraser import Eraser
 from gateway.exchangelog.checkpoint import open_checkpoint
+from gateway.exchangelog.erasure import Erasing
 from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.form import Basis
+from gateway.exchangelog.form import Ground as Case
+from gateway.exchangelog.indices import Indices
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.note import Signer
 from tests.drills.ground import ORIGIN, Ground, log_key
+from tests.drills.lies import released_against_the_agreement, sent_and_called_withheld
 from tests.exchanges import refusal_entry
-from tests.path.hub import PAYLOAD_KEY
+from tests.path.hub import NOW, PAYLOAD_KEY
 
 Codes = set[str]
 _VERIFY, _PIN = "gateway log verify", "gateway log verify --pin"
@@ -80,7 +86,7 @@ def _start_behind(ground: Ground) -> Codes:
     shutil.copy(ground.backup, ground.store)
     kept = open_checkpoint(ground.kept.read_bytes(), [_signer().verifier])
     try:
-        Store.open(ground.store, log_key(), ORIGIN, payload_key=PAYLOAD_KEY, pinned=kept)
+        _open(ground, pinned=kept)
     except ProofError as error:
         return {error.flaw.row.code}
     return set()
@@ -124,6 +130,43 @@ def _withheld_afterwards(ground: Ground) -> Codes:
     return ground.verify()
 
 
+def _erase_silently(ground: Ground) -> Codes:
+    ground.alter(f"DELETE FROM seeds WHERE idx = {ground.find(kind='response')}")
+    return ground.verify()
+
+
+def _delete_the_erasure(ground: Ground) -> Codes:
+    index = _erase(ground)
+    ground.alter(f"DELETE FROM seeds WHERE idx = {index}", f"DELETE FROM entries WHERE idx = {index}")
+    return ground.verify()
+
+
+def _rewrite_without_the_erasure(ground: Ground) -> Codes:
+    """The tree is whole and signed, and the list beside it is gone; but so is what was erased."""
+    index = _erase(ground)
+    ground.alter("DELETE FROM erased")
+    ground.rewrite(ground.leaves[:index], _signer())
+    return ground.verify()
+
+
+def _undo_the_erasure(ground: Ground) -> Codes:
+    _erase(ground)
+    ground.alter(
+        f"ATTACH '{ground.backup}' AS backup", "INSERT OR IGNORE INTO seeds SELECT * FROM backup.seeds"
+    )
+    return ground.verify()
+
+
+def _erase(ground: Ground) -> int:
+    """As the hub's operator does at the order of a court. Returns the index of the entry that says so."""
+    wanted = Indices.parse("1")  # the response of the first exchange, which the backup has too
+    erasing = Erasing("0999099901", Basis.COURT, Case.ORDERED)
+    with Eraser(ground.store, ground.bucket_keys) as eraser:
+        done = eraser.erase_entries(eraser.standing(wanted), erasing, [_signer()], NOW)
+    assert ground.verify(ground.kept) == set()
+    return done.index
+
+
 DRILLS = (
     Drill("edit", "the purpose of a response was changed", _VERIFY, Flaw.ALTERED, _edit),
     Drill("delete", "a refusal was deleted", _VERIFY, Flaw.MISSING, _delete),
@@ -140,8 +183,23 @@ DRILLS = (
     Drill("sign with another key", "history was rewritten and signed", _VERIFY, Flaw.UNSIGNED, _own_key),
     Drill("sign with a stolen key", "the same, with the log's key", _PIN, Flaw.ROLLBACK, _stolen_key),
     Drill(
+        "send and call withheld", "a field was sent that the log calls withheld", "the recipient, by its log receipt",
+        Flaw.WITHHELD_CAME, sent_and_called_withheld,
+    ),
+    Drill(
+        "release too much", "a field was released, and recorded, against the agreement", "gateway log prove-view",
+        Flaw.VIEW, released_against_the_agreement,
+    ),
+    Drill(
         "withhold afterwards", "a released field is shown as withheld", _VERIFY, Flaw.FIELDS, _withheld_afterwards
     ),
+    Drill("erase silently", "a seed was deleted", _VERIFY, Flaw.SEED, _erase_silently),
+    Drill("drop an erasure entry", "it was deleted", _VERIFY, Flaw.MISSING, _delete_the_erasure),
+    Drill(
+        "drop it with a stolen key", "history was signed without it", _VERIFY, Flaw.SEED,
+        _rewrite_without_the_erasure,
+    ),
+    Drill("undo an erasure", "the seed was put back from a backup", _VERIFY, Flaw.SEED_REMAINS, _undo_the_erasure),
 )  # fmt: skip
 
 
@@ -160,9 +218,14 @@ def _rewrite(ground: Ground, signer: Signer) -> None:
 
 
 async def _continue(ground: Ground, count: int) -> None:
-    async with Store.open(ground.store, log_key(), ORIGIN, payload_key=PAYLOAD_KEY) as store:
+    async with _open(ground) as store:
         for _ in range(count):
             await store.append(refusal_entry())
+
+
+def _open(ground: Ground, **options: object) -> Store:
+    given = {"payload_key": PAYLOAD_KEY, "bucket_keys": ground.bucket_keys, **options}
+    return Store.open(ground.store, log_key(), ORIGIN, **given)
 
 
 def _signer() -> Signer:

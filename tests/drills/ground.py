@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from typer.testing import CliRunner
 
+from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store import LogReader
 from gateway.cli.log import app
 from gateway.exchangelog.checkpoint import sign_checkpoint
@@ -45,6 +46,10 @@ class Ground:
     @property
     def store(self) -> Path:
         return self.place / "store.db"
+
+    @property
+    def bucket_keys(self) -> BucketKeys:
+        return BucketKeys.open(self.place / "bucket-keys")
 
     @property
     def backup(self) -> Path:
@@ -86,20 +91,24 @@ class Ground:
         return file
 
     def rewrite(self, leaves: list[bytes], signer: Signer) -> None:
-        """The strongest insider: entries, tiles, head and signature all agree afterwards."""
+        """The strongest insider: entries, tiles, head and signature all agree afterwards. Nothing is added."""
         edge, tiles = Edge().extend([leaf_hash(leaf) for leaf in leaves])
+        self.alter(
+            f"DELETE FROM seeds WHERE idx >= {edge.size}", f"DELETE FROM entries WHERE idx >= {edge.size}"
+        )
         for index, leaf in enumerate(leaves):
             self.alter("UPDATE entries SET leaf = ? WHERE idx = " + str(index), bindings=(leaf,))
         for tile in tiles:
             where = f"level = {tile.level} AND n = {tile.n}"
             self.alter(f"UPDATE tiles SET hashes = ? WHERE {where}", bindings=(tile.hashes,))
         note = sign_checkpoint(edge.size, edge.root(), [signer])
-        self.alter("UPDATE head SET root = ?, note = ?", bindings=(edge.root(), note))
+        self.alter(f"UPDATE head SET size = {edge.size}, root = ?, note = ?", bindings=(edge.root(), note))
 
     def verify(self, pin: Path | None = None) -> set[str]:
         """`gateway log verify`, with the checkpoint that an officer kept: the codes of what fails."""
         pinned = () if pin is None else ("--pin", pin)
-        output, status = self._told("verify", "--store", self.store, "--vkey", _vkey(), *pinned, "--json")
+        log = ("--store", self.store, "--vkey", _vkey(), "--bucket-keys", self.place / "bucket-keys")
+        output, status = self._told("verify", *log, *pinned, "--json")
         told = json.loads(output)
         failures = {one["code"] for one in told["findings"] if one["level"] == "failure"}
         assert (status == 0) is told["verified"] is (not failures)

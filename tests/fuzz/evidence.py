@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
+from gateway.exchangelog.consistency import ConsistencyProof
+from gateway.exchangelog.disclosed import DisclosedValue
+from gateway.exchangelog.exhibit import Exhibit
 from gateway.exchangelog.fields import FieldPlan, FieldRecord, verify_disclosure
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.merkle import leaf_hash
 from gateway.exchangelog.note import Verifier, open_note, parse_note
 from gateway.exchangelog.proof import TlogProof
+from gateway.exchangelog.receipt import records_of, verify_receipt
 from gateway.exchangelog.tile import TileId, bundle, parse_bundle
+from gateway.kept import Kept, read_reply
 from gateway.policy.person import parse_key
+from gateway.refusal import Refusal
+from gateway.soap.envelope import read
+from gateway.soap.xml import Limits
 from tests.fuzz.target import Target
 
 _EXAMPLES = Path(__file__).parents[2] / "contracts/examples"
@@ -75,6 +84,45 @@ def _disclosure(data: bytes) -> None:
     assert leaf_hash(data)
 
 
+def _disclosed(data: bytes) -> None:
+    shown = DisclosedValue.parse(data)
+    assert shown.serialise() == data
+    told = shown.verify([_VERIFIER])
+    assert (told.path, told.value) == ("header/status", ("SUBMITTED",))
+
+
+def _exhibit(data: bytes) -> None:
+    exhibit = Exhibit.parse(data)
+    assert exhibit.serialise() == data
+    assert exhibit.verify([_VERIFIER]).size == 12
+
+
+def _reply(data: bytes) -> None:
+    """What holds is what the example says, however the message around it was changed."""
+    try:
+        kept = read_reply(read(data, Limits()).body[0])
+    except (Refusal, IndexError):
+        return
+    genuine = _kept()
+    verify_receipt(replace(kept.held, legal_context="WIB:WORK_DECISION"), kept.receipt, [_VERIFIER])
+    assert (kept.held.exchange, kept.held.values) == (genuine.held.exchange, genuine.held.values)
+
+
+def _kept() -> Kept:
+    return read_reply(read((_EXAMPLES / "reply-with-proof.xml").read_bytes(), Limits()).body[0])
+
+
+def _shown() -> tuple[bytes, bytes]:
+    """A disclosed value and an exhibit of the reply of the examples; its agreement is nobody's."""
+    kept = _kept()
+    assert kept.receipt is not None
+    assert kept.receipt.proof is not None
+    value = DisclosedValue.of("header/status", kept.held, kept.receipt, [_VERIFIER])
+    proof = TlogProof.parse(kept.receipt.proof.tlog)
+    exhibit = Exhibit(proof, records_of(kept.receipt.proof), {"agreement.toml": b"nothing"})
+    return value.serialise(), exhibit.serialise()
+
+
 def _secret(data: bytes) -> None:
     try:
         assert len(parse_key(data)) == 32
@@ -82,8 +130,13 @@ def _secret(data: bytes) -> None:
         return
 
 
+def _consistency(data: bytes) -> None:
+    assert ConsistencyProof.parse(data).serialise() == data
+
+
 READERS: tuple[Callable[[bytes], None], ...] = (
     _note, _checkpoint, _opened, _proof, _key, _leaf, _tile, _bundle, _vector, _disclosure, _secret,
+    _disclosed, _exhibit, _reply, _consistency,
 )  # fmt: skip
 
 
@@ -103,6 +156,7 @@ def seeds() -> list[bytes]:
         name: (_EXAMPLES / name).read_bytes() for name in ("checkpoint", "response.tlog-proof", "log.vkey")
     }
     leaves = [path.read_bytes() for path in sorted(_EXAMPLES.glob("leaf-*.json"))]
+    value, exhibit = _shown()
     known = {
         _note: [files["checkpoint"]],
         _checkpoint: [files["checkpoint"].partition(b"\n\n")[0] + b"\n"],
@@ -115,6 +169,10 @@ def seeds() -> list[bytes]:
         _vector: [vector],
         _disclosure: [(_EXAMPLES / "disclosure.txt").read_bytes().strip()],
         _secret: [b"0" * 64, bytes(32)],
+        _disclosed: [value],
+        _exhibit: [exhibit],
+        _reply: [(_EXAMPLES / "reply-with-proof.xml").read_bytes()],
+        _consistency: [ConsistencyProof(7, (bytes(32),), files["checkpoint"]).serialise()],
     }
     return [bytes([READERS.index(reader)]) + data for reader, given in known.items() for data in given]
 

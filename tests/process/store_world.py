@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store import LogReader, Store
 from gateway.exchangelog.audit import audit
-from gateway.exchangelog.checkpoint import Checkpoint
+from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import Finding, Flaw
 from gateway.exchangelog.note import Signer
@@ -37,6 +38,21 @@ def open_store(path: Path, **options: object) -> Store:
 def keys_beside(path: Path) -> BucketKeys:
     """The bucket keys of a store in a test; an operator keeps them elsewhere."""
     return BucketKeys.create(Path(path).parent / "bucket-keys")
+
+
+@dataclass(frozen=True)
+class At:
+    """Equal to a receipt for the entry at this index, whose signed checkpoint covers it."""
+
+    index: int
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Receipt):
+            return NotImplemented
+        signed = open_checkpoint(other.checkpoint, [VERIFIER])
+        return (other.origin, other.index) == (ORIGIN, self.index) and signed.size > self.index
+
+    __hash__ = None
 
 
 async def append_all(store: Store, entries: list[Entry]) -> list[Receipt | Code]:

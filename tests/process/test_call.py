@@ -180,7 +180,8 @@ def test_notification_under_its_ticket_gives_the_first_receipt_again(sandbox):
     _, facts = sandbox
     command = [*notification(facts, "notifySocialSecurityEvent"), "--ticket", "event-2026-17", "--json"]
     first, again = (json.loads(CliRunner().invoke(app, command).stdout) for _ in range(2))
-    assert first == again
+    assert first["log_size"] <= again.pop("log_size")  # proven under a newer checkpoint
+    assert {name: first[name] for name in again} == again
 
 
 def test_notification_prints_its_receipt(sandbox):

@@ -20,7 +20,7 @@ import apsw
 import pytest
 
 from gateway.broker.event import OUTCOMES
-from gateway.exchangelog.form import Kind
+from gateway.exchangelog.form import RETENTION, Kind
 from gateway.model import Pattern, Role, Settlement
 from gateway.refusal import Code
 from tests.path.hub import agreement, register
@@ -280,7 +280,8 @@ def test_every_text_in_the_store_is_of_a_closed_form(evidence):
             "settled",
         }
     )
-    form = rf"{known}|{UUID}|[0-9a-f]{{64}}|[0-9a-f]{{32}}\.sealed|WIB-\d{{4}}-\d{{7}}-\d\d|[0-9T:.-]+(\+00:00|Z)"
+    bucket = rf"{RETENTION}/\d{{4}}-\d\d"
+    form = rf"{known}|{bucket}|{UUID}|[0-9a-f]{{64}}|[0-9a-f]{{32}}\.sealed|WIB-\d{{4}}-\d{{7}}-\d\d|[0-9T:.-]+(\+00:00|Z)"
     connection = apsw.Connection(str(evidence.world.directory / "store.db"), flags=apsw.SQLITE_OPEN_READONLY)
     tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
     strange = {

@@ -15,6 +15,7 @@ from gateway.adapters.store_log import Log, new_log
 from gateway.adapters.store_notifications import Accept
 from gateway.adapters.store_queue import Settle
 from gateway.adapters.store_work import Work, instant
+from gateway.broker.ports import Told
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.model import AuthorityId, DossierNumber, Inscription, Passage, Receipt, Role, Settlement, Ticket
 from gateway.policy.rectify import Outstanding
@@ -37,9 +38,9 @@ from tests.notifications import (
     tell,
 )
 from tests.process.store_world import (
-    ORIGIN,
     PAYLOAD_KEY,
     SIGNER,
+    At,
     DiskError,
     Failing,
     alter,
@@ -74,7 +75,7 @@ def told(store, ticket: str, said: str | None = None):
 
 async def test_accepted_notification_is_all_there(path):
     async with open_store(path) as store:
-        assert await tell(store) == Receipt(ORIGIN, 0)
+        assert await tell(store) == At(0)
         assert await store.scope(DOSSIER) == scope(version=1)
         assert await store.history(DOSSIER) == (Passage("UNDER_REVIEW", NOW, "notifyWorkDecision"),)
         for recipient in (PLATFORM, OFFICE):
@@ -141,15 +142,16 @@ async def test_same_content_under_the_same_ticket_was_told(path):
         entry, taken = accepted_entry(accepted("t1")), accepted("t1")
         names = [exchange_id(), exchange_id()]
         receipt = await store.accept(entry, taken, PAYLOAD, content("t1"), NOW, names)
-        again = await told(store, "t1")
-        assert (again.exchange, again.received, again.receipt) == (entry.exchange, NOW, receipt)
+        assert receipt == At(0)
+        first = Told(entry.exchange, NOW, At(0))
+        assert await told(store, "t1") == first
         assert await told(store, "t2") is None
         assert await store.told(PLATFORM.id, Ticket("t1"), content("t1")) is None
         for delivery in [*await leased(store, PLATFORM.id), *await leased(store, OFFICE.id)]:
             await acknowledge(store, delivery)
-        assert await told(store, "t1") == again  # also when everything is purged
+        assert await told(store, "t1") == first  # also when everything is purged
     async with open_store(path) as store:
-        assert await told(store, "t1") == again
+        assert await told(store, "t1") == first
 
 
 async def test_ticket_that_was_used_for_something_else_is_refused(path):
@@ -171,7 +173,7 @@ async def test_claimed_ticket_accepts_nothing(path, other):
         assert await refused(tell(store, accepted("t1", OTHER))) is Code.TICKET
         assert counted(path) == before
         assert await store.scope(OTHER) is None
-        assert await tell(store, accepted("t2", OTHER)) == Receipt(ORIGIN, 1)
+        assert await tell(store, accepted("t2", OTHER)) == At(1)
 
 
 # The dossier's version.
@@ -189,7 +191,7 @@ async def test_decision_on_old_knowledge_is_refused_and_leaves_nothing(path):
             assert counted(path) == before
         assert (await store.scope(DOSSIER)).version == 1
         assert await told(store, "t2") is None  # the ticket is free
-        assert await tell(store, accepted("t2")) == Receipt(ORIGIN, 1)
+        assert await tell(store, accepted("t2")) == At(1)
     assert [one.flaw for one in findings(path)] == [Flaw.UNSETTLED] * 2
 
 
@@ -237,7 +239,7 @@ async def test_view_that_came_with_refused_work_is_stored_by_the_next(path):
         await store.settle(one, settled_entry(one, Settlement.EXPIRED))
         late = refused(store.record(one, delivered_entry(one)))
         codes = await asyncio.gather(late, store.append(request_entry("beside")))
-        assert codes == [Code.MESSAGE_UNKNOWN, Receipt(ORIGIN, 2)]
+        assert codes == [Code.MESSAGE_UNKNOWN, At(2)]
         assert query(path, "SELECT count(*) FROM views") == [(0,)]
         await store.record(other, delivered_entry(other))
         assert query(path, "SELECT count(*) FROM views") == [(1,)]
@@ -543,5 +545,5 @@ async def test_full_disk_accepts_nothing_and_loses_nothing(path):
     assert counted(path) == before
     async with open_store(path) as store:
         assert await store.scope(OTHER) is None
-        assert await tell(store, accepted("t2", OTHER)) == Receipt(ORIGIN, 1)
+        assert await tell(store, accepted("t2", OTHER)) == At(1)
         assert len(await leased(store, PLATFORM.id)) == 2

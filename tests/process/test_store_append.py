@@ -32,6 +32,7 @@ from tests.process.store_world import (
     PAYLOAD_KEY,
     SIGNER,
     VERIFIER,
+    At,
     DiskError,
     Failing,
     alter,
@@ -59,7 +60,7 @@ def stored(path: Path) -> list[bytes]:
 async def test_receipts_are_contiguous_from_zero(path):
     async with open_store(path) as store:
         receipts = [await store.append(request_entry(f"t{number}")) for number in range(3)]
-    assert receipts == [Receipt(ORIGIN, 0), Receipt(ORIGIN, 1), Receipt(ORIGIN, 2)]
+    assert receipts == [At(0), At(1), At(2)]
 
 
 async def test_new_log_has_a_signed_checkpoint_of_nothing(path):
@@ -140,11 +141,11 @@ async def test_every_resource_of_a_tiled_log_is_served(path):
 
 async def test_ticket_used_before_is_refused_also_after_reopening(path):
     async with open_store(path) as store:
-        assert await append_all(store, [request_entry("same")]) == [Receipt(ORIGIN, 0)]
+        assert await append_all(store, [request_entry("same")]) == [At(0)]
         assert await append_all(store, [request_entry("same")]) == [Code.TICKET]
     async with open_store(path) as store:
         assert await append_all(store, [request_entry("same")]) == [Code.TICKET]
-        assert await append_all(store, [request_entry("other")]) == [Receipt(ORIGIN, 1)]
+        assert await append_all(store, [request_entry("other")]) == [At(1)]
 
 
 async def test_duplicates_in_one_batch_refuse_only_themselves(path, monkeypatch):
@@ -179,7 +180,7 @@ async def test_same_ticket_of_another_authority_is_another_claim(path):
     mine = request_entry("same")
     other = structs.replace(request_entry("same"), claim=(AuthorityId("NSSO"), Ticket("same")))
     async with open_store(path) as store:
-        assert await append_all(store, [mine, other]) == [Receipt(ORIGIN, 0), Receipt(ORIGIN, 1)]
+        assert await append_all(store, [mine, other]) == [At(0), At(1)]
 
 
 async def test_a_ticket_stands_in_no_store_and_tells_no_other_store_anything(path, tmp_path):
@@ -212,7 +213,7 @@ async def test_exchange_recorded_twice_is_our_own_mistake_and_harms_nobody_else(
     async with open_store(path) as store:
         await store.append(request_entry("a", exchange))
         results = await append_all(store, [request_entry("b", exchange), request_entry("c")])
-        assert results == [Code.INTERNAL, Receipt(ORIGIN, 1)]
+        assert results == [Code.INTERNAL, At(1)]
         assert store.ready
     assert not any(finding.fails for finding in findings(path))
 
@@ -262,7 +263,7 @@ async def test_failed_commit_stops_the_log_and_reopening_recovers(path, monkeypa
     async with open_store(path) as store:
         assert store.ready
         again = await append_all(store, [request_entry("doubtful")])
-        assert again == [Code.TICKET if survives else Receipt(ORIGIN, 3)]
+        assert again == [Code.TICKET if survives else At(3)]
         assert (await store.append(request_entry("after"))).index == (5 if survives else 4)
     assert not any(finding.fails for finding in findings(path))
 

@@ -1,4 +1,5 @@
-"""Any history of a log, held against a plain list: appends, crashes, commits that fail, restarts, old backups.
+"""Any history of a log, held against a plain list: appends, crashes, commits that fail, restarts, old backups,
+erasures, pruning, other keys.
 
 A crash is what a power failure leaves: the file and its write-ahead log as they were at that moment, of the
 latter possibly a part only. What is checked after every step are the guarantees of PROTOCOL §8.7.
@@ -7,9 +8,13 @@ latter possibly a part only. What is checked after every step are the guarantees
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,21 +27,39 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from gateway.adapters import store_log
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store import LogReader, Store
+from gateway.adapters.store_eraser import Eraser
 from gateway.exchangelog.audit import audit
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.entry import Entry
+from gateway.exchangelog.entry import refused as refused_entry
+from gateway.exchangelog.erasure import Erasing
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.form import Kind
+from gateway.exchangelog.form import Basis, Ground, Kind
+from gateway.exchangelog.indices import Indices
 from gateway.exchangelog.merkle import tree_root
+from gateway.exchangelog.note import Signer
 from gateway.exchangelog.tile import TileNodes
 from gateway.model import ExchangeId, Receipt
 from gateway.refusal import Code
-from tests.exchanges import refusal_entry, request_entry, response_entry
-from tests.process.store_world import VERIFIER, append_all, findings, open_store
+from tests.exchanges import exchange_id, refusal_entry, refused, request_entry, response_entry
+from tests.process.store_world import KEY, ORIGIN, OTHER_KEY, PAYLOAD_KEY, append_all
 
 MEMORY = Path("/dev/shm")  # where there is one, no disk is waited for
+OLD = 256  # entries that may be pruned
+BOTH = [KEY, OTHER_KEY]
+VERIFIERS = [Signer.of(ORIGIN, key).verifier for key in BOTH]
+LATER = datetime(2026, 6, 20, tzinfo=UTC)
+COURT = Erasing("0999099901", Basis.COURT, Ground.ORDERED)
+EXPIRED = Erasing("0999099901", Basis.RETENTION, Ground.EXPIRED)
 commit = store_log._commit
 tickets = st.lists(st.integers(0, 40), min_size=1, max_size=6)  # few enough that some come again
+
+
+@cache
+def old_entries() -> list[Entry]:
+    """Of a year whose time is over."""
+    then = datetime(2014, 1, 9, tzinfo=UTC)
+    return [refused_entry(refused(), exchange_id(), then, os.urandom) for _ in range(OLD)]
 
 
 class DiskError(Exception):
@@ -50,11 +73,19 @@ class History(RuleBasedStateMachine):
     def begin(self):
         self.directory = TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
         self.places = 0
+        self.runner = asyncio.Runner()
+        self.signing = [KEY]
         self.keys = BucketKeys.create(Path(self.directory.name, "keys"))
         self.path = self.new_place() / "store.db"
-        self.runner = asyncio.Runner()
         self.stores = [self.opened(self.path)]
-        self.log: list[bytes] = []
+        first = [
+            *old_entries(),
+            refusal_entry(),
+        ]  # of the newest one the bucket stays, and so every backup opens
+        self.log = [entry.leaf for entry in first]
+        assert len(self.run(append_all(self.stores[0], first))) == len(self.log)
+        self.erased: set[int] = set()
+        self.minimum = 0
         self.claimed: set[int] = set()
         self.open: list[ExchangeId] = []
         self.checkpoints: dict[int, Checkpoint] = {}  # by size: every one that was ever readable
@@ -137,6 +168,51 @@ class History(RuleBasedStateMachine):
         self.continue_at(copies[moment])
         self.find_out(entries)
 
+    # What the operator does.
+
+    @rule()
+    def change_the_keys(self):
+        """One key, then both, then the other alone."""
+        steps = [[KEY], [KEY, OTHER_KEY], [OTHER_KEY], [OTHER_KEY, KEY]]
+        self.signing = steps[(steps.index(self.signing) + 1) % len(steps)]
+        for store in self.stores:
+            self.run(store.sign_with(self.signing))
+
+    @rule(which=st.integers(0, 10_000), moment=st.sampled_from(["done", "before", "after"]))
+    def erase(self, which: int, moment: str):
+        """The seed of an entry; perhaps the machine stops around the commit."""
+        index = which % len(self.log)
+        if index in self.erased or index < OLD:
+            return
+        wanted = Indices.of([(index, index)])
+        with self.stopping(moment), self.eraser() as eraser:
+            eraser.erase_entries(eraser.standing(wanted), COURT, self.signers(), LATER)
+        self.notice_what_the_hub_said()
+        if moment != "before":
+            self.erased.add(index)
+
+    @precondition(lambda self: not self.minimum)
+    @rule(moment=st.sampled_from(["done", "before", "after"]))
+    def prune(self, moment: str):
+        """What is too old: first its bucket is erased, then its entries go."""
+        with self.eraser() as eraser:
+            for state in eraser.buckets():
+                if state.erased is None and state.bucket.due(10) <= LATER:
+                    eraser.erase_bucket(state.bucket, EXPIRED, self.signers(), LATER)
+        self.notice_what_the_hub_said()
+        with self.stopping(moment), self.eraser() as eraser:
+            minimum = eraser.minimum(10, LATER)
+            eraser.prune(EXPIRED.hub, minimum, self.signers(), LATER)
+        self.notice_what_the_hub_said()
+        if moment != "before":
+            assert minimum == OLD
+            self.minimum = minimum
+        if moment == "after":  # they are below the minimum index, and still there until a command ends it
+            with self.eraser() as eraser:
+                eraser.erase_entries(Indices.of([(OLD, OLD)]), COURT, self.signers(), LATER)
+            self.erased.add(OLD)
+            self.notice_what_the_hub_said()
+
     # Backups.
 
     @rule()
@@ -152,10 +228,10 @@ class History(RuleBasedStateMachine):
             behind = log.head().size < len(self.log)
         if behind:
             with pytest.raises(ProofError) as caught:
-                self.opened(path, pinned=self.newest())
+                self.opened(path, pinned=self.newest(), signing=BOTH)
             assert caught.value.flaw is Flaw.ROLLBACK
         else:
-            self.run(self.opened(path, pinned=self.newest()).close())
+            self.run(self.opened(path, pinned=self.newest(), signing=BOTH).close())
 
     @precondition(lambda self: self.backups)
     @rule(which=st.integers(0, 9), more=st.integers(1, 3))
@@ -164,10 +240,11 @@ class History(RuleBasedStateMachine):
         path = self.copied(self.backups[which % len(self.backups)])
         with LogReader.open(path) as log:
             behind = len(self.log) - log.head().size
-        store = self.opened(path)
+        store = self.opened(path, signing=BOTH)
         self.run(append_all(store, [refusal_entry() for _ in range(behind + more)]))
         self.run(store.close())
-        found = {one.flaw for one in findings(path, self.newest()) if one.fails}
+        with LogReader.open(path) as log:
+            found = {one.flaw for one in audit(log, log.head(), VERIFIERS, self.newest()) if one.fails}
         assert found == ({Flaw.ROLLBACK} if behind else set())
 
     # What holds after each of these.
@@ -176,16 +253,18 @@ class History(RuleBasedStateMachine):
     def the_log_is_the_list_and_extends_all_that_was_released(self):
         with LogReader.open(self.path) as log:
             head = log.head()
-            assert [log.entry(index) for index in range(head.size)] == self.log
+            assert [log.entry(at) for at in range(self.minimum, head.size)] == self.log[self.minimum :]
             assert head.last == head.size - 1
-            signed = open_checkpoint(head.note, [VERIFIER])
+            signed = open_checkpoint(head.note, VERIFIERS)
             assert self.checkpoints.setdefault(signed.size, signed) == signed
             nodes = TileNodes(signed.size, log.tile)
             for size, earlier in self.checkpoints.items():
                 assert tree_root(nodes, size) == earlier.root
-            assert not [one for one in audit(log, head, [VERIFIER]) if one.fails]
-            for index in range(0, head.size, 7):
-                log.prove(index).verify(self.log[index], [VERIFIER])
+            assert [one for one in audit(log, head, VERIFIERS) if one.fails] == []
+            for index in {self.minimum, head.size - 1}:
+                log.prove(index).verify(self.log[index], VERIFIERS)
+            seeds = {row.index for row in log.rows(head.size) if row.seeded}
+        assert self.erased.isdisjoint(seeds)
 
     def teardown(self):
         if hasattr(self, "directory"):
@@ -201,7 +280,45 @@ class History(RuleBasedStateMachine):
         return [*requests, *(refusal_entry() for _ in range(refusals))]
 
     def opened(self, path: Path, **options: object) -> Store:
-        return open_store(path, bucket_keys=self.keys, **options)
+        """With the keys that sign now; a backup may be from before the newest of them."""
+        first, *others = options.pop("signing", self.signing)
+        given = {
+            "payload_key": PAYLOAD_KEY,
+            "bucket_keys": self.keys,
+            "also": others,
+            "create": True,
+            **options,
+        }
+        return Store.open(path, first, ORIGIN, **given)
+
+    def eraser(self) -> Eraser:
+        return Eraser(self.path, self.keys)
+
+    def signers(self) -> list[Signer]:
+        return [Signer.of(ORIGIN, key) for key in self.signing]
+
+    @contextmanager
+    def stopping(self, moment: str) -> Iterator[None]:
+        """What is done here is cut off before or after its commit, or done."""
+        copies: dict[str, Path] = {}
+
+        def copying(connection: apsw.Connection) -> None:
+            copies.setdefault("before", self.copied(self.path))
+            commit(connection)
+            copies.setdefault("after", self.copied(self.path))
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store_log, "_commit", copying)
+            yield
+        if moment != "done":
+            self.continue_at(copies[moment])
+
+    def notice_what_the_hub_said(self):
+        """An entry of the log's own making, if it is there."""
+        with LogReader.open(self.path) as log:
+            size = log.head().size
+            assert size - len(self.log) in {0, 1}
+            self.log += [log.entry(index) for index in range(len(self.log), size)]
 
     def run(self, doing):
         return self.runner.run(doing)
@@ -236,12 +353,10 @@ class History(RuleBasedStateMachine):
     def find_out(self, doubtful: list[Entry]):
         """Each entry that nobody was told of is there once, behind the others, or is not there."""
         with LogReader.open(self.path) as log:
-            stored = [log.entry(index) for index in range(log.head().size)]
-        assert stored[: len(self.log)] == self.log
-        added = stored[len(self.log) :]
+            added = [log.entry(index) for index in range(len(self.log), log.head().size)]
         assert len(set(added)) == len(added)
         assert set(added) <= {entry.leaf for entry in doubtful}
-        self.log = stored
+        self.log += added
         self.claimed |= {int(one.claim[1][1:]) for one in doubtful if one.leaf in added and one.claim}
 
 
@@ -261,4 +376,4 @@ def tear(old: Path, new: Path, part: float):
 
 
 Histories: Callable[[], None] = History.TestCase
-Histories.settings = settings(max_examples=12, stateful_step_count=25)
+Histories.settings = settings(max_examples=10, stateful_step_count=25)

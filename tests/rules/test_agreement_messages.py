@@ -11,16 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from gateway.agreement import messages, notices
+from gateway.agreement import blocks, messages, notices
 from gateway.agreement.messages import Customer, OnBehalf, Question, information_gateway
 from gateway.agreement.notices import Heading
 from gateway.agreement.schema import compile_contract
+from gateway.agreement.views import REASONS
 from gateway.model import (
     DOSSIER,
     SERVICE,
     Acknowledgement,
     Criteria,
     Enterprise,
+    EntryProof,
     Outcome,
     Receipt,
     Role,
@@ -41,12 +43,25 @@ moments = st.datetimes(datetime(2020, 1, 1), datetime(2099, 1, 1), timezones=st.
 )
 tickets = st.from_regex(r"\A[A-Za-z0-9._\-]{1,36}\Z")
 uuids = st.uuids().map(str)
-customers = st.builds(Customer, tickets, moments, enterprises)
+customers = st.builds(Customer, tickets, moments, enterprises, st.booleans())
 nobody = st.none()
-parties = st.builds(OnBehalf, uuids, moments, enterprises, st.sampled_from(Role))
 contexts = st.sampled_from(["WIB:WORK_DECISION", "WIB:CARD_ISSUE"])
 paths = st.lists(st.from_regex(r"\A[a-z][A-Za-z0-9]{0,9}(/[a-z][A-Za-z0-9]{0,9})?\Z"), max_size=3).map(tuple)
-receipts = st.none() | st.builds(Receipt, st.just("log.wib.example/exchange"), st.integers(0, 2**63 - 1))
+proofs = st.builds(
+    EntryProof,
+    st.binary(min_size=1),
+    st.none() | st.binary(min_size=32, max_size=32),
+    st.lists(st.tuples(st.just("dossier/worker"), st.just(f"{'x' * 42}A")), max_size=3).map(tuple),
+    st.lists(st.tuples(st.just("dossier/salary"), st.sampled_from(sorted(REASONS))), max_size=3).map(tuple),
+)
+receipts = st.none() | st.builds(
+    Receipt,
+    st.just("log.wib.example/exchange"),
+    st.integers(0, 2**63 - 1),
+    st.binary(min_size=1),
+    st.none() | proofs,
+)
+parties = st.builds(OnBehalf, uuids, moments, enterprises, st.sampled_from(Role), receipts)
 headings = st.builds(Heading, st.sampled_from(["notifyCard", "closeDossier"]), contexts, moments, enterprises)
 document = st.builds(
     Criteria,
@@ -120,6 +135,13 @@ def test_an_acknowledgement_reads_back(question, receipt, value):
         assert read.ticket == question.customer.ticket
         assert (read.legal_context, read.criteria) == (question.legal_context, question.criteria)
         assert read.value is value
+
+
+@given(questions("acknowledgeMessage"), receipts)
+def test_what_a_reply_says_of_its_entry_reads_back(question, receipt):
+    gateway = information_gateway(UUID, WHEN, WHEN, receipt)
+    written = element(notices.write_acknowledgement(question, gateway, Acknowledgement.OK))
+    assert blocks.read_receipt(written[1]) == receipt
 
 
 @given(questions("listMessages"), st.lists(st.tuples(uuids, headings), max_size=5), st.booleans())

@@ -188,6 +188,12 @@ TWINS = {
     "c:ReferenceType": Twins(["DOC-1.v2_a", "x" * 64], ["", "..", "../etc/passwd", "a/b", "a b", "x" * 65]),
     "c:Sha256Type": Twins([SHA256], [SHA256.upper(), SHA256[1:], SHA256 + "0", "g" + SHA256[1:]]),
     "c:ContentType": Twins(["AA==", "JVBERi0xLjcK"], ["", "A", "%PDF"]),
+    "c:CheckpointType": Twins(["AA=="], ["", "A", "\u2014"]),
+    "c:TlogProofType": Twins(["AA=="], ["", "A", "c2sp.org/tlog-proof@v1"]),
+    "c:SeedType": Twins([f"{'A' * 43}="], ["", "AA==", "A" * 44, "ab" * 32]),
+    "c:DigestType": Twins(
+        [f"{'x' * 42}A", f"-_{'0' * 40}8"], ["", "x" * 43, f"{'x' * 42}A=", f"+/{'0' * 40}8"]
+    ),
     "c:UuidType": Twins([UUID], [UUID.upper(), UUID.replace("-", ""), "{" + UUID + "}"]),
     "c:TicketType": Twins(["T-2026.1_a", "x" * 36], ["", "x" * 37, "a b", "a/b", " T1"]),
     "c:UnitNameType": Twins(["PLATFORM", "POST-NEW-DELHI"], ["", "platform", "-A", "A" * 65]),

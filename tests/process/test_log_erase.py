@@ -1,0 +1,204 @@
+"""`gateway log erase`, `prune` and `retention`: tell first, act when it is confirmed, and leave a log that verifies."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway import config
+from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.log_key import ensure_log
+from gateway.adapters.pki import write_pki
+from gateway.adapters.store import Store
+from gateway.cli.log import app
+from gateway.loading import load
+from tests.path import hub as memory
+from tests.process.running import write_settings
+from tests.process.store_world import append_all
+from tests.process.test_erasure import MINE, NUMBERS, OTHER, exchange
+
+TODAY = datetime.now(UTC)
+RECENT = TODAY.replace(day=1) - timedelta(days=40)  # its month has ended
+OLD = TODAY.year - 12
+ENTRIES = [
+    *(one for at in range(130) for one in exchange(MINE, f"o{at}", 1, OLD)),  # 0 to 259
+    *exchange(MINE, "r1", RECENT.month, RECENT.year),  # 260, 261
+    *exchange(OTHER, "r2", RECENT.month, RECENT.year),  # 262, 263
+    *exchange(OTHER, "now", TODAY.month, TODAY.year),  # 264, 265
+]
+OLD_BUCKET, RECENT_BUCKET, OPEN_BUCKET = (
+    f"exchange/{OLD}-01",
+    f"exchange/{RECENT:%Y-%m}",
+    f"exchange/{TODAY:%Y-%m}",
+)
+
+
+async def fill(settings: config.Settings) -> None:
+    loaded, keys = load(settings), BucketKeys.open(settings.log.bucket_keys)
+    path, origin, payload_key = settings.log.store, settings.log.origin, loaded.payload_key
+    async with Store.open(
+        path, loaded.log_keys[0], origin, payload_key=payload_key, bucket_keys=keys
+    ) as store:
+        for entry in ENTRIES:
+            await append_all(store, [entry])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    directory = tmp_path_factory.mktemp("made")
+    write_pki(directory / "pki", memory.pki())
+    write_settings(directory, "https://127.0.0.1:1/soap", {})
+    settings = config.load(directory / "gateway.toml")
+    ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin, settings.log.bucket_keys)
+    asyncio.run(fill(settings))
+    return directory
+
+
+@pytest.fixture
+def place(made, tmp_path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "place"))
+
+
+def run(place: Path, *arguments: object):
+    command, *options = map(str, arguments)
+    result = CliRunner().invoke(app, [command, "--config", str(place / "gateway.toml"), *options])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def told(place: Path, *arguments: object, exit_code: int = 0) -> dict[str, object]:
+    result = run(place, *arguments, "--json")
+    assert result.exit_code == exit_code, result.stderr
+    return json.loads(result.stdout)
+
+
+ASKED = ("--basis", "gdpr-17", "--ground", "not-necessary")
+EXPIRED = ("--basis", "retention", "--ground", "expired")
+
+
+def state(place: Path) -> dict[str, bytes]:
+    kept = [*place.glob("store.db"), *place.glob("bucket-keys/*")]
+    return {str(one.relative_to(place)): one.read_bytes() for one in kept}
+
+
+def listed(place: Path, *arguments: object) -> list[int]:
+    return [one["index"] for one in told(place, "list", "--limit", 1000, *arguments)["entries"]]
+
+
+def holds(place: Path) -> bool:
+    found = told(place, "verify")
+    return found["verified"] and found["findings"] == []
+
+
+def test_nothing_is_destroyed_before_it_is_confirmed(place):
+    before = state(place)
+    plan = told(place, "erase", "--dossier", OTHER, *ASKED)
+    expected = {"erased": False, "entries": "262-265", "count": 4, "log_index": None}
+    assert plan == {**expected, "write_ahead_log_emptied": None}
+    assert told(place, "erase", "--bucket", OLD_BUCKET, *EXPIRED)["count"] == 260
+    assert state(place) == before
+    assert "--confirm" in run(place, "erase", "--entries", "3", *ASKED).stdout
+
+
+def test_dossier_is_erased_and_cannot_be_found_again(place):
+    assert listed(place, "--dossier", OTHER) == [265, 264, 263, 262]
+    done = told(place, "erase", "--dossier", OTHER, *ASKED, "--confirm")
+    assert done == {
+        "erased": True,
+        "entries": "262-265",
+        "count": 4,
+        "log_index": 266,
+        "write_ahead_log_emptied": True,
+    }
+    assert listed(place, "--dossier", OTHER) == []
+    assert listed(place, "--kind", "erasure") == listed(place, "--code", "erased") == [266]
+    assert len(listed(place, "--dossier", MINE)) == 262
+    assert holds(place)
+    assert run(place, "erase", "--dossier", OTHER, *ASKED).stderr[:6] == "LOG653"
+
+
+def test_several_dossiers_and_entries_go_in_one_erasure(place):
+    plan = told(place, "erase", "--dossier", OTHER, "--dossier", MINE, "--entries", "0", *ASKED)
+    assert (plan["entries"], plan["count"]) == ("0-265", 266)
+
+
+def test_bucket_that_is_due_is_told_and_erased(place):
+    found = told(place, "retention", exit_code=1)
+    assert (found["due"], found["years"]) == ([OLD_BUCKET], 10)
+    assert [(one["bucket"], one["seeds"], one["due"]) for one in found["buckets"]] == [
+        (OLD_BUCKET, 260, True),
+        (RECENT_BUCKET, 4, False),
+        (OPEN_BUCKET, 2, False),
+    ]
+    table = run(place, "retention")
+    assert (table.exit_code, "due" in table.stdout) == (1, True)
+    assert told(place, "erase", "--bucket", OLD_BUCKET, *EXPIRED, "--confirm")["count"] == 260
+    assert told(place, "retention")["due"] == []
+    assert not (place / "bucket-keys" / f"exchange_{OLD}-01.key").exists()
+    assert holds(place)
+
+
+def test_old_entries_are_pruned_after_their_bucket_is_erased(place):
+    assert run(place, "prune").stderr[:6] == "LOG651"
+    told(place, "erase", "--bucket", OLD_BUCKET, *EXPIRED, "--confirm")
+    before = state(place)
+    assert told(place, "prune") == {
+        "pruned": False,
+        "minimum": 256,
+        "log_index": None,
+        "write_ahead_log_emptied": None,
+    }
+    assert state(place) == before
+    assert told(place, "prune", "--confirm")["log_index"] == 267
+    assert holds(place)
+    assert min(listed(place)) == 256
+    assert run(place, "prune").stderr[:6] == "LOG653"
+
+
+REFUSED = {
+    "neither entries nor bucket": ((), ASKED, "LOG651"),
+    "entries and a bucket": (("--entries", "3", "--bucket", OLD_BUCKET), ASKED, "LOG651"),
+    "a basis that there is not": (("--entries", "3"), ("--basis", "habit", "--ground", "expired"), "LOG510"),
+    "a ground of another basis": (("--entries", "3"), ("--basis", "gdpr-17", "--ground", "expired"), "LOG510"),
+    "entries one by one for retention": (("--entries", "3"), EXPIRED, "LOG651"),
+    "a bucket that is not due": (("--bucket", RECENT_BUCKET), EXPIRED, "LOG652"),
+    "a bucket that lasts": (("--bucket", OPEN_BUCKET), ASKED, "LOG651"),
+    "a key that is not lost": (("--bucket", OLD_BUCKET), ("--basis", "gdpr-33-5", "--ground", "key-lost"), "LOG651"),
+    "no bucket": (("--bucket", "2026-11"), ASKED, "LOG641"),
+    "a bucket that there is not": (("--bucket", "exchange/2001-01"), ASKED, "LOG653"),
+    "no dossier number": (("--dossier", "WIB-1"), ASKED, "LOG510"),
+    "a dossier of which there is nothing": (("--dossier", NUMBERS[3]), ASKED, "LOG653"),
+    "an entry that there is not": (("--entries", "266"), ASKED, "LOG503"),
+    "no indices": (("--entries", "all"), ASKED, "LOG510"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_erased_is_told_with_a_code(made, case):
+    what, why, code = REFUSED[case]
+    before = state(made)
+    result = run(made, "erase", *what, *why, "--confirm")
+    assert (result.exit_code, result.stderr[:6]) == (1, code)
+    assert state(made) == before
+
+
+def test_bucket_that_is_not_due_can_be_erased_on_another_basis(place):
+    done = told(
+        place,
+        "erase",
+        "--bucket",
+        RECENT_BUCKET,
+        "--basis",
+        "court-order",
+        "--ground",
+        "ordered",
+        "--confirm",
+    )
+    assert (done["count"], done["bucket"]) == (4, RECENT_BUCKET)
+    assert holds(place)
