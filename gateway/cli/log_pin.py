@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from gateway.adapters.pin import keep_evidence, read_note, read_pin, write_pin
+from gateway.adapters.site_directory import SiteDirectory
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.lines import write
 from gateway.cli.log_place import AsJson, Config, StoreFile, Vkey, VkeyFile, explained, find, named, read_file
@@ -18,6 +19,8 @@ from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import parse_note
 from gateway.exchangelog.pin import Prove, compare, prover
 from gateway.exchangelog.quorum import LogKey
+from gateway.exchangelog.site import open_site
+from gateway.exchangelog.tile import ReadTile
 from gateway.exchangelog.witness import AddCheckpoint
 
 PinFile = Annotated[Path, typer.Argument(help="File of the pin; the first time it is made.")]
@@ -68,6 +71,9 @@ def compare_pins(
         Path | None,
         typer.Option("--proof", help="A consistency proof between the two, as a log sends it to a witness."),
     ] = None,
+    site: Annotated[
+        Path | None, typer.Option("--site", help="A directory that gateway log export wrote, for the store.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Whether two pins are of one log: of one size by their roots, else by the log itself or a proof.
@@ -80,10 +86,15 @@ def compare_pins(
         if proof is not None:
             with named("--proof", proof):
                 older, newer = compare(*pins, _given(AddCheckpoint.parse(read_file("--proof", proof))))
+        elif site is not None:
+            with named("--site", site):
+                signed, log = open_site(SiteDirectory(site), place.keys)
+                older, newer = _by_the_log(signed, log.tile, pins)
         elif place.store == Path():
             older, newer = compare(*pins, _no_log)
         else:
-            older, newer = _by_the_log(place.store, place.keys, pins)
+            with LogReader.open(place.store) as reader:
+                older, newer = _by_the_log(reader.signed(place.keys)[1], reader.tile, pins)
     if as_json:
         print_json({"older": head_told(older), "newer": head_told(newer)})
         return
@@ -110,15 +121,13 @@ def _require_growth(before: Checkpoint | None, signed: Checkpoint, prove: Prove)
 
 
 def _by_the_log(
-    store: Path, verifiers: Sequence[LogKey], pins: tuple[Checkpoint, Checkpoint]
+    signed: Checkpoint, tile: ReadTile, pins: tuple[Checkpoint, Checkpoint]
 ) -> tuple[Checkpoint, Checkpoint]:
     """The log must be signed itself, so that a file that somebody made up proves nothing. Raises `ProofError`."""
-    with LogReader.open(store) as log:
-        _, signed = log.signed(verifiers)
-        prove = prover(signed.size, log.tile)
-        found = compare(*pins, prove)  # two roots of one size need no log
-        for each in pins:
-            _require_growth(each, signed, prove)
+    prove = prover(signed.size, tile)
+    found = compare(*pins, prove)  # two roots of one size need no log
+    for each in pins:
+        _require_growth(each, signed, prove)
     return found
 
 

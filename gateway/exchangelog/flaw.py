@@ -148,7 +148,7 @@ class Flaw(Enum):
     # Pins, witnesses, succession.
     PIN_MISSING = _row("LOG701", "The pin that the settings or the command line name is not there.", "If its disk is absent, mount it. Only if there never was one: gateway log pin FILE")
     FORK = _row("LOG702", "Two signed checkpoints contradict each other: the log was forked.", "Keep both checkpoints as evidence, stop the log, and report the incident.")
-    UNCOMPARED = _row("LOG703", "Checkpoints of two sizes cannot be compared by themselves.", "Name the log with --store or --config, or give a consistency proof with --proof.")
+    UNCOMPARED = _row("LOG703", "Checkpoints of two sizes cannot be compared by themselves.", "Name the log with --store, --config or --site, or give a consistency proof with --proof.")
     PIN_EXISTS = _row("LOG704", "There is a pin of a log where a new one is to begin.", "If the store of that log is lost, its log cannot be begun again: name another origin and another pin in the settings.")
     POLICY_FORM = _row("LOG705", "The trust policy is malformed.", "Correct the line; the form is that of C2SP tlog-policy.")
     QUORUM = _row("LOG706", "The checkpoint has too few cosignatures for the trust policy.", "Ask the log for a checkpoint with more cosignatures; if it has none, find out why its witnesses do not sign.")

@@ -112,6 +112,15 @@ def test_pins_of_two_sizes_need_the_log_or_a_proof(path, tmp_path):
     assert outcome("compare-pins", older, newer, *KEY) == (1, "LOG703")
     told = json.loads(run("compare-pins", newer, older, *KEY, "--store", path, "--json").stdout)
     assert (told["older"]["size"], told["newer"]["size"]) == (2, 4)
+    site = tmp_path / "site"
+    assert run("export", "--output", site, "--store", path, *KEY).exit_code == 0
+    assert run("compare-pins", newer, older, *KEY, "--site", site).exit_code == 0
+    asyncio.run(fill(path, exchange_entries("d")))
+    beyond = tmp_path / "beyond"
+    beyond.write_bytes(checkpoint(path))
+    assert run("compare-pins", older, beyond, *KEY, "--site", site).exit_code == 1  # the export has less
+    assert run("prove-consistency", 2, "--store", path, *KEY, "--output", proof).exit_code == 0
+    assert run("compare-pins", older, beyond, *KEY, "--proof", proof).exit_code == 0
     with LogReader.open(path) as log:
         hashes = prover(6, log.tile)(2, 4)
         wrong = prover(6, log.tile)(2, 6)
