@@ -90,9 +90,9 @@ async def hub(
             pinning = Pinning(settings.log.pin, lambda: store.checkpoint, metrics, log)
             stack.callback(pinning.finish)
             stack.callback(asyncio.create_task(pinning.run(), name="pinning").cancel)
-        metrics.watch_log(lambda: store.size, lambda: store.due(agreement.retention.log_years, clock()))
+        metrics.watch_log(lambda: store.size)
         loaded.rules.certificates.graced = lambda authority: metrics.graced(authority.id)
-        questions = await _ask_responders(stack, settings, loaded, in_force, metrics, log)
+        questions = await _ask_responders(stack, settings, loaded, in_force, metrics, log, store)
         server_tls, client_tls = contexts_of(settings, in_force)
         spokes = HttpSpokes(
             client_tls,
@@ -106,6 +106,7 @@ async def hub(
         )
         stack.push_async_callback(spokes.close)
         await store.remember(agreement.revision, agreement.files)
+        await store.believe(loaded.rules.certificates.trust, clock())
         parts = Parts(
             in_force,
             store,
@@ -151,7 +152,15 @@ async def hub(
         )
         for name, work in (
             ("courier", courier.run()),
-            ("survey", survey(lambda: dossiers_open(in_force.rules, settings.log.store), metrics, log)),
+            (
+                "survey",
+                survey(
+                    lambda: dossiers_open(in_force.rules, settings.log.store),
+                    lambda: store.due(agreement.retention.log_years, clock()),
+                    metrics,
+                    log,
+                ),
+            ),
             ("cleaning", cleaning(partial(sweep_of, parts), log)),
             ("reload", reload.run(told or asyncio.Event())),
         ):
@@ -177,11 +186,12 @@ async def _ask_responders(  # noqa: PLR0913, PLR0917 - who asks, about what, and
     in_force: RulesInForce,
     metrics: Metrics,
     log: OperationalLog,
+    store: Store,
 ) -> Questions:
     """Begin to ask, and wait a while for the first answers: nothing is known yet."""
     client = await stack.enter_async_context(OcspClient(Destinations(settings.outbound.allow)))
     questions = Questions(
-        loaded.responders, lambda: in_force.rules.certificates, client, clock, count_in(metrics)
+        loaded.responders, lambda: in_force.rules.certificates, client, clock, count_in(metrics), store.hear
     )
     work = asking(questions, settings.trust.ocsp_seconds, log)
     stack.callback(asyncio.create_task(work, name="responders").cancel)

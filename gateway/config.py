@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
@@ -107,6 +108,23 @@ class TrustFiles(_Section, frozen=True, kw_only=True):
     refresh_seconds: Seconds = 60.0  # between two looks at these files, the register and the hub's own pairs
 
 
+class Right(StrEnum):
+    """What an officer may do with the exchange log."""
+
+    SEARCH = "search"  # list and show entries, and prove them and their views
+    PERSON = "person"  # find entries by dossier or person, and make the report for a person; each is recorded
+    EXPORT = "export"  # write all that matches, to be kept elsewhere
+
+
+class Officer(_Section, frozen=True, kw_only=True):
+    """An element of log.officers: who may look into the exchange log with the commands of this program."""
+
+    user: str  # login at the hub's machine
+    id: str  # to whom the log commits itself, when this officer looks somebody up
+    authority: str  # an id of the register, whose exchanges are shown; the hub's own: all
+    rights: tuple[Right, ...]
+
+
 class LogSettings(_Section, frozen=True, kw_only=True):
     """[log]: the exchange log and dossier directory."""
 
@@ -114,6 +132,7 @@ class LogSettings(_Section, frozen=True, kw_only=True):
     origin: str  # the log's name in checkpoints, a schema-less URL
     bucket_keys: Path  # directory of the keys under which seeds are wrapped; in no backup of the store
     readers: tuple[AuthorityId, ...] = ()  # may read every entry over HTTP, so who asks whom, when and why
+    officers: tuple[Officer, ...] = ()  # nobody else searches it with --config
     former: tuple[Path, ...] = ()  # stores of the logs that this one succeeds, the oldest first; only read
     pin: Path | None = None  # a file on another disk: the last checkpoint, which the store must extend
 

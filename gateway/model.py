@@ -152,6 +152,7 @@ class Envelope(msgspec.Struct, frozen=True):
     body: Element
     security: Element
     addressing: Addressing | None
+    data: bytes  # as received
 
 
 class Verified(msgspec.Struct, frozen=True):
@@ -165,6 +166,7 @@ class Verified(msgspec.Struct, frozen=True):
     created: datetime
     addressing: Addressing | None
     addressing_signed: bool
+    message: bytes = b""  # as received, but for what was attached: it is kept as evidence
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -328,6 +330,7 @@ class Answer(msgspec.Struct, frozen=True):
     outcome: Outcome
     payload: Element | None
     signature: bytes
+    message: bytes = b""  # that was signed, as received; none of the hub itself
 
 
 class Released(msgspec.Struct, frozen=True):
@@ -352,6 +355,8 @@ class Refused:
     legal_context: LegalContext | None = None
     dossier: DossierNumber | None = None
     revision: str = ""  # hash of the agreement revision in force
+    message: bytes = b""  # that was signed, as received
+    person: bytes | None = None  # person digest of the INSZ among the criteria
 
 
 class EntryProof(msgspec.Struct, frozen=True):

@@ -109,6 +109,7 @@ class Reload:
         # A log key in a token stays, whether or not that answers now.
         if loaded.log_keys is not self._loaded.log_keys:
             await sign_log(self._store, loaded)  # alone may fail: then nothing has changed
+        await self._store.believe(loaded.rules.certificates.trust, clock())  # before anything rests on it
         self._door.tls = server
         self._loaded, self._in_force.rules = loaded, loaded.rules
         self._questions.responders = loaded.responders

@@ -82,7 +82,15 @@ def exchange_id() -> ExchangeId:
 
 def permitted(ticket: str = "t1", **change: object) -> Permitted:
     verified = Verified(
-        SoapVersion.V11, b"<soap:Body/>", None, b"DER", b"signature of Brussels", NOW, None, False
+        SoapVersion.V11,
+        b"<soap:Body/>",
+        None,
+        b"DER",
+        b"signature of Brussels",
+        NOW,
+        None,
+        False,
+        b"<soap:Envelope/>",
     )
     request = Request(
         Caller(BRUSSELS, verified),

@@ -74,7 +74,15 @@ def accepted(
     **change: object,
 ) -> Accepted:
     verified = Verified(
-        SoapVersion.V11, b"<soap:Body/>", None, b"DER", b"signature of Brussels", NOW, None, False
+        SoapVersion.V11,
+        b"<soap:Body/>",
+        None,
+        b"DER",
+        b"signature of Brussels",
+        NOW,
+        None,
+        False,
+        b"<soap:Envelope/>",
     )
     request = Request(
         Caller(BRUSSELS, verified),

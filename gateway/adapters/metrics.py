@@ -283,10 +283,13 @@ class Metrics:
         """Count a bare HTTP refusal, before any exchange began."""
         self._refusals.labels(label).inc()
 
-    def watch_log(self, size: Callable[[], int], due: Callable[[], int]) -> None:
-        """Read the size of the exchange log, and how many of its buckets are due, at each scrape."""
+    def watch_log(self, size: Callable[[], int]) -> None:
+        """Read the size of the exchange log at each scrape."""
         self._log_size.set_function(size)
-        self._due.set_function(due)
+
+    def buckets_due(self, number: int) -> None:
+        """How many buckets of the exchange log are kept longer than the agreement permits."""
+        self._due.set(number)
 
     def log_read(self, authority: AuthorityId, resource: str) -> None:
         """Count one resource of the log that was served: checkpoint, tile, entries."""

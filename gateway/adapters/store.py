@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cryptography.x509 import Certificate
+
 from gateway.adapters import (
     store_agreements,
     store_documents,
@@ -24,6 +26,7 @@ from gateway.adapters import (
     store_queue,
     store_releases,
     store_seeds,
+    store_trust,
     store_witnessed,
 )
 from gateway.adapters.bucket_keys import BucketKeys
@@ -38,11 +41,14 @@ from gateway.adapters.store_witnessed import CosignedNote, Freeze, Frozen, KeepC
 from gateway.adapters.store_work import ClaimKey, Work, instant
 from gateway.broker.content import Uploaded
 from gateway.broker.ports import Depth, Told, Waiting
+from gateway.exchangelog.bucket import bucket_of
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.note import NoteKey, PrivateKey, Signer, parse_note
+from gateway.identity.revocation import Word
+from gateway.identity.trust import Trust
 from gateway.model import (
     Accepted,
     AuthorityId,
@@ -222,6 +228,14 @@ class Store:
         effect = store_agreements.Remember(revision, store_agreements.packed(files), now)
         await self._appender.perform(Work(None, effect))
 
+    async def believe(self, trust: Trust, now: datetime) -> None:
+        """Keep what is believed from now on, so that signatures can be judged by it later. Raises Refusal: LOG_UNAVAILABLE."""
+        await self._appender.perform(Work(None, store_trust.Believe.of(trust, now)))
+
+    async def hear(self, certificate: Certificate, word: Word, answer: bytes, now: datetime) -> None:
+        """Keep what a responder answered (DER), judged. Raises Refusal: LOG_UNAVAILABLE."""
+        await self._appender.perform(Work(None, store_trust.Hear(certificate, word, answer, instant(now))))
+
     async def agreement(self, revision: str) -> Mapping[str, bytes] | None:
         """See `ports.Archive`. The files are as stored: whoever compiles them compares the revision."""
         return store_agreements.agreement(self._reader, revision)
@@ -255,7 +269,8 @@ class Store:
 
     async def told(self, sender: AuthorityId, ticket: Ticket, content: bytes) -> Told | None:
         """See `ports.Notifications`."""
-        return store_notifications.told(self._reader, self._keys, self._origin, (sender, ticket), content)
+        keys = self._keys, self._bucket_keys
+        return store_notifications.told(self._reader, *keys, self._origin, (sender, ticket), content)
 
     async def accept(  # noqa: PLR0913, PLR0917 - what one transaction makes durable
         self,
@@ -271,7 +286,8 @@ class Store:
             exchange=entry.exchange,
             accepted=accepted,
             bucket_keys=self._bucket_keys,
-            content=self._keys.content(content),
+            bucket=bucket_of(entry.leaf),
+            content=content,
             sealed=store_notifications.sealed(self._seal, entry.exchange, accepted, payload),
             at=instant(received),
             deliveries=tuple(deliveries),

@@ -22,6 +22,7 @@ SELECT number, permit_type, procedure, status, status_since, person, resumes, ve
    FROM inscriptions WHERE dossier = number)
 FROM dossiers
 """
+_OF_PERSON = "SELECT number FROM dossiers WHERE person = ? ORDER BY number"
 _PASSAGES = "SELECT status, since, operation FROM passages WHERE dossier = ? ORDER BY n"
 _LAST_PASSAGE = "SELECT n, status, since FROM passages WHERE dossier = ? ORDER BY n DESC LIMIT 1"
 _ENTER = """
@@ -59,6 +60,14 @@ class Directory:
         bindings = () if authority is None else (authority,)
         for row in self._connection.execute(f"{_DOSSIER}{only} ORDER BY number", bindings).fetchall():
             yield _scope(row)
+
+    def of_person(self, person: bytes) -> tuple[DossierNumber, ...]:
+        """The dossiers that are bound to this person digest, by number. Raises `ProofError`."""
+        try:
+            found = self._connection.execute(_OF_PERSON, (person,)).fetchall()
+        except apsw.Error as error:
+            raise unreadable(error) from error
+        return tuple(DossierNumber(str(number)) for (number,) in found)
 
     @contextmanager
     def change(self) -> Iterator[None]:

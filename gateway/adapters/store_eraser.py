@@ -35,6 +35,7 @@ from gateway.exchangelog.tile import WIDTH
 from gateway.model import ExchangeId
 from gateway.refusal import Refusal
 
+MOST: Final = 10_000  # entries erased one by one in one transaction, for which a hub that runs must wait
 _BUCKETS: Final = (
     "SELECT name, erased, (SELECT count(*) FROM seeds WHERE bucket = name) FROM buckets ORDER BY name"
 )
@@ -91,13 +92,18 @@ class Eraser:
         ]
 
     def standing(self, wanted: Indices) -> Indices:
-        """Those of which something is left to erase. LOG503 for one that is no entry; LOG653 when nothing is."""
+        """Those of which something is left to erase. LOG503 for one that is no entry; LOG653 when nothing is.
+
+        LOG651 for more than `MOST`.
+        """
         if wanted.ranges and wanted.ranges[-1][1] >= self._query(_SIZE)[0][0]:
             raise ProofError(Flaw.ABSENT, f"index {wanted.ranges[-1][1]}")
         with self._translated():
             found = standing(self._connection, wanted)
         if not found.ranges:
             raise ProofError(Flaw.NOTHING, str(wanted))
+        if len(found) > MOST:
+            raise ProofError(Flaw.NOT_ERASABLE, f"{len(found)} entries; at most {MOST} at once")
         return found
 
     def state(self, bucket: Bucket, now: datetime) -> BucketState:
@@ -175,11 +181,7 @@ class Eraser:
             if isinstance(outcome, Refusal):
                 raise ProofError(Flaw.NOT_DONE, outcome.about)
             # At this point it is recorded: whatever is left to do, the next command or start of the hub does.
-            log.complete()
-            removed = 0
-            while some := log.remove_pruned():
-                removed += some
-                progress(removed)
+            log.complete(progress)
             return Done(int(outcome), count, _truncated(log))
 
     def _query(self, sql: str, bindings: Sequence[object] = ()) -> list[tuple[Any, ...]]:

@@ -1,12 +1,15 @@
-"""Erasure and pruning in the store: what is deleted goes in the transaction of the entry that says so.
+"""Erasure and pruning in the store: nothing goes that no entry accounts for.
 
-Of a bucket the transaction comes first and the key is destroyed after it: a crash in between leaves a recorded
-erasure whose key is still there, and whoever next opens the log for appending destroys it (`complete`). The other
-order could leave a destroyed key that no entry accounts for.
+Single entries lose what is kept of them in the transaction of the entry that says so. Of a bucket, or of many
+entries, the record comes first: then the key is destroyed and the rows are removed, some at a time, so that a hub
+that runs beside it waits for no more than that. A crash in between leaves something recorded that is not ended, and
+whoever next opens the log for appending ends it (`complete`). The other order could leave a destroyed key that no
+entry accounts for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,12 +23,17 @@ from gateway.exchangelog.fields import SALT_SIZE
 from gateway.exchangelog.indices import Indices
 from gateway.refusal import Code, Refusal
 
-PRUNED_AT_ONCE: Final = 4_096  # entries that one transaction removes: the hub waits so long, and no longer
+AT_ONCE: Final = (
+    1_024  # entries of which one transaction removes something: the hub waits so long, and no longer
+)
 _ERASED: Final = "SELECT indices, salt FROM erased"
 _BUCKETS: Final = "SELECT name, erased FROM buckets WHERE erased IS NOT NULL"
 _MINIMUM: Final = "SELECT idx FROM minimum"
 _STANDING: Final = "SELECT idx FROM seeds WHERE idx BETWEEN ? AND ? ORDER BY idx"
 _BELOW: Final = "SELECT (SELECT min(e.idx) FROM entries AS e WHERE e.idx < minimum.idx), idx FROM minimum"
+_OF_ERASED: Final = """
+SELECT DISTINCT idx FROM {table} WHERE bucket IN (SELECT name FROM buckets WHERE erased IS NOT NULL) LIMIT ?
+"""
 _SPEND: Final = """
 INSERT OR IGNORE INTO spent SELECT authority, ticket FROM entries WHERE idx < ? AND ticket IS NOT NULL
 """
@@ -48,11 +56,20 @@ def standing(connection: apsw.Connection, wanted: Indices) -> Indices:
     return Indices.of((index, index) for (index,) in found)
 
 
-def complete(connection: apsw.Connection, keys: BucketKeys) -> None:
-    """Destroys the keys of buckets whose erasure is recorded. Raises `ProofError` (LOG642)."""
+def complete(
+    connection: apsw.Connection, keys: BucketKeys, progress: Callable[[int], None] = lambda _: None
+) -> None:
+    """Ends what is recorded: destroys the keys of erased buckets, removes what was in them and what was pruned.
+
+    `progress`: called with the number of entries done so far. Raises `ProofError` (LOG642).
+    """
     rows: list[tuple[Any, ...]] = connection.execute(_BUCKETS).fetchall()
     for bucket in keys.held() & {Bucket.parse(name) for name, _ in rows}:
         keys.destroy(bucket)
+    done = 0
+    while some := _remove_erased(connection) or _remove_pruned(connection):
+        done += some
+        progress(done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +94,7 @@ class EraseEntries:
 
 @dataclass(frozen=True, slots=True)
 class EraseBucket:
-    """Deletes what is kept of all entries of a bucket, and lets nothing more into it. `count`: of the entry."""
+    """Lets nothing more into a bucket; key and rows go afterwards (`complete`). `count`: of the entry."""
 
     bucket: Bucket
     count: int
@@ -86,15 +103,13 @@ class EraseBucket:
         """Raises Refusal: BUSY when something of it was erased meanwhile."""
         if counted(connection, self.bucket) != self.count:
             raise Refusal(Code.BUSY, "erasure")
-        for table in KEPT:
-            connection.execute(f"DELETE FROM {table} WHERE bucket = ?", (str(self.bucket),))  # noqa: S608 - our own names
         connection.execute("UPDATE buckets SET erased = ? WHERE name = ?", (index, str(self.bucket)))
         return index
 
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """Raises the minimum index; what is below it is removed afterwards (`remove_pruned`)."""
+    """Raises the minimum index; what is below it is removed afterwards (`complete`)."""
 
     minimum: int
 
@@ -106,8 +121,19 @@ class Prune:
         return index
 
 
-def remove_pruned(connection: apsw.Connection) -> int:
-    """Removes some of the entries below the minimum index, the lowest first; how many.
+def _remove_erased(connection: apsw.Connection) -> int:
+    """Of how many entries of erased buckets something was removed; 0 when nothing is left."""
+    for table in KEPT:
+        some = connection.execute(_OF_ERASED.format(table=table), (AT_ONCE,)).fetchall()
+        if some:
+            with connection:
+                connection.executemany(f"DELETE FROM {table} WHERE idx = ?", some)  # noqa: S608 - our own names
+            return len(some)
+    return 0
+
+
+def _remove_pruned(connection: apsw.Connection) -> int:
+    """How many of the entries below the minimum index were removed, the lowest first; 0 when none is left.
 
     A ticket stays spent: its digest goes where claims are looked up as well.
     """
@@ -115,14 +141,12 @@ def remove_pruned(connection: apsw.Connection) -> int:
     ((first, minimum),) = rows
     if first is None:
         return 0
-    end = min(first + PRUNED_AT_ONCE, minimum)
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute(_SPEND, (end,))
-    for table in (*KEPT, "entries"):
-        connection.execute(f"DELETE FROM {table} WHERE idx < ?", (end,))  # noqa: S608 - our own names
-    removed = connection.changes()
-    connection.execute("COMMIT")
-    return removed
+    end = min(first + AT_ONCE, minimum)
+    with connection:
+        connection.execute(_SPEND, (end,))
+        for table in (*KEPT, "entries"):
+            connection.execute(f"DELETE FROM {table} WHERE idx < ?", (end,))  # noqa: S608 - our own names
+    return int(end - first)
 
 
 def counted(connection: apsw.Connection, bucket: Bucket) -> int:

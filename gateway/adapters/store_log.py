@@ -6,16 +6,16 @@ the object; whether the batch was persisted is found out by opening the file aga
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from gateway.adapters import store_seeds
+from gateway.adapters import store_messages, store_seeds
 from gateway.adapters.bucket_keys import BucketKeys
-from gateway.adapters.store_erasure import complete, remove_pruned
+from gateway.adapters.store_erasure import complete
 from gateway.adapters.store_file import Use, connect, create, sync_directory, unreadable
 from gateway.adapters.store_seeds import Seeds
 from gateway.adapters.store_witnessed import frozen
@@ -92,8 +92,6 @@ class Log:
             # directory the write-ahead log, and what was acknowledged in it, would be gone after a power failure.
             sync_directory(path.parent)
             complete(connection, bucket_keys)
-            while remove_pruned(connection):
-                pass
         except apsw.Error as error:
             connection.close()
             raise unreadable(error, path) from error
@@ -165,13 +163,9 @@ class Log:
     def close(self) -> None:
         self._connection.close()
 
-    def complete(self) -> None:
-        """Destroys the keys of buckets whose erasure has been committed. Raises `ProofError`."""
-        complete(self._connection, self._bucket_keys)
-
-    def remove_pruned(self) -> int:
-        """See `store_erasure.remove_pruned`; 0 when nothing is left below the minimum index."""
-        return remove_pruned(self._connection)
+    def complete(self, progress: Callable[[int], None]) -> None:
+        """See `store_erasure.complete`; a log does this when it is opened, too. Raises `ProofError`."""
+        complete(self._connection, self._bucket_keys, progress)
 
     def truncate(self) -> None:
         """Leaves nothing in the write-ahead log of what was there before. Raises apsw.BusyError while somebody reads."""
@@ -217,6 +211,7 @@ class Log:
         if self._connection.changes() == 0:
             return Refusal(Code.TICKET)
         self._connection.execute(store_seeds.INSERT, seeds)
+        store_messages.keep(self._connection, index, entry)
         return index
 
     def _extend(self, entries: Sequence[Entry]) -> Edge:

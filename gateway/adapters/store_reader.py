@@ -14,13 +14,13 @@ from typing import Any, Self
 
 import apsw
 
-from gateway.adapters import store_agreements, store_witnessed
+from gateway.adapters import store_agreements, store_seeds, store_witnessed
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_erasure import record
 from gateway.adapters.store_file import Use, connect, unreadable
-from gateway.adapters.store_filter import CONDITIONS, COUNTED, LISTED, Filter, opener
+from gateway.adapters.store_filter import ABOUT, CONDITIONS, COUNTED, FOUND, INDEXED, LISTED, About, Filter
 from gateway.adapters.store_log import load_edge, read_tile
-from gateway.adapters.store_seeds import fields_of, require_keys, subject_of
+from gateway.adapters.store_seeds import fields_of, subject_of
 from gateway.adapters.store_witnessed import CosignedNote, Frozen
 from gateway.exchangelog import merkle
 from gateway.exchangelog.audit import Head, Row
@@ -41,13 +41,17 @@ _ANY = 1 << 62  # more entries than a store can hold
 
 _ROWS = """
 SELECT e.idx, e.leaf, e.exchange, e.kind, e.authority IS NOT NULL AND e.ticket IS NOT NULL, e.authority,
-       s.idx IS NOT NULL, e.view, e.digests, s.bucket, s.subject, s.fields
+       s.idx IS NOT NULL, e.view, e.digests, s.bucket, s.subject, s.fields,
+       EXISTS (SELECT 1 FROM messages m WHERE m.idx = e.idx)
 FROM entries e LEFT JOIN seeds s ON s.idx = e.idx WHERE e.idx > ? AND e.idx < ? ORDER BY e.idx LIMIT ?
 """
 _OWN = "SELECT idx, leaf FROM entries WHERE idx >= ? AND kind IN (?,?) ORDER BY idx"
 _RECORDS = "SELECT v.vector, e.digests FROM entries e JOIN views v ON v.hash = e.view WHERE e.idx = ?"
+_REVISIONS = "SELECT revision FROM agreements ORDER BY remembered DESC"
 _BUNDLE = "SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
 _LEAVES = "SELECT idx, leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?"
+# NULL: of an entry without a seed.
+_BUCKETS = "SELECT DISTINCT bucket FROM entries LEFT JOIN seeds USING (idx) WHERE idx >= ? AND idx < ?"
 # NOT INDEXED: a damaged index must not hide what it was to prevent.
 _REPEATED_TICKETS = """
 SELECT max(idx) FROM entries NOT INDEXED WHERE idx < ? AND ticket IS NOT NULL
@@ -66,7 +70,7 @@ class LogReader:
         self._bucket_keys = bucket_keys
 
     @classmethod
-    def open(cls, path: Path | str, bucket_keys: BucketKeys | None = None) -> LogReader:
+    def open(cls, path: Path | str, bucket_keys: BucketKeys | None = None) -> Self:
         """`bucket_keys`: to open seeds with. Raises `ProofError` (LOG501)."""
         return cls(connect(Path(path), Use.READ), bucket_keys)
 
@@ -91,7 +95,7 @@ class LogReader:
         """The bucket keys are those of this log. Raises `ProofError` (LOG643, LOG644, LOG645)."""
         if self._bucket_keys is None:
             raise ProofError(Flaw.KEYS_MISSING)
-        require_keys(self._connection, self._bucket_keys)
+        store_seeds.require_keys(self._connection, self._bucket_keys)
 
     @property
     def checkpoint(self) -> bytes:
@@ -111,30 +115,59 @@ class LogReader:
         """The lowest index that is kept."""
         return int(self._query("SELECT idx FROM minimum")[0][0])
 
-    def listed(self, wanted: Filter, before: int, limit: int) -> list[tuple[int, bytes]]:
-        """Index and leaf of matching entries below `before`, the newest first. Reads every entry at worst."""
-        found = self._matching(LISTED, wanted, {"before": before, "limit": limit})
+    def listed(self, wanted: Filter, before: int, limit: int, start: int = 0) -> list[tuple[int, bytes]]:
+        """Index and leaf of matching entries from `start` below `before`, the newest first.
+
+        Reads every entry at worst.
+        """
+        found = self._matching(LISTED, wanted, {"start": start, "end": before, "limit": limit})
         return [(index, bytes(leaf)) for index, leaf in found]
 
-    def counted(self, wanted: Filter, before: int) -> int:
-        """How many entries below `before` match. Reads every entry."""
-        ((number,),) = self._matching(COUNTED, wanted, {"before": before})
+    def found(self, wanted: Filter, start: int, end: int) -> Iterator[tuple[int, bytes, str | None]]:
+        """Every matching entry from `start` below `end`, the oldest first, a chunk in memory at a time.
+
+        With each the dossier that it was found by: "" where it names the person, None without such a filter.
+        """
+        while chunk := self._matching(FOUND, wanted, {"start": start, "end": end, "limit": CHUNK}):
+            for index, leaf, about in chunk:
+                yield index, bytes(leaf), about
+            start = chunk[-1][0] + 1
+
+    def counted(self, wanted: Filter, before: int, start: int = 0) -> int:
+        """How many entries from `start` below `before` match. Reads every entry."""
+        ((number,),) = self._matching(COUNTED, wanted, {"start": start, "end": before})
         return int(number)
 
     def _matching(self, sql: str, wanted: Filter, bindings: dict[str, object]) -> list[tuple[Any, ...]]:
         given = {name: getattr(wanted, name) for name in CONDITIONS if getattr(wanted, name) is not None}
         conditions = "".join(f" AND {CONDITIONS[name]}" for name in given)
-        if wanted.dossier is not None:
+        if wanted.about is not None:
             if self._bucket_keys is None:
                 raise ProofError(Flaw.KEYS_MISSING)
-            opens = opener(self._bucket_keys)
-            self._connection.create_scalar_function("opens", opens, 5, deterministic=True)
+            opened = wanted.about.opened(self._bucket_keys)
+            self._connection.create_scalar_function("about", opened, 5, deterministic=True)
+            del given["about"]
+            if not wanted.about.every:
+                given |= self._marks(wanted.about, self._bucket_keys)
+                conditions += INDEXED
         if wanted.paths is not None:
             views = [
                 vector_hash for vector_hash in self._views() if self._releases(vector_hash, wanted.paths)
             ]
             given["paths"] = json.dumps([one.hex().upper() for one in views])
-        return self._query(sql.format(conditions=conditions), bindings | given)
+        about = "NULL" if wanted.about is None else ABOUT
+        return self._query(sql.format(conditions=conditions, about=about), bindings | given)
+
+    def _marks(self, about: About, keys: BucketKeys) -> dict[str, str]:
+        """The digests that stand beside the seeds of what is looked for."""
+        found = [
+            one for dossier in about.dossiers for one in store_seeds.digests(self._connection, keys, dossier)
+        ]
+        named = () if about.person is None else store_seeds.names(self._connection, keys, about.person)
+        return {
+            "digests": json.dumps([one.hex() for one in found]),
+            "names": json.dumps([one.hex() for one in named]),
+        }
 
     def _views(self) -> list[bytes]:
         return [bytes(one) for (one,) in self._query("SELECT hash FROM views")]
@@ -144,6 +177,15 @@ class LogReader:
             return not paths.isdisjoint(FieldPlan.parse(self.vector(vector_hash) or b"").released)
         except ProofError:  # a malformed vector is for the check to report
             return False
+
+    def unopened(self, start: int, end: int) -> bool:
+        """Whether of an entry from `start` below `end` seed or bucket key is gone: nobody can tell what it is about.
+
+        Raises `ProofError`.
+        """
+        held = frozenset[Bucket]() if self._bucket_keys is None else self._bucket_keys.held()
+        buckets = {name for (name,) in self._query(_BUCKETS, (start, end))}
+        return None in buckets or not {Bucket.parse(name) for name in buckets} <= held
 
     def exchange(self, exchange: str) -> list[int]:
         """Indices of the entries of one exchange."""
@@ -160,6 +202,10 @@ class LogReader:
         for vector, digests in self._query(_RECORDS, (index,)):
             return FieldPlan.parse(vector).records(digests)
         return ()
+
+    def revisions(self) -> list[str]:
+        """Every revision that the store keeps, the one under which the hub last started first."""
+        return [str(revision) for (revision,) in self._query(_REVISIONS)]
 
     def agreement(self, revision: str) -> Mapping[str, bytes] | None:
         """The files of a revision, as stored: whoever compiles them compares their hash. None: not in this store.
@@ -222,9 +268,13 @@ class LogReader:
         return TlogProof(index, tuple(path), head.note, leaf)
 
     def resource(self, path: str) -> bytes:
-        """A resource of tlog-tiles by its path: checkpoint, tile or bundle. Raises `ProofError` (LOG208)."""
+        """A resource of tlog-tiles by its path: checkpoint, tile or bundle. Raises `ProofError` (LOG208).
+
+        The checkpoint has its cosignatures, if enough witnesses have seen this very one.
+        """
         if path == "checkpoint":
-            return self.checkpoint
+            note, kept = self.checkpoint, self.cosigned()
+            return kept.note if kept is not None and kept.note.startswith(note) else note
         name = TileId.parse(path)
         if width_at(self.head().size, name.level or 0, name.n) < name.width:
             raise ProofError(Flaw.TILE_PATH, "beyond the tree")
@@ -266,9 +316,11 @@ class LogReader:
     def rows(self, end: int) -> Iterator[Row]:
         after = -(1 << 63)
         while chunk := self._query(_ROWS, (after, end, CHUNK)):
-            for index, leaf, exchange, kind, claimed, authority, seeded, view, digests, *seeds in chunk:
+            for index, leaf, exchange, kind, claimed, authority, seeded, view, digests, *beside in chunk:
                 told = (index, leaf, exchange, kind, bool(claimed), authority, bool(seeded), view, digests)
-                yield Row(*told, seeds[0], self._sealed(index, *seeds) if seeded else None)
+                *seeds, messages = beside
+                sealed = self._sealed(index, *seeds) if seeded else None
+                yield Row(*told, seeds[0], sealed, bool(messages))
             after = chunk[-1][0]
 
     def _sealed(self, index: int, bucket: str, subject: bytes, fields: bytes | None) -> Flaw | None:

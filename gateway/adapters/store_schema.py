@@ -45,10 +45,26 @@ CREATE TABLE seeds (                      -- apart from the entries: erasing a r
   idx INTEGER PRIMARY KEY REFERENCES entries (idx),
   bucket TEXT NOT NULL REFERENCES buckets (name),
   subject BLOB NOT NULL, fields BLOB,     -- wrapped under the key of the bucket
-  dossier BLOB                            -- its number digested under the same; NULL: about none
+  dossier BLOB,                           -- its number digested under the same; NULL: about none
+  person BLOB                             -- of a refusal or access: whom its INSZ named, digested under the same
 ) STRICT;
 CREATE INDEX by_bucket ON seeds (bucket);
 CREATE INDEX about ON seeds (dossier) WHERE dossier IS NOT NULL;
+CREATE TABLE contents (                   -- of notifications: what was told, digested under the key of the bucket
+  idx INTEGER PRIMARY KEY REFERENCES entries (idx),
+  bucket TEXT NOT NULL REFERENCES buckets (name),
+  digest BLOB NOT NULL
+) STRICT;
+CREATE INDEX contents_by_bucket ON contents (bucket);
+CREATE INDEX named ON seeds (person) WHERE person IS NOT NULL;
+CREATE TABLE messages (                   -- kept; they go with the seed
+  idx INTEGER NOT NULL REFERENCES entries (idx),
+  bucket TEXT NOT NULL REFERENCES buckets (name),
+  n INTEGER NOT NULL,                     -- 0: the payload that `body` commits to; from 1 on signed messages
+  sealed BLOB NOT NULL,                   -- compressed, then sealed under a key that is made of the seed
+  PRIMARY KEY (idx, n)
+) STRICT;
+CREATE INDEX kept_by_bucket ON messages (bucket);
 CREATE TABLE tiles (
   level INTEGER NOT NULL, n INTEGER NOT NULL, hashes BLOB NOT NULL,
   PRIMARY KEY (level, n)
@@ -81,6 +97,7 @@ CREATE TABLE dossiers (
   resumes TEXT,                            -- the status that was interrupted
   version INTEGER NOT NULL CHECK (version > 0)  -- counts changes, so that none is made on old knowledge
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX bound ON dossiers (person) WHERE person IS NOT NULL;
 CREATE TABLE inscriptions (                -- ended ones stay
   dossier TEXT NOT NULL REFERENCES dossiers (number) ON DELETE CASCADE,
   position INTEGER NOT NULL,
@@ -113,7 +130,6 @@ CREATE TABLE notifications (               -- beside its entry in the log; ticke
   revision TEXT NOT NULL,                  -- of the agreement, at acceptance
   status TEXT NOT NULL,                    -- of the dossier, after it
   accepted INTEGER NOT NULL,
-  content BLOB NOT NULL,                   -- digest of what was told, under the key of claims
   sealed BLOB                              -- the payload, encrypted; NULL when every delivery is settled
 ) STRICT;
 CREATE TABLE deliveries (
@@ -166,4 +182,21 @@ CREATE TABLE documents (                   -- uploaded by their providers; each 
 CREATE INDEX by_age ON documents (stored);
 """
 
-SCHEMA: Final = _LOG + _DIRECTORY + _QUEUE + _DOCUMENTS
+_TRUST: Final = """
+CREATE TABLE trusted (                     -- what the hub believed, each file once
+  hash BLOB PRIMARY KEY,                   -- SHA-256
+  kind TEXT NOT NULL CHECK (kind IN ('anchors', 'intermediates', 'crls', 'answers')),
+  der BLOB NOT NULL
+) STRICT;
+CREATE TABLE trusted_since (               -- what was in force from then on, but for answers
+  since INTEGER PRIMARY KEY, hashes BLOB NOT NULL
+) STRICT;
+CREATE TABLE answers (                     -- of OCSP responders
+  certificate BLOB NOT NULL,               -- SHA-256
+  since INTEGER NOT NULL, until INTEGER NOT NULL, revoked INTEGER NOT NULL,
+  hash BLOB NOT NULL REFERENCES trusted (hash),
+  PRIMARY KEY (certificate, since)
+) STRICT, WITHOUT ROWID;
+"""
+
+SCHEMA: Final = _LOG + _DIRECTORY + _QUEUE + _DOCUMENTS + _TRUST

@@ -1,4 +1,4 @@
-"""Seeds beside the entries: wrapped under the keys of their buckets, found by a blind index of the dossier.
+"""Seeds beside the entries: wrapped under the keys of their buckets, found by blind indices of dossier and person.
 
 A seed and its digest go together: by themselves when they are erased one by one, with the key of their bucket
 when the bucket is erased. What else is kept of an entry under its bucket joins by `idx`.
@@ -20,8 +20,8 @@ from gateway.model import DossierNumber
 from gateway.refusal import Code, Refusal
 
 # Tables of what is kept of entries: each has `idx` and `bucket`, and an erasure deletes from all of them.
-KEPT: Final = ("seeds",)
-INSERT: Final = "INSERT INTO seeds VALUES (?,?,?,?,?)"
+KEPT: Final = ("seeds", "contents", "messages")
+INSERT: Final = "INSERT INTO seeds VALUES (?,?,?,?,?,?)"
 _NEWEST: Final = "SELECT idx, bucket, subject FROM seeds ORDER BY idx DESC LIMIT 1"
 _BUCKETS: Final = "SELECT name FROM buckets WHERE erased IS NULL ORDER BY name"
 
@@ -40,10 +40,11 @@ class Seeds:
             bucket = self._bucket(connection, entry.leaf)
             fields = entry.fields and self._keys.wrap(bucket, entry.fields.seed, fields_of(index))
             dossier = entry.dossier and self._keys.digest(bucket, blind(entry.dossier))
+            person = entry.person and self._keys.digest(bucket, named(entry.person))
             subject = self._keys.wrap(bucket, entry.seed, subject_of(index))
         except ProofError as error:
             raise Refusal(Code.LOG_UNAVAILABLE, "bucket key") from error
-        return index, str(bucket), subject, fields, dossier
+        return index, str(bucket), subject, fields, dossier, person
 
     def committed(self) -> None:
         self._open |= self._new
@@ -81,8 +82,17 @@ def require_keys(connection: apsw.Connection, keys: BucketKeys) -> None:
 
 def digests(connection: apsw.Connection, keys: BucketKeys, dossier: DossierNumber) -> Sequence[bytes]:
     """What may stand beside the seeds of this dossier: one digest for each bucket. Raises `ProofError` (LOG643)."""
-    names = [name for (name,) in connection.execute(_BUCKETS)]
-    return [keys.digest(Bucket.parse(name), blind(dossier)) for name in names]
+    return _in_each(connection, keys, blind(dossier))
+
+
+def names(connection: apsw.Connection, keys: BucketKeys, person: bytes) -> Sequence[bytes]:
+    """The same for whom refusals and look-ups named. `person`: person digest. Raises `ProofError` (LOG643)."""
+    return _in_each(connection, keys, named(person))
+
+
+def _in_each(connection: apsw.Connection, keys: BucketKeys, value: bytes) -> Sequence[bytes]:
+    buckets = [Bucket.parse(name) for (name,) in connection.execute(_BUCKETS)]
+    return [keys.digest(bucket, value) for bucket in buckets]
 
 
 def due(connection: apsw.Connection, years: int, now: datetime) -> int:
@@ -94,6 +104,11 @@ def due(connection: apsw.Connection, years: int, now: datetime) -> int:
 def blind(dossier: DossierNumber) -> bytes:
     """What the index of a bucket holds a digest of."""
     return f"dossier {dossier}".encode()
+
+
+def named(person: bytes) -> bytes:
+    """The same of a person digest (PROTOCOL §7.2): whom a refusal or a look-up named."""
+    return b"person " + person
 
 
 def subject_of(index: int) -> bytes:

@@ -54,10 +54,6 @@ class ClaimKey:
         """What stands beside an uploaded document: which dossier it belongs to."""
         return self._digest(f"dossier {number}".encode())
 
-    def content(self, content: bytes) -> bytes:
-        """What is kept of the SHA-256 of what was told: few enough texts could be tried one by one."""
-        return self._digest(b"content " + content)
-
     def _digest(self, data: bytes) -> bytes:
         return hmac.digest(self._key, data, "sha256")
 

@@ -28,7 +28,7 @@ def accept(provider: Caller, asked: Ticket, permitted: Permitted, agreement: Agr
     """
     assert permitted.request.criteria.document_sha256 is None
     reply = _read(provider, asked, permitted, agreement)
-    return Answer(provider.authority, reply.outcome, reply.payload, provider.verified.signature)
+    return _answer(provider, reply)
 
 
 def accept_document(
@@ -46,8 +46,7 @@ def accept_document(
         content = _document(reply.payload, permitted, place)
     elif place is not None:
         raise Refusal(Code.PROVIDER_SCHEMA, "content")
-    answer = Answer(provider.authority, reply.outcome, reply.payload, provider.verified.signature)
-    return answer, content
+    return _answer(provider, reply), content
 
 
 def own(hub: Authority, payload: str) -> Answer:
@@ -98,6 +97,11 @@ def _collect(places: Mapping[str, Node], element: Element, found: list[tuple[Nod
 def _by_tag(node: Node) -> Mapping[str, Node]:
     """The children of a node of the contract by their Clark names."""
     return {f"{{{child.namespace}}}{child.name}": child for child in node.children}
+
+
+def _answer(provider: Caller, reply: Reply) -> Answer:
+    signed = provider.verified
+    return Answer(provider.authority, reply.outcome, reply.payload, signed.signature, signed.message)
 
 
 def _read(provider: Caller, asked: Ticket, permitted: Permitted, agreement: Agreement) -> Reply:

@@ -93,8 +93,9 @@ class Deliverer:
         with event.stage("ask"):  # the same checks as of a provider's answer
             answer = await self._hand_over(dispatched, receipt, rules)
         signature = acknowledged(answer, Ticket(delivery.id), delivery, rules.agreement)
+        message = answer.verified.message
         with event.stage("record"):  # §13.7 acknowledged and purged in one transaction
-            await self._settle(delivery, Settlement.ACKNOWLEDGED, signature, rules)
+            await self._settle(delivery, Settlement.ACKNOWLEDGED, signature, rules, message)
         event.ended(Settlement.ACKNOWLEDGED)
 
     async def attempt(self, delivery: Delivery, event: DeliveryEvent, rules: Rules) -> None:
@@ -154,10 +155,17 @@ class Deliverer:
         await self._queue.bury(delivery, code.row.code)
 
     async def _settle(
-        self, delivery: Delivery, settlement: Settlement, signature: bytes | None, rules: Rules
+        self,
+        delivery: Delivery,
+        settlement: Settlement,
+        signature: bytes | None,
+        rules: Rules,
+        message: bytes = b"",
     ) -> None:
         sender, recipient = await self._queue.parties(delivery.id)
-        told = Settling.of(delivery, sender, recipient, settlement, rules.agreement.revision, signature)
+        told = Settling.of(
+            delivery, sender, recipient, settlement, rules.agreement.revision, signature, message
+        )
         made = entry.settled(told, delivery.id, self._clock(), self._random)
         await self._queue.settle(delivery, made)
 

@@ -6,7 +6,6 @@ Here alone refusals and bugs are caught: each becomes a signed fault, and of an 
 
 from __future__ import annotations
 
-from gateway.agreement.load import Agreement
 from gateway.broker.consult import Consultation
 from gateway.broker.document import Parcel, Retrieval
 from gateway.broker.event import Event
@@ -14,10 +13,11 @@ from gateway.broker.mailbox import MailboxService
 from gateway.broker.notify import Intake
 from gateway.broker.ports import Clock, ExchangeLog, Random
 from gateway.broker.receive import receive
-from gateway.broker.rules import Received
+from gateway.broker.rules import Received, Rules
 from gateway.broker.upload import Uploading
 from gateway.exchangelog import entry
-from gateway.model import Pattern, Refused
+from gateway.model import Pattern, Refused, Request
+from gateway.policy.person import person_digest
 from gateway.refusal import Code, Refusal
 
 
@@ -79,7 +79,7 @@ class Broker:
     async def _fault(self, refusal: Refusal, message: Received, event: Event) -> bytes:
         # SIGNING_UNAVAILABLE is bare, yet our own failing, and may follow commit 1.
         if refusal.code is Code.SIGNING_UNAVAILABLE or refusal.code.row.http == 500:
-            refusal = await self._record(refusal, message.rules.agreement, event)
+            refusal = await self._record(refusal, message.rules, event)
         if refusal.code.row.http != 500:
             raise refusal
         try:
@@ -88,22 +88,25 @@ class Broker:
             event.refused(unsigned)
             raise
 
-    async def _record(self, refusal: Refusal, agreement: Agreement, event: Event) -> Refusal:
+    async def _record(self, refusal: Refusal, rules: Rules, event: Event) -> Refusal:
         """A refusal of an identified caller is an entry of the exchange log; a stranger's is not (§8.4)."""
         if event.caller is None:
             return refusal
+        agreement = rules.agreement
         request = event.request
         context = request.legal_context if request else None
         refused = Refused(
             caller=event.caller.authority,
             code=refusal.code.row.code,
             signature=event.caller.verified.signature,
+            message=event.caller.verified.message,
             operation=request.operation if request else None,
             legal_context=context
             if context in agreement.contexts
             else None,  # else it is the peer's own text
             dossier=request.criteria.dossier if request else None,
             revision=agreement.revision,
+            person=_named(request, rules),
         )
         try:
             receipt = await self._log.append(
@@ -118,3 +121,12 @@ class Broker:
             return Refusal(Code.LOG_UNAVAILABLE)
         event.log_index = receipt.index
         return refusal
+
+
+def _named(request: Request | None, rules: Rules) -> bytes | None:
+    """Whom the INSZ among the criteria names, so that an officer finds who was asked about and refused.
+
+    Of what is permitted it is the dossier's own person, by whom the dossier is found.
+    """
+    ssin = None if request is None else request.criteria.ssin
+    return None if ssin is None else person_digest(rules.directory_key, ssin)

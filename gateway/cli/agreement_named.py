@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from gateway.adapters.store_archive import AgreementArchive
+from gateway.adapters.store_reader import LogReader
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.cli.log_place import find
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -25,15 +25,15 @@ def named(name: str, store: Path | None, config: Path | None) -> Agreement:
         return load_agreement(contract_files(Path(name)))
     if (name != IN_FORCE and not _HASH.fullmatch(name)) or (store is None and config is None):
         raise ProofError(Flaw.NOT_KEPT, name)
-    with AgreementArchive.open(find(store, config).store) as archive:
-        return kept(archive, name)
+    with LogReader.open(find(store, config).store) as log:
+        return kept(log, name)
 
 
-def kept(archive: AgreementArchive, name: str) -> Agreement:
+def kept(log: LogReader, name: str) -> Agreement:
     """A revision that the store keeps, by its hash or as `IN_FORCE`. Raises as `named`."""
-    known = archive.kept()
+    known = log.revisions()
     found = known[:1] if name == IN_FORCE else [one for one in known if one.startswith(name)]
-    files = archive.files(found[0]) if len(found) == 1 else None
+    files = log.agreement(found[0]) if len(found) == 1 else None
     if files is None:
         raise ProofError(Flaw.NOT_KEPT, name)
     agreement = load_agreement(files)

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gateway.adapters.store_archive import AgreementArchive
+from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_replay import Recorded, ReplayReader
 from gateway.agreement.finding import AgreementError
 from gateway.agreement.load import Agreement
@@ -55,9 +55,9 @@ def simulate(
         simulation = Simulation(terms, place.register)
         keys = place.opened_keys()
         assert keys is not None  # with settings there are some
-        with ReplayReader.open(place.store, keys) as reader, AgreementArchive.open(place.store) as archive:
+        with ReplayReader.open(place.store, keys) as reader, LogReader.open(place.store) as log:
             minimum = reader.minimum()
-            read = _run(simulation, _Evidence(reader, archive, terms), _utc(since), _utc(until))
+            read = _run(simulation, _Evidence(reader, log, terms), _utc(since), _utc(until))
     report = Report(terms, simulation, read, minimum, _utc(since), _utc(until))
     if as_json:
         print_json(described(report))
@@ -68,10 +68,10 @@ def simulate(
 class _Evidence:
     """What the store still knows about an entry, looked up."""
 
-    def __init__(self, reader: ReplayReader, archive: AgreementArchive, draft: Agreement) -> None:
+    def __init__(self, reader: ReplayReader, log: LogReader, draft: Agreement) -> None:
         self.reader = reader
         self._revision = lru_cache(maxsize=_REVISIONS)(
-            lambda revision: draft if revision == draft.revision else _revision(archive, revision)
+            lambda revision: draft if revision == draft.revision else _revision(log, revision)
         )
         self._verdicts = lru_cache(maxsize=_VECTORS)(
             lambda hash_: FieldPlan.parse(reader.vector(hash_)).verdicts
@@ -90,9 +90,9 @@ class _Evidence:
         )
 
 
-def _revision(archive: AgreementArchive, revision: str) -> Agreement | None:
+def _revision(log: LogReader, revision: str) -> Agreement | None:
     try:
-        return kept(archive, revision)
+        return kept(log, revision)
     except (ProofError, AgreementError):
         return None
 

@@ -15,6 +15,7 @@ from gateway.adapters.secret_file import read_own_secret
 from gateway.adapters.store_agreements import compare_key
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.endpoints import require_names
+from gateway.cli.log_officer import require_officers
 from gateway.cli.log_told import vkeys_told
 from gateway.cli.serve import Config
 from gateway.config import Settings
@@ -45,6 +46,7 @@ def check(
     if settings is not None and loaded is not None:
         facts = _facts(loaded)
         facts["log"] |= _attempt(lambda: _store(settings, loaded), findings) or {}
+        _attempt(lambda: require_officers(settings.log.officers, loaded.rules.register), findings)
         if not without_names:
             _attempt(lambda: require_names(settings, loaded.rules.register, loaded.policy), findings)
     if as_json:

@@ -24,6 +24,7 @@ _GROUPS: Final[Mapping[str, str]] = {
     "agreement": "The protocol agreement as code.",
     "log": "The exchange log: what is in it, whether it holds, and how it ends.",
     "witness": "A witness: cosign the logs of others.",
+    "evidence": "An exchange in one file that anybody can check.",
     "dossier": "The dossier directory.",
     "queue": "Notifications that wait for delivery.",
     "pki": "Certificates: a development PKI; enrolment, withdrawal and rotation at a hub.",

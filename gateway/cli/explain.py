@@ -12,7 +12,7 @@ from typing import Annotated, Final
 
 import typer
 
-from gateway.adapters.store_archive import AgreementArchive
+from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_replay import Recorded, ReplayReader
 from gateway.agreement.finding import AgreementError
 from gateway.agreement.load import Agreement
@@ -80,8 +80,8 @@ def explain(
         )
         keys = place.opened_keys()
         assert keys is not None  # with settings there are some
-        with ReplayReader.open(place.store, keys) as reader, AgreementArchive.open(place.store) as archive:
-            look = _Look(reader, archive, place.register, seen_by)
+        with ReplayReader.open(place.store, keys) as reader, LogReader.open(place.store) as log:
+            look = _Look(reader, log, place.register, seen_by)
             found, line = look.up(reference, operational_log)
     if as_json:
         print_json(described(found, place, seen_by, line))
@@ -94,7 +94,7 @@ class _Look:
     """One look into a store, for the officer or for an authority."""
 
     reader: ReplayReader
-    archive: AgreementArchive
+    log: LogReader
     register: Register
     seen_by: Authority | None
 
@@ -178,7 +178,7 @@ class _Look:
 
     def _revision(self, revision: str) -> Agreement | None:
         try:
-            return kept(self.archive, revision)
+            return kept(self.log, revision)
         except (ProofError, AgreementError):
             return None
 

@@ -1,21 +1,22 @@
 """`gateway log`: the officer's view of the exchange log, beside a running hub or without one.
 
-What is here reads only; `log_erase` is the operator's hand.
+What is here reads only, but that an officer's look-up of somebody is an entry itself; `log_erase` is the operator's
+hand.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway.adapters.store_filter import Filter
 from gateway.adapters.store_reader import LogReader
 from gateway.cli import log_erase, log_identity, log_pin, log_reply, log_site, log_succeed, log_view
 from gateway.cli.lines import write
-from gateway.cli.log_filter import DECISIONS, Wanted, understood
+from gateway.cli.log_answer import verify_written
+from gateway.cli.log_list import list_entries
+from gateway.cli.log_officer import acting
 from gateway.cli.log_place import (
     AsJson,
     BucketKeysDirectory,
@@ -29,6 +30,7 @@ from gateway.cli.log_place import (
     write_file,
 )
 from gateway.cli.log_reply import verify_disclosed, verify_reply
+from gateway.cli.log_subject import subject
 from gateway.cli.log_told import (
     IN_SITE,
     IN_STORE,
@@ -37,13 +39,13 @@ from gateway.cli.log_told import (
     finding_told,
     flaws_of,
     head_told,
-    listing,
     print_json,
     records_table,
     report,
     shown,
 )
 from gateway.cli.log_verify import check, check_directory, pinned, verify_proof
+from gateway.config import Right
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.merkle import leaf_hash
 
@@ -64,81 +66,10 @@ app.command("prove-view")(log_view.prove_view)
 app.command()(log_site.export)
 app.command()(log_site.prove_consistency)
 app.command()(log_site.verify_range)
+app.command("list")(list_entries)
+app.command()(subject)
 
 Index = Annotated[int, typer.Argument(min=0, help="Index of the entry.")]
-
-
-@app.command("list")
-def list_entries(
-    *,
-    store: StoreFile = None,
-    config: Unverified = None,
-    bucket_keys: BucketKeysDirectory = None,
-    kind: Annotated[
-        str | None, typer.Option("--kind", help=f"Only entries of this kind: {', '.join(Kind)}.")
-    ] = None,
-    authority: Annotated[
-        str | None,
-        typer.Option(
-            "--authority",
-            help="Only this authority, asking, asked or answering, telling or told: enterprise number, "
-            "or id with --config.",
-        ),
-    ] = None,
-    operation: Annotated[
-        str | None, typer.Option("--operation", help="Only this operation, e.g. consultDossier.")
-    ] = None,
-    code: Annotated[
-        str | None,
-        typer.Option("--code", help=f"Only this decision: {', '.join(DECISIONS)}, or a refusal code."),
-    ] = None,
-    since: Annotated[
-        datetime | None, typer.Option("--since", help="Only entries from this time on (UTC).")
-    ] = None,
-    dossier: Annotated[
-        str | None,
-        typer.Option(
-            "--dossier",
-            help="Only entries about this dossier: opens their commitments with the seeds in the store "
-            "and the bucket keys, so entries without a seed are not found.",
-        ),
-    ] = None,
-    field: Annotated[
-        str | None,
-        typer.Option(
-            "--field",
-            help="Only releases of this field (G16.amount) or of one of this group (G16); "
-            "needs --config. By the contracts as they are now.",
-        ),
-    ] = None,
-    notification: Annotated[
-        str | None,
-        typer.Option("--notification", help="Only deliveries and settlements of this notification: its id."),
-    ] = None,
-    before: Annotated[
-        int | None, typer.Option("--before", min=0, help="Only entries below this index: the next page.")
-    ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=10_000, help="Entries on a page.")] = 50,
-    as_json: AsJson = False,
-) -> None:
-    """List entries, the newest first."""
-    with explained():
-        place = find(store, config, bucket_keys=bucket_keys)
-        wanted = understood(
-            Wanted(kind, authority, operation, code, since, dossier, field, notification), place
-        )
-        with LogReader.open(place.store, place.opened_keys()) as log:
-            size = log.head().size
-            found = log.listed(wanted, size if before is None else min(before, size), limit)
-            total, left = (_count(log, wanted, end) for end in (size, found[-1][0] if found else 0))
-            entries = [described(index, leaf, log.hash(index)) for index, leaf in found]
-    following = found[-1][0] if left else None
-    if as_json:
-        print_json({"size": size, "total": total, "next": following, "entries": entries})
-        return
-    listing(place, found, entries)
-    page = "" if following is None else f"; next: --before {following}"
-    typer.echo(f"{len(found)} of {total} entries{page}", err=True)
 
 
 @app.command()
@@ -149,12 +80,18 @@ def show(index: Index, store: StoreFile = None, config: Unverified = None, as_js
     """
     with explained():
         place = find(store, config)
+        officer = acting(config, place)
         with LogReader.open(place.store) as log:
             leaf = log.entry(index)
+            if officer is not None:
+                officer.require(Right.SEARCH)
+                officer.require_own(index, leaf)
             facts = described(index, leaf, log.hash(index))
             exchange = facts["entry"]
             related = log.exchange(str(exchange["id"])) if isinstance(exchange, dict) else []
             told = log.notification(str(of)) if (of := _notification(exchange)) else []
+            if officer is not None:  # a notification has deliveries to others, too
+                told = [one for one in told if officer.sees(log.entry(one))]
             records = log.records(index)
         fields = place.fields() if records else {}
     facts |= {"exchange": related, "notification": told}
@@ -206,15 +143,21 @@ def verify(
             "A consistency proof needs it.",
         ),
     ] = None,
+    answer: Annotated[
+        Path | None,
+        typer.Option("--answer", help="Check this directory of gateway log list --proof instead; offline."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the whole log, an exported one, or one proof file, kept reply or disclosed value. Exit status 1 when anything does not hold.
+    """Check the whole log, an exported one, or one proof file, kept reply, disclosed value or answer. Exit status 1 when anything does not hold.
 
     Needs the log's key, and its former keys for what they signed; with bucket keys also opens every seed; with --config also compares whose tickets stand beside the entries.
     """
-    offline = sum(one is not None for one in (site, proof, reply, disclosure))
+    offline = sum(one is not None for one in (site, proof, reply, disclosure, answer))
     if offline > 1:
-        raise typer.BadParameter("one of --site, --proof, --reply and --disclosure is checked at a time")
+        raise typer.BadParameter(
+            "one of --site, --proof, --reply, --disclosure and --answer is checked at a time"
+        )
     with explained():
         place = find(store, config, vkey, vkey_file, bucket_keys=bucket_keys, needs_store=not offline)
         if reply is not None or disclosure is not None:
@@ -222,6 +165,9 @@ def verify(
                 verify_reply(reply, place.keys, as_json=as_json)
             elif disclosure is not None:
                 verify_disclosed(disclosure, place.keys, as_json=as_json)
+            return
+        if answer is not None:
+            verify_written(answer, place.keys, as_json)
             return
         keys = place.keys
         if proof is not None:
@@ -264,8 +210,12 @@ def prove(
     """
     with explained():
         place = find(store, config)
+        officer = acting(config, place)
         with LogReader.open(place.store) as log:
             proof = log.prove(index)
+            if officer is not None:
+                officer.require(Right.SEARCH)
+                officer.require_own(index, log.entry(index))
         if place.verifiers and proof.extra is not None:
             proof.verify(proof.extra, place.verifiers)
         text = proof.serialise()
@@ -282,8 +232,3 @@ def _notification(entry: object) -> object:
     if not isinstance(entry, dict):
         return None
     return entry["id"] if entry["kind"] == Kind.NOTIFICATION else entry.get("of")
-
-
-def _count(log: LogReader, wanted: Filter, before: int) -> int:
-    """How many entries match; without a filter their number is known."""
-    return before if wanted == Filter() else log.counted(wanted, before)

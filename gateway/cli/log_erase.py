@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from gateway.adapters.store_eraser import BucketState, Done, Eraser
-from gateway.adapters.store_filter import Filter
+from gateway.adapters.store_filter import About, Filter
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.lines import table, write
 from gateway.cli.log_filter import dossier_number, one_of
@@ -132,7 +132,7 @@ def _wanted(operator: Operator, dossiers: Sequence[str], entries: str) -> Indice
     with LogReader.open(operator.store, operator.keys) as log:
         size = log.head().size
         for number in dossiers:
-            wanted = Filter(dossier=dossier_number(number))
+            wanted = Filter(about=About((dossier_number(number),), every=True))
             found |= Indices.of((index, index) for index, _ in log.listed(wanted, size, size))
     if not found.ranges:
         raise ProofError(Flaw.NOTHING, "no entry is about it")

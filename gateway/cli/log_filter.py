@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from gateway.adapters.store_filter import Filter
+from gateway.adapters.store_filter import About, Filter
 from gateway.agreement.identifiers import check_dossier
 from gateway.cli.log_place import Place
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import ACCEPTED, ERASED, INCOMPLETE, PERMITTED, PRUNED, RELEASED, Kind
-from gateway.model import Settlement
+from gateway.exchangelog.question import Outcome
+from gateway.model import DossierNumber, Settlement
 from gateway.refusal import Code, Refusal
 
 # What an entry may say but for refusal codes.
@@ -23,6 +24,7 @@ DECISIONS: Final = (
     *(one.value for one in Settlement),
 )
 _ENTERPRISE = re.compile(r"\d{10}(/[A-Za-z0-9][A-Za-z0-9 .-]{0,63})?", re.ASCII)
+_CONTEXT = re.compile(r"[A-Z]{1,16}:[A-Z_]{1,47}", re.ASCII)
 _ID = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
 _OPERATION = re.compile(r"[a-z][A-Za-z0-9]{0,63}", re.ASCII)
 
@@ -31,27 +33,39 @@ _OPERATION = re.compile(r"[a-z][A-Za-z0-9]{0,63}", re.ASCII)
 class Wanted:
     """The options of the command, as typed."""
 
-    kind: str | None
-    authority: str | None
-    operation: str | None
-    code: str | None
-    since: datetime | None
-    dossier: str | None
-    field: str | None
+    kind: str | None = None
+    authority: str | None = None
+    sender: str | None = None
+    recipient: str | None = None
+    operation: str | None = None
+    context: str | None = None
+    code: str | None = None
+    outcome: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    field: str | None = None
     notification: str | None = None
 
 
-def understood(wanted: Wanted, place: Place) -> Filter:
-    """Raises `ProofError` (LOG510), naming what could be given instead."""
+def understood(wanted: Wanted, place: Place, party: str | None = None, about: About | None = None) -> Filter:
+    """`party`: whose exchanges are shown, None for all. Raises `ProofError` (LOG510), naming what could be given
+    instead.
+    """
     return Filter(
         kind=_one_of("--kind", wanted.kind, list(Kind)),
-        authority=_enterprise(wanted.authority, place),
+        authority=_enterprise("--authority", wanted.authority, place),
+        sender=_enterprise("--from", wanted.sender, place),
+        recipient=_enterprise("--to", wanted.recipient, place),
         operation=_operation(wanted.operation, place),
+        context=_context(wanted.context),
         code=_one_of("--code", wanted.code, [*DECISIONS, *(one.row.code for one in Code)]),
-        since=_since(wanted.since),
-        dossier=None if wanted.dossier is None else dossier_number(wanted.dossier),
+        outcome=_one_of("--outcome", wanted.outcome, list(Outcome)),
+        since=_moment(wanted.since),
+        until=_moment(wanted.until),
         paths=_paths(wanted.field, place),
         notification=_id(wanted.notification),
+        party=party,
+        about=about,
     )
 
 
@@ -65,7 +79,7 @@ def known_authority(name: str, place: Place) -> str:
     return name
 
 
-def _enterprise(name: str | None, place: Place) -> str | None:
+def _enterprise(option: str, name: str | None, place: Place) -> str | None:
     if name is None:
         return None
     parties = place.parties
@@ -75,10 +89,8 @@ def _enterprise(name: str | None, place: Place) -> str | None:
     if name in numbers or (not parties and _ENTERPRISE.fullmatch(name)):
         return name
     if parties:
-        raise _unknown("--authority", name, f"the register has {_listed(parties)}, and their numbers")
-    raise _unknown(
-        "--authority", name, "ten digits, or ten digits/UNIT; an id of the register needs --config"
-    )
+        raise _unknown(option, name, f"the register has {_listed(parties)}, and their numbers")
+    raise _unknown(option, name, "ten digits, or ten digits/UNIT; an id of the register needs --config")
 
 
 def _operation(name: str | None, place: Place) -> str | None:
@@ -88,7 +100,14 @@ def _operation(name: str | None, place: Place) -> str | None:
     return _one_of("--operation", name, [] if contract is None else sorted(contract.messages))
 
 
-def _since(time: datetime | None) -> str | None:
+def _context(name: str | None) -> str | None:
+    """Of its form: an entry may have one that the agreement has no more."""
+    if name is None or _CONTEXT.fullmatch(name):
+        return name
+    raise _unknown("--context", name, "a legal context, such as WIB:WORK_DECISION")
+
+
+def _moment(time: datetime | None) -> str | None:
     return time.replace(tzinfo=UTC).isoformat(timespec="milliseconds")[:23] if time else None
 
 
@@ -99,7 +118,7 @@ def _id(notification: str | None) -> str | None:
         raise _unknown("--notification", str(notification), "the id that its entry has") from None
 
 
-def dossier_number(number: str) -> str:
+def dossier_number(number: str) -> DossierNumber:
     """Raises `ProofError` (LOG510)."""
     try:
         return check_dossier(number)

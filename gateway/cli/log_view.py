@@ -15,6 +15,7 @@ from gateway.agreement.finding import AgreementError
 from gateway.agreement.load import load_agreement
 from gateway.agreement.register import load_register
 from gateway.cli.lines import write
+from gateway.cli.log_officer import acting
 from gateway.cli.log_place import (
     AsJson,
     Config,
@@ -29,6 +30,7 @@ from gateway.cli.log_place import (
     write_file,
 )
 from gateway.cli.log_told import finding_told, head_told, print_json, report_findings
+from gateway.config import Right
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.exhibit import Exhibit
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
@@ -71,7 +73,11 @@ def prove_view(
     """
     with explained():
         place = find(store, config, vkey, vkey_file, needs_store=exhibit is None)
+        officer = acting(config, place) if exhibit is None else None
         shown = _exhibit(index, place, exhibit)
+        if officer is not None:
+            officer.require(Right.SEARCH)
+            officer.require_own(shown.proof.index, shown.leaf.seal())
         if agreement is not None:
             shown = replace(shown, agreement=contract_files(agreement))
         with nullcontext() if exhibit is None else named("--exhibit", exhibit):

@@ -2,7 +2,7 @@
 
 No exchange waits for a witness. What is watched is how long ago enough of them cosigned: first that warns, then,
 where the settings say so, it stops exchanges. A witness that holds what this log did not make, under this log's
-signature, is proof of a fork or of a rollback: the log is frozen (PROTOCOL.md §8.15).
+signature, is proof of a fork or of a rollback: the log is frozen (PROTOCOL.md §8.18).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Pinning: from time to time, and at the end, the log's checkpoint is kept on another path than the store's.
 
-A hub that starts behind its pin does not append (PROTOCOL.md §8.13). Written at a bounded rate: what was
+A hub that starts behind its pin does not append (PROTOCOL.md §8.16). Written at a bounded rate: what was
 acknowledged in the last moment before a machine is lost may be missing from the pin, never from the store.
 """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,12 +24,15 @@ from gateway.edge.operational_log import OperationalLog
 from gateway.identity.chain import Certificates
 from gateway.identity.ocsp import NONCE_BYTES, OcspError, Question, judge
 from gateway.identity.responders import Responder, to_ask
+from gateway.identity.revocation import Word
 
 _AT_ONCE: Final = 8  # questions under way
 _FIRST_SECONDS: Final = 10.0  # for the first round, before the hub listens; it goes on afterwards
 Told = Callable[
     [Responder, str], None
 ]  # who was asked, and "good", "revoked" or why the answer is worth nothing
+# What an answer says of a certificate, and its bytes: kept as evidence. Raises Refusal.
+Keep = Callable[[x509.Certificate, Word, bytes, datetime], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -41,6 +44,7 @@ class Questions:
     client: OcspClient
     clock: Callable[[], datetime]
     told: Told
+    keep: Keep
     heard: asyncio.Event = field(default_factory=asyncio.Event)  # set once a round has ended
     due: asyncio.Event = field(default_factory=asyncio.Event)  # set when there is something new to ask about
 
@@ -68,24 +72,29 @@ class Questions:
         certificate: x509.Certificate,
     ) -> None:
         async with gate:
-            self.told(responder, await ask(self.client, known, responder, certificate, self.clock))
+            outcome = await ask(self.client, known, responder, certificate, self.clock, self.keep)
+            self.told(responder, outcome)
 
 
-async def ask(
+async def ask(  # noqa: PLR0913, PLR0917 - who is asked about whom, and what becomes of the answer
     client: OcspClient,
     known: Certificates,
     responder: Responder,
     certificate: x509.Certificate,
     clock: Callable[[], datetime],
+    keep: Keep | None = None,
 ) -> str:
     """One question. What came of it: "good", "revoked", or why the answer is worth nothing."""
     nonce = os.urandom(NONCE_BYTES) if responder.nonce else None
     question = Question(certificate, responder.issuer, nonce)
     listed = known.trust.revocations.get(responder.issuer.fingerprint(SHA256()))
     try:
-        word = judge(await client.ask(responder.url, question.der()), question, listed, clock())
+        answer = await client.ask(responder.url, question.der())
+        word = judge(answer, question, listed, clock())
     except OcspError as error:
         return error.reason
+    if keep is not None:  # before anything rests on it
+        await keep(certificate, word, answer, clock())
     known.answers.learn(certificate, word)
     return "revoked" if word.revoked else "good"
 

@@ -1,4 +1,6 @@
-"""The survey: counts from time to time where open dossiers stand, for the metrics. Numbers only, no dossier.
+"""The survey: counts from time to time where open dossiers stand, and what of the log is due to be erased.
+
+For the metrics: numbers only, no dossier.
 
 It also has the log tell what it only counted, of minutes that are over.
 """
@@ -17,11 +19,15 @@ Counted = Callable[[], Mapping[tuple[str, str, str], int]]  # (course, status, d
 _PAUSE: Final = 60.0  # seconds from the end of one count to the next
 
 
-async def survey(counted: Counted, metrics: Metrics, log: OperationalLog) -> None:
-    """Until cancelled. `counted` reads the whole directory, so it works in a thread of its own."""
+async def survey(counted: Counted, due: Callable[[], int], metrics: Metrics, log: OperationalLog) -> None:
+    """Until cancelled. `counted` reads the whole directory, so it works in a thread of its own.
+
+    `due`: how many buckets of the exchange log are kept too long.
+    """
     while True:
         try:
             log.catch_up()
+            metrics.buckets_due(due())
             metrics.dossiers(await asyncio.to_thread(counted))
         except Exception as error:  # noqa: BLE001 - a count that fails stops no exchange
             log.note("failed", trace=trace(error))

@@ -54,6 +54,7 @@ class Row(msgspec.Struct, frozen=True):
     digests: bytes | None
     bucket: str | None = None  # of the seed
     sealed: Flaw | None = None  # why the seed does not open; None when it does, or no keys are known
+    messages: bool = False  # has kept messages, or the payload that was released
 
 
 class Evidence(Tiles, Protocol):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from gateway.exchangelog.fields import base64url, disclosure, salts
+from gateway.exchangelog.flaw import Flaw, ProofError
 
 if TYPE_CHECKING:
     from gateway.model import DossierNumber
@@ -20,6 +22,26 @@ def subject_commitment(dossier: DossierNumber | None, seed: bytes) -> str:
 def body_commitment(body: bytes, seed: bytes) -> str:
     """Salted commitment to the SHA-256 of the canonical body: bounded work for a document of any size."""
     return _commitment(1, "body", digest(body), seed)
+
+
+def body_salt(seed: bytes) -> bytes:
+    """What opens the commitment to the body, and nothing else: text, base64url."""
+    return base64url(salts(seed, 2)[1])
+
+
+def verify_body(commitment: str, salt: bytes, bodies: Sequence[bytes]) -> None:
+    """One of the bodies is what was committed to. Raises `ProofError` (LOG676)."""
+    try:
+        raw = urlsafe_b64decode(salt + b"=" * (-len(salt) % 4))
+    except ValueError:
+        raise ProofError(Flaw.BODY, "salt") from None
+    if commitment not in {digest(disclosure(raw, "body", digest(body))) for body in bodies}:
+        raise ProofError(Flaw.BODY)
+
+
+def actor_commitment(officer: str, seed: bytes) -> str:
+    """Salted commitment to the officer who looked something up."""
+    return _commitment(2, "actor", officer, seed)
 
 
 def signatures_digest(signatures: Sequence[bytes]) -> str | None:

@@ -1,4 +1,4 @@
-"""One value of one entry, proven to somebody who sees none of the others (PROTOCOL §11.5).
+"""One value of one entry, proven to somebody who sees none of the others (PROTOCOL §11.6).
 
 Made from what a recipient holds; checked with nothing but the file and the log's verification key.
 """

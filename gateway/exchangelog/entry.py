@@ -14,7 +14,13 @@ from uuid import UUID
 
 import msgspec
 
-from gateway.exchangelog.commitment import body_commitment, digest, signatures_digest, subject_commitment
+from gateway.exchangelog.commitment import (
+    actor_commitment,
+    body_commitment,
+    digest,
+    signatures_digest,
+    subject_commitment,
+)
 from gateway.exchangelog.fields import SEED_SIZE, FieldPlan, base64url
 from gateway.exchangelog.form import (
     ACCEPTED,
@@ -25,6 +31,8 @@ from gateway.exchangelog.form import (
     DropReason,
     Ending,
     Kind,
+    Query,
+    SearchedBy,
 )
 from gateway.exchangelog.leaf import Leaf
 from gateway.model import ExchangeId
@@ -74,6 +82,11 @@ class Entry(msgspec.Struct, frozen=True):
     dossier: DossierNumber | None  # that `subj` commits to; kept with the seed, as a keyed digest
     claim: tuple[AuthorityId, Ticket] | None = None  # request, notification: the replay key
     fields: FieldDigests | None = None  # response, delivery
+    messages: tuple[bytes, ...] = ()  # that others signed, as received, in the order of their signatures
+    payload: bytes | None = None  # what `body` commits to, where that is no signed message's
+    person: bytes | None = (
+        None  # refusal, access: person digest of whom an INSZ named; kept as a keyed digest of it
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +104,7 @@ class Settling:
     settlement: Settlement
     signature: bytes | None = None  # of the recipient's acknowledgement
     reason: DropReason | None = None
+    message: bytes = b""  # the acknowledgement as received; none where the entry of its request keeps it
 
     @classmethod
     def of(  # noqa: PLR0913, PLR0917 - what the delivery itself does not know
@@ -101,6 +115,7 @@ class Settling:
         settlement: Settlement,
         in_force: str,
         signature: bytes | None = None,
+        message: bytes = b"",
     ) -> Settling:
         """How this delivery ends."""
         told = delivery.notification
@@ -115,7 +130,23 @@ class Settling:
             in_force=in_force,
             settlement=settlement,
             signature=signature,
+            message=message,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An officer's question to the log, before it is answered."""
+
+    officer: str  # its identity in the settings; committed to
+    authority: str  # enterprise whose officer it is; of an officer of the whole log the hub's
+    query: Query
+    by: SearchedBy
+    start: int  # the entries looked through: from this index
+    end: int  # up to this one, which is not among them
+    asked: bytes  # the question, canonical; committed to
+    dossier: DossierNumber | None = None
+    person: bytes | None = None  # person digest
 
 
 def forwarded(permitted: Permitted, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
@@ -141,7 +172,8 @@ def forwarded(permitted: Permitted, exchange: ExchangeId, now: datetime, random:
         nonce=nonce(random),
     )
     claim = (caller.id, request.ticket)
-    return Entry(leaf.seal(), exchange, Kind.REQUEST, seed, request.criteria.dossier, claim)
+    kept = _signed(verified.message)
+    return Entry(leaf.seal(), exchange, Kind.REQUEST, seed, request.criteria.dossier, claim, messages=kept)
 
 
 def returned(
@@ -172,7 +204,16 @@ def returned(
         signature=signatures_digest([answer.signature for answer in released.answers if answer.signature]),
         nonce=nonce(random),
     )
-    return Entry(leaf.seal(), exchange, Kind.RESPONSE, seed, request.criteria.dossier, fields=fields)
+    return Entry(
+        leaf.seal(),
+        exchange,
+        Kind.RESPONSE,
+        seed,
+        request.criteria.dossier,
+        fields=fields,
+        messages=_signed(*(answer.message for answer in released.answers)),
+        payload=released.payload.encode(),
+    )
 
 
 def refused(refused: Refused, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
@@ -195,7 +236,10 @@ def refused(refused: Refused, exchange: ExchangeId, now: datetime, random: Rando
         signature=None if refused.signature is None else digest(refused.signature),
         nonce=nonce(random),
     )
-    return Entry(leaf.seal(), exchange, Kind.REFUSAL, seed, refused.dossier)
+    kept = _signed(refused.message)
+    return Entry(
+        leaf.seal(), exchange, Kind.REFUSAL, seed, refused.dossier, messages=kept, person=refused.person
+    )
 
 
 def accepted(accepted: Accepted, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
@@ -221,7 +265,8 @@ def accepted(accepted: Accepted, exchange: ExchangeId, now: datetime, random: Ra
         nonce=nonce(random),
     )
     claim = (sender.id, request.ticket)
-    return Entry(leaf.seal(), exchange, Kind.NOTIFICATION, seed, accepted.scope.dossier, claim)
+    kept, dossier = _signed(verified.message), accepted.scope.dossier
+    return Entry(leaf.seal(), exchange, Kind.NOTIFICATION, seed, dossier, claim, messages=kept)
 
 
 def delivered(
@@ -253,7 +298,8 @@ def delivered(
         notification=told.exchange,
         in_force=dispatch.in_force,
     )
-    return Entry(leaf.seal(), exchange, Kind.DELIVERY, seed, told.dossier, fields=fields)
+    payload = dispatch.payload.encode()
+    return Entry(leaf.seal(), exchange, Kind.DELIVERY, seed, told.dossier, fields=fields, payload=payload)
 
 
 def settled(settling: Settling, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
@@ -279,7 +325,42 @@ def settled(settling: Settling, exchange: ExchangeId, now: datetime, random: Ran
         in_force=settling.in_force,
         reason=None if settling.reason is None else settling.reason.value,
     )
-    return Entry(leaf.seal(), exchange, Kind.SETTLEMENT, seed, settling.dossier)
+    kept = _signed(settling.message)
+    return Entry(leaf.seal(), exchange, Kind.SETTLEMENT, seed, settling.dossier, messages=kept)
+
+
+def _signed(*messages: bytes) -> tuple[bytes, ...]:
+    return tuple(one for one in messages if one)
+
+
+def accessed(access: Access, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
+    """The question of an officer who looks somebody up: it may be answered once this entry is durable."""
+    seed = random(SEED_SIZE)
+    leaf = Leaf(
+        id=exchange,
+        time=timestamp(now),
+        kind=Kind.ACCESS,
+        caller=access.authority,
+        to=(),
+        operation=None,
+        legal_context=None,
+        revision=None,
+        decision=PERMITTED,
+        fields_root=None,
+        nfields=0,
+        subject=subject_commitment(access.dossier, seed),
+        body=body_commitment(access.asked, seed),
+        signature=None,
+        nonce=nonce(random),
+        actor=actor_commitment(access.officer, seed),
+        more={
+            "query": access.query.value,
+            "by": access.by.value,
+            "start": access.start,
+            "end": access.end,
+        },
+    )
+    return Entry(leaf.seal(), exchange, Kind.ACCESS, seed, access.dossier, person=access.person)
 
 
 def rotated(vkey: str, hub: str, now: datetime, random: Random) -> Entry:

@@ -32,6 +32,9 @@ class FlawRow:
 _row = FlawRow
 _DAMAGED = "Keep the file as it is, compare it with a backup and a pinned checkpoint, and report the incident."
 _UNUSED = "Do not use the reply. Keep it as it came, and report the incident."
+_AGAIN = "Ask for the file again, by another way; if it stays wrong, do not rely on it."
+_ANCHOR = "Check that --anchor names the anchors of this hub's network; if it does, do not rely on it."
+_REPORT = "Do not rely on the message before it is known how the hub came to accept it."
 _FETCH = "Fetch it again from its source; if it stays wrong, report the incident."
 
 
@@ -122,7 +125,7 @@ class Flaw(Enum):
 
     # Erasure and pruning.
     ERASURE = _row("LOG646", "What stands beside the tree as erased is not what the erasure entries say.", _DAMAGED)
-    SEED_REMAINS = _row("LOG647", "An erasure names the entry, but what was kept of it is still there.", "It came back, perhaps from a backup. Erase it again, find out where it came from, and report the incident.")
+    SEED_REMAINS = _row("LOG647", "An erasure names the entry, but what was kept of it is still there.", "An erasure is being ended, by its command or by the start of a hub: check again. If it stays, it came back, perhaps from a backup: report the incident.")
     BUCKET_KEY_REMAINS = _row("LOG648", "The bucket was erased, but its key is still there.", "Start the hub, or any command that writes to the log: it ends what was begun. If the key came back from a copy, destroy that copy.")
     PRUNING = _row("LOG649", "The minimum index of the store is not the one that the log records.", _DAMAGED)
     PRUNED = _row("LOG650", "The entry lies below the minimum index of the log: it was pruned.", "Its hash is still in the tree, and proofs of it that were handed out still verify.")
@@ -145,6 +148,45 @@ class Flaw(Enum):
     CONSISTENCY_FORM = _row("LOG607", "The consistency proof is malformed.", _FETCH)
     OTHER_SIZE = _row("LOG608", "The proof starts from another size than the checkpoint has.", "Give the checkpoint that the proof was asked for, or have it made anew: gateway log prove-consistency")
     NO_EARLIER = _row("LOG609", "No earlier checkpoint was given.", "Give the checkpoint that you kept with --pin.")
+
+    # Evidence files.
+    CONTAINER = _row("LOG661", "The evidence file is not the container that the gateway writes.", "Take the file as it was exported: one that was packed anew, cut off or changed is no evidence.")
+    PIECE_MISSING = _row("LOG662", "The evidence file lacks a piece.", _AGAIN)
+    PIECE_SURPLUS = _row("LOG663", "The evidence file holds a piece that its signature does not cover, or that has no place in it.", _AGAIN)
+    PIECE_ALTERED = _row("LOG664", "A piece of the evidence file is not the one that its signature covers.", _AGAIN)
+    SEAL = _row("LOG665", "The signature over the evidence file does not verify.", _AGAIN)
+    SEALER = _row("LOG666", "The certificate that signed the evidence file was not valid then, or leads to no anchor.", _ANCHOR)
+    MESSAGE_FORM = _row("LOG667", "A signed message does not have the profile of PROTOCOL.md §4.", _AGAIN)
+    MESSAGE_SIGNATURE = _row("LOG668", "The signature of a message does not verify: it was changed, or another key signed it.", _AGAIN)
+    MESSAGE_OTHER = _row("LOG669", "A message is not the one that the entry names: its signature has another hash.", _AGAIN)
+    MESSAGE_SIGNER = _row("LOG670", "A message was signed for another authority than the entry names.", _AGAIN)
+    MESSAGE_TIME = _row("LOG671", "The timestamp of a message does not fit the time of the entry.", _AGAIN)
+    PATH = _row("LOG672", "The certificate that signed a message leads to no anchor, or lacks the profile of certs/README.md.", _ANCHOR)
+    VALIDITY = _row("LOG673", "The certificate that signed a message was not valid at the time of the entry.", _REPORT)
+    REVOKED = _row("LOG674", "The certificate that signed a message was revoked at the time of the entry.", _REPORT)
+    REVOCATION = _row("LOG675", "Nothing in the evidence file tells whether the certificate was revoked at the time of the entry.", "Give the list of that time with --crl. The hub may have accepted the certificate by the grace of the register.")
+    BODY = _row("LOG676", "The commitment to the body does not open with what is in the evidence file.", _AGAIN)
+    AGREEMENT = _row("LOG677", "The agreement in the evidence file is not the revision that the entry names.", _AGAIN)
+    TIMESTAMP = _row("LOG678", "The time-stamp token does not verify, or was not made of this checkpoint.", "Give the token that was made of this checkpoint, and the anchor of its authority with --tsa-anchor.")
+    TIMESTAMP_UNTRUSTED = _row("LOG679", "The time-stamp token was not checked: no anchor of its authority was given.", "Give the anchor with --tsa-anchor, taken from its authority.", Level.NOTICE)
+    OWN_ANCHORS = _row("LOG680", "The certificates lead to anchors that come with the evidence file itself.", "Give the anchors that you trust with --anchor.", Level.NOTICE)
+    DOCUMENT_APART = _row("LOG681", "A message holds a document, which is not in the evidence file: only who signed and when was checked, not the rest of the message.", "Give the document with --document.", Level.NOTICE)
+    DOCUMENT_LINES = _row("LOG682", "A message held its document as base64 in lines: the digest over its Body cannot be computed again.", "Whoever has the message itself can check it.", Level.NOTICE)
+    APART = _row("LOG683", "The entries of the evidence file do not belong together.", _AGAIN)
+    SEED_ERASED = _row("LOG684", "Nothing is kept of this entry: its seed was erased.", "The entry can be proved without it: gateway log prove")
+    NO_REVISION = _row("LOG685", "The store does not hold the agreement, or the trusted certificates, of the entry.", "Keep the store as it is, and report the incident.")
+    UNSIGNED_FILE = _row("LOG686", "The evidence file could not be signed: the token that holds the hub's key did not sign.", "Try again; see keys.sign_rsa_key in the settings.")
+    MESSAGE_GONE = _row("LOG687", "What was kept of an entry is missing although no erasure is recorded.", _DAMAGED)
+    # The officer's search.
+    ACCESS = _row("LOG731", "The access covers entries that were not in the log yet.", _DAMAGED)
+    NO_OFFICER = _row("LOG732", "This login is no officer of the log.", "Have the operator name it in log.officers of the settings.")
+    RIGHT = _row("LOG733", "The officer does not have this right.", "Ask an officer who has it, or have the operator grant it in log.officers of the settings.")
+    OFFICERS = _row("LOG734", "The settings name officers that cannot be believed.", "Name each login once in log.officers, for the hub or an authority of the register.")
+    NOT_ITS_OWN = _row("LOG735", "The officer's authority took no part in the exchange of this entry.", "Ask an officer of an authority that did. The entry stays provable by its hash, which stands in the tree.")
+    NO_RECORD = _row("LOG736", "The question could not be recorded in the exchange log, so it is not answered.", "Look after the log's key and store, and ask again.")
+    ANSWER_FORM = _row("LOG737", "The answer is malformed.", "Use the directory as it was written.")
+    ANSWER = _row("LOG738", "The answer leaves out an entry that matches the question, or holds one that does not.", "Have the question asked again, and keep both answers.")
+    SETTINGS = _row("LOG739", "This cannot be done without the settings of the hub.", "Name them with --config FILE.")
     # Pins, witnesses, succession.
     PIN_MISSING = _row("LOG701", "The pin that the settings or the command line name is not there.", "If its disk is absent, mount it. Only if there never was one: gateway log pin FILE")
     FORK = _row("LOG702", "Two signed checkpoints contradict each other: the log was forked.", "Keep both checkpoints as evidence, stop the log, and report the incident.")

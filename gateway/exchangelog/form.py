@@ -40,6 +40,7 @@ class Kind(StrEnum):
     PRUNING = "pruning"  # entries below an index are no longer kept
     KEY_ROTATION = "key-rotation"  # another key will sign checkpoints
     SUCCESSOR = "successor"  # the first entry of a log that goes on for another
+    ACCESS = "access"  # an officer looks somebody up: before the answer is given
 
 
 class DropReason(StrEnum):
@@ -97,6 +98,21 @@ class Ending(StrEnum):
     LOST = "lost"  # its store, or its key, is gone
 
 
+class Query(StrEnum):
+    """What an officer asked of the log."""
+
+    LIST = "list"  # entries, some of them
+    EXPORT = "export"  # all entries that match, to be kept elsewhere
+    SUBJECT = "subject"  # the report that a person may ask for
+
+
+class SearchedBy(StrEnum):
+    """What the officer gave to find entries by; its value is committed to, and stands nowhere."""
+
+    DOSSIER = "dossier"
+    PERSON = "person"
+
+
 _Check = str  # a regular expression over the canonical JSON of a value
 
 
@@ -121,6 +137,8 @@ def read(data: bytes) -> dict[str, Any]:
         _check_erasure(record)
     elif record["kind"] == Kind.PRUNING and record["minimum"] % WIDTH:
         raise ProofError(Flaw.ENTRY_FORM, "minimum")
+    elif record["kind"] == Kind.ACCESS:
+        _check_range(record)
     return record
 
 
@@ -172,6 +190,11 @@ def _check_erasure(erasure: Mapping[str, object]) -> None:
         raise ProofError(Flaw.ENTRY_FORM, "erased")
     if erasure["ground"] not in GROUNDS[str(erasure["basis"])]:
         raise ProofError(Flaw.ENTRY_FORM, "ground")
+
+
+def _check_range(access: Mapping[str, Any]) -> None:
+    if access["start"] > access["end"]:
+        raise ProofError(Flaw.ENTRY_FORM, "end")
 
 
 def _text(pattern: str) -> _Check:
@@ -303,6 +326,16 @@ _FORM: Final[Mapping[str, Mapping[str, _Check]]] = {
         "of_log": _ORIGIN,
         "of_size": _NUMBER,
         "of_root": _DIGEST,
+    },
+    Kind.ACCESS: {
+        **_OWN,
+        "decision": _only(PERMITTED),
+        "actor": _DIGEST,
+        "body": _DIGEST,  # of the question as it was asked
+        "query": _only(*(one.value for one in Query)),
+        "by": _only(*(one.value for one in SearchedBy)),
+        "start": _NUMBER,
+        "end": _NUMBER,
     },
 }
 

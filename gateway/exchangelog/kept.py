@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from gateway.exchangelog.audit import Row
     from gateway.exchangelog.erasure import Record
 
+# With these something is always kept: what was received, or what was released.
+_WITH_MESSAGES: Final = (Kind.REQUEST, Kind.NOTIFICATION, Kind.RESPONSE, Kind.DELIVERY)
 OWN: Final = (Kind.ERASURE, Kind.PRUNING)  # what the hub does with its own log
 
 
@@ -28,7 +30,7 @@ class Kept:
     def __init__(self, before: Record) -> None:
         self._before = before
         self._missing: dict[Bucket | None, Growing] = {}  # None: the leaf does not say
-        self._present: dict[Bucket | None, int] = {}  # the first that has its seed
+        self._present: dict[Bucket | None, int] = {}  # the first of which something is kept
         self._keyless: dict[Bucket | None, int] = {}  # the first that has, and no key opens it
         self._erased: dict[Bucket, int] = {}  # → index of the entry that says so
         self._newest: tuple[int, object] | None = None  # erasure of entries: its index and commitment
@@ -39,14 +41,18 @@ class Kept:
         bucket = _bucket(row.leaf)
         if leaf is not None:
             self._say(row.index, leaf)
+        erased = row.index in self._before.indices
+        if row.seeded or row.messages:
+            self._present.setdefault(bucket, row.index)
+            if erased:
+                yield Finding(Flaw.SEED_REMAINS, row.index)
         if not row.seeded:
             self._missing.setdefault(bucket, Growing()).add(row.index)
             return
-        self._present.setdefault(bucket, row.index)
+        if leaf is not None and leaf.kind in _WITH_MESSAGES and not (row.messages or erased):
+            yield Finding(Flaw.MESSAGE_GONE, row.index)
         if bucket is not None and row.bucket != str(bucket):
             yield Finding(Flaw.COLUMN, row.index, "bucket")
-        if row.index in self._before.indices:
-            yield Finding(Flaw.SEED_REMAINS, row.index)
         if row.sealed is Flaw.BUCKET_KEY:
             self._keyless.setdefault(bucket, row.index)
         elif row.sealed is not None:

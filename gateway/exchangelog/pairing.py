@@ -56,6 +56,9 @@ class Pairing:
                 yield from self._settlement(index, leaf)
             case Kind.SUCCESSOR if index:
                 yield Finding(Flaw.SUCCESSION, index)
+            case Kind.ACCESS:
+                yield from _access(index, leaf)
+                return
         yield from self._outcome(index, leaf)
 
     def left(self) -> Iterator[Finding]:
@@ -95,6 +98,13 @@ class Pairing:
         told.waiting.remove(recipient)
         if not told.waiting:
             del self._told[told.leaf.id]
+
+
+def _access(index: int, leaf: Leaf) -> Iterator[Finding]:
+    """It is recorded before it is answered, so nothing that came after it can have been in the answer."""
+    end = leaf.more["end"]
+    if isinstance(end, int) and end > index:
+        yield Finding(Flaw.ACCESS, index, f"up to {end}")
 
 
 def _agree(request: Leaf, outcome: Leaf) -> bool:

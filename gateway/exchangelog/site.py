@@ -127,17 +127,16 @@ class _Bundles:
 
     def check(self) -> Iterator[Finding]:
         """A run of missing ones is one finding, however large the size claims to be."""
-        expected = first = self._numbers[0] if self._numbers else 0
+        gaps, expected = list[tuple[int, int]](), 0
         for n in self._numbers:
-            yield from self._missing(expected, n)
+            gaps.append((expected, n))
             expected = n + 1
             yield from self._bundle(n)
             self._progress(min(expected * WIDTH, self._site.size))
-        yield from self._missing(expected, -(-self._site.size // WIDTH))
-        if (
-            first * WIDTH > self._minimum
-        ):  # tlog-tiles, Pruning: only what the log says that it pruned may be gone
-            yield from self._missing(0, first)
+        gaps.append((expected, -(-self._site.size // WIDTH)))
+        for first, end in gaps:
+            # tlog-tiles, Pruning: what lies below the minimum index that the log itself records may be gone.
+            yield from self._missing(max(first, self._minimum // WIDTH), end)
         yield from self._pairing.left()
 
     def _missing(self, first: int, end: int) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from gateway.adapters.store_filter import Filter
+from gateway.adapters.store_filter import About, Filter
 from gateway.adapters.store_reader import LogReader
 from gateway.exchangelog.leaf import Kind, Leaf
 from gateway.model import DossierNumber, DossierScope, Role
@@ -90,7 +90,7 @@ def unsettled(evidence: Evidence) -> list[str]:
 
 def _disclosures(log: LogReader, evidence: Evidence, number: DossierNumber) -> Iterator[Disclosure]:
     size = log.head().size
-    for index, data in reversed(log.listed(Filter(dossier=number), size, size)):
+    for index, data in reversed(log.listed(Filter(about=About((number,))), size, size)):
         leaf = Leaf.parse(data)
         if leaf.kind not in _RELEASED or leaf.operation is None or leaf.legal_context is None:
             continue

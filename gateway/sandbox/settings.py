@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from gateway.adapters.login import login
 from gateway.model import AuthorityId
 
 _SETTINGS: Final = """\
@@ -43,6 +44,9 @@ enrolled = "pki/enrolled.toml"
 store = "store.db"
 origin = "{origin}"
 bucket_keys = "bucket-keys"
+officers = [  # whoever runs this
+  {{ user = {user}, id = "sandbox-officer", authority = "HUB", rights = ["search", "person", "export"] }},
+]
 
 [documents]
 spool = "spool"
@@ -76,6 +80,7 @@ def hub_settings(
         public_url=public_url,
         contracts=json.dumps(str(contracts.resolve())),  # a JSON string is a TOML string
         origin=origin,
+        user=json.dumps(login()),
         provider_seconds=provider_seconds,
     )
 

@@ -36,12 +36,12 @@ def read(data: bytes, limits: Limits) -> Envelope:
     # What it would include was not sent (attack H26). Some stacks declare the namespace in every message.
     if _XOP in data and next(root.iter(names.INCLUDE), None) is not None:
         raise Refusal(Code.SOAP_STRUCTURE, "xop:Include")
-    return _envelope(root)
+    return _envelope(root, data)
 
 
 def read_message(data: bytes, limits: Limits) -> Envelope:
     """The same for the SOAP message of an MTOM package with an attachment: `place_of_content` must follow."""
-    return _envelope(parse(data, limits))
+    return _envelope(parse(data, limits), data)
 
 
 def read_packaged(data: bytes, limits: Limits, content_id: str) -> tuple[Envelope, Element]:
@@ -71,13 +71,13 @@ def place_of_content(envelope: Envelope, content_id: str) -> Element:
     return place
 
 
-def _envelope(root: Element) -> Envelope:
+def _envelope(root: Element, data: bytes) -> Envelope:
     version = _VERSIONS.get(str(root.tag))
     if version is None:
         raise Refusal(Code.SOAP_VERSION)
     header, body = _skeleton(root, version)
     security = _security(header, version)
-    return Envelope(version, header, body, security, _addressing(header))
+    return Envelope(version, header, body, security, _addressing(header), data)
 
 
 def element_children(parent: Element) -> list[Element]:

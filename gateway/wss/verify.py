@@ -78,6 +78,11 @@ class Unfinished:
         self._body = AroundContent(self._expected.digest_name, self._before)
         self._content = hashlib.sha256()
 
+    @property
+    def signer(self) -> tuple[bytes, bytes, datetime]:
+        """DER of the certificate, SignatureValue and Created of what is signed, whatever the content."""
+        return self._signed.certificate, self._signed.info.value, self._created
+
     def update(self, content: bytes) -> None:
         """The next bytes of the content."""
         self._body.update(content)
@@ -135,6 +140,7 @@ def _verified(envelope: Envelope, signed: _Signed, body: bytes, created: datetim
         created=created,
         addressing=envelope.addressing,
         addressing_signed=_addressing_signed(envelope, signed.parts),
+        message=envelope.data,
     )
 
 
@@ -234,13 +240,17 @@ def public_key(certificate: bytes) -> PublicKey:
 
 
 def _verify_signature(key: PublicKey, info: signed_info.SignedInfo) -> None:
-    data = canonical(info.element, list(info.prefixes))
+    require_signature(key, info.method, info.value, canonical(info.element, list(info.prefixes)))
+
+
+def require_signature(key: PublicKey, method: str, value: bytes, data: bytes) -> None:
+    """The SignatureValue is the key's over these bytes. Raises Refusal: SIGNATURE, ALGORITHM."""
     try:
         match key:
-            case rsa.RSAPublicKey() if info.method in profile.RSA_SIGNATURES:
-                key.verify(info.value, data, padding.PKCS1v15(), profile.RSA_SIGNATURES[info.method])
-            case ec.EllipticCurvePublicKey() if info.method in _ECDSA:
-                key.verify(_der(info.value, profile.CURVES[key.curve.name]), data, _ECDSA[info.method])
+            case rsa.RSAPublicKey() if method in profile.RSA_SIGNATURES:
+                key.verify(value, data, padding.PKCS1v15(), profile.RSA_SIGNATURES[method])
+            case ec.EllipticCurvePublicKey() if method in _ECDSA:
+                key.verify(_der(value, profile.CURVES[key.curve.name]), data, _ECDSA[method])
             case _:  # an algorithm of the other key family, whatever the value says (attack S37)
                 raise Refusal(Code.ALGORITHM, "does not fit the key")
     except InvalidSignature as error:

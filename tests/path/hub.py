@@ -168,6 +168,7 @@ class Hub:
             shelf=Shelf(directory / "documents", Spool(SPOOL, 2**30).claim),
         )
         await hub.store.remember(agreement().revision, agreement().files)
+        await hub.store.believe(certificates().trust, NOW - timedelta(days=1))
         await hub.dossier(DOSSIER, "UNDER_REVIEW")
         return hub
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import apsw
 import pytest
 
+from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.store_seeds import named
 from gateway.agreement.identifiers import check_ssin
+from gateway.exchangelog.bucket import Bucket
 from gateway.model import Criteria, Role
 from gateway.policy.person import KEY_BYTES, parse_key, person_digest
 from tests.path.hub import DIRECTORY_KEY, DOSSIER, OTHER_DOSSIER, SSIN, Hub
@@ -41,6 +45,20 @@ async def test_another_person_may_not_and_nobody_learns_of_the_question(hub: Hub
     assert answered.code == "WIB07007"
     assert hub.asked == []
     assert (hub.entries()[-1]["kind"], hub.entries()[-1]["decision"]) == ("refusal", "WIB07007")
+
+
+async def test_whom_a_refused_question_named_is_found_by_a_digest_beside_the_seed(hub: Hub, question):
+    for ssin in (SSIN, OTHER):
+        await hub.consult(*question, Criteria(DOSSIER, ssin=ssin))
+    keys = BucketKeys.open(hub.path.parent / "bucket-keys")
+    connection = apsw.Connection(str(hub.path), flags=apsw.SQLITE_OPEN_READONLY)
+    found = connection.execute("SELECT e.kind, s.bucket, s.person FROM seeds s JOIN entries e USING (idx)")
+    kinds = [(kind, bucket, person) for kind, bucket, person in found if person is not None]
+    assert kinds == [
+        ("refusal", bucket, keys.digest(Bucket.parse(bucket), named(person_digest(DIRECTORY_KEY, OTHER))))
+        for _, bucket, _ in kinds
+    ]
+    assert len(kinds) == 1
 
 
 @pytest.mark.parametrize(

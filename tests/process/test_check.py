@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -81,6 +82,12 @@ def test_what_is_in_order_is_told_with_ends_of_validity_and_the_key_of_the_log(p
     text = check(place).stdout
     assert facts["log"]["vkey"] in text
     assert text.count("holds until") == 2
+
+
+def test_officers_of_nobody_in_the_register_are_found(place):
+    officer = '{ user = "somebody", id = "1", authority = "NOBODY", rights = [] }'
+    setting(place, "officers = []", f"officers = [{officer}]")
+    assert codes(place) == ["LOG734"]
 
 
 @pytest.mark.parametrize("key", ["tls", "sign-rsa", "sign-ec"])
@@ -267,6 +274,23 @@ async def tell_something(place: Path) -> None:
     keys = BucketKeys.open(settings.log.bucket_keys)
     async with Store.open(store, key, origin, payload_key=loaded.payload_key, bucket_keys=keys) as opened:
         await tell(opened)
+
+
+def test_bucket_keys_that_are_missing_exposed_or_of_another_log_are_found(place):
+    keys = place / "bucket-keys"
+    asyncio.run(tell_something(place))
+    assert codes(place) == []
+    keys.chmod(0o770)
+    assert codes(place) == ["CFG009"]
+    keys.chmod(0o700)
+    keys.rename(place / "elsewhere")
+    assert codes(place) == ["LOG642"]
+    keys.mkdir(mode=0o700)
+    assert codes(place) == ["LOG643"]
+    done = serve(place)
+    assert (done.returncode, done.stderr.splitlines()[-1][:6]) == (1, "LOG643")
+    (place / "elsewhere" / "exchange_2026-03.key").rename(keys / "exchange_2026-03.key")
+    assert codes(place) == []
 
 
 def another_key(place: Path) -> None:

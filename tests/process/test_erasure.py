@@ -15,7 +15,7 @@ from msgspec import structs
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store import LogReader
 from gateway.adapters.store_eraser import Done, Eraser
-from gateway.adapters.store_filter import Filter
+from gateway.adapters.store_filter import About, Filter
 from gateway.adapters.store_log import Log
 from gateway.adapters.store_seeds import blind
 from gateway.agreement.identifiers import dossier_number
@@ -33,8 +33,10 @@ from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.proof import TlogProof
 from gateway.exchangelog.tile import TileNodes
 from gateway.model import Criteria, DossierNumber
-from gateway.refusal import Code
-from tests.exchanges import exchange_id, permitted, released
+from gateway.refusal import Code, Refusal
+from tests.exchanges import BRUSSELS, exchange_id, permitted, released
+from tests.notifications import accepted, content, tell
+from tests.process import search_world
 from tests.process.store_world import (
     SIGNER,
     VERIFIER,
@@ -115,7 +117,10 @@ def flaws(path: Path) -> set[tuple[Flaw, int | None]]:
 
 def found(path: Path, dossier: DossierNumber) -> list[int]:
     with LogReader.open(path, keys_beside(path)) as log:
-        return sorted(index for index, _ in log.listed(Filter(dossier=dossier), 1_000_000, 1_000_000))
+        return sorted(
+            index
+            for index, _ in log.listed(Filter(about=About((dossier,), every=True)), 1_000_000, 1_000_000)
+        )
 
 
 def flaw_of(step) -> Flaw:
@@ -239,6 +244,22 @@ async def test_erased_bucket_is_named_and_takes_nothing_in(path):
     assert not any(one.fails for one in findings(path))
 
 
+@pytest.mark.parametrize("act", [lambda path: erase(path, Indices.parse("0")), erase_bucket])
+async def test_what_was_told_cannot_be_tried_any_more_and_its_ticket_stays_refused(tmp_path, act):
+    path = tmp_path / "store.db"
+    async with open_store(path) as store:
+        receipt = await tell(store, accepted("t1"))
+        assert (await store.told(BRUSSELS.id, "t1", content("t1"))).receipt == receipt
+        ((digest,),) = query(path, "SELECT digest FROM contents")
+        assert digest == keys_beside(path).digest(MARCH, b"content " + content("t1"))
+        act(path)
+        assert query(path, "SELECT * FROM contents") == []
+        assert traces(path, [digest]) == []
+        with pytest.raises(Refusal) as caught:
+            await store.told(BRUSSELS.id, "t1", content("t1"))
+        assert caught.value.code is Code.TICKET
+
+
 async def test_single_entries_of_a_bucket_may_go_before_it(path):
     erase(path)
     assert erase_bucket(path).count == 2
@@ -303,7 +324,7 @@ async def test_seeds_that_are_gone_in_a_row_are_one_finding(path):
 
 TAMPERING = {
     "another entry put on the list": (
-        "UPDATE erased SET indices = '0-1,3-5,8-9'; DELETE FROM seeds WHERE idx = 3",
+        "UPDATE erased SET indices = '0-1,3-5,8-9'; DELETE FROM seeds WHERE idx = 3; DELETE FROM messages WHERE idx = 3",
         {(Flaw.ERASURE, 10), (Flaw.SEED, 0), (Flaw.SEED, 3), (Flaw.SEED, 8)},
     ),
     "list gone": ("DELETE FROM erased", {(Flaw.ERASURE, 10), (Flaw.SEED, 0), (Flaw.SEED, 4), (Flaw.SEED, 8)}),
@@ -312,7 +333,7 @@ TAMPERING = {
         {(Flaw.ERASURE, 10), (Flaw.SEED, 0), (Flaw.SEED, 4), (Flaw.SEED, 8)},
     ),
     "seed came back": (
-        "INSERT INTO seeds SELECT 4, bucket, subject, fields, dossier FROM seeds WHERE idx = 2",
+        "INSERT INTO seeds SELECT 4, bucket, subject, fields, dossier, person FROM seeds WHERE idx = 2",
         {(Flaw.SEED_REMAINS, 4), (Flaw.WRAPPED, 4)},
     ),
     "seed altered": ("UPDATE seeds SET subject = zeroblob(76) WHERE idx = 2", {(Flaw.WRAPPED, 2)}),
@@ -350,7 +371,7 @@ async def test_seeds_of_an_erased_bucket_that_came_back_are_found(path, tmp_path
     rows = query(path, "SELECT * FROM seeds WHERE idx < 6")
     erase_bucket(path)
     for row in rows:
-        alter(path, "INSERT INTO seeds VALUES (?,?,?,?,?)", bindings=row)
+        alter(path, "INSERT INTO seeds VALUES (?,?,?,?,?,?)", bindings=row)
     assert (Flaw.SEED_REMAINS, 0) in flaws(path)
 
 
@@ -399,7 +420,7 @@ async def test_erasure_while_the_log_is_checked_is_no_finding(path):
 # Crashes.
 
 
-def crash(_log):
+def crash(_log, _progress):
     raise DiskError
 
 
@@ -434,7 +455,7 @@ async def test_crash_between_the_record_and_the_destruction_is_completed_at_the_
     with pytest.raises(DiskError):
         erase_bucket(path)
     assert MARCH in keys_beside(path).held()
-    assert flaws(path) == {(Flaw.BUCKET_KEY_REMAINS, 10)}  # recorded, and not done
+    assert flaws(path) == {(Flaw.BUCKET_KEY_REMAINS, 10), (Flaw.SEED_REMAINS, 0)}  # recorded, and not done
     async with open_store(path):
         assert MARCH not in keys_beside(path).held()
     assert findings(path) == []
@@ -494,6 +515,17 @@ async def test_what_lies_below_the_minimum_index_is_not_served(old):
             assert call(512)
 
 
+async def test_a_pruned_log_is_searched_and_its_answers_are_whole_from_the_minimum_index_on(old, tmp_path):
+    prune(old)
+    config = search_world.write_settings(tmp_path, old, search_world.officer())
+    report = search_world.asked("subject", search_world.SSIN, "--config", config)
+    assert report["range"] == {"start": 512, "end": 704}
+    assert report["unopened"] is True
+    search_world.asked("list", "--kind", "pruning", "--config", config, "--proof", tmp_path / "answer")
+    answer = search_world.asked("verify", "--answer", tmp_path / "answer", "--vkey", VERIFIER.vkey)
+    assert (answer["range"]["start"], answer["indices"]) == (512, [703])
+
+
 async def test_ticket_of_a_pruned_entry_stays_spent(old):
     prune(old)
     async with open_store(old) as store:
@@ -540,12 +572,12 @@ async def test_entries_deleted_as_if_they_had_been_pruned_are_found(old):
 async def test_pruning_that_was_interrupted_goes_on(old, monkeypatch):
     for month in (1, 2, 3):
         erase_bucket(old, Bucket("exchange", f"2014-{month:02}"))
-    monkeypatch.setattr(Log, "remove_pruned", crash)
+    monkeypatch.setattr(Log, "complete", crash)
     with pytest.raises(DiskError):
         prune(old)
     assert (Flaw.SURPLUS, 0) in flaws(old)
-    monkeypatch.undo()
-    erase_bucket(old)
+    async with open_store(old):
+        pass
     assert query(old, "SELECT min(idx) FROM entries") == [(512,)]
     assert not any(one.fails for one in findings(old))
 
@@ -556,3 +588,12 @@ async def test_entries_that_are_kept_cannot_be_deleted_by_mistake(old):
     with pytest.raises(apsw.ConstraintError):
         connection.execute("DELETE FROM entries WHERE idx = 512")
     connection.close()
+
+
+async def test_the_hub_knows_how_many_buckets_are_due(old):
+    async with open_store(old) as store:
+        assert [store.due(years, NOW) for years in (10, 12, 20)] == [3, 3, 0]
+        assert store.due(12, datetime(2026, 3, 31, tzinfo=UTC)) == 2
+    erase_bucket(old, Bucket("exchange", "2014-01"))
+    async with open_store(old) as store:
+        assert store.due(10, NOW) == 2

@@ -84,13 +84,15 @@ async def test_entries_are_erased_and_recorded_or_neither(path, tmp_path):  # no
     assert outcomes == sorted(outcomes)  # nothing that was erased is ever back
 
 
-async def test_bucket_is_erased_and_recorded_or_neither_and_its_key_goes_with_it(path, tmp_path):  # noqa: F811
+async def test_bucket_is_erased_and_recorded_or_neither_and_its_key_goes_with_it(path, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(store_erasure, "AT_ONCE", 2)
+
     def act(copy: Path) -> None:
         with eraser(copy) as one:
             one.erase_bucket(one.state(MARCH, NOW).bucket, EXPIRED, [SIGNER], NOW)
 
     outcomes = []
-    async for store in every_kill(tmp_path, path, act, {Flaw.BUCKET_KEY_REMAINS}, 2):
+    async for store in every_kill(tmp_path, path, act, {Flaw.BUCKET_KEY_REMAINS, Flaw.SEED_REMAINS}, 2):
         key = store.parent / "bucket-keys" / "exchange_2026-03.key"
         ((left,),) = query(store, "SELECT count(*) FROM seeds WHERE bucket = 'exchange/2026-03'")
         outcomes.append((recorded(store, "erasure"), left, key.exists()))
@@ -99,7 +101,7 @@ async def test_bucket_is_erased_and_recorded_or_neither_and_its_key_goes_with_it
 
 
 async def test_pruning_is_recorded_and_ended_or_has_not_begun(old, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(store_erasure, "PRUNED_AT_ONCE", 128)
+    monkeypatch.setattr(store_erasure, "AT_ONCE", 128)
     with eraser(old) as one:
         for month in (1, 2, 3):
             one.erase_bucket(Bucket("exchange", f"2014-{month:02}"), EXPIRED, [SIGNER], NOW)

@@ -1,4 +1,4 @@
-"""Witnesses of the exchange log: cosigned in the background, watched, and believed against it (PROTOCOL §8.15)."""
+"""Witnesses of the exchange log: cosigned in the background, watched, and believed against it (PROTOCOL §8.18)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp import web
+from typer.testing import CliRunner
 
 from gateway import app as application
 from gateway.adapters.bucket_keys import BucketKeys
@@ -23,6 +24,7 @@ from gateway.adapters.metrics import Metrics
 from gateway.adapters.store import LogReader, Store
 from gateway.adapters.tls import outward_context
 from gateway.adapters.witness_client import WitnessClient
+from gateway.cli.commands import app
 from gateway.config import ConfigError
 from gateway.edge import feeding
 from gateway.edge.feeding import Feeder, Patience
@@ -142,6 +144,14 @@ async def test_checkpoints_are_cosigned_and_kept_with_their_cosignatures(path, t
         assert kept.note.startswith(world.store.checkpoint)
         result = trusted.verify(kept.note, kept.time, [VERIFIER])
         assert (result.checkpoint.size, set(result.times)) == (6, {"W0", "W1"})
+        with LogReader.open(path) as log:
+            assert log.resource("checkpoint") == kept.note
+        told = ["log", "checkpoint", "--store", str(path), "--vkey", VERIFIER.vkey, "--cosigned"]
+        assert CliRunner().invoke(app, told).stdout.encode() == kept.note
+        await world.append("more")
+        with LogReader.open(path) as log:
+            assert log.resource("checkpoint") == world.store.checkpoint != kept.note
+        assert CliRunner().invoke(app, told).stdout.encode() == kept.note
         assert [line["outcome"] for line in world.events("witness")] == ["cosigned", "cosigned"]
 
 

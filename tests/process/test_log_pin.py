@@ -1,4 +1,4 @@
-"""Pins: what was seen of a log stays its measure, for officers and for the hub itself (PROTOCOL §8.13)."""
+"""Pins: what was seen of a log stays its measure, for officers and for the hub itself (PROTOCOL §8.16)."""
 
 from __future__ import annotations
 

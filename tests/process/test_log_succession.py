@@ -1,4 +1,4 @@
-"""A log goes on under another name, and what it says of its keys (PROTOCOL §8.5, §8.16)."""
+"""A log goes on under another name, and what it says of its keys (PROTOCOL §8.5, §8.19)."""
 
 from __future__ import annotations
 

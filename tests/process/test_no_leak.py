@@ -125,6 +125,11 @@ MAY = (
     Place(
         "*/dossierNumber", "command queue *", "annex D: the operator tells deliveries apart by their dossier"
     ),
+    Place(
+        "*/dossierNumber",
+        "command log subject *",
+        "§8.13: the report for a person tells its files apart",
+    ),
     Place("*/status", "command dossier *", "§7.2: the directory has the status of a dossier"),
     Place("*/procedure", "command dossier *", "§7.2: and its procedure"),
     Place("*eference", "file store.db*", "§17.4: an uploaded document is found by its reference"),
@@ -278,6 +283,7 @@ def test_every_text_in_the_store_is_of_a_closed_form(evidence):
             "waiting",
             "dead",
             "settled",
+            *("anchors", "intermediates", "crls", "answers"),  # kinds of what the hub believed
         }
     )
     bucket = rf"{RETENTION}/\d{{4}}-\d\d"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import apsw
 import pytest
@@ -16,6 +17,7 @@ from gateway.adapters.store_notifications import Accept
 from gateway.adapters.store_queue import Settle
 from gateway.adapters.store_work import Work, instant
 from gateway.broker.ports import Told
+from gateway.exchangelog.bucket import bucket_of
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.model import AuthorityId, DossierNumber, Inscription, Passage, Receipt, Role, Settlement, Ticket
 from gateway.policy.rectify import Outstanding
@@ -56,7 +58,16 @@ def path(tmp_path):
     return tmp_path / "store.sqlite"
 
 
-TABLES = ("entries", "seeds", "dossiers", "inscriptions", "passages", "notifications", "deliveries")
+TABLES = (
+    "entries",
+    "seeds",
+    "contents",
+    "dossiers",
+    "inscriptions",
+    "passages",
+    "notifications",
+    "deliveries",
+)
 
 
 def counted(path) -> dict[str, object]:
@@ -87,7 +98,7 @@ async def test_accepted_notification_is_all_there(path):
             assert (notification.dossier, notification.accepted) == (DOSSIER, NOW)
             assert (notification.status, notification.payload) == ("UNDER_REVIEW", PAYLOAD)
     assert counted(path) == {
-        "entries": 1, "seeds": 1, "dossiers": 1, "inscriptions": 4, "passages": 1, "notifications": 1,
+        "entries": 1, "seeds": 1, "contents": 1, "dossiers": 1, "inscriptions": 4, "passages": 1, "notifications": 1,
         "deliveries": 2,
     }  # fmt: skip
     assert [one.flaw for one in findings(path)] == [Flaw.UNSETTLED]
@@ -473,11 +484,12 @@ async def test_store_of_an_earlier_version_is_not_opened(path):
 # Failure in the middle.
 
 
-def acceptance(ticket: str, taken) -> Work:
+def acceptance(path: Path, ticket: str, taken) -> Work:
     entry = accepted_entry(taken)
     names = tuple(exchange_id() for _ in taken.recipients)
-    at = instant(NOW)
-    return Work(entry, Accept(entry.exchange, taken, bytes(32), content(ticket), b"sealed", at, names))
+    keys, bucket = keys_beside(path), bucket_of(entry.leaf)
+    effect = Accept(entry.exchange, taken, keys, bucket, content(ticket), b"sealed", instant(NOW), names)
+    return Work(entry, effect)
 
 
 def test_failure_at_any_statement_leaves_all_of_an_acceptance_or_nothing(path):
@@ -488,14 +500,14 @@ def test_failure_at_any_statement_leaves_all_of_an_acceptance_or_nothing(path):
         log, before = Log.open(path, [SIGNER], keys_beside(path)), counted(path)
         log._connection = Failing(log._connection, statement)
         try:
-            log.append([acceptance(f"t{statement}", taken)])
+            log.append([acceptance(path, f"t{statement}", taken)])
             failed = False
         except DiskError:
             log.close()
             assert counted(path) == before
         statement += 1
     assert counted(path) == {
-        "entries": 1, "seeds": 1, "dossiers": 1, "inscriptions": 4, "passages": 1, "notifications": 1,
+        "entries": 1, "seeds": 1, "contents": 1, "dossiers": 1, "inscriptions": 4, "passages": 1, "notifications": 1,
         "deliveries": 2,
     }  # fmt: skip
     assert statement > 14
@@ -506,7 +518,7 @@ def test_failure_at_any_statement_leaves_all_of_an_acceptance_or_nothing(path):
 def test_failure_at_any_statement_leaves_all_of_a_settlement_or_nothing(path):
     new_log(path, [SIGNER])
     log, taken = Log.open(path, [SIGNER], keys_beside(path)), accepted(recipients=(PLATFORM,))
-    work = acceptance("t1", taken)
+    work = acceptance(path, "t1", taken)
     log.append([work])
     log.close()
     ((name,),) = query(path, "SELECT id FROM deliveries")

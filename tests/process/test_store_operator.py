@@ -265,7 +265,6 @@ async def test_officer_lists_entries_of_the_new_kinds(path):
     assert listed("--code", "acknowledged") == [3]
     assert listed("--code", "accepted") == [1, 0]
     assert listed("--notification", exchange) == [3, 2]
-    assert listed("--dossier", DOSSIER, "--bucket-keys", path.parent / "bucket-keys") == [3, 2, 0]
     assert listed("--authority", "0999000209/PLATFORM") == [3, 2, 1, 0]
     assert listed("--authority", "0999000308") == [1, 0]
     assert run(log.app, "list", "--store", path, "--notification", "1").stderr[:6] == "LOG510"

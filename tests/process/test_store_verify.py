@@ -19,6 +19,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from typer.testing import CliRunner
 
+from gateway.adapters.login import login
 from gateway.adapters.pki import write_pki
 from gateway.adapters.store import LogReader
 from gateway.agreement.identifiers import dossier_number
@@ -118,7 +119,12 @@ TAMPERING = {
             "UPDATE entries SET idx = 528 WHERE idx = 529",
             "UPDATE entries SET idx = 529 WHERE idx = -5",
         ),
-        {(Flaw.ALTERED, 528), (Flaw.ALTERED, 529), (Flaw.OUTCOME_UNKNOWN, 528)},
+        {
+            (Flaw.ALTERED, 528),
+            (Flaw.ALTERED, 529),
+            (Flaw.OUTCOME_UNKNOWN, 528),
+            (Flaw.MESSAGE_GONE, 528),  # what is kept stayed where it was
+        },
     ),
     "entry added": (
         (
@@ -586,6 +592,7 @@ allow = []
 store = "{path}"
 origin = "{ORIGIN}"
 bucket_keys = "bucket-keys"
+officers = [{{ user = "{login()}", id = "officer-7", authority = "HUB", rights = ["search", "person"] }}]
 """
     )
     return settings
@@ -629,7 +636,7 @@ def test_a_value_that_no_entry_can_have_is_a_mistake_that_names_the_others(path,
         (("--authority", "BRUSELS"), "--config"),
         (("--authority", "BRUSELS", "--config", settings), "BRUSSELS"),
         (("--authority", "0123456789", "--config", settings), "BRUSSELS"),
-        (("--dossier", "WIB-2026-0000001-00"), "WIB-YYYY"),
+        (("--dossier", "WIB-2026-0000001-00", "--config", settings), "WIB-YYYY"),
         (("--field", "G99", "--config", settings), "G16"),
         (("--field", "G16.wage", "--config", settings), "G16.amount"),
     ):
@@ -661,13 +668,12 @@ async def test_entries_of_a_dossier_are_found_by_opening_their_commitments(tmp_p
     path, exchange = tmp_path / "store.sqlite", exchange_id()
     entries = [request_entry("a", exchange), response_entry(exchange), refusal_entry()]
     await fill(path, entries)
-    known = "WIB-2026-0000001-59"
-    by_keys = ("--bucket-keys", path.parent / "bucket-keys", "--dossier")
-    found = indices(path, *by_keys, known)
-    assert {0, 1} <= set(found)
-    assert indices(path, *by_keys, dossier_number(2026, 2)) == []
+    known, config = "WIB-2026-0000001-59", ("--config", write_settings(path, tmp_path))
+    found = indices(path, "--dossier", known, *config)
+    assert found == [2, 1, 0]
+    assert indices(path, "--dossier", dossier_number(2026, 2), *config) == []
     alter(path, "DELETE FROM seeds WHERE idx = 1")
-    assert indices(path, *by_keys, known) == [one for one in found if one != 1]
+    assert indices(path, "--dossier", known, "--before", 3, *config) == [2, 0]
 
 
 def test_responses_that_released_a_field_are_found_by_field_and_by_group(path, settings):

@@ -1,4 +1,4 @@
-"""A witness over HTTP: what it cosigned it remembers, and what contradicts it it keeps (PROTOCOL §8.14)."""
+"""A witness over HTTP: what it cosigned it remembers, and what contradicts it it keeps (PROTOCOL §8.17)."""
 
 from __future__ import annotations
 

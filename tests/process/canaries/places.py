@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.commands import app
+from tests.process.canaries.place import SSIN
 
 OWN = ("pki/", "register.toml", "gateway.toml", "break")  # what was there before
 
@@ -36,9 +38,10 @@ def process(pid: int) -> dict[str, bytes]:
         for n, one in enumerate(sorted((proc / "task").iterdir()))
     }
     for descriptor in sorted((proc / "fd").iterdir()):
-        target = str(descriptor.readlink())
-        if target.endswith("(deleted)") and (data := descriptor.read_bytes()):
-            shown[f"process fd {descriptor.name}"] = target.encode() + data
+        with suppress(FileNotFoundError):  # closed meanwhile
+            target = str(descriptor.readlink())
+            if target.endswith("(deleted)") and (data := descriptor.read_bytes()):
+                shown[f"process fd {descriptor.name}"] = target.encode() + data
     return shown
 
 
@@ -69,7 +72,7 @@ def commands(config: Path) -> dict[str, bytes]:
     """What the operator's and the officer's commands print, as JSON and as text."""
     found = {}
     for arguments in _all(config):
-        done = CliRunner().invoke(app, [*arguments, "--config", str(config)])
+        done = CliRunner().invoke(app, [*arguments, "--config", str(config)], input=f"{SSIN}\n")
         assert done.exit_code in {0, 1}, (arguments, done.output)
         found[f"command {' '.join(arguments)}"] = done.output.encode()
     return found
@@ -82,6 +85,13 @@ def _all(config: Path) -> Iterator[tuple[str, ...]]:
     for index in _one_of_each(listed):
         yield ("log", "show", index, "--json")
         yield ("log", "show", index)
+    for command in (
+        ("list", "--person", "-"),
+        ("list", "--person", "-", "--format", "csv"),
+        ("subject", "-"),
+    ):
+        yield ("log", *command, "--json")
+        yield ("log", *command)
     for command in ("verify", "checkpoint", "vkey"):
         yield ("log", command, "--json")
     yield ("log", "prove", "0", "--json", "--output", str(config.parent / "run" / "0.tlog-proof"))

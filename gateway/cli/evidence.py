@@ -1,0 +1,161 @@
+"""`gateway evidence`: an exchange in one file (ASiC-E) that anybody can check offline, and that check."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.adapters.store_evidence import EvidenceReader
+from gateway.cli.evidence_told import holds, print_shown, told
+from gateway.cli.log_place import (
+    AsJson,
+    Config,
+    Place,
+    Settled,
+    Vkey,
+    VkeyFile,
+    explained,
+    find,
+    named,
+    read_file,
+)
+from gateway.cli.log_told import print_json
+from gateway.config import Keys, load
+from gateway.evidence.check import Given, check
+from gateway.evidence.contents import Contents
+from gateway.evidence.file import written
+from gateway.exchangelog.checkpoint import open_checkpoint
+from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.reading import clock, read_pair
+from gateway.refusal import Refusal
+
+app = typer.Typer(no_args_is_help=True)
+
+Index = Annotated[int, typer.Argument(min=0, help="Index of an entry of the exchange.")]
+
+
+@app.command()
+def export(
+    index: Index,
+    *,
+    config: Settled,
+    output: Annotated[Path, typer.Option("--output", help="File to write; name it *.asice.")],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint",
+            help="Prove under this checkpoint of the log, such as one with cosignatures or a time stamp, "
+            "instead of the present one.",
+        ),
+    ] = None,
+    timestamp: Annotated[
+        Path | None,
+        typer.Option(
+            "--timestamp", help="RFC 3161 response that was made of the file that --checkpoint names."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write all that is kept of an exchange, and its proof, into one signed file. It holds personal data.
+
+    The file is checked once it is written; exit status 1 when it does not hold.
+    """
+    with explained():
+        settings, place = load(config), find(None, config)
+        note, token = _under(checkpoint, timestamp, place)
+        with EvidenceReader.open(place.store, place.opened_keys()) as log:
+            contents = log.contents(index, clock(), note, token)
+        data = _signed(contents, settings.keys)
+        _write(output, data)
+        anchors = [read_file("trust.anchors", one) for one in settings.trust.anchors]
+        shown = check(data, Given(place.keys, anchors))
+    facts = {"file": str(output), "sha256": hashlib.sha256(data).hexdigest(), **told(shown, place.name)}
+    if as_json:
+        print_json(facts)
+    else:
+        print_shown(shown, place.name)
+    if not holds(shown):
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="The evidence file.")],
+    *,
+    config: Config = None,
+    vkey: Vkey = None,
+    vkey_file: VkeyFile = None,
+    anchor: Annotated[
+        list[Path] | None,
+        typer.Option("--anchor", help="PEM: a root certificate to believe. Again for others."),
+    ] = None,
+    crl: Annotated[
+        list[Path] | None,
+        typer.Option("--crl", help="PEM or DER: a revocation list besides those in the file."),
+    ] = None,
+    tsa_anchor: Annotated[
+        list[Path] | None,
+        typer.Option("--tsa-anchor", help="PEM: a root certificate of time-stamping authorities."),
+    ] = None,
+    document: Annotated[
+        list[Path] | None,
+        typer.Option("--document", help="A document that a message in the file names by its digest."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check an evidence file, offline, and report everything that is wrong. Exit status 1 when it does not hold.
+
+    Needs the log's key, and the anchors, from somebody else than who sent the file.
+    """
+    with explained():
+        place = find(None, config, vkey, vkey_file, needs_store=False)
+        documents = [read_file("--document", one) for one in document or ()]
+        given = Given(
+            verifiers=place.keys,
+            anchors=[read_file("--anchor", one) for one in anchor or ()],
+            crls=[read_file("--crl", one) for one in crl or ()],
+            tsa_anchors=[read_file("--tsa-anchor", one) for one in tsa_anchor or ()],
+            documents={hashlib.sha256(one).hexdigest(): one for one in documents},
+        )
+        shown = check(read_file("FILE", file), given)
+    if as_json:
+        print_json(told(shown, place.name))
+    else:
+        print_shown(shown, place.name)
+    if not holds(shown):
+        raise typer.Exit(1)
+
+
+def _under(
+    checkpoint: Path | None, timestamp: Path | None, place: Place
+) -> tuple[bytes | None, bytes | None]:
+    """The checkpoint to prove under, and the token that was made of it. Raises `ProofError`."""
+    if timestamp is not None and checkpoint is None:
+        raise ProofError(Flaw.TIMESTAMP, "--timestamp needs the file that was stamped: --checkpoint")
+    note = None if checkpoint is None else read_file("--checkpoint", checkpoint)
+    if note is not None and checkpoint is not None:
+        with named("--checkpoint", checkpoint):
+            open_checkpoint(note, place.keys)
+    return note, None if timestamp is None else read_file("--timestamp", timestamp)
+
+
+def _signed(contents: Contents, keys: Keys) -> bytes:
+    """The file. Raises ConfigError, StartError, `ProofError`."""
+    pair = read_pair(keys.sign_rsa_certificate, keys.sign_rsa_key)
+    try:
+        return written(contents, pair, clock())
+    except Refusal as error:
+        raise ProofError(Flaw.UNSIGNED_FILE) from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    """For the eyes of its owner: what is in it is personal. Raises `ProofError` (LOG509)."""
+    try:
+        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(data)
+    except OSError as error:
+        raise ProofError(Flaw.FILE, f"--output {path}: {error.strerror}") from error

@@ -1,0 +1,106 @@
+"""The report for a person with all that is told beside it: as values for JSON, and for `log_subject_page`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gateway.agreement.register import Register
+from gateway.agreement.terms import Agreement
+from gateway.cli.log_place import Place
+from gateway.exchangelog.checkpoint import Checkpoint
+from gateway.exchangelog.note import base64
+from gateway.policy.subject import Category, Disclosure, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Everything that the report says."""
+
+    report: Report
+    place: Place
+    register: Register
+    language: str  # of names of authorities: "nl", "fr", "de" or "en"
+    agreement: Agreement  # in force now: its title and retention
+    made: str
+    authority: str | None  # only exchanges in which it took part; None: all
+    start: int  # the entries looked through: from this index, the first that is kept
+    end: int  # below this one
+    unopened: bool  # of some of them nobody can tell any more whom they are about
+    access: int  # the entry that records the report
+    checkpoint: Checkpoint
+    note: str  # the checkpoint, verbatim
+
+    def name(self, party: str) -> str:
+        """The authority of an enterprise number, in the language; the number where the register has it no more."""
+        found = next((one for one in self.register.names if self.place.parties.get(one) == party), None)
+        return party if found is None else str(getattr(self.register.names[found], self.language))
+
+    def names(self, parties: Iterable[str]) -> str:
+        return ", ".join(map(self.name, parties))
+
+    def role(self, party: str) -> str:
+        """The name of its role, in the language; "" for the hub."""
+        found = next((one for one in self.register.authorities if str(one.enterprise) == party), None)
+        if found is None or found.role is None:
+            return ""
+        return str(getattr(self.agreement.roles[found.role].names, self.language))
+
+
+def facts(told: Told) -> dict[str, object]:
+    """For `--json`."""
+    report = told.report
+    return {
+        "made": told.made,
+        "authority": told.authority and told.name(told.authority),
+        "agreement": {"title": told.agreement.title, "revision": told.agreement.revision},
+        "retention_years": told.agreement.retention.log_years,
+        "disclosures": [_disclosure(told, one) for one in report.disclosures],
+        "waiting": [
+            {
+                "index": one.index,
+                "time": one.time,
+                "dossier": one.dossier,
+                "recipient": told.name(one.recipient),
+                "source": told.name(one.source),
+                "operation": one.operation,
+            }
+            for one in report.waiting
+        ],
+        "looked_up": [
+            {"index": one.index, "time": one.time, "authority": told.name(one.authority)}
+            for one in report.looked_up
+        ],
+        "origin": told.checkpoint.origin,
+        "size": told.checkpoint.size,
+        "root": base64(told.checkpoint.root),
+        "range": {"start": told.start, "end": told.end},
+        "verified": True,  # else there is no report
+        "unopened": told.unopened,
+        "access": told.access,
+        "checkpoint": told.note,
+    }
+
+
+def _disclosure(told: Told, one: Disclosure) -> dict[str, object]:
+    return {
+        "index": one.index,
+        "exchange": one.exchange,
+        "time": one.time,
+        "dossier": one.dossier,
+        "recipient": told.name(one.recipient),
+        "recipient_number": one.recipient,
+        "role": told.role(one.recipient),
+        "sources": [told.name(source) for source in one.sources],
+        "operation": one.operation,
+        "legal_context": one.legal_context,
+        "purpose": one.purpose,
+        "categories": [_category(category) for category in one.categories],
+        "bases": dict(one.bases),
+        "revision": one.revision,
+        "state": one.state.value,
+    }
+
+
+def _category(one: Category) -> dict[str, object]:
+    return {"code": one.code, "name": one.name, "fields": list(one.fields), "document": one.document}
