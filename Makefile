@@ -74,4 +74,4 @@ lock:
 	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --group fuzz -o requirements-fuzz.lock
 
 clean:
-	rm -rf .venv .node var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .node .foreign var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -26,6 +26,9 @@ from gateway.adapters.ocsp import OcspClient
 from gateway.adapters.secret_file import read_own_secret
 from gateway.adapters.spokes import HttpSpokes
 from gateway.adapters.store import Store
+from gateway.adapters.store_reader import LogReader
+from gateway.adapters.tls import client_context, outward_context
+from gateway.adapters.witness_client import WitnessClient
 from gateway.agreement.served import served_documents
 from gateway.agreement.terms import Agreement
 from gateway.assembly import Parts, broker_of, courier_of, dossiers_open, sweep_of
@@ -34,16 +37,19 @@ from gateway.broker.rules import RulesInForce
 from gateway.config import ConfigError, LimitSettings, Settings
 from gateway.edge.cleaning import cleaning
 from gateway.edge.connections import ConnectionLimits, Door, Watch
+from gateway.edge.feeding import Feeder, Patience
 from gateway.edge.listener import Listener, nobody
 from gateway.edge.log_site import LogSite
 from gateway.edge.operational_log import LibraryLines, OperationalLog, tell_uncaught
 from gateway.edge.operations import operations
+from gateway.edge.pinning import Pinning
 from gateway.edge.responders import Questions, asking, count_in
 from gateway.edge.soap import PATH, HttpLimits, SoapEdge
 from gateway.edge.survey import survey
-from gateway.loading import Loaded, clock, contract_files, load, secret_key
+from gateway.loading import Loaded, clock, contract_files, load, pinned, secret_key
 from gateway.model import Authority, Role
-from gateway.reload import Reload, contexts_of, peer_check
+from gateway.reload import Reload, contexts_of, peer_check, sign_log
+from gateway.trusted import trust_files
 
 __all__ = ["Loaded", "clock", "contract_files", "hub", "load", "secret_key", "serve"]
 
@@ -73,9 +79,17 @@ async def hub(
                 payload_key=loaded.payload_key,
                 bucket_keys=BucketKeys.open(settings.log.bucket_keys, read_own_secret),
                 also=loaded.log_keys[1:],
+                pinned=pinned(settings, loaded),
+                former=settings.log.former,
+                beside=loaded.beside,
             )
         )
-        await store.sign_with(loaded.log_keys)  # each, before an older one goes, though no exchange came by
+        await sign_log(store, loaded)  # each, before an older one goes, though no exchange came by
+        feeder = await _feeding(stack, settings, loaded, store, metrics, log)
+        if settings.log.pin is not None:
+            pinning = Pinning(settings.log.pin, lambda: store.checkpoint, metrics, log)
+            stack.callback(pinning.finish)
+            stack.callback(asyncio.create_task(pinning.run(), name="pinning").cancel)
         metrics.watch_log(lambda: store.size)
         loaded.rules.certificates.graced = lambda authority: metrics.graced(authority.id)
         questions = await _ask_responders(stack, settings, loaded, in_force, metrics, log, store)
@@ -115,7 +129,7 @@ async def hub(
             limits=_http_limits(settings.limits),
             clock=clock,
         )
-        inside = operations(metrics, partial(_trouble, store, log))
+        inside = operations(metrics, partial(_trouble, store, log, feeder))
         host, limits = settings.listen.host, _connection_limits(settings.limits)
         wire = partial(Listener, log=log, refused=edge.refused, limits=limits)
         outside = wire(edge.handle, owner=edge.owner, watch=Watch(metrics, "soap"))
@@ -185,6 +199,49 @@ async def _ask_responders(  # noqa: PLR0913, PLR0917 - who asks, about what, and
     return questions
 
 
+async def _feeding(  # noqa: PLR0913, PLR0917 - what is fed, to whom, and who hears of it
+    stack: AsyncExitStack,
+    settings: Settings,
+    loaded: Loaded,
+    store: Store,
+    metrics: Metrics,
+    log: OperationalLog,
+) -> Feeder | None:
+    """Ask the witnesses what they hold, before anything is appended, and begin to feed them; None without any.
+
+    Raises `ProofError` when the log is behind a witness.
+    """
+    chosen = settings.witnesses
+    if loaded.policy is None:
+        return None
+    destinations = Destinations(settings.outbound.allow)
+    client = await stack.enter_async_context(
+        WitnessClient(destinations, _witness_tls(settings), chosen.answer_seconds)
+    )
+    reader = stack.enter_context(LogReader.open(settings.log.store))
+    feeder = Feeder(
+        loaded.policy,
+        Patience(chosen.warn_seconds, chosen.stop_seconds),
+        store=store,
+        reader=reader,
+        client=client,
+        metrics=metrics,
+        log=log,
+        clock=clock,
+    )
+    await feeder.first(refuse=chosen.at_start == "refuse")
+    task = asyncio.create_task(feeder.run(), name="witnesses")
+    stack.callback(task.cancel)
+    return feeder
+
+
+def _witness_tls(settings: Settings) -> ssl.SSLContext:
+    """Witnesses within the PKI of the authorities are shown the hub's certificate; others are judged by their own."""
+    if settings.witnesses.anchors:
+        return outward_context(settings.witnesses.anchors)
+    return client_context(settings.keys.tls_certificate, settings.keys.tls_key, trust_files(settings))
+
+
 async def serve(settings: Settings, *, stop_with_stdin: bool = False) -> None:
     """Run until SIGTERM or SIGINT, or until standard input closes; finish what is under way. SIGHUP: reload.
 
@@ -207,10 +264,12 @@ async def serve(settings: Settings, *, stop_with_stdin: bool = False) -> None:
         await stop.wait()
 
 
-def _trouble(store: Store, log: OperationalLog) -> str | None:
+def _trouble(store: Store, log: OperationalLog, feeder: Feeder | None) -> str | None:
     """Why the hub is not ready; None when an exchange would be recorded, and told."""
     if not store.ready:
         return "the exchange log has failed or hangs: restart"
+    if store.held:
+        return (feeder and feeder.trouble) or "the exchange log is frozen"
     return None if log.writable else "the operational log cannot be written"
 
 

@@ -11,7 +11,7 @@ import re
 from abc import ABC
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -78,6 +78,7 @@ class Keys(_Section, frozen=True, kw_only=True):
     sign_ec_certificate: Path
     sign_ec_key: KeyPlace
     log_key: KeyPlace  # Ed25519: signs checkpoints of the exchange log
+    log_ml_dsa_key: Path | None = None  # PEM, ML-DSA-44: signs them, too
     directory_key: (
         Path  # 32 bytes, or in hexadecimal: under it the directory keeps a digest of each worker's INSZ
     )
@@ -132,6 +133,19 @@ class LogSettings(_Section, frozen=True, kw_only=True):
     bucket_keys: Path  # directory of the keys under which seeds are wrapped; in no backup of the store
     readers: tuple[AuthorityId, ...] = ()  # may read every entry over HTTP, so who asks whom, when and why
     officers: tuple[Officer, ...] = ()  # nobody else searches it with --config
+    former: tuple[Path, ...] = ()  # stores of the logs that this one succeeds, the oldest first; only read
+    pin: Path | None = None  # a file on another disk: the last checkpoint, which the store must extend
+
+
+class WitnessesSettings(_Section, frozen=True, kw_only=True):
+    """[witnesses]: who cosigns the log's checkpoints."""
+
+    policy: Path | None = None  # C2SP tlog-policy: witnesses, each with its URL, and how many are enough
+    anchors: tuple[Path, ...] = ()  # PEM: whom their TLS certificates are judged by; none: as in [trust]
+    answer_seconds: Seconds = 10.0  # from connecting to the last byte of an answer
+    warn_seconds: Seconds = 900.0  # without enough cosignatures
+    stop_seconds: float | None = None  # of the same: then exchanges are refused; none: they go on
+    at_start: Literal["warn", "refuse"] = "warn"  # when too few can be asked before the start
 
 
 class DocumentSettings(_Section, frozen=True, kw_only=True):
@@ -195,6 +209,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     outbound: OutboundSettings
     limits: LimitSettings = LimitSettings()
     delivery: DeliverySettings = DeliverySettings()
+    witnesses: WitnessesSettings = WitnessesSettings()
     test_numbers: bool = False  # accept identifiers of the test range, which no person can have
 
 

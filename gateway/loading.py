@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from gateway.adapters.destinations import Destinations
+from gateway.adapters.pin import read_pin
 from gateway.adapters.pkcs11_uri import Pkcs11Uri
 from gateway.adapters.shelf import Shelf
 from gateway.adapters.spool import Spool, SpoolError
@@ -26,14 +27,26 @@ from gateway.agreement.register import Register
 from gateway.broker.reply import SIGNING_SECONDS, Signer
 from gateway.broker.rules import Rules
 from gateway.config import ConfigError, DeliverySettings, Settings
+from gateway.exchangelog.checkpoint import Checkpoint
+from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.note import PrivateKey, Verifier
 from gateway.exchangelog.note import Signer as LogSigner
+from gateway.exchangelog.quorum import TrustPolicy
 from gateway.identity.responders import Responder
 from gateway.identity.trust import require_no_older
 from gateway.model import AuthorityId
 from gateway.own import Identities, load_identities, own_files
-from gateway.reading import Found, StartError, clock, contract_files, read_log_keys, secret_key
+from gateway.reading import (
+    Found,
+    StartError,
+    clock,
+    contract_files,
+    read,
+    read_log_keys,
+    read_ml_dsa_key,
+    secret_key,
+)
 from gateway.soap.xml import Limits
 from gateway.trusted import split, trust_files
 from gateway.wss.profile import Window
@@ -59,6 +72,8 @@ class Loaded:
     certificates: Mapping[str, datetime]  # of the hub itself: name → end of validity
     own: frozenset[bytes]  # the same certificates, DER
     responders: tuple[Responder, ...]  # who is asked about revocation
+    policy: TrustPolicy | None = None  # who cosigns the log's checkpoints
+    beside: Cosigner | None = None  # signs them by ML-DSA-44, beside the log's own keys
 
 
 def load(settings: Settings) -> Loaded:
@@ -73,13 +88,15 @@ def load(settings: Settings) -> Loaded:
     documents = found.of(partial(_documents, settings))
     destinations = found.of(partial(load_destinations, settings.outbound.allow))
     agreement = found.of(partial(_agreement, settings.contracts.directory))
+    policy = found.of(partial(_policy, settings))
     identities = load_identities(settings, found)
     if identities is not None and destinations is not None:
-        _require_allowed(settings, identities.register, destinations, found)
+        _require_allowed(settings, identities.register, destinations, found, policy)
     if identities is not None:
         found.of(partial(_require_readers, settings.log.readers, identities.register))
     log_keys = found.of(partial(read_log_keys, keys.log_key))
     verifiers = found.of(partial(_verifiers, settings.log.origin, log_keys or ()))
+    beside = found.of(partial(_beside, settings)) if verifiers else None
     person_key = found.of(partial(secret_key, keys.directory_key))
     payload_key = found.of(partial(secret_key, keys.payload_key))
     if person_key is not None and payload_key is not None:
@@ -113,6 +130,8 @@ def load(settings: Settings) -> Loaded:
         identities.expiry,
         identities.own,
         identities.responders,
+        policy,
+        beside,
     )
 
 
@@ -150,6 +169,11 @@ def reload(settings: Settings, before: Loaded) -> Loaded:
         own=identities.own,
         responders=identities.responders,
     )
+
+
+def pinned(settings: Settings, loaded: Loaded) -> Checkpoint | None:
+    """What the log must extend; None where the settings name no pin. Raises ProofError (LOG701)."""
+    return None if settings.log.pin is None else read_pin(settings.log.pin, loaded.verifiers)
 
 
 def _require_whole(identities: Identities, before: Loaded) -> None:
@@ -269,20 +293,29 @@ def load_destinations(networks: Sequence[str]) -> Destinations:
         ) from error
 
 
-def connected_to(settings: Settings, register: Register) -> Iterator[tuple[str, str]]:
-    """What the hub connects to, and the host of each: endpoints of active authorities, and responders."""
+def connected_to(
+    settings: Settings, register: Register, policy: TrustPolicy | None = None
+) -> Iterator[tuple[str, str]]:
+    """What the hub connects to, and the host of each: endpoints of active authorities, responders, witnesses."""
     urls = {str(one.id): one.endpoint for one in register.authorities if one.active and one.endpoint}
-    for what, url in (urls | {one.url: one.url for one in settings.trust.ocsp}).items():
+    urls |= {one.url: one.url for one in settings.trust.ocsp}
+    if policy is not None:
+        urls |= {one.url: one.url for one in policy.witnesses.values() if one.url}
+    for what, url in urls.items():
         parts = split(url)
         if parts is not None and parts.hostname:
             yield what, parts.hostname
 
 
 def _require_allowed(
-    settings: Settings, register: Register, destinations: Destinations, found: Found
+    settings: Settings,
+    register: Register,
+    destinations: Destinations,
+    found: Found,
+    policy: TrustPolicy | None = None,
 ) -> None:
     """Of hosts that are given as an address. Where a name leads, only the moment of connecting tells."""
-    for what, host in connected_to(settings, register):
+    for what, host in connected_to(settings, register, policy):
         with suppress(ValueError):  # a name
             found.of(partial(require_allowed, what, [host], destinations))
 
@@ -295,6 +328,35 @@ def require_allowed(what: str, addresses: Sequence[str], destinations: Destinati
             f"outbound.allow: holds no address of {what}: {', '.join(addresses)}.",
             "List its network, or correct where the settings, the register or the name service say that it is.",
         )
+
+
+def _policy(settings: Settings) -> TrustPolicy | None:
+    """Who cosigns. Every witness must be one that can be asked. Raises ConfigError."""
+    path, patience = settings.witnesses.policy, settings.witnesses
+    if path is None:
+        return None
+    if patience.stop_seconds is not None and patience.stop_seconds <= patience.warn_seconds:
+        raise ConfigError(
+            "CFG041",
+            "witnesses.stop_seconds: is not longer than witnesses.warn_seconds.",
+            "Warn first; or leave stop_seconds out.",
+        )
+    try:
+        policy = TrustPolicy.parse(read(path))
+    except ProofError as error:
+        raise ConfigError("CFG040", f"{path}: {error}.", error.flaw.row.remedy) from error
+    for one in policy.witnesses.values():
+        parts = split(one.url or "")
+        if parts is None or parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ConfigError(
+                "CFG040", f"{path}: {one.key.name} has no URL.", "Give its submission prefix behind its key."
+            )
+    return policy
+
+
+def _beside(settings: Settings) -> Cosigner | None:
+    path = settings.keys.log_ml_dsa_key
+    return None if path is None else Cosigner.of(settings.log.origin, read_ml_dsa_key(path))
 
 
 def _agreement(directory: Path) -> Agreement:

@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
@@ -173,6 +174,14 @@ def read_log_keys(place: KeyPlace) -> Sequence[PrivateKey]:
         raise ConfigError(
             "CFG004", f"{place}: not an Ed25519 key without password.", "Make one with gateway pki init."
         ) from error
+
+
+def read_ml_dsa_key(path: Path) -> MLDSA44PrivateKey:
+    """The key that signs checkpoints beside the log's own. Raises ConfigError."""
+    key = _private_key(path)
+    if not isinstance(key, MLDSA44PrivateKey):
+        raise ConfigError("CFG004", f"{path}: not an ML-DSA-44 key.", "Make one with gateway log ml-dsa-key.")
+    return key
 
 
 def _private_key(path: Path) -> PrivateKeyTypes:

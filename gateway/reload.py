@@ -7,6 +7,7 @@ goes on by the rules that it began with. Whatever is wrong with the files, the l
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from contextlib import suppress
 from dataclasses import replace
@@ -21,6 +22,7 @@ from gateway.config import ConfigError, Settings
 from gateway.edge.connections import Door
 from gateway.edge.operational_log import OperationalLog
 from gateway.edge.responders import Questions
+from gateway.exchangelog import entry
 from gateway.identity.chain import Usage
 from gateway.loading import Loaded, clock, digest_of, reload
 from gateway.own import announced_now
@@ -106,7 +108,7 @@ class Reload:
     async def _replace(self, loaded: Loaded, server: ssl.SSLContext, client: ssl.SSLContext) -> None:
         # A log key in a token stays, whether or not that answers now.
         if loaded.log_keys is not self._loaded.log_keys:
-            await self._store.sign_with(loaded.log_keys)  # alone may fail: then nothing has changed
+            await sign_log(self._store, loaded)  # alone may fail: then nothing has changed
         await self._store.believe(loaded.rules.certificates.trust, clock())  # before anything rests on it
         self._door.tls = server
         self._loaded, self._in_force.rules = loaded, loaded.rules
@@ -121,6 +123,17 @@ class Reload:
     def _failed(self, **facts: str) -> None:
         self._metrics.reloaded(good=False)
         self._log.note("not reloaded", **facts)
+
+
+async def sign_log(store: Store, loaded: Loaded) -> None:
+    """Every key of the settings signs the log from now on; a new one is announced in it first, under the old one.
+
+    Raises `Refusal`, and `ProofError` as `Store.sign_with`.
+    """
+    hub = str(loaded.rules.register.hub.enterprise)
+    for vkey in store.unannounced(loaded.log_keys):
+        await store.append(entry.rotated(vkey, hub, clock(), os.urandom))
+    await store.sign_with(loaded.log_keys)
 
 
 def show(metrics: Metrics, loaded: Loaded) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from gateway.adapters.bucket_keys import BucketKeys
@@ -16,6 +17,7 @@ from gateway.adapters.pkcs11_uri import Pkcs11Uri
 from gateway.adapters.secret_file import read_secret
 from gateway.adapters.store_log import new_log
 from gateway.adapters.token_key import open_log_key
+from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import Signer
 
@@ -32,6 +34,19 @@ def log_signers(place: Path | Pkcs11Uri, origin: str) -> Sequence[Signer]:
         raise ProofError(Flaw.FILE, f"{place}: {error.strerror}") from error
     except ValueError:
         raise ProofError(Flaw.KEY_FORM, str(place)) from None
+
+
+def ml_dsa_signer(path: Path, origin: str) -> Cosigner:
+    """The ML-DSA-44 key that signs checkpoints beside those. Raises `ProofError` (LOG202, LOG509), `ExposedError`."""
+    try:
+        key = load_pem_private_key(read_secret(path), None)
+    except OSError as error:
+        raise ProofError(Flaw.FILE, f"{path}: {error.strerror}") from error
+    except (ValueError, TypeError) as error:  # TypeError: it has a password
+        raise ProofError(Flaw.KEY_FORM, str(path)) from error
+    if not isinstance(key, MLDSA44PrivateKey):
+        raise ProofError(Flaw.KEY_FORM, f"{path}: not ML-DSA-44")
+    return Cosigner.of(origin, key)
 
 
 def parse_keys(data: bytes) -> Sequence[Ed25519PrivateKey]:

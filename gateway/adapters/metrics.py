@@ -93,6 +93,22 @@ class Metrics:
         self._checkpoint = Gauge(
             "gateway_checkpoint_timestamp_seconds", "Time of the newest signed checkpoint.", registry=registry
         )
+        self._pin = Gauge(
+            "gateway_pin_timestamp_seconds",
+            "When the pin was last found to be the log's checkpoint, or made so.",
+            registry=registry,
+        )
+        self._cosigned = Gauge(
+            "gateway_cosigned_timestamp_seconds",
+            "When enough witnesses last cosigned a checkpoint.",
+            registry=registry,
+        )
+        self._witnessed = Counter(
+            "gateway_witness_answers",
+            "Checkpoints sent to witnesses, by what came of them.",
+            ["witness", "outcome"],
+            registry=registry,
+        )
         self._log_reads = Counter(
             "gateway_log_reads",
             "Resources of the exchange log served over HTTP.",
@@ -278,6 +294,18 @@ class Metrics:
     def log_read(self, authority: AuthorityId, resource: str) -> None:
         """Count one resource of the log that was served: checkpoint, tile, entries."""
         self._log_reads.labels(authority, resource).inc()
+
+    def pinned(self) -> None:
+        """State that the pin is current now."""
+        self._pin.set_to_current_time()
+
+    def cosigned(self, time: int) -> None:
+        """State when enough witnesses last cosigned; 0: never."""
+        self._cosigned.set(time)
+
+    def witnessed(self, witness: str, outcome: str) -> None:
+        """Count one answer; `witness`: its name in the trust policy, outcomes are words of `edge.feeding`."""
+        self._witnessed.labels(witness, outcome).inc()
 
     def configured(
         self,

@@ -17,7 +17,7 @@ from gateway.exchangelog.audit_tree import LeafHashes, Progress
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.merkle import HASH_SIZE, leaf_hash
-from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.note import NoteKey
 from gateway.exchangelog.site import CHECKPOINT
 from gateway.exchangelog.tile import (
     HEIGHT,
@@ -43,7 +43,7 @@ class Exported:
 
 
 def export(
-    log: LogReader, path: Path, verifiers: Sequence[Verifier], progress: Progress = lambda _: None
+    log: LogReader, path: Path, verifiers: Sequence[NoteKey], progress: Progress = lambda _: None
 ) -> Exported:
     """Bring the directory to the log's present checkpoint.
 
@@ -66,7 +66,7 @@ def export(
     return Exported(signed, before.size, growth.files)
 
 
-def _before(site: SiteDirectory, writer: SiteWriter, verifiers: Sequence[Verifier]) -> Checkpoint:
+def _before(site: SiteDirectory, writer: SiteWriter, verifiers: Sequence[NoteKey]) -> Checkpoint:
     """What was exported to the directory before. Raises `ProofError`: LOG604."""
     note = site.read(CHECKPOINT)
     if note is None:

@@ -27,6 +27,7 @@ from gateway.adapters import (
     store_releases,
     store_seeds,
     store_trust,
+    store_witnessed,
 )
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.sealing import Seal
@@ -36,14 +37,16 @@ from gateway.adapters.store_directory import Directory
 from gateway.adapters.store_file import Use, connect
 from gateway.adapters.store_log import Log, new_log
 from gateway.adapters.store_reader import LogReader
+from gateway.adapters.store_witnessed import CosignedNote, Freeze, Frozen, KeepCosigned
 from gateway.adapters.store_work import ClaimKey, Work, instant
 from gateway.broker.content import Uploaded
 from gateway.broker.ports import Depth, Told, Waiting
 from gateway.exchangelog.bucket import bucket_of
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
+from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import ProofError
-from gateway.exchangelog.note import PrivateKey, Signer
+from gateway.exchangelog.note import NoteKey, PrivateKey, Signer, parse_note
 from gateway.identity.revocation import Word
 from gateway.identity.trust import Trust
 from gateway.model import (
@@ -66,12 +69,20 @@ __all__ = ["LogReader", "Store"]
 class Store:
     """Every port of the broker but the spokes. One per process; several processes may share a file."""
 
-    def __init__(
-        self, path: Path, appender: Appender, origin: str, seal: Seal, bucket_keys: BucketKeys
+    def __init__(  # noqa: PLR0913, PLR0917 - `open` puts them together
+        self,
+        path: Path,
+        appender: Appender,
+        signers: Sequence[Signer],
+        seal: Seal,
+        bucket_keys: BucketKeys,
+        former: Sequence[store_releases.Former] = (),
     ) -> None:
+        self._former = former
         self._path = path
         self._appender = appender
-        self._origin = origin
+        self._origin = signers[0].name
+        self._verifiers = {one.verifier: None for one in signers}
         self._seal = seal
         self._bucket_keys = bucket_keys
         self._reader = connect(path, Use.READ)
@@ -90,23 +101,28 @@ class Store:
         also: Sequence[PrivateKey] = (),
         create: bool = False,
         pinned: Checkpoint | None = None,
+        former: Sequence[Path] = (),
+        beside: Cosigner | None = None,
         queue_limit: int = MAX_QUEUE,
     ) -> Store:
         """Opens the store. `create`: makes a new one where there is no file; otherwise that is LOG506.
 
         A hub never creates: behind a mistyped path it would start a second log, in which every ticket can be
-        used again. `origin` names the log and its key; `also` signs too, while the log changes its key. `pinned` is a checkpoint kept elsewhere that the log
-        must extend. Raises `ProofError` for a log that does not verify, and for a payload key (32 bytes) that
+        used again. `origin` names the log and its key; `also` signs too, while the log changes its key; `beside`:
+        an ML-DSA-44 key that signs each checkpoint, too.
+        `pinned` is a checkpoint kept elsewhere that the log must extend; `former`: stores of the logs that it
+        succeeds, the oldest first. Raises `ProofError` for a log that does not verify, and for a payload key (32 bytes) that
         is not the one under which payloads wait (LOG511), or bucket keys that are not those of this log.
         """
         path, seal = Path(path), Seal(payload_key)
         named = [Signer.of(origin, key) for key in (signer, *also)]
         if create and not path.exists():
             new_log(path, named)
-        log = Log.open(path, named, bucket_keys, pinned)
+        log = Log.open(path, named, bucket_keys, pinned, beside)
         try:
             store_agreements.require_key(path, seal)
-            return cls(path, Appender(log, queue_limit), origin, seal, bucket_keys)
+            predecessors = _predecessors(former, bucket_keys)
+            return cls(path, Appender(log, queue_limit), named, seal, bucket_keys, predecessors)
         except ProofError:
             log.close()
             raise
@@ -115,6 +131,11 @@ class Store:
     def ready(self) -> bool:
         """False once a commit has failed, after `close`, and while work waits longer than a signature may take."""
         return self._appender.ready
+
+    @property
+    def held(self) -> bool:
+        """Whether no entry is taken: too few witnesses, or the log is frozen."""
+        return self._appender.held
 
     @property
     def size(self) -> int:
@@ -127,9 +148,50 @@ class Store:
             return store_seeds.due(self._reader, years, now)
 
     @property
+    def checkpoint(self) -> bytes:
+        """The signed checkpoint as it is stored at this moment, verbatim. Raises `Refusal`: LOG_UNAVAILABLE."""
+        with reading("head"):
+            ((note,),) = self._reader.execute("SELECT note FROM head")
+        return bytes(note)
+
+    @property
     def pending(self) -> int:
         """Works that are not durable yet."""
         return self._appender.waiting
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+        return self._origin
+
+    @property
+    def verifiers(self) -> Sequence[NoteKey]:
+        """Every key by which the log was signed since this process began."""
+        return tuple(self._verifiers)
+
+    # Witnesses.
+
+    def cosigned(self) -> CosignedNote | None:
+        """The newest checkpoint with enough cosignatures. Raises `Refusal`: LOG_UNAVAILABLE."""
+        with reading("cosigned"):
+            return store_witnessed.cosigned(self._reader)
+
+    async def keep_cosigned(self, cosigned: CosignedNote) -> None:
+        """Keep it beside the head. Raises `Refusal`: BUSY, LOG_UNAVAILABLE."""
+        await self._appender.perform(Work(None, KeepCosigned(cosigned)))
+
+    async def freeze(self, frozen: Frozen) -> None:
+        """Append nothing any more, for good, and keep why. Raises `Refusal`: BUSY, LOG_UNAVAILABLE."""
+        await self._appender.perform(Work(None, Freeze(frozen)))
+        self.hold(wanted=True)
+
+    def hold(self, wanted: bool) -> None:  # noqa: FBT001 - a switch
+        """Take no entry as long as it is wanted: what asks for one is refused with LOG_UNAVAILABLE."""
+        self._appender.held = wanted or self._is_frozen()
+
+    def _is_frozen(self) -> bool:
+        with reading("frozen"):
+            return store_witnessed.frozen(self._reader) is not None
 
     # ExchangeLog, and what the store itself is told.
 
@@ -137,6 +199,12 @@ class Store:
         """See `ports.ExchangeLog`. After LOG_UNAVAILABLE the entry may or may not exist."""
         work: Work[int] = Work(entry)
         return self._receipt(await self._appender.perform(work))
+
+    def unannounced(self, keys: Sequence[PrivateKey]) -> Sequence[str]:
+        """The vkeys of those that have not signed the present checkpoint. Raises `Refusal`: LOG_UNAVAILABLE."""
+        signed = {one.key_id for one in parse_note(self.checkpoint).signatures}
+        known = (Signer.of(self._origin, key).verifier for key in keys)
+        return [one.vkey for one in known if one.key_id not in signed]
 
     async def prove(self, receipt: Receipt) -> Receipt:
         """See `ports.Proving`."""
@@ -152,6 +220,7 @@ class Store:
         for (note,) in self._reader.execute("SELECT note FROM head"):
             open_checkpoint(note, [one.verifier for one in signers])
         await self._appender.sign_with(signers)
+        self._verifiers |= {one.verifier: None for one in signers}
 
     async def remember(self, revision: str, files: Mapping[str, bytes]) -> None:
         """Keep the agreement in force, for what is accepted under it. Raises Refusal: LOG_UNAVAILABLE."""
@@ -189,7 +258,8 @@ class Store:
 
     async def releases(self, dossier: DossierNumber) -> list[EarlierRelease]:
         """See `ports.History`."""
-        return store_releases.releases(self._reader, self._bucket_keys, dossier)
+        found = [one for former in self._former for one in former.releases(dossier)]
+        return found + store_releases.releases(self._reader, self._bucket_keys, dossier)
 
     async def outstanding(self, dossier: DossierNumber) -> list[Outstanding]:
         """See `ports.History`."""
@@ -321,6 +391,8 @@ class Store:
         """Commits what is waiting, then closes the file."""
         await self._appender.stop()
         self._reader.close()
+        for former in self._former:
+            former.close()
         self._appender.close()
 
     async def __aenter__(self) -> Self:
@@ -354,3 +426,11 @@ class Store:
                 directory.put(scope)
         except ProofError as error:
             raise Refusal(Code.LOG_UNAVAILABLE, "directory") from error
+
+
+def _predecessors(paths: Sequence[Path], keys: BucketKeys) -> Sequence[store_releases.Former]:
+    """The stores of former logs, the oldest first. Raises `ProofError`."""
+    found: list[store_releases.Former] = []
+    for path in reversed(paths):
+        found.insert(0, store_releases.Former(path, keys, found[0].entries if found else 0))
+    return found

@@ -45,6 +45,7 @@ class Appender:
             threading.Lock()
         )  # guards the four of `_accepting`, `_gathered`, `_arrived` and the queue's order
         self._accepting = True
+        self.held = False  # while it is, no entry is taken
         self._broken = False
         self._thread = threading.Thread(target=self._run, name="exchange-log", daemon=True)
         self._thread.start()
@@ -83,7 +84,7 @@ class Appender:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         with self._gate:
-            if not self._accepting:
+            if not self._accepting or (self.held and work.entry is not None):
                 raise Refusal(Code.LOG_UNAVAILABLE)
             if len(self._arrived) >= self._limit:
                 raise Refusal(Code.BUSY, "exchange log")

@@ -25,6 +25,7 @@ from gateway.adapters.store_log import Log
 from gateway.adapters.store_work import Effect, Work
 from gateway.exchangelog import erasure
 from gateway.exchangelog.bucket import Bucket
+from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.erasure import Erasing
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -67,9 +68,11 @@ class Done:
 class Eraser:
     """On one store. Every method raises `ProofError`."""
 
-    def __init__(self, path: Path, keys: BucketKeys) -> None:
+    def __init__(self, path: Path, keys: BucketKeys, pinned: Checkpoint | None = None) -> None:
+        """`pinned`: what the log must extend."""
         self._path = path
         self._keys = keys
+        self._pinned = pinned
         self._connection = connect(path, Use.READ)
 
     def __enter__(self) -> Self:
@@ -170,7 +173,10 @@ class Eraser:
         signers: Sequence[Signer],
         progress: Callable[[int], None] = lambda _: None,
     ) -> Done:
-        with self._translated(), contextlib.closing(Log.open(self._path, signers, self._keys)) as log:
+        with (
+            self._translated(),
+            contextlib.closing(Log.open(self._path, signers, self._keys, self._pinned)) as log,
+        ):
             (outcome,) = log.append([Work(made, effect)])
             if isinstance(outcome, Refusal):
                 raise ProofError(Flaw.NOT_DONE, outcome.about)

@@ -18,37 +18,43 @@ from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_erasure import complete
 from gateway.adapters.store_file import Use, connect, create, sync_directory, unreadable
 from gateway.adapters.store_seeds import Seeds
+from gateway.adapters.store_witnessed import frozen
 from gateway.adapters.store_work import ClaimKey, Work
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.merkle import HASH_SIZE, leaf_hash
-from gateway.exchangelog.note import Signer, Verifier, parse_note
-from gateway.exchangelog.tile import WIDTH, Edge, Tile, TileNodes
+from gateway.exchangelog.note import NoteKey, Signer, parse_note
+from gateway.exchangelog.pin import require_held
+from gateway.exchangelog.tile import WIDTH, Edge, Tile
 from gateway.refusal import Code, Refusal
 
 _INSERT = """
 INSERT INTO entries (idx, exchange, kind, leaf, authority, ticket, view, digests) VALUES (?,?,?,?,?,?,?,?)
 ON CONFLICT (authority, ticket) WHERE ticket IS NOT NULL DO NOTHING
 """
+_HEAD = "SELECT size, root, EXISTS (SELECT 1 FROM frozen) FROM head"
 _TILE = "INSERT INTO tiles VALUES (?,?,?) ON CONFLICT (level, n) DO UPDATE SET hashes = excluded.hashes"
 
 
 class Log:
     """The appending end of one log. Owned by one thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - `open` puts them together
         self,
         connection: apsw.Connection,
         signers: Sequence[Signer],
         edge: Edge,
         keys: ClaimKey,
         bucket_keys: BucketKeys,
+        beside: Cosigner | None = None,
     ) -> None:
         self._connection = connection
         self._signers = signers  # several while the log changes its key
+        self._beside = beside
         self._keys = keys
         self._bucket_keys = bucket_keys
         self._seeds = Seeds(bucket_keys)
@@ -63,12 +69,14 @@ class Log:
         signers: Sequence[Signer],
         bucket_keys: BucketKeys,
         pinned: Checkpoint | None = None,
+        beside: Cosigner | None = None,
     ) -> Log:
-        """Opens an existing log; `new_log` makes one.
+        """Opens an existing log; `new_log` makes one. `beside`: an ML-DSA-44 key that signs each checkpoint, too.
 
         Raises `ProofError` when the stored checkpoint verifies under none of the signers' keys, when
-        tiles or entries do not agree with it, when it does not extend the pinned one (rollback), or when the
-        bucket keys are not those of this log. An erasure or a pruning that was recorded and not ended is ended.
+        tiles or entries do not agree with it, when it does not extend the pinned one (rollback), when it is frozen,
+        or when the bucket keys are not those of this log. An erasure or a pruning that was recorded and not ended
+        is ended.
         """
         connection = connect(path, Use.APPEND)
         try:
@@ -77,8 +85,9 @@ class Log:
                 keys = ClaimKey.of(connection)
                 _check_last_entries(connection, edge)
                 store_seeds.require_keys(connection, bucket_keys)
+                _require_thawed(connection)
                 if pinned is not None:
-                    _check_extends(connection, edge, pinned.size, pinned.root)
+                    _check_extends(connection, edge, pinned)
             # SQLite does this too, at the first commit, but takes no notice of an error: without its name in the
             # directory the write-ahead log, and what was acknowledged in it, would be gone after a power failure.
             sync_directory(path.parent)
@@ -92,7 +101,7 @@ class Log:
         except ProofError:
             connection.close()
             raise
-        return cls(connection, signers, edge, keys, bucket_keys)
+        return cls(connection, signers, edge, keys, bucket_keys, beside)
 
     @property
     def size(self) -> int:
@@ -144,7 +153,10 @@ class Log:
         these does not sign.
         """
         (note,) = self._connection.execute("SELECT note FROM head").fetchone() or (b"",)
-        if {one.key_id for one in parse_note(note).signatures} != {one.verifier.key_id for one in signers}:
+        own = {one.verifier.key_id for one in signers}
+        if self._beside is not None:
+            own.add(self._beside.public.key_id)
+        if {one.key_id for one in parse_note(note).signatures} != own:
             self._store_head(self._edge, (), signers)
         self._signers = signers
 
@@ -210,7 +222,8 @@ class Log:
     def _store_head(self, edge: Edge, tiles: Sequence[Tile], signers: Sequence[Signer]) -> None:
         self._connection.executemany(_TILE, [(tile.level, tile.n, tile.hashes) for tile in tiles])
         root = edge.root()
-        note = sign_checkpoint(edge.size, root, signers)
+        undated = None if self._beside is None else self._beside.undated
+        note = sign_checkpoint(edge.size, root, signers, undated)
         # Compare-and-swap: one root only is ever released for a size.
         old = (self._edge.size, self._edge.root())
         self._connection.execute(
@@ -223,12 +236,14 @@ class Log:
 
     def _catch_up(self) -> None:
         """Another process of the same hub may have appended: believe it only if it extends what we know."""
-        (stored,) = self._connection.execute("SELECT size, root FROM head")
+        ((*stored, is_frozen),) = self._connection.execute(_HEAD)
+        if is_frozen:
+            _require_thawed(self._connection)
         root = self._edge.root()
-        if stored == (self._edge.size, root):
+        if stored == [self._edge.size, root]:
             return
         edge = load_edge(self._connection, [one.verifier for one in self._signers])
-        _check_extends(self._connection, edge, self._edge.size, root)
+        _check_extends(self._connection, edge, Checkpoint(self._signers[0].name, self._edge.size, root))
         self._edge = edge
         self._seeds.forget()
 
@@ -254,7 +269,7 @@ def new_log(path: Path, signers: Sequence[Signer]) -> None:
         raise ProofError(Flaw.STORE_EXISTS, str(path))
 
 
-def load_edge(connection: apsw.Connection, verifiers: Sequence[Verifier]) -> Edge:
+def load_edge(connection: apsw.Connection, verifiers: Sequence[NoteKey]) -> Edge:
     """The edge of the stored tree, once head, checkpoint and tiles agree. Raises `ProofError`."""
     rows: list[tuple[Any, ...]] = connection.execute("SELECT size, root, note FROM head").fetchall()
     if len(rows) != 1:
@@ -275,6 +290,12 @@ def read_tile(connection: apsw.Connection, level: int, n: int, width: int) -> by
     return b"" if row is None else bytes(row[0])[: width * HASH_SIZE]
 
 
+def _require_thawed(connection: apsw.Connection) -> None:
+    found = frozen(connection)
+    if found is not None:
+        raise ProofError(found.flaw)
+
+
 def _check_last_entries(connection: apsw.Connection, edge: Edge) -> None:
     """The entries at the edge are those in the tree; `gateway log verify` does the same for all."""
     ((last,),) = connection.execute("SELECT coalesce(max(idx), -1) FROM entries")
@@ -287,10 +308,8 @@ def _check_last_entries(connection: apsw.Connection, edge: Edge) -> None:
         raise ProofError(Flaw.ALTERED, f"at or after index {first}")
 
 
-def _check_extends(connection: apsw.Connection, edge: Edge, size: int, root: bytes) -> None:
-    nodes = TileNodes(edge.size, lambda level, n, width: read_tile(connection, level, n, width))
-    if size > edge.size or merkle.tree_root(nodes, size) != root:
-        raise ProofError(Flaw.ROLLBACK, f"size {size}")
+def _check_extends(connection: apsw.Connection, edge: Edge, pinned: Checkpoint) -> None:
+    require_held(pinned, edge.size, lambda level, n, width: read_tile(connection, level, n, width))
 
 
 def _commit(connection: apsw.Connection) -> None:

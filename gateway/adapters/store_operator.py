@@ -18,6 +18,7 @@ from gateway.adapters.store_log import Log
 from gateway.adapters.store_queue import Settle
 from gateway.adapters.store_work import Work, instant
 from gateway.exchangelog import entry
+from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.entry import Settling
 from gateway.exchangelog.form import DropReason
 from gateway.exchangelog.note import Signer
@@ -83,15 +84,21 @@ class OperatorQueue:
         self._query(_RETRY, (instant(now), delivery))
         return self._connection.changes() == 1
 
-    def drop(
-        self, row: Row, reason: DropReason, signers: Sequence[Signer], keys: BucketKeys, now: datetime
+    def drop(  # noqa: PLR0913, PLR0917 - what ends, why, and in which log
+        self,
+        row: Row,
+        reason: DropReason,
+        signers: Sequence[Signer],
+        keys: BucketKeys,
+        now: datetime,
+        pinned: Checkpoint | None = None,
     ) -> int:
         """End a delivery undelivered, with its entry of the log; the index of that.
 
-        Raises `ProofError`, and `Refusal` (MESSAGE_UNKNOWN) when it was settled meanwhile.
+        `pinned`: what the log must extend. Raises `ProofError`, and `Refusal` (MESSAGE_UNKNOWN) when it was settled meanwhile.
         """
         made = entry.settled(self._dropped(row, reason), row.id, now, os.urandom)
-        with contextlib.closing(Log.open(self._path, signers, keys)) as log:
+        with contextlib.closing(Log.open(self._path, signers, keys, pinned)) as log:
             try:
                 (outcome,) = log.append([Work(made, Settle(row.id))])
             except apsw.Error as error:

@@ -14,13 +14,14 @@ from typing import Any, Self
 
 import apsw
 
-from gateway.adapters import store_agreements, store_seeds
+from gateway.adapters import store_agreements, store_seeds, store_witnessed
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_erasure import record
 from gateway.adapters.store_file import Use, connect, unreadable
 from gateway.adapters.store_filter import ABOUT, CONDITIONS, COUNTED, FOUND, INDEXED, LISTED, About, Filter
 from gateway.adapters.store_log import load_edge, read_tile
 from gateway.adapters.store_seeds import fields_of, subject_of
+from gateway.adapters.store_witnessed import CosignedNote, Frozen
 from gateway.exchangelog import merkle
 from gateway.exchangelog.audit import Head, Row
 from gateway.exchangelog.bucket import Bucket
@@ -30,7 +31,7 @@ from gateway.exchangelog.erasure import Record
 from gateway.exchangelog.fields import FieldPlan, FieldRecord
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.kept import OWN
-from gateway.exchangelog.note import Verifier, parse_note
+from gateway.exchangelog.note import NoteKey, parse_note
 from gateway.exchangelog.proof import TlogProof
 from gateway.exchangelog.tile import WIDTH, TileId, TileNodes, bundle, width_at
 from gateway.refusal import Refusal
@@ -225,7 +226,7 @@ class LogReader:
         tile = self.tile(0, n, width_at(size, 0, n))
         return tile[offset * merkle.HASH_SIZE : (offset + 1) * merkle.HASH_SIZE]
 
-    def signed(self, verifiers: Sequence[Verifier]) -> tuple[bytes, Checkpoint]:
+    def signed(self, verifiers: Sequence[NoteKey]) -> tuple[bytes, Checkpoint]:
         """The checkpoint, verbatim and read: signed, and head and tiles agree with it. Raises `ProofError`."""
         try:
             self._connection.execute("BEGIN")  # one snapshot
@@ -235,6 +236,20 @@ class LogReader:
         except apsw.Error as error:
             raise unreadable(error) from error
         return note, open_checkpoint(note, verifiers)
+
+    def cosigned(self) -> CosignedNote | None:
+        """The newest checkpoint with enough cosignatures, not yet believed. Raises `ProofError`."""
+        try:
+            return store_witnessed.cosigned(self._connection)
+        except apsw.Error as error:
+            raise unreadable(error) from error
+
+    def frozen(self) -> Frozen | None:
+        """What froze the log. Raises `ProofError`."""
+        try:
+            return store_witnessed.frozen(self._connection)
+        except apsw.Error as error:
+            raise unreadable(error) from error
 
     def prove(self, index: int) -> TlogProof:
         """The entry, as `extra`, under the present checkpoint, once the proof leads to its root.
@@ -253,9 +268,13 @@ class LogReader:
         return TlogProof(index, tuple(path), head.note, leaf)
 
     def resource(self, path: str) -> bytes:
-        """A resource of tlog-tiles by its path: checkpoint, tile or bundle. Raises `ProofError` (LOG208)."""
+        """A resource of tlog-tiles by its path: checkpoint, tile or bundle. Raises `ProofError` (LOG208).
+
+        The checkpoint has its cosignatures, if enough witnesses have seen this very one.
+        """
         if path == "checkpoint":
-            return self.checkpoint
+            note, kept = self.checkpoint, self.cosigned()
+            return kept.note if kept is not None and kept.note.startswith(note) else note
         name = TileId.parse(path)
         if width_at(self.head().size, name.level or 0, name.n) < name.width:
             raise ProofError(Flaw.TILE_PATH, "beyond the tree")

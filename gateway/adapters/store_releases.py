@@ -6,14 +6,17 @@ An entry whose seed was erased is found no more: erasing a seed takes away what 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Final
 
 import apsw
 
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_delivery import reading
+from gateway.adapters.store_file import Use, connect
 from gateway.adapters.store_seeds import digests, fields_of
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.fields import FieldPlan, disclosure, salts
@@ -50,6 +53,25 @@ def releases(connection: apsw.Connection, keys: BucketKeys, dossier: DossierNumb
         return [_release(keys, *row) for row in rows]
     except (ProofError, ValueError) as error:
         raise Refusal(Code.LOG_UNAVAILABLE, "log") from error
+
+
+class Former:
+    """The releases of a log that this one succeeds, as they stand in its store, which is only read."""
+
+    def __init__(self, path: Path, keys: BucketKeys, after: int) -> None:
+        """`after`: entries of the logs between it and this one. Raises `ProofError`."""
+        self._connection = connect(path, Use.READ)
+        self._keys = keys
+        ((size,),) = self._connection.execute("SELECT size FROM head")
+        self.entries = int(size) + after  # to the beginning of this log: there its indices would be 0
+
+    def releases(self, dossier: DossierNumber) -> list[EarlierRelease]:
+        """As of this log, with indices below 0. Raises Refusal: LOG_UNAVAILABLE."""
+        found = releases(self._connection, self._keys, dossier)
+        return [replace(one, index=one.index - self.entries) for one in found]
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 def outstanding(connection: apsw.Connection, dossier: DossierNumber) -> list[Outstanding]:

@@ -5,13 +5,22 @@ from __future__ import annotations
 from typing import Final
 
 APPLICATION_ID: Final = 0x57494247  # "WIBG" in SQLite's header
-VERSION: Final = 4
+VERSION: Final = 5
 
 _LOG: Final = """
 CREATE TABLE head (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   size INTEGER NOT NULL, root BLOB NOT NULL,
   note BLOB NOT NULL                      -- the signed checkpoint, verbatim
+) STRICT;
+CREATE TABLE cosigned (                   -- the newest checkpoint with enough cosignatures
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  size INTEGER NOT NULL, note BLOB NOT NULL, time INTEGER NOT NULL
+) STRICT;
+CREATE TABLE frozen (                     -- a row: nothing is appended any more
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  time INTEGER NOT NULL, mine BLOB NOT NULL,
+  theirs BLOB NOT NULL                    -- what contradicts it; empty: the log has ended in order
 ) STRICT;
 CREATE TABLE views (                      -- vector of released and withheld, once per view
   hash BLOB PRIMARY KEY, vector BLOB NOT NULL
@@ -68,7 +77,7 @@ CREATE TABLE erased (                     -- entries erased one by one, all in o
 CREATE TABLE minimum (                    -- entries below this index are no longer kept; tiles stay
   id INTEGER PRIMARY KEY CHECK (id = 1), idx INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE spent (                      -- replay claims of entries that were pruned
+CREATE TABLE spent (                      -- replay claims of entries that were pruned, and of former logs
   authority TEXT NOT NULL, ticket BLOB NOT NULL, PRIMARY KEY (authority, ticket)
 ) STRICT, WITHOUT ROWID;
 CREATE TRIGGER tickets_stay_spent BEFORE INSERT ON entries

@@ -32,6 +32,19 @@ def server_context(
     return _loaded(context, certificate, key, trust, lists=lists)
 
 
+def public_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """For a listener that serves anybody, certificate or not. Raises TlsError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    return _loaded(context, certificate, key, (), lists=False)
+
+
+def outward_context(anchors: Sequence[Path]) -> ssl.SSLContext:
+    """For calls to peers that are judged by these issuers, and to whom no certificate is shown. Raises TlsError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return _trusting(context, anchors, lists=False)
+
+
 def client_context(
     certificate: Path, key: Path, trust: Sequence[Path], check: PeerCheck | None = None
 ) -> ssl.SSLContext:
@@ -48,12 +61,16 @@ def client_context(
 def _loaded(
     context: ssl.SSLContext, certificate: Path, key: Path, trust: Sequence[Path], *, lists: bool
 ) -> ssl.SSLContext:
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         # A key with a password would be asked for at the terminal.
         context.load_cert_chain(certificate, key, password=b"")
     except OSError as error:  # SSLError is one
         raise TlsError(f"{certificate} with {key}: {_reason(error)}") from error
+    return _trusting(context, trust, lists=lists)
+
+
+def _trusting(context: ssl.SSLContext, trust: Sequence[Path], *, lists: bool) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     for path in trust:  # anchors, intermediates and CRLs alike
         try:
             context.load_verify_locations(cafile=path)

@@ -22,8 +22,9 @@ from gateway.config import Settings
 from gateway.config import load as load_settings
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.pin import require_held
 from gateway.identity.chain import Trust
-from gateway.loading import Loaded, load
+from gateway.loading import Loaded, load, pinned
 from gateway.reading import FORESEEN, in_words
 from gateway.trusted import revocation_lists
 
@@ -47,7 +48,7 @@ def check(
         facts["log"] |= _attempt(lambda: _store(settings, loaded), findings) or {}
         _attempt(lambda: require_officers(settings.log.officers, loaded.rules.register), findings)
         if not without_names:
-            _attempt(lambda: require_names(settings, loaded.rules.register), findings)
+            _attempt(lambda: require_names(settings, loaded.rules.register, loaded.policy), findings)
     if as_json:
         told = [{"code": one[:6], "text": one} for one in findings]
         typer.echo(json.dumps({**facts, "findings": told}, indent=2))
@@ -106,6 +107,10 @@ def _store(settings: Settings, loaded: Loaded) -> dict[str, Any]:
         checkpoint = open_checkpoint(head.note, loaded.verifiers)
     if (checkpoint.size, checkpoint.root) != (head.size, head.root):
         raise ProofError(Flaw.HEAD)
+    pin = pinned(settings, loaded)
+    if pin is not None:
+        with LogReader.open(path) as reader:
+            require_held(pin, reader.head().size, reader.tile)
     compare_key(path, Seal(loaded.payload_key))
     return {"store": str(path), **_head(checkpoint)}
 

@@ -23,6 +23,7 @@ _GROUPS: Final[Mapping[str, str]] = {
     "bench": "Measure a hub under load; log: the exchange log alone.",
     "agreement": "The protocol agreement as code.",
     "log": "The exchange log: what is in it, whether it holds, and how it ends.",
+    "witness": "A witness: cosign the logs of others.",
     "evidence": "An exchange in one file that anybody can check.",
     "dossier": "The dossier directory.",
     "queue": "Notifications that wait for delivery.",

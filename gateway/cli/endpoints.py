@@ -12,17 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from gateway.adapters.destinations import Destinations
 from gateway.agreement.register import Register
 from gateway.config import ConfigError, Settings
+from gateway.exchangelog.quorum import TrustPolicy
 from gateway.loading import connected_to, require_allowed
 from gateway.reading import Found
 
 
-def require_names(settings: Settings, register: Register) -> None:
+def require_names(settings: Settings, register: Register, policy: TrustPolicy | None = None) -> None:
     """Raises StartError with a finding for each host that has no address, or none that is allowed."""
     found, destinations = Found(), Destinations(settings.outbound.allow)
     with ThreadPoolExecutor() as at_once:
         asked = [
             at_once.submit(_require, what, host, destinations)
-            for what, host in connected_to(settings, register)
+            for what, host in connected_to(settings, register, policy)
         ]
         for finding in asked:
             found.of(finding.result)

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from gateway.adapters.store_reader import LogReader
-from gateway.cli import log_erase, log_identity, log_reply, log_site, log_view
+from gateway.cli import log_erase, log_identity, log_pin, log_reply, log_site, log_succeed, log_view
 from gateway.cli.lines import write
 from gateway.cli.log_answer import verify_written
 from gateway.cli.log_list import list_entries
@@ -56,6 +56,11 @@ app.command()(log_identity.checkpoint)
 app.command()(log_erase.erase)
 app.command()(log_erase.prune)
 app.command()(log_erase.retention)
+app.command()(log_identity.fork)
+app.command()(log_identity.ml_dsa_key)
+app.command()(log_pin.pin)
+app.command()(log_pin.compare_pins)
+app.command()(log_succeed.succeed)
 app.command()(log_reply.disclose)
 app.command("prove-view")(log_view.prove_view)
 app.command()(log_site.export)

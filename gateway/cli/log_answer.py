@@ -28,7 +28,7 @@ from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.merkle import HASH_SIZE
-from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.note import NoteKey
 from gateway.exchangelog.question import Question
 from gateway.exchangelog.tile import WIDTH, bundle, parse_bundle
 
@@ -109,7 +109,7 @@ def write_answer(directory: Path, log: LogReader, answer: Answer, place: Place) 
     return signed
 
 
-def verify_written(directory: Path, verifiers: Sequence[Verifier], as_json: bool) -> None:
+def verify_written(directory: Path, verifiers: Sequence[NoteKey], as_json: bool) -> None:
     """Check an answer that somebody wrote; offline. Raises `ProofError`."""
     data = read_file("--answer", directory / _ANSWER)
     with named("--answer", directory):

@@ -62,7 +62,7 @@ def erase(
         one_by_one = bool(dossier) or entries is not None
         if one_by_one == (bucket is not None):
             raise ProofError(Flaw.NOT_ERASABLE, "give --bucket, or --dossier or --entries")
-        with Eraser(operator.store, operator.keys) as eraser:
+        with Eraser(operator.store, operator.keys, operator.pinned) as eraser:
             if bucket is not None:
                 state = eraser.state(Bucket.parse(bucket), now)
                 _require(state, erasing, operator.years, now)
@@ -84,7 +84,7 @@ def prune(config: Settled, confirm: Confirm = False, as_json: AsJson = False) ->
     """
     with explained():
         operator, now = Operator.of(load(config)), clock()
-        with Eraser(operator.store, operator.keys) as eraser:
+        with Eraser(operator.store, operator.keys, operator.pinned) as eraser:
             minimum = eraser.minimum(operator.years, now)
             done = _prune(eraser, operator, minimum, now) if confirm else None
     _tell("pruned", {"minimum": minimum}, done, as_json)
@@ -94,7 +94,7 @@ def retention(config: Settled, as_json: AsJson = False) -> None:
     """List the buckets, and which of them are due to be erased by the agreement's years. Exit status 1 when one is."""
     with explained():
         operator, now = Operator.of(load(config)), clock()
-        with Eraser(operator.store, operator.keys) as eraser:
+        with Eraser(operator.store, operator.keys, operator.pinned) as eraser:
             states = eraser.buckets()
     due = [one for one in states if _is_due(one, operator.years, now)]
     if as_json:

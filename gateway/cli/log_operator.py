@@ -8,10 +8,12 @@ from pathlib import Path
 
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
+from gateway.adapters.pin import read_pin
 from gateway.agreement.load import load_agreement
 from gateway.agreement.register import load_register
 from gateway.cli.log_place import read_file
 from gateway.config import Settings
+from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.note import Signer
 from gateway.loading import contract_files
 
@@ -25,16 +27,19 @@ class Operator:
     signers: Sequence[Signer]
     hub: str  # enterprise number
     years: int  # for which the agreement keeps the log
+    pinned: Checkpoint | None  # what the log must extend
 
     @classmethod
     def of(cls, settings: Settings) -> Operator:
         """Raises the errors of `reading.FORESEEN`."""
         register = settings.contracts.register
         agreement = load_agreement(contract_files(settings.contracts.directory))
+        signers, pin = log_signers(settings.keys.log_key, settings.log.origin), settings.log.pin
         return cls(
             settings.log.store,
             BucketKeys.open(settings.log.bucket_keys),
-            log_signers(settings.keys.log_key, settings.log.origin),
+            signers,
             str(load_register(read_file("contracts.register", register), str(register)).hub.enterprise),
             agreement.retention.log_years,
+            None if pin is None else read_pin(pin, [one.verifier for one in signers]),
         )

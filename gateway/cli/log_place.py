@@ -20,7 +20,7 @@ from gateway.agreement.register import Register, load_register
 from gateway.agreement.schema import Contract, compile_contract, leaves
 from gateway.config import Settings, load
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.quorum import LogKey, parse_log_key
 from gateway.reading import FORESEEN, contract_files, in_words
 
 _BESIDE = Path(__file__).parents[2] / "contracts"  # the contracts of this program, without settings
@@ -52,7 +52,7 @@ class Place:
     """Where a log is, how it is checked, and what its parties are called."""
 
     store: Path
-    verifiers: Sequence[Verifier] = ()
+    verifiers: Sequence[LogKey] = ()
     register: Register | None = None  # with --config
     contracts: Path | None = None
     bucket_keys: Path | None = None
@@ -73,7 +73,7 @@ class Place:
         return None if self.bucket_keys is None else BucketKeys.open(self.bucket_keys)
 
     @property
-    def keys(self) -> Sequence[Verifier]:
+    def keys(self) -> Sequence[LogKey]:
         if not self.verifiers:
             raise ProofError(Flaw.KEY_MISSING)
         return self.verifiers
@@ -107,7 +107,7 @@ def find(
     place = _configured(load(config)) if config is not None else None
     if store is None and place is None and needs_store:
         raise ProofError(Flaw.PLACE_MISSING)
-    given = _given_keys(vkey or (), vkey_file)
+    given = given_keys(vkey or (), vkey_file)
     if place is None:
         return Place(store or Path(), given, bucket_keys=bucket_keys)
     return replace(
@@ -155,12 +155,13 @@ def write_file(option: str, path: Path, data: bytes) -> None:
         raise ProofError(Flaw.FILE, f"{option} {path}: {error.strerror}") from error
 
 
-def _given_keys(vkeys: Sequence[str], vkey_file: Path | None) -> Sequence[Verifier]:
+def given_keys(vkeys: Sequence[str], vkey_file: Path | None) -> Sequence[LogKey]:
+    """Of the options --vkey and --vkey-file. Raises `ProofError`."""
     if vkeys or vkey_file is None:
-        return [Verifier.parse(one) for one in vkeys]
+        return [parse_log_key(one) for one in vkeys]
     words = read_file("--vkey-file", vkey_file).decode("utf-8", "replace").split()
     with named("--vkey-file", vkey_file):  # names stand before keys in what `gateway log vkey` prints
-        return [Verifier.parse(one) for one in words if "+" in one] or [Verifier.parse("")]
+        return [parse_log_key(one) for one in words if "+" in one] or [parse_log_key("")]
 
 
 def _configured(settings: Settings) -> Place:

@@ -24,7 +24,7 @@ from gateway.cli.log_told import head_told, print_json, records_table
 from gateway.exchangelog.disclosed import DisclosedValue, Shown
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.leaf import Leaf
-from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.note import NoteKey
 from gateway.exchangelog.receipt import verify_receipt
 from gateway.kept import Kept, read_reply
 from gateway.refusal import Refusal
@@ -32,7 +32,7 @@ from gateway.soap.envelope import read
 from gateway.soap.xml import Limits
 
 
-def verify_reply(path: Path, verifiers: Sequence[Verifier], *, as_json: bool) -> None:
+def verify_reply(path: Path, verifiers: Sequence[NoteKey], *, as_json: bool) -> None:
     """Check a reply that was kept, offline. Raises `ProofError`."""
     with named("--reply", path):
         kept = _kept(read_file("--reply", path))
@@ -47,7 +47,7 @@ def verify_reply(path: Path, verifiers: Sequence[Verifier], *, as_json: bool) ->
     records_table(proven.records, {})
 
 
-def verify_disclosed(path: Path, verifiers: Sequence[Verifier], *, as_json: bool) -> None:
+def verify_disclosed(path: Path, verifiers: Sequence[NoteKey], *, as_json: bool) -> None:
     """Check the file of a disclosed value, offline. Raises `ProofError`."""
     with named("--disclosure", path):
         shown = DisclosedValue.parse(read_file("--disclosure", path)).verify(verifiers)

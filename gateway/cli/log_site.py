@@ -30,7 +30,7 @@ from gateway.cli.log_progress import entries_done
 from gateway.cli.log_told import finding_told, head_told, print_json, report_findings
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.completeness import Entries, check_range
-from gateway.exchangelog.note import Verifier, base64
+from gateway.exchangelog.note import NoteKey, base64
 from gateway.exchangelog.site import open_site
 
 SiteOption = Annotated[
@@ -141,7 +141,7 @@ def _opened(place: Place, site: Path | None) -> Iterator[tuple[Checkpoint, Entri
         yield log.signed(place.keys)[1], log
 
 
-def _kept(option: str, path: Path, verifiers: Sequence[Verifier]) -> tuple[bytes, Checkpoint]:
+def _kept(option: str, path: Path, verifiers: Sequence[NoteKey]) -> tuple[bytes, Checkpoint]:
     note = read_file(option, path)
     with named(option, path):
         return note, open_checkpoint(note, verifiers)

@@ -15,7 +15,8 @@ from gateway.exchangelog.fields import FieldRecord
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.merkle import leaf_hash
-from gateway.exchangelog.note import Verifier, base64
+from gateway.exchangelog.note import base64
+from gateway.exchangelog.quorum import LogKey
 
 IN_STORE = "every entry, hash, tile, field record and the signature"
 IN_SITE = "every entry, hash, tile and the signature"
@@ -133,6 +134,6 @@ def print_json(value: object) -> None:
     write(json.dumps(value, indent=2))
 
 
-def vkeys_told(verifiers: Sequence[Verifier]) -> dict[str, object]:
+def vkeys_told(verifiers: Sequence[LogKey]) -> dict[str, object]:
     """The log's verification key; `vkeys`: all that sign now, two while the log changes its key."""
     return {"vkey": verifiers[0].vkey, "vkeys": [one.vkey for one in verifiers]}

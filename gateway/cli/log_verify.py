@@ -17,13 +17,14 @@ from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.consistency import ConsistencyProof
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.merkle import leaf_hash
-from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.note import NoteKey
 from gateway.exchangelog.proof import HEADER, TlogProof
+from gateway.exchangelog.quorum import LogKey
 from gateway.exchangelog.site import check_site, open_site
 
 
 def verify_proof(
-    path: Path, entry: Path | None, pin: Path | None, verifiers: Sequence[Verifier], as_json: bool
+    path: Path, entry: Path | None, pin: Path | None, verifiers: Sequence[LogKey], as_json: bool
 ) -> None:
     """Check one proof file, offline. Raises `ProofError`."""
     data = read_file("--proof", path)
@@ -46,7 +47,7 @@ def verify_proof(
 
 
 def _verify_consistency(
-    path: Path, data: bytes, pin: Path | None, verifiers: Sequence[Verifier], as_json: bool
+    path: Path, data: bytes, pin: Path | None, verifiers: Sequence[LogKey], as_json: bool
 ) -> None:
     if pin is None:
         raise ProofError(Flaw.NO_EARLIER)
@@ -59,7 +60,7 @@ def _verify_consistency(
     write(f"The log {later.origin} of size {later.size} extends the one of size {earlier.size}.")
 
 
-def pinned(path: Path, verifiers: Sequence[Verifier]) -> Checkpoint:
+def pinned(path: Path, verifiers: Sequence[LogKey]) -> Checkpoint:
     """A checkpoint, bare or as a proof file carries it."""
     data = read_file("--pin", path)
     with named("--pin", path):
@@ -68,7 +69,7 @@ def pinned(path: Path, verifiers: Sequence[Verifier]) -> Checkpoint:
 
 
 def check(
-    log: LogReader, verifiers: Sequence[Verifier], pin: Checkpoint | None, parties: Mapping[str, str]
+    log: LogReader, verifiers: Sequence[LogKey], pin: Checkpoint | None, parties: Mapping[str, str]
 ) -> tuple[Checkpoint | None, list[Finding]]:
     """The checkpoint, if it is properly signed, and every finding."""
     findings, signed = list[Finding](), None
@@ -85,7 +86,7 @@ def check(
 
 
 def check_directory(
-    path: Path, verifiers: Sequence[Verifier], pin: Checkpoint | None
+    path: Path, verifiers: Sequence[NoteKey], pin: Checkpoint | None
 ) -> tuple[Checkpoint | None, list[Finding]]:
     """The same of an exported log."""
     site, findings, signed = SiteDirectory(path), list[Finding](), None

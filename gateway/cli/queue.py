@@ -17,6 +17,7 @@ import typer
 
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
+from gateway.adapters.pin import read_pin
 from gateway.adapters.store_delivery import Row
 from gateway.adapters.store_operator import OperatorQueue
 from gateway.adapters.store_work import instant, moment
@@ -111,7 +112,8 @@ def drop(
         )
     with explained():
         settings = load(config)
-        signers = log_signers(settings.keys.log_key, settings.log.origin)
+        signers, pin = log_signers(settings.keys.log_key, settings.log.origin), settings.log.pin
+        pinned = None if pin is None else read_pin(pin, [one.verifier for one in signers])
         keys = BucketKeys.open(settings.log.bucket_keys)
     with _queue(settings.log.store) as queue:
         row, now = _waiting(queue, delivery), datetime.now(UTC)
@@ -119,7 +121,7 @@ def drop(
             until = moment(row.lease_until).isoformat(timespec="seconds")
             stop("QUE005", f"{delivery} is under way.", f"Wait until {until}, and see how it went.")
         try:
-            index = queue.drop(row, DropReason(reason), signers, keys, now)
+            index = queue.drop(row, DropReason(reason), signers, keys, now, pinned)
         except Refusal as refusal:
             if refusal.code is Code.LOG_UNAVAILABLE:
                 stop(

@@ -16,9 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
-from typing import Final
-
-from gateway.adapters.metrics import Metrics
+from typing import Final, Protocol
 
 Make = Callable[[asyncio.Future[None]], asyncio.Protocol]  # of a connection; it fulfils the future at its end
 
@@ -46,10 +44,18 @@ class Cut(StrEnum):
     REPLY = "reply"  # what was written was not read in time
 
 
+class Counts(Protocol):
+    """What is told of connections: `Metrics`."""
+
+    def connections(self, listener: str, count: int) -> None: ...
+
+    def cut(self, listener: str, reason: str, count: int) -> None: ...
+
+
 class Watch:
     """Tells the metrics of one listener's connections."""
 
-    def __init__(self, metrics: Metrics, listener: str) -> None:
+    def __init__(self, metrics: Counts, listener: str) -> None:
         self._metrics = metrics
         self._listener = listener
         self.open = 0

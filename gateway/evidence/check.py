@@ -26,7 +26,7 @@ from gateway.exchangelog.fields import FieldRecord, base64url, fields_root
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.leaf import Leaf
-from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.note import NoteKey
 from gateway.exchangelog.proof import TlogProof
 from gateway.policy.recorded import prove_view
 
@@ -35,7 +35,7 @@ from gateway.policy.recorded import prove_view
 class Given:
     """What whoever checks a file brings along."""
 
-    verifiers: Sequence[Verifier]  # keys of the log
+    verifiers: Sequence[NoteKey]  # keys of the log
     anchors: Sequence[bytes] = ()  # PEM or DER; none: those of the file, and a notice
     crls: Sequence[bytes] = ()  # besides those of the file
     tsa_anchors: Sequence[bytes] = ()  # PEM

@@ -6,7 +6,11 @@
     audit_tree   the tree in tiles against its entries and its root
     proof        proof files (C2SP tlog-proof)
     consistency  proofs that a later checkpoint extends an earlier one
+    pin          checkpoints that somebody keeps, compared
     checkpoint   the signed size and root (C2SP tlog-checkpoint)
+    witness      what a witness checks before it cosigns (C2SP tlog-witness)
+    quorum       whose cosignatures are enough (C2SP tlog-policy)
+    cosignature  what a witness signs (C2SP tlog-cosignature)
     note         signatures (C2SP signed-note)
     entry        stages of an exchange → entries
     leaf         an entry

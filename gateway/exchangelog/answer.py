@@ -18,7 +18,7 @@ from gateway.exchangelog.completeness import prove_range, verify_range
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.merkle import leaf_hash
-from gateway.exchangelog.note import Verifier, parse_note
+from gateway.exchangelog.note import NoteKey, parse_note
 from gateway.exchangelog.question import Question
 from gateway.exchangelog.tile import ReadTile, TileNodes
 
@@ -68,7 +68,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ProofError(Flaw.ANSWER_FORM) from None
 
 
-def verify_answer(answer: Answer, leaves: Iterable[bytes], verifiers: Sequence[Verifier]) -> Checkpoint:
+def verify_answer(answer: Answer, leaves: Iterable[bytes], verifiers: Sequence[NoteKey]) -> Checkpoint:
     """The checkpoint under which the answer is whole. `leaves`: every entry of its range, in order.
 
     Raises `ProofError`: LOG738 when an entry is left out that a leaf shows to match, or given that does not.

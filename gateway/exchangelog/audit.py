@@ -22,7 +22,7 @@ from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.kept import Kept
 from gateway.exchangelog.leaf import Leaf
-from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.note import NoteKey, Verifier
 from gateway.exchangelog.pairing import Pairing
 from gateway.exchangelog.tile import WIDTH, width_at
 
@@ -83,7 +83,7 @@ class Evidence(Tiles, Protocol):
 def audit(  # noqa: PLR0913 - what is checked, by which keys, against what is known elsewhere
     log: Evidence,
     head: Head,
-    verifiers: Sequence[Verifier],
+    verifiers: Sequence[NoteKey],
     pinned: Checkpoint | None = None,
     *,
     progress: Progress = lambda _: None,
@@ -103,13 +103,22 @@ def audit(  # noqa: PLR0913 - what is checked, by which keys, against what is kn
     if head.last >= head.size:
         yield Finding(Flaw.SURPLUS, head.last)
     size, root = (head.size, head.root) if signed is None else (signed.size, signed.root)
-    entries = _Entries(log, size, progress, parties or {})
+    origin = next((one.name for one in verifiers), "")
+    entries = _Entries(log, size, progress, parties or {}, origin)
     yield from entries.check()
     yield from check_tree(log, size, root, entries.hashes.differing)
     yield from _surplus(log)
     yield from log.repeated(size)
     if pinned is not None:
         yield from check_pin(log, size, pinned)
+
+
+def _names_key(leaf: Leaf, origin: str) -> bool:
+    """Whether the key that was announced is one of this log."""
+    try:
+        return Verifier.parse(str(leaf.more["vkey"])).name == origin
+    except ProofError:
+        return False
 
 
 def _surplus(log: Evidence) -> Iterator[Finding]:
@@ -123,8 +132,11 @@ def _surplus(log: Evidence) -> Iterator[Finding]:
 class _Entries:
     """One pass over the entries, with what must be remembered from one to another."""
 
-    def __init__(self, log: Evidence, size: int, progress: Progress, parties: Mapping[str, str]) -> None:
+    def __init__(
+        self, log: Evidence, size: int, progress: Progress, parties: Mapping[str, str], origin: str
+    ) -> None:
         self._log = log
+        self._origin = origin
         self._size = size
         self._progress = progress
         self._before, _ = log.record(size)
@@ -166,6 +178,8 @@ class _Entries:
             yield Finding(Flaw.CLAIM, row.index)
         elif row.authority is not None and self._callers.get(leaf.caller, row.authority) != row.authority:
             yield Finding(Flaw.CLAIM, row.index, "claimed by another authority")
+        if leaf.kind is Kind.KEY_ROTATION and not _names_key(leaf, self._origin):
+            yield Finding(Flaw.ROTATION, row.index)
         yield from self._fields(row, leaf)
         yield from self._pairing.check(row.index, leaf)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.merkle import EMPTY_ROOT, HASH_SIZE
-from gateway.exchangelog.note import Note, Signer, Verifier, base64, open_note, unbase64
+from gateway.exchangelog.note import Note, NoteKey, Signature, Signer, base64, open_note, unbase64
 
 DECIMAL = re.compile(r"0|[1-9]\d{0,18}", re.ASCII)  # no leading zero, below 2**63 but for the check below
 MAX_SIZE = (1 << 63) - 1
@@ -46,18 +46,21 @@ class Checkpoint:
         return found
 
 
-def sign_checkpoint(size: int, root: bytes, signers: Sequence[Signer]) -> bytes:
-    """The origin is the keys' name; there are two while the log changes its key, each with a line of its own.
+def sign_checkpoint(
+    size: int, root: bytes, signers: Sequence[Signer], beside: Callable[[str], Signature] | None = None
+) -> bytes:
+    """`beside`: signs the text, too, by a key of another type. The origin is the keys' name; there are two while the log changes its key, each with a line of its own.
 
     One root only is signed for a size: whoever calls this keeps that promise.
     """
     text = Checkpoint(signers[0].name, size, root).text
-    return Note(
-        text, tuple(one.sign(text) for one in signers)
-    ).serialise()  # of sound form: names were checked
+    lines = [one.sign(text) for one in signers]
+    if beside is not None:
+        lines.append(beside(text))
+    return Note(text, tuple(lines)).serialise()  # of sound form: names were checked
 
 
-def open_checkpoint(data: bytes, verifiers: Sequence[Verifier]) -> Checkpoint:
+def open_checkpoint(data: bytes, verifiers: Sequence[NoteKey]) -> Checkpoint:
     """The checkpoint of the log that the keys name, a signature by one of them verified and none of theirs wrong.
 
     `verifiers`: keys of one log, former ones too. Raises `ProofError`.

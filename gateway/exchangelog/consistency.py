@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, decimal, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.note import MAX_NOTE, Verifier, base64, parse_note
+from gateway.exchangelog.note import MAX_NOTE, NoteKey, base64, parse_note
 from gateway.exchangelog.proof import parse_hashes
 
 
@@ -45,7 +45,7 @@ class ConsistencyProof:
         parse_note(checkpoint)
         return cls(old, parse_hashes(hashes, Flaw.CONSISTENCY_FORM), checkpoint)
 
-    def verify(self, earlier: Checkpoint, verifiers: Sequence[Verifier]) -> Checkpoint:
+    def verify(self, earlier: Checkpoint, verifiers: Sequence[NoteKey]) -> Checkpoint:
         """The later checkpoint, once it extends the earlier one. Raises `ProofError`.
 
         From an empty log there is nothing to prove (LOG102).

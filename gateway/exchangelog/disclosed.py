@@ -18,7 +18,7 @@ from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.fields import FieldRecord, verify_disclosure
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.leaf import Leaf
-from gateway.exchangelog.note import Verifier, base64, unbase64
+from gateway.exchangelog.note import NoteKey, base64, unbase64
 from gateway.exchangelog.proof import TlogProof
 from gateway.exchangelog.receipt import Held, disclosures, verify_receipt
 from gateway.model import Receipt
@@ -54,7 +54,7 @@ class DisclosedValue:
     proof: bytes  # C2SP tlog-proof with the leaf
 
     @classmethod
-    def of(cls, path: str, held: Held, receipt: Receipt, verifiers: Sequence[Verifier]) -> DisclosedValue:
+    def of(cls, path: str, held: Held, receipt: Receipt, verifiers: Sequence[NoteKey]) -> DisclosedValue:
         """The value at a path, from a receipt that holds. Raises `ProofError`."""
         proven = verify_receipt(held, receipt, verifiers)
         assert receipt.proof is not None  # verify_receipt refused it
@@ -112,7 +112,7 @@ class DisclosedValue:
         disclosure, proof = told["disclosure"].encode("ascii"), told["proof"].encode()
         return cls(disclosure, record, told["position"], hashes, proof)
 
-    def verify(self, verifiers: Sequence[Verifier]) -> Shown:
+    def verify(self, verifiers: Sequence[NoteKey]) -> Shown:
         """The value, once the log has an entry that recorded it. Raises `ProofError`."""
         proof = TlogProof.parse(self.proof)
         if proof.extra is None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
 
 import msgspec
 
@@ -23,19 +24,23 @@ from gateway.exchangelog.commitment import (
 from gateway.exchangelog.fields import SEED_SIZE, FieldPlan, base64url
 from gateway.exchangelog.form import (
     ACCEPTED,
+    ANNOUNCED,
     INCOMPLETE,
     PERMITTED,
     RELEASED,
     DropReason,
+    Ending,
     Kind,
     Query,
     SearchedBy,
 )
 from gateway.exchangelog.leaf import Leaf
+from gateway.model import ExchangeId
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from gateway.exchangelog.checkpoint import Checkpoint
     from gateway.exchangelog.fields import FieldPlans
     from gateway.model import (
         Accepted,
@@ -43,7 +48,6 @@ if TYPE_CHECKING:
         Delivery,
         Dispatch,
         DossierNumber,
-        ExchangeId,
         LegalContext,
         OperationName,
         Permitted,
@@ -69,7 +73,7 @@ class FieldDigests(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A leaf and what the store keeps beside it. Made by this module and `erasure` only."""
+    """A leaf and what the store keeps beside it. Made by this module only."""
 
     leaf: bytes
     exchange: ExchangeId
@@ -357,6 +361,56 @@ def accessed(access: Access, exchange: ExchangeId, now: datetime, random: Random
         },
     )
     return Entry(leaf.seal(), exchange, Kind.ACCESS, seed, access.dossier, person=access.person)
+
+
+def rotated(vkey: str, hub: str, now: datetime, random: Random) -> Entry:
+    """That a key will sign checkpoints, too, and later alone: said while the old key still signs.
+
+    `hub`: its enterprise, as in other entries.
+    """
+    return own_entry(Kind.KEY_ROTATION, ANNOUNCED, hub, {"vkey": vkey}, _id(random), now, random)
+
+
+def succeeded(last: Checkpoint, ending: Ending, hub: str, now: datetime, random: Random) -> Entry:
+    """The first entry of a log that goes on for another. `last`: what everybody agrees that log to have been."""
+    of = {"of_log": last.origin, "of_size": last.size, "of_root": base64url(last.root).decode("ascii")}
+    return own_entry(Kind.SUCCESSOR, ending.value, hub, of, _id(random), now, random)
+
+
+def own_entry(  # noqa: PLR0913, PLR0917 - what the entry says
+    kind: Kind,
+    decision: str,
+    hub: str,
+    more: Mapping[str, object],
+    id_: ExchangeId,
+    now: datetime,
+    random: Random,
+) -> Entry:
+    """An entry about the log itself."""
+    seed = random(SEED_SIZE)
+    leaf = Leaf(
+        id=id_,
+        time=timestamp(now),
+        kind=kind,
+        caller=hub,
+        to=(),
+        operation=None,
+        legal_context=None,
+        revision=None,
+        decision=decision,
+        fields_root=None,
+        nfields=0,
+        subject=subject_commitment(None, seed),  # about nobody: of a person it would say too much
+        body=None,
+        signature=None,
+        nonce=nonce(random),
+        more=more,
+    )
+    return Entry(leaf.seal(), id_, kind, seed, None)
+
+
+def _id(random: Random) -> ExchangeId:
+    return ExchangeId(str(UUID(bytes=random(16), version=4)))
 
 
 def _records(

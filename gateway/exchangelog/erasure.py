@@ -11,15 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from gateway.exchangelog.bucket import Bucket
-from gateway.exchangelog.commitment import digest, subject_commitment
-from gateway.exchangelog.entry import Entry, Random, nonce, timestamp
-from gateway.exchangelog.fields import SALT_SIZE, SEED_SIZE, disclosure
+from gateway.exchangelog.commitment import digest
+from gateway.exchangelog.entry import Entry, Random, own_entry
+from gateway.exchangelog.fields import SALT_SIZE, disclosure
 from gateway.exchangelog.form import ERASED, PRUNED, Basis, Ground, Kind
 from gateway.exchangelog.indices import Indices
-from gateway.exchangelog.leaf import Leaf
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -71,42 +70,11 @@ def erased_bucket(  # noqa: PLR0913, PLR0917 - what the entry says
 
 def pruned(hub: str, minimum: int, id_: ExchangeId, now: datetime, random: Random) -> Entry:
     """The entries below the minimum index are no longer kept (C2SP tlog-tiles, Pruning)."""
-    return _made(Kind.PRUNING, PRUNED, hub, {"minimum": minimum}, id_, now, random)
+    return own_entry(Kind.PRUNING, PRUNED, hub, {"minimum": minimum}, id_, now, random)
 
 
 def _entry(
     erasing: Erasing, what: Mapping[str, object], id_: ExchangeId, now: datetime, random: Random
 ) -> Entry:
     more = {"basis": erasing.basis.value, "ground": erasing.ground.value, **what}
-    return _made(Kind.ERASURE, ERASED, erasing.hub, more, id_, now, random)
-
-
-def _made(  # noqa: PLR0913, PLR0917 - what the entry says
-    kind: Kind,
-    decision: str,
-    hub: str,
-    more: Mapping[str, object],
-    id_: ExchangeId,
-    now: datetime,
-    random: Random,
-) -> Entry:
-    seed: Final = random(SEED_SIZE)
-    leaf = Leaf(
-        id=id_,
-        time=timestamp(now),
-        kind=kind,
-        caller=hub,
-        to=(),
-        operation=None,
-        legal_context=None,
-        revision=None,
-        decision=decision,
-        fields_root=None,
-        nfields=0,
-        subject=subject_commitment(None, seed),  # about nobody: of a person it would say too much
-        body=None,
-        signature=None,
-        nonce=nonce(random),
-        more=more,
-    )
-    return Entry(leaf.seal(), id_, kind, seed, None)
+    return own_entry(Kind.ERASURE, ERASED, erasing.hub, more, id_, now, random)

@@ -17,7 +17,7 @@ from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.fields import FieldRecord, base64url, fields_root
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.leaf import Leaf
-from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.note import NoteKey
 from gateway.exchangelog.proof import TlogProof
 
 VERSION: Final = 1
@@ -44,7 +44,7 @@ class Exhibit:
             raise ProofError(Flaw.PROOF_FORM, "entry")
         return Leaf.parse(self.proof.extra)
 
-    def verify(self, verifiers: Sequence[Verifier]) -> Checkpoint:
+    def verify(self, verifiers: Sequence[NoteKey]) -> Checkpoint:
         """The checkpoint under which the log has the entry, whose records these are. Raises `ProofError`."""
         leaf = self.leaf
         checkpoint = self.proof.verify(self.proof.extra or b"", verifiers)

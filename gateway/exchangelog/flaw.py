@@ -187,6 +187,25 @@ class Flaw(Enum):
     ANSWER_FORM = _row("LOG737", "The answer is malformed.", "Use the directory as it was written.")
     ANSWER = _row("LOG738", "The answer leaves out an entry that matches the question, or holds one that does not.", "Have the question asked again, and keep both answers.")
     SETTINGS = _row("LOG739", "This cannot be done without the settings of the hub.", "Name them with --config FILE.")
+    # Pins, witnesses, succession.
+    PIN_MISSING = _row("LOG701", "The pin that the settings or the command line name is not there.", "If its disk is absent, mount it. Only if there never was one: gateway log pin FILE")
+    FORK = _row("LOG702", "Two signed checkpoints contradict each other: the log was forked.", "Keep both checkpoints as evidence, stop the log, and report the incident.")
+    UNCOMPARED = _row("LOG703", "Checkpoints of two sizes cannot be compared by themselves.", "Name the log with --store, --config or --site, or give a consistency proof with --proof.")
+    PIN_EXISTS = _row("LOG704", "There is a pin of a log where a new one is to begin.", "If the store of that log is lost, its log cannot be begun again: name another origin and another pin in the settings.")
+    POLICY_FORM = _row("LOG705", "The trust policy is malformed.", "Correct the line; the form is that of C2SP tlog-policy.")
+    QUORUM = _row("LOG706", "The checkpoint has too few cosignatures for the trust policy.", "Ask the log for a checkpoint with more cosignatures; if it has none, find out why its witnesses do not sign.")
+    REQUEST_FORM = _row("LOG707", "The message between log and witness is malformed.", "See C2SP tlog-witness for the form.")
+    WITNESS_STORE = _row("LOG708", "The database of the witness is not there, or is another's.", "A witness that forgot what it cosigned must not go on under its key. If the database is lost, begin a witness with another name and key: gateway witness init")
+    WITNESS_EXISTS = _row("LOG709", "There is a key or a database where a new witness is to begin.", "Use the witness that is there, or name other files in its settings.")
+    WITNESS_CLOCK = _row("LOG710", "The clock of the witness is behind its last cosignature.", "Set the clock. If it was ahead when the witness last cosigned, the witness goes on once that time has come.")
+    WITNESS_AHEAD = _row("LOG711", "A witness holds a checkpoint, signed by the log, that is beyond the log.", "Do not append. The store went back, or the log's key signs elsewhere. If the newer store is not found, begin a successor: gateway log succeed")
+    WITNESS_SILENT = _row("LOG712", "Too few witnesses could be asked what they hold.", "See why they do not answer. To start without them: at_start = warn (witnesses in the settings)")
+    FROZEN = _row("LOG713", "The log is frozen: a fork or a rollback was proved.", "Keep the store as it is and report the incident; gateway log fork prints the evidence. To go on, begin a successor: gateway log succeed")
+    ENDED = _row("LOG714", "The log has ended: it has a successor.", "Name the store of the successor in the settings. This one stays readable.")
+    SUCCESSION = _row("LOG715", "A log begins for another at its first entry only.", _DAMAGED)
+    ROTATION = _row("LOG716", "The key that the entry announces is none of this log.", _DAMAGED)
+    AGREED_MISSING = _row("LOG718", "What the old log was is not said.", "Give the last checkpoint that everybody agrees on with --agreed, and the store with --from unless it is lost; of a log that ended in order the store is enough.")
+    OUTSTANDING = _row("LOG717", "Deliveries wait in the store: a successor would not have them.", "Let them be delivered, or drop them: gateway queue list")
     # fmt: on
 
     @property

@@ -23,6 +23,7 @@ VERSION: Final = 1
 RETENTION: Final = "exchange"  # retention class; the agreement says how many years
 PERMITTED, RELEASED, INCOMPLETE, ACCEPTED = "permitted", "released", "incomplete", "accepted"
 ERASED, PRUNED = "erased", "pruned"
+ANNOUNCED: Final = "announced"
 MAX_PARTIES: Final = 256  # authorities that one request or notification may go to
 
 
@@ -37,6 +38,8 @@ class Kind(StrEnum):
     SETTLEMENT = "settlement"  # the end of a delivery
     ERASURE = "erasure"  # what was kept beside entries is destroyed
     PRUNING = "pruning"  # entries below an index are no longer kept
+    KEY_ROTATION = "key-rotation"  # another key will sign checkpoints
+    SUCCESSOR = "successor"  # the first entry of a log that goes on for another
     ACCESS = "access"  # an officer looks somebody up: before the answer is given
 
 
@@ -85,6 +88,14 @@ GROUNDS: Final[Mapping[str, frozenset[str]]] = {
     Basis.RETENTION: frozenset({Ground.EXPIRED}),
     Basis.BREACH: frozenset({Ground.KEY_LOST}),
 }
+
+
+class Ending(StrEnum):
+    """Why a log has a successor."""
+
+    ENDED = "ended"  # its time was over: each year has a log of its own
+    FORKED = "forked"  # two checkpoints by its key contradict each other
+    LOST = "lost"  # its store, or its key, is gone
 
 
 class Query(StrEnum):
@@ -213,6 +224,8 @@ _NONCE = _text(r"[A-Za-z0-9_-]{21}[AQgw]")  # 16 bytes: four unused bits
 _COUNT = r"(?:\d|[1-9]\d{1,3}|[1-5]\d{4}|6(?:[0-4]\d{3}|5(?:[0-4]\d{2}|5(?:[0-2]\d|3[0-5]))))"  # two bytes
 _NUMBER = r"(?:0|[1-9]\d{0,14})"  # less than 2⁵³: every reader of JSON reads it exactly (RFC 8259 §6)
 _POSITIVE = r"[1-9]\d{0,14}"
+_ORIGIN = _text(r"[A-Za-z0-9][A-Za-z0-9._~:/-]{0,127}")
+_VKEY = _text(r"[A-Za-z0-9][A-Za-z0-9._~:/-]{0,127}\+[0-9a-f]{8}\+[A-Za-z0-9+/]{44}")  # Ed25519: 33 bytes
 _null = "null"
 
 _ALWAYS: Final[Mapping[str, _Check]] = {
@@ -306,6 +319,14 @@ _FORM: Final[Mapping[str, Mapping[str, _Check]]] = {
         "count": _NUMBER,
     },
     Kind.PRUNING: {**_OWN, "decision": _only(PRUNED), "minimum": _POSITIVE},
+    Kind.KEY_ROTATION: {**_OWN, "decision": _only(ANNOUNCED), "vkey": _VKEY},
+    Kind.SUCCESSOR: {
+        **_OWN,
+        "decision": _only(*(one.value for one in Ending)),
+        "of_log": _ORIGIN,
+        "of_size": _NUMBER,
+        "of_root": _DIGEST,
+    },
     Kind.ACCESS: {
         **_OWN,
         "decision": _only(PERMITTED),

@@ -1,14 +1,15 @@
 """Signed notes (C2SP signed-note): the text form of every signature of a log.
 
-Ed25519 only (type 01). Lines of unknown keys are carried and ignored, as the format demands: that is what
-lets a log change its key, and witnesses add theirs. What the text means is left to `checkpoint`.
+Keys here are Ed25519 (type 01), of logs; those of other types are in `cosignature`. Lines of unknown keys are
+carried and ignored, as the format demands: that is what lets a log change its key, and witnesses add theirs.
+What the text means is left to `checkpoint`.
 """
 
 from __future__ import annotations
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
@@ -53,6 +54,48 @@ class Note:
         return (self.text + "\n" + "".join(one.line for one in self.signatures)).encode()
 
 
+class NoteKey(Protocol):
+    """A key that signs notes, of whatever type."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def key_id(self) -> bytes: ...
+
+    def verify(self, text: str, signature: Signature, /) -> object:
+        """Raises `ProofError`."""
+        ...
+
+
+def key_id(name: str, kind: bytes, public: bytes) -> bytes:
+    """What tells keys of one name apart; `kind`: the signature type."""
+    return sha256(name.encode() + b"\n" + kind + public).digest()[:KEY_ID_SIZE]
+
+
+def write_vkey(name: str, kind: bytes, public: bytes) -> str:
+    return f"{name}+{key_id(name, kind, public).hex()}+{base64(kind + public)}"
+
+
+def parse_vkey(vkey: str, sizes: Mapping[bytes, int]) -> tuple[str, bytes, bytes]:
+    """Name, signature type and public key. `sizes`: bytes of a key, by the types that are known here.
+
+    Raises `ProofError`.
+    """
+    parts = vkey.split("+", 2)  # the base64 part may hold a "+" of its own
+    if len(parts) != 3:
+        raise ProofError(Flaw.KEY_FORM)
+    key = unbase64(parts[2], Flaw.KEY_FORM)
+    kind, public = key[:1], key[1:]
+    if len(public) != sizes.get(kind, -1):
+        known = ", ".join(one.hex() for one in sizes)
+        raise ProofError(Flaw.KEY_FORM, f"type or length; known here: type {known}")
+    name = require_name(parts[0], Flaw.KEY_FORM)
+    if key_id(name, kind, public).hex() != parts[1]:
+        raise ProofError(Flaw.KEY_FORM, "key id")
+    return name, kind, public
+
+
 @dataclass(frozen=True, slots=True)
 class Verifier:
     """A public key under the name of its owner; its text form is called vkey."""
@@ -62,25 +105,17 @@ class Verifier:
 
     @property
     def key_id(self) -> bytes:
-        return sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:KEY_ID_SIZE]
+        return key_id(self.name, ED25519, self.public)
 
     @property
     def vkey(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{base64(ED25519 + self.public)}"
+        return write_vkey(self.name, ED25519, self.public)
 
     @classmethod
     def parse(cls, vkey: str) -> Verifier:
         """Raises `ProofError`."""
-        parts = vkey.split("+", 2)  # the base64 part may hold a "+" of its own
-        if len(parts) != 3:
-            raise ProofError(Flaw.KEY_FORM)
-        key = unbase64(parts[2], Flaw.KEY_FORM)
-        if len(key) != 1 + PUBLIC_KEY_SIZE or key[:1] != ED25519:
-            raise ProofError(Flaw.KEY_FORM, "only Ed25519 keys (type 01) are known")
-        verifier = cls(_name(parts[0], Flaw.KEY_FORM), key[1:])
-        if verifier.key_id.hex() != parts[1]:
-            raise ProofError(Flaw.KEY_FORM, "key id")
-        return verifier
+        name, _, public = parse_vkey(vkey, {ED25519: PUBLIC_KEY_SIZE})
+        return cls(name, public)
 
     def verify(self, text: str, signature: Signature) -> None:
         """Raises `ProofError`."""
@@ -113,7 +148,9 @@ class Signer:
     @classmethod
     def of(cls, name: str, key: PrivateKey) -> Signer:
         """Raises `ProofError` for a name that no note can carry."""
-        return cls(name, key, Verifier(_name(name, Flaw.KEY_FORM), key.public_key().public_bytes_raw()))
+        return cls(
+            name, key, Verifier(require_name(name, Flaw.KEY_FORM), key.public_key().public_bytes_raw())
+        )
 
     def sign(self, text: str) -> Signature:
         return Signature(self.name, self.verifier.key_id, self.key.sign(text.encode()))
@@ -126,7 +163,7 @@ def write_note(text: str, signers: Sequence[Signer]) -> bytes:
     return data
 
 
-def open_note(data: bytes, verifiers: Iterable[Verifier]) -> Note:
+def open_note(data: bytes, verifiers: Iterable[NoteKey]) -> Note:
     """The note, once at least one known key has signed it and no known key's line is wrong.
 
     Raises `ProofError`.
@@ -154,7 +191,7 @@ def parse_note(data: bytes) -> Note:
     found = lines[:-1].split("\n")
     if len(found) > MAX_SIGNATURES:
         raise ProofError(Flaw.NOTE_FORM, "too many signatures")
-    return Note(text + "\n", tuple(_signature(line) for line in found))
+    return Note(text + "\n", tuple(parse_signature(line) for line in found))
 
 
 def base64(data: bytes) -> str:
@@ -184,17 +221,24 @@ def _text(data: bytes) -> str:
     return content
 
 
-def _signature(line: str) -> Signature:
+def parse_signature(line: str) -> Signature:
+    """One line, without its newline. Raises `ProofError`."""
     parts = line.removeprefix(_DASH).split(" ")
     if not line.startswith(_DASH) or len(parts) != 2:
         raise ProofError(Flaw.NOTE_FORM, "signature line")
     value = unbase64(parts[1], Flaw.NOTE_FORM)
     if len(value) <= KEY_ID_SIZE:
         raise ProofError(Flaw.NOTE_FORM, "signature line")
-    return Signature(_name(parts[0], Flaw.NOTE_FORM), value[:KEY_ID_SIZE], value[KEY_ID_SIZE:])
+    return Signature(require_name(parts[0], Flaw.NOTE_FORM), value[:KEY_ID_SIZE], value[KEY_ID_SIZE:])
 
 
-def _name(name: str, flaw: Flaw) -> str:
-    if not name or "+" in name or any(one.isspace() or one < " " for one in name):
+def require_name(name: str, flaw: Flaw) -> str:
+    """A name that a note can carry. Raises `ProofError`."""
+    # Half of a surrogate pair stands for a byte that is no UTF-8.
+    if (
+        not name
+        or "+" in name
+        or any(one.isspace() or one < " " or "\ud800" <= one <= "\udfff" for one in name)
+    ):
         raise ProofError(flaw, "key name")
     return name

@@ -54,6 +54,8 @@ class Pairing:
                 yield from self._delivery(index, leaf)
             case Kind.SETTLEMENT:
                 yield from self._settlement(index, leaf)
+            case Kind.SUCCESSOR if index:
+                yield Finding(Flaw.SUCCESSION, index)
             case Kind.ACCESS:
                 yield from _access(index, leaf)
                 return

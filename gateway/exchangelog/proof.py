@@ -13,7 +13,7 @@ from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, decimal, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.merkle import HASH_SIZE
-from gateway.exchangelog.note import MAX_NOTE, Verifier, base64, parse_note, unbase64
+from gateway.exchangelog.note import MAX_NOTE, NoteKey, base64, parse_note, unbase64
 
 HEADER = "c2sp.org/tlog-proof@v1"
 MAX_HASHES = 63  # a tree of 2**63 entries
@@ -52,7 +52,7 @@ class TlogProof:
         parse_note(checkpoint)
         return cls(index, parse_hashes(lines[2:], Flaw.PROOF_FORM), checkpoint, extra)
 
-    def verify(self, entry: bytes, verifiers: Sequence[Verifier]) -> Checkpoint:
+    def verify(self, entry: bytes, verifiers: Sequence[NoteKey]) -> Checkpoint:
         """The checkpoint under which the entry stands at `index`. Raises `ProofError`."""
         checkpoint = open_checkpoint(self.checkpoint, verifiers)
         leaf = merkle.leaf_hash(entry)

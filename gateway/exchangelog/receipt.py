@@ -15,7 +15,7 @@ from gateway.exchangelog.fields import FieldRecord, base64url, disclosure, field
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.leaf import Leaf
-from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.note import NoteKey
 from gateway.exchangelog.proof import TlogProof
 from gateway.model import EntryProof, Receipt
 
@@ -64,7 +64,7 @@ def records_of(proof: EntryProof) -> tuple[FieldRecord, ...]:
     return records
 
 
-def verify_place(receipt: Receipt | None, verifiers: Sequence[Verifier]) -> Checkpoint:
+def verify_place(receipt: Receipt | None, verifiers: Sequence[NoteKey]) -> Checkpoint:
     """The signed checkpoint that covers the entry. Whether the entry is this exchange's, only the proof tells.
 
     Raises `ProofError`.
@@ -79,7 +79,7 @@ def verify_place(receipt: Receipt | None, verifiers: Sequence[Verifier]) -> Chec
     return checkpoint
 
 
-def verify_receipt(held: Held, receipt: Receipt | None, verifiers: Sequence[Verifier]) -> Proven:
+def verify_receipt(held: Held, receipt: Receipt | None, verifiers: Sequence[NoteKey]) -> Proven:
     """The entry, once the log has it and it records what came: no field more, none less, every value the same.
 
     `verifiers`: the log's keys, known beforehand. Raises `ProofError`; of several flaws the first.
@@ -97,7 +97,7 @@ def verify_receipt(held: Held, receipt: Receipt | None, verifiers: Sequence[Veri
     return Proven(receipt.index, leaf, checkpoint, records)
 
 
-def _verify_entry(receipt: Receipt, given: EntryProof, verifiers: Sequence[Verifier]) -> Leaf:
+def _verify_entry(receipt: Receipt, given: EntryProof, verifiers: Sequence[NoteKey]) -> Leaf:
     proof = TlogProof.parse(given.tlog)
     if (proof.index, proof.checkpoint) != (receipt.index, receipt.checkpoint):
         raise ProofError(Flaw.RECEIPT_DIFFERS)

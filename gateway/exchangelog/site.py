@@ -17,7 +17,7 @@ from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.merkle import HASH_SIZE
-from gateway.exchangelog.note import Verifier, parse_note
+from gateway.exchangelog.note import NoteKey, parse_note
 from gateway.exchangelog.pairing import Pairing
 from gateway.exchangelog.tile import WIDTH, TileId, bundle, parse_bundle, width_at
 
@@ -81,7 +81,7 @@ class Site:
         return found or b""
 
 
-def open_site(resources: Resources, verifiers: Sequence[Verifier]) -> tuple[Checkpoint, Site]:
+def open_site(resources: Resources, verifiers: Sequence[NoteKey]) -> tuple[Checkpoint, Site]:
     """The checkpoint of a site, signed, and the site at its size. Raises `ProofError`: LOG601."""
     signed = open_checkpoint(_note(resources), verifiers)
     return signed, Site(resources, signed.size)
@@ -89,7 +89,7 @@ def open_site(resources: Resources, verifiers: Sequence[Verifier]) -> tuple[Chec
 
 def check_site(
     resources: Resources,
-    verifiers: Sequence[Verifier],
+    verifiers: Sequence[NoteKey],
     pinned: Checkpoint | None = None,
     *,
     progress: Progress = lambda _: None,

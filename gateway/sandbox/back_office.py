@@ -20,7 +20,7 @@ from gateway.agreement.notices import Notice
 from gateway.agreement.register import Register
 from gateway.agreement.schema import Contract
 from gateway.exchangelog.flaw import ProofError
-from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.note import NoteKey
 from gateway.exchangelog.receipt import verify_place
 from gateway.identity.authority import recognise
 from gateway.identity.chain import Certificates, Usage
@@ -60,7 +60,7 @@ class Surroundings:
     # outcome is known.
     status_of: Callable[[DossierNumber], str]
     told_by: Callable[[AuthorityId, DossierNumber], Collection[str]]
-    log_keys: Callable[[], Sequence[Verifier]]  # of the exchange log
+    log_keys: Callable[[], Sequence[NoteKey]]  # of the exchange log
     clock: Callable[[], datetime]
 
 

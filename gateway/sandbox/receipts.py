@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.note import NoteKey
 from gateway.exchangelog.receipt import Proven, verify_receipt
 from gateway.kept import UNLOGGED, read_reply
 from gateway.soap.xml import parse_verified
@@ -22,7 +22,7 @@ class Asked:
     legal_context: str
 
 
-def check_reply(asked: Asked, body: bytes, verifiers: Sequence[Verifier]) -> Proven | None:
+def check_reply(asked: Asked, body: bytes, verifiers: Sequence[NoteKey]) -> Proven | None:
     """The entry of the reply; None where there is nothing to record. Raises `ProofError`.
 
     `body`: exclusive C14N of the Body that the hub signed.

@@ -1,0 +1,71 @@
+"""Beside the head of the log: the newest checkpoint that its witnesses cosigned, and what froze the log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import apsw
+
+from gateway.exchangelog.flaw import Flaw
+
+_KEEP: Final = "INSERT OR REPLACE INTO cosigned VALUES (1, ?, ?, ?)"
+_FREEZE: Final = "INSERT OR IGNORE INTO frozen VALUES (1, ?, ?, ?)"  # the first evidence stays
+
+
+@dataclass(frozen=True, slots=True)
+class CosignedNote:
+    """A checkpoint with enough cosignatures, verbatim."""
+
+    size: int
+    note: bytes
+    time: int  # seconds since 1970, by the log's clock
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """Two checkpoints by the log's key that contradict each other; or the last one of a log that ended."""
+
+    time: int  # seconds since 1970
+    mine: bytes
+    theirs: bytes  # empty: nothing contradicts it
+
+    @property
+    def flaw(self) -> Flaw:
+        """Why the log takes no entry."""
+        return Flaw.FROZEN if self.theirs else Flaw.ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class KeepCosigned:
+    """An effect: this is the newest cosigned checkpoint."""
+
+    cosigned: CosignedNote
+
+    def apply(self, connection: apsw.Connection, _index: int) -> None:
+        one = self.cosigned
+        connection.execute(_KEEP, (one.size, one.note, one.time))
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """An effect: nothing is appended any more, by any process, for good."""
+
+    frozen: Frozen
+
+    def apply(self, connection: apsw.Connection, _index: int) -> None:
+        connection.execute(_FREEZE, (self.frozen.time, self.frozen.mine, self.frozen.theirs))
+
+
+def cosigned(connection: apsw.Connection) -> CosignedNote | None:
+    """Raises apsw.Error."""
+    for row in connection.execute("SELECT size, note, time FROM cosigned"):
+        return CosignedNote(*row)
+    return None
+
+
+def frozen(connection: apsw.Connection) -> Frozen | None:
+    """Raises apsw.Error."""
+    for row in connection.execute("SELECT time, mine, theirs FROM frozen"):
+        return Frozen(*row)
+    return None

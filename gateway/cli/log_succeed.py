@@ -1,0 +1,96 @@
+"""`gateway log succeed`: a log goes on under another name, because its year is over or because it was forked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.log_key import log_signers
+from gateway.adapters.pin import read_pin, write_pin
+from gateway.adapters.store_reader import LogReader
+from gateway.adapters.store_succession import begin, end
+from gateway.agreement.register import load_register
+from gateway.cli.lines import write
+from gateway.cli.log_place import AsJson, Settled, Vkey, VkeyFile, explained, given_keys, read_file
+from gateway.cli.log_told import head_told, print_json
+from gateway.config import load
+from gateway.exchangelog import entry
+from gateway.exchangelog.checkpoint import Checkpoint
+from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.form import Ending
+from gateway.exchangelog.pin import require_held
+from gateway.exchangelog.quorum import LogKey
+
+
+def succeed(
+    config: Settled,
+    reason: Annotated[str, typer.Option("--reason", help=f"Why: {', '.join(Ending)}.")],
+    *,
+    old: Annotated[
+        Path | None, typer.Option("--from", help="Store of the old log. It takes no entry any more.")
+    ] = None,
+    agreed: Annotated[
+        Path | None,
+        typer.Option(
+            "--agreed",
+            help="The last checkpoint of the old log that everybody agrees on; without it that of the store.",
+        ),
+    ] = None,
+    vkey: Vkey = None,
+    vkey_file: VkeyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """End a log, and begin its successor where the settings say: another store, another origin.
+
+    The first entry of the successor names the old log. --vkey: keys of the old log.
+    """
+    with explained():
+        if reason not in set(Ending):
+            raise ProofError(Flaw.UNKNOWN_VALUE, f"--reason {reason}")
+        settings, now = load(config), datetime.now(UTC)
+        signers, pin = log_signers(settings.keys.log_key, settings.log.origin), settings.log.pin
+        if settings.log.store.exists():
+            raise ProofError(Flaw.STORE_EXISTS, str(settings.log.store))
+        if pin is not None and pin.exists():
+            raise ProofError(Flaw.PIN_EXISTS, str(pin))
+        register = settings.contracts.register
+        hub = load_register(read_file("contracts.register", register), str(register)).hub
+        last = _last(old, agreed, Ending(reason), given_keys(vkey or (), vkey_file), now)
+        if last.origin == settings.log.origin:
+            raise ProofError(Flaw.ORIGIN, f"log.origin is that of the old log: {last.origin}")
+        first = entry.succeeded(last, Ending(reason), str(hub.enterprise), now, os.urandom)
+        begin(settings.log.store, signers, BucketKeys.create(settings.log.bucket_keys), first, old)
+        if pin is not None:
+            with LogReader.open(settings.log.store) as log:
+                write_pin(pin, log.checkpoint)
+    if as_json:
+        print_json({"origin": settings.log.origin, "store": str(settings.log.store), "old": head_told(last)})
+        return
+    write(f"{settings.log.origin} succeeds {last.origin}, which was agreed on up to size {last.size}.")
+    if old is not None:
+        write(f"Name {old.resolve()} in log.former of the settings: rectifications are told by it.")
+
+
+def _last(
+    old: Path | None, agreed: Path | None, ending: Ending, keys: Sequence[LogKey], now: datetime
+) -> Checkpoint:
+    """What the old log was, by its store, by what is agreed, or by both. Raises `ProofError`."""
+    if not keys:
+        raise ProofError(Flaw.KEY_MISSING)
+    known = None if agreed is None else read_pin(agreed, keys)
+    if old is None or (known is None and ending is not Ending.ENDED):
+        # What a forked or lost log was is for people to agree on; its store alone does not tell.
+        if known is None or ending is not Ending.LOST:
+            raise ProofError(Flaw.AGREED_MISSING)
+        return known
+    last = end(old, keys, int(now.timestamp()))
+    if known is not None:
+        with LogReader.open(old) as log:
+            require_held(known, last.size, log.tile)
+    return known or last

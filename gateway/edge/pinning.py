@@ -1,0 +1,57 @@
+"""Pinning: from time to time, and at the end, the log's checkpoint is kept on another path than the store's.
+
+A hub that starts behind its pin does not append (PROTOCOL.md §8.16). Written at a bounded rate: what was
+acknowledged in the last moment before a machine is lost may be missing from the pin, never from the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from gateway.adapters.metrics import Metrics
+from gateway.adapters.pin import write_pin
+from gateway.broker.event import trace
+from gateway.edge.operational_log import OperationalLog
+from gateway.exchangelog.flaw import ProofError
+
+_PAUSE: Final = 1.0  # seconds from one look at the log to the next
+
+
+class Pinning:
+    """Owns the file of the pin, while its hub runs."""
+
+    def __init__(
+        self, path: Path, checkpoint: Callable[[], bytes], metrics: Metrics, log: OperationalLog
+    ) -> None:
+        """`checkpoint`: the log's, as it is at that moment; a log that is open only grows."""
+        self._path = path
+        self._checkpoint = checkpoint
+        self._metrics = metrics
+        self._log = log
+        self._kept = b""
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            note = self._checkpoint()
+            await asyncio.to_thread(self._keep, note)
+            await asyncio.sleep(_PAUSE)
+
+    def finish(self) -> None:
+        """Once nothing is appended any more."""
+        self._keep(self._checkpoint())
+
+    def _keep(self, note: bytes) -> None:
+        """An old pin is weaker, not wrong: exchanges go on while it cannot be written, and the metric tells."""
+        try:
+            if note != self._kept:
+                write_pin(self._path, note)
+                self._kept = note
+            self._metrics.pinned()
+        except ProofError as error:
+            self._log.note("pin", code=error.flaw.row.code)
+        except Exception as error:  # noqa: BLE001 - the pinning outlives a bug
+            self._log.note("failed", trace=trace(error))

@@ -1,0 +1,285 @@
+"""A witness over HTTP: what it cosigned it remembers, and what contradicts it it keeps (PROTOCOL §8.17)."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import ssl
+import subprocess
+import sys
+from base64 import b64decode
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import apsw
+import pytest
+from typer.testing import CliRunner
+
+from gateway.adapters.pki import write_pki
+from gateway.cli.commands import app
+from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
+from gateway.exchangelog.cosignature import CosignerKey
+from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.note import open_note, parse_note
+from gateway.exchangelog.witness import WitnessError, monitored, read_cosignature
+from gateway.witness import run, service
+from gateway.witness.settings import known_logs, load_settings
+from gateway.witness.store import WitnessStore
+from tests.path import hub as memory
+from tests.process.running import TRUST
+from tests.witness_world import LOG, ORIGIN, checkpoint, request, witness_settings
+
+KEYS = {ORIGIN: [LOG.verifier]}
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return witness_settings(tmp_path / "witness")
+
+
+class Client:
+    """Speaks to a witness."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session, self._url = session, url
+
+    async def post(self, data: bytes, path: str = "/add-checkpoint", **options) -> tuple[int, str, bytes]:
+        async with self._session.post(self._url + path, data=data, **options) as response:
+            return response.status, response.headers["Content-Type"], await response.read()
+
+    async def get(self, path: str) -> tuple[int, bytes]:
+        async with self._session.get(self._url + path) as response:
+            return response.status, await response.read()
+
+
+@asynccontextmanager
+async def running(settings, lines: io.StringIO | None = None):
+    async with run.witness(settings, lines or io.StringIO()) as url, aiohttp.ClientSession() as session:
+        yield Client(session, url)
+
+
+def key(settings) -> CosignerKey:
+    return run.load_cosigner(settings, own=True).public
+
+
+@pytest.mark.parametrize("ml_dsa", [False, True], ids=["ed25519", "ml-dsa-44"])
+async def test_a_growing_log_is_cosigned_and_monitors_read_it(tmp_path, ml_dsa):
+    settings = witness_settings(tmp_path, ml_dsa=ml_dsa)
+    async with running(settings) as client:
+        assert (await client.get(f"/{monitored(ORIGIN)}"))[0] == 404
+        for old, new in ((0, 5), (5, 7), (7, 7)):
+            status, kind, answer = await client.post(request(old, new).serialise())
+            assert (status, kind) == (200, "text/plain; charset=utf-8")
+            read_cosignature(answer, parse_note(checkpoint(new)).text, key(settings))
+        status, note = await client.get(f"/{monitored(ORIGIN)}")
+        assert status == 200
+        assert open_checkpoint(note, [LOG.verifier]).size == 7
+        open_note(note, [key(settings)])
+        assert note.startswith(checkpoint(7))
+
+
+async def test_refusals_have_the_statuses_and_bodies_of_the_specification(settings):
+    async with running(settings) as client:
+        await client.post(request(0, 7).serialise())
+        assert await client.post(request(5, 9).serialise()) == (409, "text/x.tlog.size", b"7\n")
+        for data, status in (
+            (b"nothing", 400),
+            (request(9, 7).serialise(), 400),
+            (request(0, 7).serialise().replace(ORIGIN.encode(), b"another.example/log"), 404),
+            (request(0, 7).serialise().replace(b"\n7\n", b"\n8\n"), 403),
+            (request(7, 9, fork=3).serialise(), 422),
+            (b"x" * 300_000, 413),
+        ):
+            found, kind, answer = await client.post(data)
+            assert (found, kind) == (status, "text/plain; charset=utf-8")
+            assert "\u2014".encode() not in answer
+        packed = {"Content-Encoding": "gzip"}
+        assert (await client.post(request(7, 9).serialise(), headers=packed))[0] == 400
+        assert (await client.post(b"", path="/other"))[0] == 404
+        assert (await client.get("/add-checkpoint"))[0] == 404
+        assert (await client.get("/healthz")) == (200, b"ok\n")
+        assert (await client.post(request(7, 9).serialise()))[0] == 200  # none of it has moved the witness
+
+
+async def test_what_was_cosigned_holds_after_a_restart(settings):
+    async with running(settings) as client:
+        await client.post(request(0, 7).serialise())
+    async with running(settings) as client:
+        assert (await client.post(request(0, 5).serialise()))[::2] == (409, b"7\n")
+        assert (await client.post(request(7, 7, fork=3).serialise()))[0] == 422
+        assert (await client.post(request(7, 8).serialise()))[0] == 200
+
+
+async def test_what_the_log_signed_against_itself_is_kept(settings):
+    async with running(settings) as client:
+        await client.post(request(0, 7).serialise())
+        forked = request(7, 7, fork=3).serialise()
+        stale = request(5, 7, fork=3).serialise()
+        for data in (forked, forked, stale, request(7, 9, fork=3).serialise(), request(5, 9).serialise()):
+            await client.post(data)
+    result = CliRunner().invoke(
+        app, ["witness", "show", "--config", str(settings.key.with_name("witness.toml")), "--json"]
+    )
+    assert result.exit_code == 1
+    evidence = json.loads(result.stdout)["evidence"]
+    assert [one["code"] for one in evidence] == ["LOG702", "LOG102", "LOG104"]  # each once; growth is none
+    assert b64decode(evidence[0]["request"]) == forked
+    against = evidence[0]["against"].encode()
+    mine = open_checkpoint(against, [LOG.verifier])
+    theirs = open_checkpoint(forked.partition(b"\n\n")[2], [LOG.verifier])
+    assert mine.size == theirs.size
+    assert mine.root != theirs.root
+
+
+async def test_evidence_is_bounded(settings, monkeypatch):
+    monkeypatch.setattr("gateway.witness.store.MAX_EVIDENCE", 2)
+    async with running(settings) as client:
+        await client.post(request(0, 7).serialise())
+        for size in (8, 9, 10, 11):
+            await client.post(request(7, size, fork=3).serialise())
+    store = WitnessStore.open(settings.store, key(settings))
+    assert len(store.evidence()) == 2
+
+
+async def test_a_pinned_log_begins_at_its_pin(tmp_path):
+    (tmp_path / "log.pin").write_bytes(checkpoint(5))
+    settings = witness_settings(tmp_path, more='pin = "log.pin"')
+    async with running(settings) as client:
+        assert (await client.post(request(0, 7).serialise()))[::2] == (409, b"5\n")
+        assert (await client.post(request(5, 7, fork=3).serialise()))[0] == 422
+        assert (await client.post(request(5, 7).serialise()))[0] == 200
+
+
+async def test_a_clock_that_went_back_cosigns_nothing(settings, monkeypatch):
+    async with running(settings) as client:
+        await client.post(request(0, 5).serialise())
+        monkeypatch.setattr(run.time, "time", lambda: 1.0)
+        status, _, answer = await client.post(request(5, 7).serialise())
+        assert (status, answer[:6]) == (503, b"LOG710")
+        monkeypatch.undo()
+        assert (await client.post(request(5, 7).serialise()))[0] == 200
+
+
+def test_of_requests_at_once_from_one_size_one_is_cosigned(settings):
+    cosigner = run.load_cosigner(settings, own=True)
+
+    def add(size: int) -> int:
+        store = WitnessStore.open(settings.store, cosigner.public)  # as another process would
+        try:
+            store.cosign(request(0, size).serialise(), KEYS, {}, cosigner, 99)
+        except WitnessError as error:
+            return error.status
+        finally:
+            store.close()
+        return 200
+
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(add, range(1, 17)))
+    assert sorted(statuses) == [200] + [409] * 15
+    store = WitnessStore.open(settings.store, cosigner.public)
+    held = Checkpoint.parse(parse_note(store.checkpoint(ORIGIN)).text)
+    assert held.size == statuses.index(200) + 1
+
+
+def test_nothing_is_cosigned_that_is_not_stored(settings):
+    cosigner = run.load_cosigner(settings, own=True)
+    store = WitnessStore.open(settings.store, cosigner.public)
+    store._connection.execute(
+        "CREATE TEMP TRIGGER full BEFORE INSERT ON main.logs BEGIN SELECT raise(FAIL, 'full'); END"
+    )
+    with pytest.raises(ProofError) as caught:
+        store.cosign(request(0, 5).serialise(), KEYS, {}, cosigner, 99)
+    assert caught.value.flaw is Flaw.UNREADABLE
+    store.close()
+    store = WitnessStore.open(settings.store, cosigner.public)
+    assert store.checkpoint(ORIGIN) is None
+
+
+def test_a_lost_memory_is_not_made_again_under_its_key(settings, tmp_path):
+    settings.store.unlink()
+    config = str(settings.key.with_name("witness.toml"))
+    command = [sys.executable, "-m", "gateway", "witness", "serve", "--config", config]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr[:6]) == (1, "LOG708")
+    assert CliRunner().invoke(app, ["witness", "init", "--config", config]).stderr[:6] == "LOG709"
+    assert not settings.store.exists()
+
+
+def test_a_memory_of_another_key_is_not_used(settings, tmp_path):
+    other = witness_settings(tmp_path / "other")
+    settings.store.write_bytes(other.store.read_bytes())
+    with pytest.raises(ProofError) as caught:
+        WitnessStore.open(settings.store, key(settings))
+    assert caught.value.flaw is Flaw.WITNESS_STORE
+    apsw.Connection(str(tmp_path / "none.db")).execute("CREATE TABLE logs (x)")
+    with pytest.raises(ProofError) as caught:
+        WitnessStore.open(tmp_path / "none.db", key(settings))
+    assert caught.value.flaw is Flaw.WITNESS_STORE
+
+
+async def test_a_witness_speaks_tls(tmp_path):
+    settings = witness_settings(tmp_path / "witness")
+    write_pki(tmp_path / "pki", memory.pki())
+    config = settings.key.with_name("witness.toml")
+    tls = 'tls_certificate = "../pki/HUB/tls.crt.pem"\ntls_key = "../pki/HUB/tls.key.pem"\n'
+    config.write_text(tls + config.read_text())
+    context = ssl.create_default_context()
+    for name in TRUST[:2]:
+        context.load_verify_locations(tmp_path / "pki" / name)
+    asked = {"ssl": context, "server_hostname": "gateway.wib.example"}
+    async with running(load_settings(config)) as client:
+        assert (await client.post(request(0, 5).serialise(), **asked))[0] == 200
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(settings, monkeypatch):
+    monkeypatch.setattr(service, "_BODY_SECONDS", 0.05)
+
+    async def drip():
+        yield b"old 0\n"
+        await asyncio.sleep(60)
+
+    async with running(settings) as client:
+        assert (await client.post(drip()))[0] == 408
+
+
+async def test_lines_of_the_operational_log_name_the_log_and_nothing_that_was_sent(settings):
+    lines = io.StringIO()
+    async with running(settings, lines) as client:
+        await client.post(request(0, 5).serialise())
+        await client.post(b"old 0\n\n<canary>")
+    told = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert [one["event"] for one in told] == ["serving", "cosigned", "not cosigned", "stopping"]
+    assert (told[1]["origin"], told[1]["size"]) == (ORIGIN, 5)
+    assert "canary" not in lines.getvalue()
+
+
+def test_the_settings_file_of_the_repository_loads_and_wrong_ones_are_told(tmp_path):
+    root = Path(__file__).parents[2]
+    settings = load_settings(root / "deploy/witness.toml")
+    assert (settings.host, settings.port) == ("127.0.0.1", 8470)
+    assert len(known_logs(settings)) == 1
+    text = (root / "deploy/witness.toml").read_text()
+    for change, code in (
+        (("name =", "title ="), "CFG002"),
+        (("# tls_key", "tls_key"), "CFG002"),
+        (('"gateway.example.be', '"another.example'), "LOG202"),
+        (('# pin = "gateway.pin"', 'pin = "none"'), "LOG701"),
+    ):
+        (tmp_path / "witness.toml").write_text(text.replace(*change))
+        result = CliRunner().invoke(app, ["witness", "init", "--config", str(tmp_path / "witness.toml")])
+        assert (result.exit_code, result.stderr[:6]) == (1, code)
+    assert not (tmp_path / "witness.key.pem").exists()
+
+
+def test_beginning_prints_the_key_that_logs_need(tmp_path):
+    (tmp_path / "witness.toml").write_bytes((Path(__file__).parents[2] / "deploy/witness.toml").read_bytes())
+    config = ["--config", str(tmp_path / "witness.toml")]
+    vkey = CliRunner().invoke(app, ["witness", "init", *config]).stdout.strip()
+    assert CosignerKey.parse(vkey).name == "witness.example.be/2026"
+    assert (tmp_path / "witness.key.pem").stat().st_mode & 0o777 == 0o600
+    shown = CliRunner().invoke(app, ["witness", "show", *config])
+    assert shown.exit_code == 0
+    assert vkey in shown.stdout
