@@ -1,6 +1,6 @@
 """What a person is told of the exchanges of its data (GDPR art. 15(1)): who received which categories, when, why.
 
-A pure rule over entries that somebody opened. What is shown, and what never (PROTOCOL §8.15):
+A pure rule over entries that somebody opened. What is shown, and what never (PROTOCOL §8.13):
 
 - a release, and each delivery, with how it ended: a disclosure to a recipient;
 - what still waits for a recipient: it will be disclosed;

@@ -82,7 +82,9 @@ def digest(ssin: str) -> bytes:
 
 
 def _request(caller: Authority, operation: str, context: str, dossier: DossierNumber, ticket: str) -> Request:
-    verified = Verified(SoapVersion.V11, b"<soap:Body/>", None, b"DER", b"signature", NOW, None, False)
+    verified = Verified(
+        SoapVersion.V11, b"<soap:Body/>", None, b"DER", b"signature", NOW, None, False, b"<soap:Envelope/>"
+    )
     return Request(
         Caller(caller, verified),
         OperationName(operation),
@@ -137,7 +139,7 @@ def refusal(
         LegalContext("WIB:RESIDENCE_DECISION"),
         dossier,
         agreement().revision,
-        None if ssin is None else digest(ssin),
+        person=None if ssin is None else digest(ssin),
     )
     return entry.refused(refused, exchange or exchange_id(), NOW, os.urandom)
 

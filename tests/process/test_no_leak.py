@@ -128,7 +128,7 @@ MAY = (
     Place(
         "*/dossierNumber",
         "command log subject *",
-        "§8.15: the report for a person tells its files apart",
+        "§8.13: the report for a person tells its files apart",
     ),
     Place("*/status", "command dossier *", "§7.2: the directory has the status of a dossier"),
     Place("*/procedure", "command dossier *", "§7.2: and its procedure"),
