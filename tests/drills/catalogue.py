@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from lxml import etree
 
 from gateway.adapters.store import Store
 from gateway.adapters.store_eraser import Eraser
@@ -23,13 +22,10 @@ from gateway.exchangelog.note import Signer
 from tests.drills.ground import ORIGIN, Ground, log_key
 from tests.drills.lies import released_against_the_agreement, sent_and_called_withheld
 from tests.exchanges import refusal_entry
-from tests.path.hub import NOW, PAYLOAD_KEY, Hub
-from tests.path.test_receipt import asked, change_value, checked, flaw_of, send_withheld
+from tests.path.hub import NOW, PAYLOAD_KEY
 
 Codes = set[str]
-Lie = Callable[[Hub, etree._Element], Awaitable[None]]  # told of a reply, which it changes
 _VERIFY, _PIN = "gateway log verify", "gateway log verify --pin"
-_RECEIPT = "recipient, by its receipt"
 
 
 @dataclass(frozen=True)
@@ -134,27 +130,6 @@ def _withheld_afterwards(ground: Ground) -> Codes:
     return ground.verify()
 
 
-def _claim_withheld(ground: Ground) -> Codes:
-    """In the log the field is withheld, from the first moment on; the recipient, who has it, asked for the proof."""
-    return asyncio.run(_checked(ground, send_withheld))
-
-
-def _change_value(ground: Ground) -> Codes:
-    return asyncio.run(_checked(ground, change_value))
-
-
-async def _checked(ground: Ground, lie: Lie) -> Codes:
-    """What a requester's own check says of a reply in which the hub lies; the honest one is taken."""
-    place = ground.place / "hub"
-    place.mkdir()
-    hub = await Hub.start(place)
-    question, answered = await asked(hub, "BRUSSELS", "consultDossier")
-    checked(question, answered.body)
-    await lie(hub, answered.body)
-    await hub.store.close()
-    return {flaw_of(question, answered.body).row.code}
-
-
 def _erase_silently(ground: Ground) -> Codes:
     ground.alter(f"DELETE FROM seeds WHERE idx = {ground.find(kind='response')}")
     return ground.verify()
@@ -218,11 +193,6 @@ DRILLS = (
     Drill(
         "withhold afterwards", "a released field is shown as withheld", _VERIFY, Flaw.FIELDS, _withheld_afterwards
     ),
-    Drill(
-        "withhold what was sent", "the log says withheld, the reply held it", _RECEIPT, Flaw.WITHHELD_CAME,
-        _claim_withheld,
-    ),
-    Drill("send another value", "the log has that of the provider", _RECEIPT, Flaw.VALUE, _change_value),
     Drill("erase silently", "a seed was deleted", _VERIFY, Flaw.SEED, _erase_silently),
     Drill("drop an erasure entry", "it was deleted", _VERIFY, Flaw.MISSING, _delete_the_erasure),
     Drill(

@@ -9,12 +9,13 @@ from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from gateway.adapters.store import Store
+from gateway.adapters.site_export import export
+from gateway.adapters.store import LogReader, Store
 from gateway.adapters.store_log import new_log
 from gateway.exchangelog.flaw import ProofError
 from gateway.refusal import Refusal
 from tests.exchanges import request_entry
-from tests.process.store_world import SIGNER, open_store
+from tests.process.store_world import SIGNER, VERIFIER, open_store
 
 Entered = tuple[int, bytes]  # index and leaf that were acknowledged
 Told = tuple[str, object]  # "done", with an entry that was acknowledged; or "failed", with a code
@@ -78,6 +79,20 @@ async def _begin(path: Path) -> tuple[None, Doing]:
     return None, begin
 
 
+async def _export(path: Path) -> tuple[Entered, Doing]:
+    """Of a log that was exported before, and has grown by an entry."""
+    with LogReader.open(path) as log:
+        export(log, site(path), [VERIFIER])
+    async with open_store(path) as store:
+        entered = await _appended(store)
+
+    async def export_() -> None:
+        with LogReader.open(path) as log:
+            export(log, site(path), [VERIFIER])
+
+    return entered, export_
+
+
 async def _appended(store: Store) -> Entered:
     entry = request_entry(LAST)
     return (await store.append(entry)).index, entry.leaf
@@ -88,11 +103,17 @@ def new(path: Path) -> Path:
     return path.with_name("new.db")
 
 
+def site(path: Path) -> Path:
+    """Where the log is exported to."""
+    return path.with_name("site")
+
+
 ACTS: dict[str, Callable[[Path], Awaitable[tuple[Entered | None, Doing]]]] = {
     "append": _append,
     "append and move the write-ahead log": _append_and_move,
     "close": _close,
     "open after a crash": _open,
     "begin a log": _begin,
+    "export": _export,
 }
-UNNAMED = {"begin a log"}  # work on files of random names
+UNNAMED = {"begin a log", "export"}  # work on files whose names are not known beforehand

@@ -8,20 +8,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from gateway.adapters.site_directory import SiteDirectory
+from gateway.adapters.site_export import export
 from gateway.adapters.store import LogReader
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Flaw
+from gateway.exchangelog.site import check_site
 from gateway.model import Receipt
 from gateway.refusal import Code
 from tests.exchanges import refusal_entry, request_entry
-from tests.faults.acts import ACTS, LAST, Entered, new
+from tests.faults.acts import ACTS, LAST, Entered, new, site
 from tests.faults.inject import Run
 from tests.process.store_world import ORIGIN, VERIFIER, append_all, findings, open_store
 
 ENTRIES = 255  # one more fills a tile
 _MEMORY = Path("/dev/shm")
 AHEAD = 3  # of them in the write-ahead log only, after a crash
-FATAL = {Code.LOG_UNAVAILABLE.row.code, Flaw.UNREADABLE.row.code, Flaw.CORRUPT.row.code}
+FATAL = {Code.LOG_UNAVAILABLE.row.code, Flaw.UNREADABLE.row.code, Flaw.CORRUPT.row.code, Flaw.FILE.row.code}
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,20 @@ class Base:
         assert len(stored) == len(leaves) + 1  # the act's entry, or the one with its ticket after it
         assert all(stored[index] == leaf for index, leaf in acknowledged)
         assert [one for one in findings(path, checkpoint) if one.fails] == []
+        if run.act == "export":
+            _exported_as_it_was_or_is(path, checkpoint)
         if new(path).exists():
             asyncio.run(open_store(new(path), create=False).close())
         else:
             assert (run.act, run.told) != ("begin a log", ("done", None))
+
+
+def _exported_as_it_was_or_is(path: Path, before: Checkpoint) -> None:
+    """Whoever reads the directory meanwhile finds a whole log, and the next export goes on."""
+    assert [one for one in check_site(SiteDirectory(site(path)), [VERIFIER], before) if one.fails] == []
+    with LogReader.open(path) as log:
+        export(log, site(path), [VERIFIER])
+    assert [one for one in check_site(SiteDirectory(site(path)), [VERIFIER], before) if one.fails] == []
 
 
 def _entered(run: Run) -> Entered | None:

@@ -18,8 +18,8 @@ from tests.faults.acts import UNNAMED, Entered, Told, perform
 _FORK = multiprocessing.get_context("forkserver")
 _FORK.set_forkserver_preload(["tests.faults.acts"])
 _CALL = re.compile(r"^\d+\s+(\w+)\(", re.MULTILINE)
-# Where the files have names that nobody knows beforehand: the calls that a store makes and a pipe does not.
-_NAMED = "trace=%file,pread64,pwrite64,fsync,fdatasync,ftruncate,fchown,fchmod,mmap"
+# Where nobody knows the names of the files beforehand; the last `write` is what the act tells.
+_NAMED = "trace=%file,write,pread64,pwrite64,fsync,fdatasync,ftruncate,fchown,fchmod,flock,mmap"
 _SECONDS = 30.0
 FAULTS = ("error=EIO", "signal=SIGKILL")
 FULL = "error=ENOSPC"  # a full disk, where something is written
