@@ -21,6 +21,7 @@ from math import gcd, lcm
 from pathlib import Path
 from unittest.mock import patch
 
+import rfc8785
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -37,11 +38,11 @@ from gateway.broker.reply import Signer
 from gateway.broker.rules import Received, Rules, RulesInForce
 from gateway.config import DeliverySettings
 from gateway.exchangelog import merkle
-from gateway.exchangelog.checkpoint import sign_checkpoint
-from gateway.exchangelog.entry import Entry
+from gateway.exchangelog.checkpoint import Checkpoint, sign_checkpoint
+from gateway.exchangelog.entry import Access, Entry, accessed, rotated, succeeded
 from gateway.exchangelog.erasure import Erasing, Record, erased_entries, pruned
 from gateway.exchangelog.fields import SALT_SIZE, FieldPlan, disclosure, salts
-from gateway.exchangelog.form import Basis, Ground, Kind
+from gateway.exchangelog.form import Basis, Ending, Ground, Kind, Query, SearchedBy
 from gateway.exchangelog.indices import Indices
 from gateway.exchangelog.note import Signer as LogSigner
 from gateway.exchangelog.proof import TlogProof
@@ -207,7 +208,9 @@ def _enrolled(holder: Authority) -> Enrolled:
 
 
 def log_signer() -> LogSigner:
-    return LogSigner.of(ORIGIN, ed25519.Ed25519PrivateKey.from_private_bytes(_bytes("exchange log", 32)))
+    return LogSigner.of(
+        ORIGIN, ed25519.Ed25519PrivateKey.from_private_bytes(_bytes("exchange log", 32))
+    )
 
 
 class World:
@@ -463,7 +466,21 @@ def _own_files() -> dict[str, bytes]:
         erasing, record, 1, ExchangeId(_uuid("erasure")), then, lambda size: _bytes("erasure", size)
     )
     pruning = pruned(hub, 512, ExchangeId(_uuid("pruning")), then, lambda size: _bytes("pruning", size))
-    return {"leaf-erasure.json": erased.leaf, "leaf-pruning.json": pruning.leaf}
+    question = rfc8785.dumps({"dossier": NUMBER})
+    access = Access("officer-1", hub, Query.LIST, SearchedBy.DOSSIER, 0, 10, question, NUMBER)
+    looked = accessed(access, ExchangeId(_uuid("look-up")), then, lambda size: _bytes("look-up", size))
+    another = ed25519.Ed25519PrivateKey.from_private_bytes(_bytes("log key of the next year", 32))
+    vkey = LogSigner.of(log_signer().name, another).verifier.vkey
+    rotation = rotated(vkey, hub, then, lambda size: _bytes("rotation", size))
+    last = Checkpoint(log_signer().name, 512, merkle.leaf_hash(b"the last root"))
+    successor = succeeded(last, Ending.ENDED, hub, then, lambda size: _bytes("successor", size))
+    return {
+        "leaf-erasure.json": erased.leaf,
+        "leaf-pruning.json": pruning.leaf,
+        "leaf-access.json": looked.leaf,
+        "leaf-key-rotation.json": rotation.leaf,
+        "leaf-successor.json": successor.leaf,
+    }
 
 
 def _log_files(entries: list[Entry]) -> dict[str, bytes]:
