@@ -114,6 +114,11 @@ class Ground:
         assert (status == 0) is told["verified"] is (not failures)
         return failures
 
+    def compare(self, one: Path, other: Path) -> set[str]:
+        """`gateway log compare-pins`, with nothing but what two officers kept: the code that it ends with."""
+        result = CliRunner().invoke(app, ["compare-pins", str(one), str(other), "--vkey", _vkey()])
+        return set() if result.exit_code == 0 else {result.stderr.partition(":")[0]}
+
     def _told(self, *arguments: object) -> tuple[str, int]:
         result = CliRunner().invoke(app, [str(one) for one in arguments])
         return result.stdout, result.exit_code
