@@ -208,9 +208,7 @@ def _enrolled(holder: Authority) -> Enrolled:
 
 
 def log_signer() -> LogSigner:
-    return LogSigner.of(
-        ORIGIN, ed25519.Ed25519PrivateKey.from_private_bytes(_bytes("exchange log", 32))
-    )
+    return LogSigner.of(ORIGIN, ed25519.Ed25519PrivateKey.from_private_bytes(_bytes("exchange log", 32)))
 
 
 class World:
