@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,11 +27,11 @@ from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.erasure import Erasing
+from gateway.exchangelog.exchange_id import new_exchange_id
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.indices import Indices
 from gateway.exchangelog.note import Signer
 from gateway.exchangelog.tile import WIDTH
-from gateway.model import ExchangeId
 from gateway.refusal import Refusal
 
 MOST: Final = 10_000  # entries erased one by one in one transaction, for which a hub that runs must wait
@@ -139,7 +138,9 @@ class Eraser:
         with self._translated():
             before = record(self._connection)
         after = before.with_(wanted, os.urandom)
-        made = erasure.erased_entries(erasing, after, len(wanted), _id(), now, os.urandom)
+        made = erasure.erased_entries(
+            erasing, after, len(wanted), new_exchange_id(now, os.urandom), now, os.urandom
+        )
         return self._append(made, EraseEntries(wanted, before, after), len(wanted), signers)
 
     def erase_bucket(
@@ -148,7 +149,9 @@ class Eraser:
         """Whatever is kept in it, here and in every copy of the store: its key is destroyed."""
         with self._translated():
             count = counted(self._connection, bucket)
-        made = erasure.erased_bucket(erasing, bucket, count, _id(), now, os.urandom)
+        made = erasure.erased_bucket(
+            erasing, bucket, count, new_exchange_id(now, os.urandom), now, os.urandom
+        )
         return self._append(made, EraseBucket(bucket, count), count, signers)
 
     def prune(
@@ -162,7 +165,7 @@ class Eraser:
         """Entries below the minimum index. `progress`: called with the number of entries removed so far."""
         with self._translated():
             before = record(self._connection).minimum
-        made = erasure.pruned(hub, minimum, _id(), now, os.urandom)
+        made = erasure.pruned(hub, minimum, new_exchange_id(now, os.urandom), now, os.urandom)
         return self._append(made, Prune(minimum), minimum - before, signers, progress)
 
     def _append(
@@ -203,7 +206,3 @@ def _truncated(log: Log) -> bool:
     except apsw.BusyError:
         return False
     return True
-
-
-def _id() -> ExchangeId:
-    return ExchangeId(str(uuid.uuid4()))

@@ -202,16 +202,19 @@ class Log:
                 )
         row = (index, entry.exchange, entry.kind.value, entry.leaf, authority, ticket, view, digests)
         try:
-            seeds = self._seeds.row(self._connection, index, entry)
+            bucket = self._seeds.bucket(self._connection, entry)
+            seeds = self._seeds.row(bucket, index, entry)
             self._connection.execute(_INSERT, row)
-        except Refusal as refusal:  # without its seed, which nobody could erase, there is no entry
+        except Refusal as refusal:
             return refusal
+        except ProofError:  # without its seed, which nobody could erase, there is no entry
+            return Refusal(Code.LOG_UNAVAILABLE, "bucket key")
         except apsw.ConstraintError:  # a second entry of this kind for one exchange: our own mistake
             return Refusal(Code.INTERNAL, "exchange recorded twice")
         if self._connection.changes() == 0:
             return Refusal(Code.TICKET)
         self._connection.execute(store_seeds.INSERT, seeds)
-        store_messages.keep(self._connection, index, entry)
+        store_messages.keep(self._connection, index, str(bucket), entry)
         return index
 
     def _extend(self, entries: Sequence[Entry]) -> Edge:

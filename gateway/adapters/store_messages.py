@@ -14,7 +14,6 @@ import apsw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.exchangelog.bucket import bucket_of
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind
@@ -28,15 +27,17 @@ _LEVEL: Final = 1  # of zlib: messages shrink to a third, and a higher one takes
 _MOST: Final = 32 * 1024 * 1024  # bytes of one message: twice what a message may have
 
 
-def keep(connection: apsw.Connection, index: int, entry: Entry) -> None:
+def keep(connection: apsw.Connection, index: int, bucket: str, entry: Entry) -> None:
     """In the transaction of the entry, so that there is none without its messages."""
+    if not entry.messages and entry.payload is None:
+        return
     # A refusal after commit 1: its message stands beside the request already.
     if entry.kind is Kind.REFUSAL and connection.execute(_RECEIVED, (entry.exchange,)).fetchone():
         return
     parts = dict(enumerate(map(without_content, entry.messages), 1))
     if entry.payload is not None:
         parts[_PAYLOAD] = entry.payload
-    cipher, bucket = _cipher(entry.seed), str(bucket_of(entry.leaf))
+    cipher = _cipher(entry.seed)
     for n, part in parts.items():
         sealed = cipher.encrypt(_nonce(n), zlib.compress(part, _LEVEL), _about(entry.exchange, entry.kind, n))
         connection.execute(_INSERT, (index, bucket, n, sealed))

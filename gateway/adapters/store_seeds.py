@@ -15,7 +15,6 @@ import apsw
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.exchangelog.bucket import Bucket, bucket_of
 from gateway.exchangelog.entry import Entry
-from gateway.exchangelog.flaw import ProofError
 from gateway.model import DossierNumber
 from gateway.refusal import Code, Refusal
 
@@ -34,16 +33,19 @@ class Seeds:
         self._open: set[Bucket] = set()  # known to have a key, and not to be erased
         self._new: set[Bucket] = set()  # the same, if the transaction commits
 
-    def row(self, connection: apsw.Connection, index: int, entry: Entry) -> tuple[object, ...]:
-        """What `INSERT` takes. Raises Refusal: LOG_UNAVAILABLE when the bucket can have no key."""
-        try:
-            bucket = self._bucket(connection, entry.leaf)
-            fields = entry.fields and self._keys.wrap(bucket, entry.fields.seed, fields_of(index))
-            dossier = entry.dossier and self._keys.digest(bucket, blind(entry.dossier))
-            person = entry.person and self._keys.digest(bucket, named(entry.person))
-            subject = self._keys.wrap(bucket, entry.seed, subject_of(index))
-        except ProofError as error:
-            raise Refusal(Code.LOG_UNAVAILABLE, "bucket key") from error
+    def bucket(self, connection: apsw.Connection, entry: Entry) -> Bucket:
+        """The entry's, once its key is durable. Raises `ProofError`; Refusal: LOG_UNAVAILABLE when it is erased."""
+        found = bucket_of(entry.leaf)
+        if found not in self._open and found not in self._new:
+            self._begin(connection, found)
+        return found
+
+    def row(self, bucket: Bucket, index: int, entry: Entry) -> tuple[object, ...]:
+        """What `INSERT` takes. Raises `ProofError` when the bucket has no key."""
+        fields = entry.fields and self._keys.wrap(bucket, entry.fields.seed, fields_of(index))
+        dossier = entry.dossier and self._keys.digest(bucket, blind(entry.dossier))
+        person = entry.person and self._keys.digest(bucket, named(entry.person))
+        subject = self._keys.wrap(bucket, entry.seed, subject_of(index))
         return index, str(bucket), subject, fields, dossier, person
 
     def committed(self) -> None:
@@ -58,11 +60,8 @@ class Seeds:
         """Another process has written: it may have erased a bucket."""
         self._open.clear()
 
-    def _bucket(self, connection: apsw.Connection, leaf: bytes) -> Bucket:
-        """The entry's bucket, once its key is durable; an erased one takes nothing in. Raises as `row`."""
-        bucket = bucket_of(leaf)
-        if bucket in self._open or bucket in self._new:
-            return bucket
+    def _begin(self, connection: apsw.Connection, bucket: Bucket) -> None:
+        """An erased one takes nothing in."""
         connection.execute("INSERT OR IGNORE INTO buckets (name) VALUES (?)", (str(bucket),))
         if connection.changes():
             # At this point nothing is committed: a key without an entry does no harm, an entry without its key would.
@@ -71,7 +70,6 @@ class Seeds:
         if row != (None,):  # only a clock that went back by months brings one
             raise Refusal(Code.LOG_UNAVAILABLE, "erased bucket")
         self._new.add(bucket)
-        return bucket
 
 
 def require_keys(connection: apsw.Connection, keys: BucketKeys) -> None:

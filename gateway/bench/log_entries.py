@@ -6,13 +6,13 @@ They have the closed form and belong together, so that the log which they fill i
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
 from gateway.exchangelog.commitment import body_commitment, digest, subject_commitment
 from gateway.exchangelog.entry import NONCE_SIZE, Entry, FieldDigests
+from gateway.exchangelog.exchange_id import new_exchange_id
 from gateway.exchangelog.fields import SEED_SIZE, FieldPlan, base64url
 from gateway.exchangelog.form import ACCEPTED, PERMITTED, RELEASED, Kind
 from gateway.exchangelog.leaf import Leaf
@@ -34,7 +34,7 @@ _BODY: Final = b"a canonical body"
 def refused_exchanges() -> Iterator[Entry]:
     """Requests, each with the refusal that ends it: every other entry claims a ticket, none has field records."""
     while True:
-        exchange = ExchangeId(str(uuid.uuid4()))
+        exchange = new_exchange_id(datetime.now(UTC), os.urandom)
         yield _request(exchange)
         yield _refusal(exchange)
 
@@ -42,12 +42,12 @@ def refused_exchanges() -> Iterator[Entry]:
 def deliveries(notification: Entry) -> Iterator[Entry]:
     """Releases of what was told, again and again, each with commitments to all `FIELDS`."""
     while True:
-        yield _delivery(ExchangeId(str(uuid.uuid4())), notification.exchange)
+        yield _delivery(new_exchange_id(datetime.now(UTC), os.urandom), notification.exchange)
 
 
 def notification() -> Entry:
     """What the deliveries deliver."""
-    exchange, seed = ExchangeId(str(uuid.uuid4())), os.urandom(SEED_SIZE)
+    exchange, seed = new_exchange_id(datetime.now(UTC), os.urandom), os.urandom(SEED_SIZE)
     leaf = _leaf(exchange, Kind.NOTIFICATION, ACCEPTED, seed, body=_BODY, signature=_SIGNATURE)
     claim = (_AUTHORITY, Ticket(exchange))
     return Entry(leaf.seal(), exchange, Kind.NOTIFICATION, seed, _DOSSIER, claim)

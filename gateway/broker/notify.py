@@ -7,7 +7,6 @@ on it cannot be lost; carrying it to the recipients is `deliver` and `mailbox`.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable
 
 from gateway.agreement.admit import content
@@ -16,6 +15,7 @@ from gateway.broker.ports import Clock, Directory, History, Notifications, Rando
 from gateway.broker.proof import proved
 from gateway.broker.rules import Received, Rules
 from gateway.exchangelog import entry
+from gateway.exchangelog.exchange_id import new_exchange_id
 from gateway.model import Accepted, DossierScope, ExchangeId, Request
 from gateway.policy.notify import accept
 from gateway.policy.rectify import EarlierRelease, Outstanding
@@ -112,4 +112,4 @@ class Intake:
         return None if course is None else Left(course.name, before.status, seconds)
 
     def _new_id(self) -> ExchangeId:
-        return ExchangeId(str(uuid.UUID(bytes=self._random(16), version=4)))
+        return new_exchange_id(self._clock(), self._random)

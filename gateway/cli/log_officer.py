@@ -7,7 +7,6 @@ that is for the file's permissions, and `deploy/README.md` says how to set them.
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,11 +23,12 @@ from gateway.cli.log_place import Place
 from gateway.config import Officer, Right, Settings, load
 from gateway.exchangelog import entry
 from gateway.exchangelog.entry import Access
+from gateway.exchangelog.exchange_id import new_exchange_id
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Query, SearchedBy
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.question import takes_part
-from gateway.model import DossierNumber, ExchangeId
+from gateway.model import DossierNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,8 @@ class Acting:
             dossier=look_up.dossier,
             person=look_up.person,
         )
-        made = entry.accessed(access, ExchangeId(str(uuid.uuid4())), datetime.now(UTC), os.urandom)
+        now = datetime.now(UTC)
+        made = entry.accessed(access, new_exchange_id(now, os.urandom), now, os.urandom)
         signers = log_signers(self.settings.keys.log_key, self.settings.log.origin)
         return record(store, made, signers, BucketKeys.open(self.settings.log.bucket_keys))
 

@@ -7,7 +7,7 @@ refusal and no parser. One event per request becomes one log line and the metric
 from __future__ import annotations
 
 import asyncio
-import uuid
+import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -29,8 +29,9 @@ from gateway.broker.rules import Received, Rules, RulesInForce
 from gateway.edge import log_site
 from gateway.edge.listener import SERVER, bare, not_found
 from gateway.edge.operational_log import OperationalLog
+from gateway.exchangelog.exchange_id import new_exchange_id
 from gateway.identity.chain import Usage
-from gateway.model import Authority, AuthorityId, ExchangeId, SoapVersion
+from gateway.model import Authority, AuthorityId, SoapVersion
 from gateway.refusal import Code, Refusal
 from gateway.soap import mime
 
@@ -129,8 +130,9 @@ class SoapEdge:
         mtom = package is not None or _reads_packages(http.headers)
         if rules is not self._in_force.rules:  # the message took its time
             peer, rules = self._recognise(http.transport)
-        received = Received(rules, came.message, version, action, self._clock(), mtom, came.attachment)
-        event = Event(ExchangeId(str(uuid.uuid4())), peer, len(came.message))
+        now = self._clock()
+        received = Received(rules, came.message, version, action, now, mtom, came.attachment)
+        event = Event(new_exchange_id(now, os.urandom), peer, len(came.message))
         reply = await self._answer(received, event)
         if isinstance(reply, Parcel):
             return await self._stream(http, reply, event)

@@ -12,6 +12,7 @@
     quorum       whose cosignatures are enough (C2SP tlog-policy)
     cosignature  what a witness signs (C2SP tlog-cosignature)
     note         signatures (C2SP signed-note)
+    exchange_id  what the entries of an exchange share
     entry        stages of an exchange → entries
     leaf         an entry
     form         the closed form of each kind of entry

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, TypeAlias
-from uuid import UUID
 
 import msgspec
 
@@ -21,6 +20,7 @@ from gateway.exchangelog.commitment import (
     signatures_digest,
     subject_commitment,
 )
+from gateway.exchangelog.exchange_id import new_exchange_id
 from gateway.exchangelog.fields import SEED_SIZE, FieldPlan, base64url
 from gateway.exchangelog.form import (
     ACCEPTED,
@@ -368,13 +368,15 @@ def rotated(vkey: str, hub: str, now: datetime, random: Random) -> Entry:
 
     `hub`: its enterprise, as in other entries.
     """
-    return own_entry(Kind.KEY_ROTATION, ANNOUNCED, hub, {"vkey": vkey}, _id(random), now, random)
+    return own_entry(
+        Kind.KEY_ROTATION, ANNOUNCED, hub, {"vkey": vkey}, new_exchange_id(now, random), now, random
+    )
 
 
 def succeeded(last: Checkpoint, ending: Ending, hub: str, now: datetime, random: Random) -> Entry:
     """The first entry of a log that goes on for another. `last`: what everybody agrees that log to have been."""
     of = {"of_log": last.origin, "of_size": last.size, "of_root": base64url(last.root).decode("ascii")}
-    return own_entry(Kind.SUCCESSOR, ending.value, hub, of, _id(random), now, random)
+    return own_entry(Kind.SUCCESSOR, ending.value, hub, of, new_exchange_id(now, random), now, random)
 
 
 def own_entry(  # noqa: PLR0913, PLR0917 - what the entry says
@@ -407,10 +409,6 @@ def own_entry(  # noqa: PLR0913, PLR0917 - what the entry says
         more=more,
     )
     return Entry(leaf.seal(), id_, kind, seed, None)
-
-
-def _id(random: Random) -> ExchangeId:
-    return ExchangeId(str(UUID(bytes=random(16), version=4)))
 
 
 def _records(
