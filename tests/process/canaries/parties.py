@@ -93,6 +93,7 @@ class Message:
             "informationCustomer/timestampSent": f"{sent:%Y-%m-%dT%H:%M:%S}.{random.randrange(10**6, 10**7)}Z",
             "informationCustomer/customerIdentification/cbeNumber": own.cbe,
             **({"informationCustomer/customerIdentification/unit": own.unit} if own.unit else {}),
+            "informationCustomer/proofRequested": "true",
             **fixed,
         }
         said = {f"{operation}/{path}": text for path, text in blocks.items()}

@@ -6,6 +6,7 @@ to be looked for afterwards in everything that the hub wrote (`tests.process.tra
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import random
 import re
@@ -183,7 +184,11 @@ _BUILT_IN = {
     "decimal": lambda kind, chance: _number(kind, chance, ".37"),
     "int": lambda kind, chance: _number(kind, chance, ""),
     "long": lambda kind, chance: _number(kind, chance, ""),
-    "base64Binary": lambda kind, chance: hashlib.sha512(chance.randbytes(8)).hexdigest(),  # is base64, too
+    "base64Binary": lambda kind, chance: (
+        base64.b64encode(chance.randbytes(int(kind.facets["length"]))).decode()
+        if "length" in kind.facets
+        else hashlib.sha512(chance.randbytes(8)).hexdigest()  # is base64, too
+    ),
 }
 
 
