@@ -24,6 +24,7 @@ from gateway.edge.operational_log import OperationalLog
 from gateway.edge.responders import Questions
 from gateway.exchangelog import entry
 from gateway.identity.chain import Usage
+from gateway.identity.trust import Trust
 from gateway.loading import Loaded, clock, digest_of, reload
 from gateway.own import announced_now
 from gateway.reading import FORESEEN, in_words
@@ -56,6 +57,7 @@ class Reload:
         self._questions = questions
         self._metrics = metrics
         self._log = log
+        self._recording: asyncio.Task[None] | None = None  # held, so that it is not collected
 
     async def run(self, told: asyncio.Event) -> None:
         """Look from time to time, and whenever `told`; until cancelled."""
@@ -109,7 +111,10 @@ class Reload:
         # A log key in a token stays, whether or not that answers now.
         if loaded.log_keys is not self._loaded.log_keys:
             await sign_log(self._store, loaded)  # alone may fail: then nothing has changed
-        await self._store.believe(loaded.rules.certificates.trust, clock())  # before anything rests on it
+        # Handed to the log first: no entry that rests on it comes before it. It is not waited for, since a log that
+        # hangs must hold up no suspension; and while it hangs there is no exchange.
+        self._recording = asyncio.create_task(self._record(loaded.rules.certificates.trust))
+        await asyncio.sleep(0)  # it has begun: it is in the queue of the log
         self._door.tls = server
         self._loaded, self._in_force.rules = loaded, loaded.rules
         self._questions.responders = loaded.responders
@@ -119,6 +124,13 @@ class Reload:
         authorities = loaded.rules.register.authorities
         suspended = sum(not one.active for one in authorities)
         self._log.note("reloaded", authorities=len(authorities), suspended=suspended)
+
+    async def _record(self, trust: Trust) -> None:
+        """What is believed from now on, for those who judge signatures later."""
+        try:
+            await self._store.believe(trust, clock())
+        except Refusal as refusal:
+            self._failed(code=refusal.code.row.code)
 
     def _failed(self, **facts: str) -> None:
         self._metrics.reloaded(good=False)
