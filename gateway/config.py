@@ -216,7 +216,7 @@ class Settings(_Section, frozen=True, kw_only=True):
 def load(path: Path) -> Settings:
     """Read a settings file. Raises ConfigError."""
     try:
-        settings = msgspec.toml.decode(path.read_bytes(), type=Settings, dec_hook=_decode)
+        settings = msgspec.toml.decode(path.read_bytes(), type=Settings, dec_hook=decode_place)
     except OSError as error:
         raise ConfigError(
             "CFG001", f"{path}: {error.strerror}.", "Name an existing settings file."
@@ -229,7 +229,7 @@ def load(path: Path) -> Settings:
     return _absolute(settings, path.resolve().parent)
 
 
-def _decode(kind: type, value: object) -> object:
+def decode_place(kind: type, value: object) -> object:
     """What msgspec does not know; it adds which setting to the ValueError."""
     if not isinstance(value, str):
         raise ValueError("Expected the path of a file")  # noqa: TRY004 - msgspec names the setting for this one

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.adapters.pin import read_pin
-from gateway.config import ConfigError
+from gateway.config import ConfigError, decode_place
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.quorum import LogKey, parse_log_key
@@ -57,7 +57,7 @@ class KnownLog:
 def load_settings(path: Path) -> WitnessSettings:
     """Raises ConfigError."""
     try:
-        found = msgspec.toml.decode(path.read_bytes(), type=WitnessSettings, dec_hook=_path)
+        found = msgspec.toml.decode(path.read_bytes(), type=WitnessSettings, dec_hook=decode_place)
     except OSError as error:
         raise ConfigError(
             "CFG001", f"{path}: {error.strerror}.", "Name an existing settings file."
@@ -82,12 +82,6 @@ def known_logs(settings: WitnessSettings) -> dict[str, KnownLog]:
         pinned = None if one.pin is None else read_pin(one.pin, keys)
         found[keys[0].name] = KnownLog(keys[0].name, keys, pinned)
     return found
-
-
-def _path(kind: type, value: object) -> object:
-    if kind is not Path or not isinstance(value, str):
-        raise ValueError("Expected the path of a file")
-    return Path(value)
 
 
 def _absolute(settings: WitnessSettings, base: Path) -> WitnessSettings:
