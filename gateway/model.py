@@ -8,6 +8,7 @@ Rules live elsewhere: this module decides nothing.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -131,6 +132,13 @@ class Node:
     field: FieldId | None  # None: structural
     repeated: bool
     children: tuple[Node, ...]  # empty: carries text
+    leaves: tuple[Node, ...] = dataclasses.field(
+        init=False, repr=False
+    )  # what carries text, in the order of the schema
+
+    def __post_init__(self) -> None:
+        inner = tuple(leaf for child in self.children for leaf in child.leaves)
+        object.__setattr__(self, "leaves", inner if self.children else (self,))
 
 
 class Addressing(msgspec.Struct, frozen=True):

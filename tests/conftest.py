@@ -1,6 +1,35 @@
-"""Hypothesis without clocks: how long an example takes says nothing about the code, and much about the machine."""
+"""What holds for every test: Hypothesis without clocks, and an agreement that is compiled once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Final
 
 from hypothesis import HealthCheck, settings
 
+from gateway.agreement import load
+from gateway.agreement.terms import Agreement
+
+# How long an example takes says nothing about the code, and much about the machine.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+_KEPT: Final = 8  # agreements that differ
+
+
+def _once(
+    compile_files: Callable[[Mapping[str, bytes]], Agreement],
+) -> Callable[[Mapping[str, bytes]], Agreement]:
+    """The same function of the files, for which each set of them is compiled once: that takes half a second, and
+    a thousand tests start a hub or a command in this process.
+    """
+
+    @lru_cache(maxsize=_KEPT)
+    def compiled(files: frozenset[tuple[str, bytes]]) -> Agreement:
+        return compile_files(dict(sorted(files)))
+
+    return lambda files: compiled(frozenset(files.items()))
+
+
+load.load_agreement = _once(load.load_agreement)  # before any module takes it from there

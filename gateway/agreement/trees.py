@@ -37,12 +37,9 @@ class Messages:
     notification: bool
 
 
-def leaves(node: Node) -> Iterator[Node]:
+def leaves(node: Node) -> tuple[Node, ...]:
     """The text-carrying nodes of a message, in the order of the schema."""
-    if not node.children:
-        yield node
-    for child in node.children:
-        yield from leaves(child)
+    return node.leaves
 
 
 def nodes(node: Node) -> Iterator[Node]:
