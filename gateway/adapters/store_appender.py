@@ -15,9 +15,8 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
-import apsw
-
 from gateway.adapters.store_log import Log, SignWith
+from gateway.adapters.store_session import DatabaseError
 from gateway.adapters.store_work import T, Work
 from gateway.broker.reply import SIGNING_SECONDS
 from gateway.exchangelog.note import Signer
@@ -31,7 +30,7 @@ _Outcome: TypeAlias = tuple["asyncio.Future[Any]", Any]
 
 
 class Appender:
-    """Owns the log and its thread. One per process; several processes may share a file."""
+    """Owns the log and its thread. One per process; several processes may share a store."""
 
     def __init__(self, log: Log, queue_limit: int = MAX_QUEUE) -> None:
         self._log = log
@@ -97,7 +96,7 @@ class Appender:
 
     async def sign_with(self, signers: Sequence[Signer]) -> None:
         """Checkpoints have these signatures when this returns, the present one too. Raises as `perform`."""
-        await self.perform(Work(None, SignWith(self._log, signers)))
+        await self.perform(Work(None, SignWith(self._log, signers), of_head=True))
 
     async def stop(self) -> None:
         """Commits what is waiting, and ends the thread."""
@@ -152,7 +151,7 @@ class Appender:
         except Exception:  # noqa: BLE001 - whatever it was, the outcome of the batch is unknown: stop
             with self._gate:
                 self._accepting, self._broken = False, True
-            with contextlib.suppress(apsw.Error):
+            with contextlib.suppress(*DatabaseError):
                 self._log.close()  # gives up the write lock: the outcome is found out by opening anew
             return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
         return [(future, outcome) for (_, future), outcome in zip(batch, outcomes, strict=True)]
