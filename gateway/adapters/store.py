@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -29,7 +30,7 @@ from gateway.adapters import (
 )
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.sealing import Seal
-from gateway.adapters.store_appender import MAX_QUEUE, Appender
+from gateway.adapters.store_appender import MAX_QUEUE, Appender, Reopen
 from gateway.adapters.store_connect import exists
 from gateway.adapters.store_delivery import Row, parties, reading
 from gateway.adapters.store_directory import Directory
@@ -45,7 +46,7 @@ from gateway.exchangelog.bucket import bucket_of
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.entry import Entry
-from gateway.exchangelog.flaw import ProofError
+from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import NoteKey, PrivateKey, Signer, parse_note
 from gateway.identity.revocation import Word
 from gateway.identity.trust import Trust
@@ -121,7 +122,8 @@ class Store:
         try:
             store_agreements.require_key(place, seal)
             predecessors = _predecessors(former, bucket_keys)
-            return cls(place, Appender(log, queue_limit), named, seal, bucket_keys, predecessors)
+            appender = Appender(log, queue_limit, _reopening(place, bucket_keys, beside))
+            return cls(place, appender, named, seal, bucket_keys, predecessors)
         except ProofError:
             log.close()
             raise
@@ -130,6 +132,11 @@ class Store:
     def ready(self) -> bool:
         """False once a commit has failed, after `close`, and while work waits longer than a signature may take."""
         return self._appender.ready
+
+    @property
+    def trouble(self) -> Flaw | None:
+        """While it is not ready: why the server of the store could not be taken again."""
+        return self._appender.trouble
 
     @property
     def held(self) -> bool:
@@ -446,3 +453,10 @@ def _predecessors(paths: Sequence[StorePlace], keys: BucketKeys) -> Sequence[sto
     for path in reversed(paths):
         found.insert(0, store_releases.Former(path, keys, found[0].entries if found else 0))
     return found
+
+
+def _reopening(place: StorePlace, keys: BucketKeys, beside: Cosigner | None) -> Reopen | None:
+    """A server may come back. A file whose commit failed is opened by a new process only: the disk may be failing."""
+    if isinstance(place, Path):
+        return None
+    return lambda signers, known: Log.open(place, signers, keys, known, beside)

@@ -116,6 +116,16 @@ class Log:
     def size(self) -> int:
         return self._edge.size
 
+    @property
+    def signers(self) -> Sequence[Signer]:
+        """Whose keys sign from now on."""
+        return self._signers
+
+    @property
+    def known(self) -> Checkpoint:
+        """The tree as far as this object has seen it: what is committed later, by anybody, extends it."""
+        return Checkpoint(self._signers[0].name, self._edge.size, self._edge.root())
+
     def append(self, batch: Sequence[Work[Any]]) -> list[Any]:
         """For each work its outcome, or the refusal of this work alone (its ticket was used before).
 
@@ -254,11 +264,11 @@ class Log:
         ((*stored, is_frozen),) = self._connection.execute(_HEAD)
         if is_frozen:
             _require_thawed(self._connection)
-        root = self._edge.root()
-        if stored == [self._edge.size, root]:
+        known = self.known
+        if stored == [known.size, known.root]:
             return
         edge = load_edge(self._connection, [one.verifier for one in self._signers])
-        _check_extends(self._connection, edge, Checkpoint(self._signers[0].name, self._edge.size, root))
+        _check_extends(self._connection, edge, known)
         self._edge = edge
         self._seeds.forget()
 

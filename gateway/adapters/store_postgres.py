@@ -28,6 +28,7 @@ MIN_SERVER: Final = 150_000  # as PostgreSQL counts: 15.0
 CONNECT_SECONDS: Final = 5
 ANSWER_SECONDS: Final = 10.0  # for one statement; a look at the whole log takes many
 _SERVER_SECONDS: Final = 9  # the server gives up first, and can say why
+_IDLE_SECONDS: Final = 12  # whoever is cut off holds up all others so long; a token may sign for ten
 _DURABLE: Final = frozenset({"on", "remote_apply"})  # of synchronous_commit
 
 _BEGIN: Final = {
@@ -236,7 +237,7 @@ def _open(place: PostgresUri, use: Use) -> _Bounded:
             client_encoding="UTF8",
             tcp_user_timeout=int(ANSWER_SECONDS * 1_000),
             options=f"-c statement_timeout={_SERVER_SECONDS}s -c lock_timeout={_SERVER_SECONDS}s"
-            " -c idle_in_transaction_session_timeout=60s -c timezone=UTC"
+            f" -c idle_in_transaction_session_timeout={_IDLE_SECONDS if writes else 60}s -c timezone=UTC"
             + ("" if writes else " -c default_transaction_read_only=on"),
         ),
         autocommit=True,
