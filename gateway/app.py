@@ -267,7 +267,12 @@ async def serve(settings: Settings, *, stop_with_stdin: bool = False) -> None:
 def _trouble(store: Store, log: OperationalLog, feeder: Feeder | None) -> str | None:
     """Why the hub is not ready; None when an exchange would be recorded, and told."""
     if not store.ready:
-        return "the exchange log has failed or hangs: restart"
+        flaw = store.trouble
+        return (
+            f"{flaw.row.code}: {flaw.row.sentence}"
+            if flaw
+            else "the exchange log has failed or hangs: restart"
+        )
     if store.held:
         return (feeder and feeder.trouble) or "the exchange log is frozen"
     return None if log.writable else "the operational log cannot be written"

@@ -8,12 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.store import Store
 from gateway.adapters.store_directory import Directory
+from gateway.adapters.store_session import StorePlace
 from gateway.broker.ask import Asker
 from gateway.broker.bell import Bell
 from gateway.broker.consult import Consultation
@@ -111,7 +111,7 @@ def broker_of(parts: Parts) -> Broker:
     )
 
 
-def dossiers_open(rules: Rules, store: Path) -> Mapping[tuple[str, str, str], int]:
+def dossiers_open(rules: Rules, store: StorePlace) -> Mapping[tuple[str, str, str], int]:
     """Where open dossiers stand: (course, status, days left) → how many. Raises ProofError."""
     with closing(Directory.open(store, writes=False)) as directory:
         dossiers = ((scope, directory.history(scope.dossier)) for scope in directory.all())

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from gateway.adapters.pkcs11_uri import SCHEME, Pkcs11Uri
+from gateway.adapters.postgres_uri import SCHEMES, PostgresUri
 from gateway.model import AuthorityId
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
@@ -28,7 +29,14 @@ _KEY_ITSELF = re.compile(r"[\x00-\x1f]|PRIVATE KEY|\A[0-9A-Fa-f]{64}\Z")  # PEM 
 
 if TYPE_CHECKING:
     KeyPlace: TypeAlias = Path | Pkcs11Uri
+    StorePlace: TypeAlias = Path | PostgresUri
 else:
+
+    class StorePlace(ABC):  # noqa: B024 - as below
+        """A file, or a database on a server."""
+
+    StorePlace.register(Path)
+    StorePlace.register(PostgresUri)
 
     class KeyPlace(ABC):  # noqa: B024 - a name for two classes that have nothing else in common
         """A file, or a key in a token: msgspec takes one class of ours for a setting, and no union of two."""
@@ -128,12 +136,16 @@ class Officer(_Section, frozen=True, kw_only=True):
 class LogSettings(_Section, frozen=True, kw_only=True):
     """[log]: the exchange log and dossier directory."""
 
-    store: Path  # one SQLite file, on a disk of its own if possible
+    store: (
+        StorePlace  # one SQLite file, on a disk of its own if possible; or the URI of a PostgreSQL database
+    )
     origin: str  # the log's name in checkpoints, a schema-less URL
     bucket_keys: Path  # directory of the keys under which seeds are wrapped; in no backup of the store
     readers: tuple[AuthorityId, ...] = ()  # may read every entry over HTTP, so who asks whom, when and why
     officers: tuple[Officer, ...] = ()  # nobody else searches it with --config
-    former: tuple[Path, ...] = ()  # stores of the logs that this one succeeds, the oldest first; only read
+    former: tuple[
+        StorePlace, ...
+    ] = ()  # stores of the logs that this one succeeds, the oldest first; only read
     pin: Path | None = None  # a file on another disk: the last checkpoint, which the store must extend
 
 
@@ -235,10 +247,12 @@ def decode_place(kind: type, value: object) -> object:
         raise ValueError("Expected the path of a file")  # noqa: TRY004 - msgspec names the setting for this one
     if _KEY_ITSELF.search(value):  # errors quote paths, and must not quote this (attack G08)
         raise ValueError("Expected the path of a file, not what is in it")
+    if value.startswith(SCHEMES) and issubclass(PostgresUri, kind):
+        return PostgresUri.parse(value)
     if not value.startswith(SCHEME):
         return Path(value)
-    if kind is Path:
-        raise ValueError("Expected the path of a file: what this setting names cannot be in a token")
+    if not issubclass(Pkcs11Uri, kind):
+        raise ValueError("Expected the path of a file: what this setting names cannot be in a token")  # noqa: TRY004 - as above
     return Pkcs11Uri.parse(value)
 
 

@@ -1,4 +1,4 @@
-"""What holds for every test: Hypothesis without clocks, and an agreement that is compiled once."""
+"""What holds for every test: Hypothesis without clocks, an agreement that is compiled once, one PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from gateway.agreement import load
@@ -33,3 +34,14 @@ def _once(
 
 
 load.load_agreement = _once(load.load_agreement)  # before any module takes it from there
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """For the process; it is started when a test first asks for it."""
+    from tests.postgres.server import (
+        running_server,  # it takes modules of the gateway, which is for after the above
+    )
+
+    with running_server() as server:
+        yield server

@@ -15,7 +15,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.pkcs11_uri import Pkcs11Uri
 from gateway.adapters.secret_file import read_secret
+from gateway.adapters.store_connect import exists
 from gateway.adapters.store_log import new_log
+from gateway.adapters.store_session import StorePlace
 from gateway.adapters.token_key import open_log_key
 from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -65,8 +67,8 @@ def _parse_key(data: bytes) -> Ed25519PrivateKey:
     return key
 
 
-def ensure_log(store: Path, key: Path | Pkcs11Uri, origin: str, bucket_keys: Path) -> None:
+def ensure_log(store: StorePlace, key: Path | Pkcs11Uri, origin: str, bucket_keys: Path) -> None:
     """An empty log where there is none yet: for places that a program makes itself, never for a hub."""
-    if not store.exists():
+    if not exists(store):
         BucketKeys.create(bucket_keys)
         new_log(store, log_signers(key, origin))

@@ -1,8 +1,7 @@
-"""The hub's store: exchange log, dossier directory and queue in one SQLite file.
+"""The hub's store: exchange log, dossier directory and queue in one SQLite file or PostgreSQL database.
 
 Changes are made by the one thread of `store_appender`, each with its entry of the log in one transaction.
-Look-ups go by keys in pages that are cached: less work than handing them to a thread. Reading and checking
-the log from another process is `store_reader`.
+Look-ups are made where `store_reading` has it. Reading and checking the log from another process is `store_reader`.
 """
 
 from __future__ import annotations
@@ -31,12 +30,14 @@ from gateway.adapters import (
 )
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.sealing import Seal
-from gateway.adapters.store_appender import MAX_QUEUE, Appender
+from gateway.adapters.store_appender import MAX_QUEUE, Appender, Reopen
+from gateway.adapters.store_connect import exists
 from gateway.adapters.store_delivery import Row, parties, reading
 from gateway.adapters.store_directory import Directory
-from gateway.adapters.store_file import Use, connect
 from gateway.adapters.store_log import Log, new_log
 from gateway.adapters.store_reader import LogReader
+from gateway.adapters.store_reading import reads
+from gateway.adapters.store_session import Session, StorePlace
 from gateway.adapters.store_witnessed import CosignedNote, Freeze, Frozen, KeepCosigned
 from gateway.adapters.store_work import ClaimKey, Work, instant
 from gateway.broker.content import Uploaded
@@ -45,7 +46,7 @@ from gateway.exchangelog.bucket import bucket_of
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.entry import Entry
-from gateway.exchangelog.flaw import ProofError
+from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import NoteKey, PrivateKey, Signer, parse_note
 from gateway.identity.revocation import Word
 from gateway.identity.trust import Trust
@@ -67,11 +68,11 @@ __all__ = ["LogReader", "Store"]
 
 
 class Store:
-    """Every port of the broker but the spokes. One per process; several processes may share a file."""
+    """Every port of the broker but the spokes. One per process; several processes may share a store."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - `open` puts them together
         self,
-        path: Path,
+        place: StorePlace,
         appender: Appender,
         signers: Sequence[Signer],
         seal: Seal,
@@ -79,20 +80,19 @@ class Store:
         former: Sequence[store_releases.Former] = (),
     ) -> None:
         self._former = former
-        self._path = path
+        self._place = place
         self._appender = appender
         self._origin = signers[0].name
         self._verifiers = {one.verifier: None for one in signers}
         self._seal = seal
         self._bucket_keys = bucket_keys
-        self._reader = connect(path, Use.READ)
-        self._keys = ClaimKey.of(self._reader)
-        self._directory = Directory(self._reader)
+        self._reads = reads(place)
+        self._keys = self._reads.look_now(ClaimKey.of)
 
     @classmethod
     def open(  # noqa: PLR0913 - which log, whose, and how it is opened
         cls,
-        path: Path | str,
+        place: StorePlace,
         signer: PrivateKey,
         origin: str,
         *,
@@ -101,11 +101,11 @@ class Store:
         also: Sequence[PrivateKey] = (),
         create: bool = False,
         pinned: Checkpoint | None = None,
-        former: Sequence[Path] = (),
+        former: Sequence[StorePlace] = (),
         beside: Cosigner | None = None,
         queue_limit: int = MAX_QUEUE,
     ) -> Store:
-        """Opens the store. `create`: makes a new one where there is no file; otherwise that is LOG506.
+        """Opens the store. `create`: makes a new one where there is none; otherwise that is LOG506.
 
         A hub never creates: behind a mistyped path it would start a second log, in which every ticket can be
         used again. `origin` names the log and its key; `also` signs too, while the log changes its key; `beside`:
@@ -114,15 +114,16 @@ class Store:
         succeeds, the oldest first. Raises `ProofError` for a log that does not verify, and for a payload key (32 bytes) that
         is not the one under which payloads wait (LOG511), or bucket keys that are not those of this log.
         """
-        path, seal = Path(path), Seal(payload_key)
+        seal = Seal(payload_key)
         named = [Signer.of(origin, key) for key in (signer, *also)]
-        if create and not path.exists():
-            new_log(path, named)
-        log = Log.open(path, named, bucket_keys, pinned, beside)
+        if create and not exists(place):
+            new_log(place, named)
+        log = Log.open(place, named, bucket_keys, pinned, beside)
         try:
-            store_agreements.require_key(path, seal)
+            store_agreements.require_key(place, seal)
             predecessors = _predecessors(former, bucket_keys)
-            return cls(path, Appender(log, queue_limit), named, seal, bucket_keys, predecessors)
+            appender = Appender(log, queue_limit, _reopening(place, bucket_keys, beside))
+            return cls(place, appender, named, seal, bucket_keys, predecessors)
         except ProofError:
             log.close()
             raise
@@ -131,6 +132,11 @@ class Store:
     def ready(self) -> bool:
         """False once a commit has failed, after `close`, and while work waits longer than a signature may take."""
         return self._appender.ready
+
+    @property
+    def trouble(self) -> Flaw | None:
+        """While it is not ready: why the server of the store could not be taken again."""
+        return self._appender.trouble
 
     @property
     def held(self) -> bool:
@@ -145,14 +151,13 @@ class Store:
     def due(self, years: int, now: datetime) -> int:
         """Buckets whose retention period of so many years has ended and that are not erased."""
         with reading("log"):
-            return store_seeds.due(self._reader, years, now)
+            return self._reads.look_now(lambda session: store_seeds.due(session, years, now))
 
     @property
     def checkpoint(self) -> bytes:
         """The signed checkpoint as it is stored at this moment, verbatim. Raises `Refusal`: LOG_UNAVAILABLE."""
         with reading("head"):
-            ((note,),) = self._reader.execute("SELECT note FROM head")
-        return bytes(note)
+            return self._reads.look_now(_note)
 
     @property
     def pending(self) -> int:
@@ -174,7 +179,7 @@ class Store:
     def cosigned(self) -> CosignedNote | None:
         """The newest checkpoint with enough cosignatures. Raises `Refusal`: LOG_UNAVAILABLE."""
         with reading("cosigned"):
-            return store_witnessed.cosigned(self._reader)
+            return self._reads.look_now(store_witnessed.cosigned)
 
     async def keep_cosigned(self, cosigned: CosignedNote) -> None:
         """Keep it beside the head. Raises `Refusal`: BUSY, LOG_UNAVAILABLE."""
@@ -182,7 +187,7 @@ class Store:
 
     async def freeze(self, frozen: Frozen) -> None:
         """Append nothing any more, for good, and keep why. Raises `Refusal`: BUSY, LOG_UNAVAILABLE."""
-        await self._appender.perform(Work(None, Freeze(frozen)))
+        await self._appender.perform(Work(None, Freeze(frozen), of_head=True))
         self.hold(wanted=True)
 
     def hold(self, wanted: bool) -> None:  # noqa: FBT001 - a switch
@@ -191,7 +196,7 @@ class Store:
 
     def _is_frozen(self) -> bool:
         with reading("frozen"):
-            return store_witnessed.frozen(self._reader) is not None
+            return self._reads.look_now(store_witnessed.frozen) is not None
 
     # ExchangeLog, and what the store itself is told.
 
@@ -208,7 +213,7 @@ class Store:
 
     async def prove(self, receipt: Receipt) -> Receipt:
         """See `ports.Proving`."""
-        return store_proof.prove(self._reader, self._bucket_keys, receipt)
+        return await self._reads.look(lambda at: store_proof.prove(at, self._bucket_keys, receipt))
 
     async def sign_with(self, keys: Sequence[PrivateKey]) -> None:
         """Sign checkpoints with these keys from now on, the present one too.
@@ -217,8 +222,7 @@ class Store:
         the same; `Refusal`: BUSY, LOG_UNAVAILABLE.
         """
         signers = [Signer.of(self._origin, key) for key in keys]
-        for (note,) in self._reader.execute("SELECT note FROM head"):
-            open_checkpoint(note, [one.verifier for one in signers])
+        open_checkpoint(self.checkpoint, [one.verifier for one in signers])
         await self._appender.sign_with(signers)
         self._verifiers |= {one.verifier: None for one in signers}
 
@@ -238,19 +242,19 @@ class Store:
 
     async def agreement(self, revision: str) -> Mapping[str, bytes] | None:
         """See `ports.Archive`. The files are as stored: whoever compiles them compares the revision."""
-        return store_agreements.agreement(self._reader, revision)
+        return await self._reads.look(lambda at: store_agreements.agreement(at, revision))
 
     # Directory, History.
 
     async def scope(self, dossier: DossierNumber) -> DossierScope | None:
         """What the directory knows of the dossier, None when nothing. Raises `Refusal` (LOG_UNAVAILABLE)."""
         with reading("directory"):
-            return self._directory.get(dossier)
+            return await self._reads.look(lambda at: Directory(at).get(dossier))
 
     async def history(self, dossier: DossierNumber) -> tuple[Passage, ...]:
         """The statuses that the dossier went through, in order. Raises `Refusal` (LOG_UNAVAILABLE)."""
         with reading("directory"):
-            return self._directory.history(dossier)
+            return await self._reads.look(lambda at: Directory(at).history(dossier))
 
     async def put_scope(self, scope: DossierScope) -> None:
         """Replaces what the directory knows of the dossier. Raises `Refusal` (LOG_UNAVAILABLE)."""
@@ -259,18 +263,23 @@ class Store:
     async def releases(self, dossier: DossierNumber) -> list[EarlierRelease]:
         """See `ports.History`."""
         found = [one for former in self._former for one in former.releases(dossier)]
-        return found + store_releases.releases(self._reader, self._bucket_keys, dossier)
+        return found + await self._reads.look(
+            lambda at: store_releases.releases(at, self._bucket_keys, dossier)
+        )
 
     async def outstanding(self, dossier: DossierNumber) -> list[Outstanding]:
         """See `ports.History`."""
-        return store_releases.outstanding(self._reader, dossier)
+        return await self._reads.look(lambda at: store_releases.outstanding(at, dossier))
 
     # Notifications.
 
     async def told(self, sender: AuthorityId, ticket: Ticket, content: bytes) -> Told | None:
         """See `ports.Notifications`."""
         keys = self._keys, self._bucket_keys
-        return store_notifications.told(self._reader, *keys, self._origin, (sender, ticket), content)
+        claim = sender, ticket
+        return await self._reads.look(
+            lambda at: store_notifications.told(at, *keys, self._origin, claim, content)
+        )
 
     async def accept(  # noqa: PLR0913, PLR0917 - what one transaction makes durable
         self,
@@ -300,7 +309,7 @@ class Store:
         self, recipients: Collection[AuthorityId], now: datetime, until: datetime, limit: int
     ) -> list[Delivery]:
         """See `ports.Queue`. What cannot be opened is buried, with the code LOG511."""
-        if not store_queue.any_due(self._reader, recipients, instant(now)):
+        if not await self._reads.look(lambda at: store_queue.any_due(at, recipients, instant(now))):
             return []
         effect = store_queue.Lease(recipients, instant(now), instant(until), limit)
         rows = await self._appender.perform(Work(None, effect))
@@ -313,7 +322,7 @@ class Store:
 
     async def recorded(self, delivery: Delivery) -> Receipt | None:
         """See `ports.Queue`."""
-        found = store_queue.recorded(self._reader, delivery.id)
+        found = await self._reads.look(lambda at: store_queue.recorded(at, delivery.id))
         return None if found is None else Receipt(self._origin, *found)
 
     async def postpone(self, delivery: Delivery, due: datetime, code: str) -> None:
@@ -332,18 +341,19 @@ class Store:
         """See `ports.Queue`."""
         try:
             with reading("notification"):
-                return parties(self._reader, delivery)
+                return await self._reads.look(lambda at: parties(at, delivery))
         except ProofError as error:
             raise Refusal(Code.LOG_UNAVAILABLE, "notification") from error
 
     async def overdue(self, accepted_before: datetime, limit: int) -> list[Delivery]:
         """See `ports.Queue`. Their payloads are left sealed: they are to be purged."""
-        rows = store_queue.overdue(self._reader, instant(accepted_before), limit)
+        before = instant(accepted_before)
+        rows = await self._reads.look(lambda at: store_queue.overdue(at, before, limit))
         return [row.unopened() for row in rows]
 
     async def depth(self) -> Sequence[Depth]:
         """See `ports.Queue`."""
-        return store_queue.depth(self._reader)
+        return await self._reads.look(store_queue.depth)
 
     # Mailbox.
 
@@ -351,7 +361,9 @@ class Store:
         self, recipient: AuthorityId, after: ExchangeId | None, limit: int, now: datetime
     ) -> list[Waiting]:
         """See `ports.Mailbox`. Raises Refusal: MESSAGE_UNKNOWN when `after` is none of the recipient's."""
-        return store_mailbox.waiting(self._reader, recipient, after, limit, instant(now))
+        return await self._reads.look(
+            lambda at: store_mailbox.waiting(at, recipient, after, limit, instant(now))
+        )
 
     async def take(
         self, recipient: AuthorityId, message: ExchangeId, now: datetime, until: datetime
@@ -362,7 +374,7 @@ class Store:
 
     async def find(self, recipient: AuthorityId, message: ExchangeId) -> Delivery | None:
         """See `ports.Mailbox`."""
-        row = store_mailbox.find(self._reader, recipient, message)
+        row = await self._reads.look(lambda at: store_mailbox.find(at, recipient, message))
         return None if row is None else self._opened(row)
 
     # Uploads.
@@ -371,7 +383,8 @@ class Store:
         self, dossier: DossierNumber, provider: AuthorityId, reference: str
     ) -> Uploaded | None:
         """See `content.Uploads`."""
-        return store_documents.find(self._reader, self._keys, self._seal, (dossier, provider, reference))
+        named = dossier, provider, reference
+        return await self._reads.look(lambda at: store_documents.find(at, self._keys, self._seal, named))
 
     async def take_in(self, entry: Entry, uploaded: Uploaded) -> str:
         """See `content.Uploads`."""
@@ -380,17 +393,18 @@ class Store:
 
     async def expire_uploads(self, stored_before: datetime) -> None:
         """See `content.Uploads`."""
-        if store_documents.any_expired(self._reader, instant(stored_before)):
-            await self._appender.perform(Work(None, store_documents.Expire(instant(stored_before))))
+        before = instant(stored_before)
+        if await self._reads.look(lambda at: store_documents.any_expired(at, before)):
+            await self._appender.perform(Work(None, store_documents.Expire(before)))
 
     async def uploaded_files(self) -> frozenset[str]:
         """See `content.Uploads`."""
-        return store_documents.files(self._reader)
+        return await self._reads.look(store_documents.files)
 
     async def close(self) -> None:
-        """Commits what is waiting, then closes the file."""
+        """Commits what is waiting, then closes the store."""
         await self._appender.stop()
-        self._reader.close()
+        self._reads.close()
         for former in self._former:
             former.close()
         self._appender.close()
@@ -422,15 +436,27 @@ class Store:
 
     def _put_scope(self, scope: DossierScope) -> None:
         try:
-            with contextlib.closing(Directory.open(self._path, writes=True)) as directory:
+            with contextlib.closing(Directory.open(self._place, writes=True)) as directory:
                 directory.put(scope)
         except ProofError as error:
             raise Refusal(Code.LOG_UNAVAILABLE, "directory") from error
 
 
-def _predecessors(paths: Sequence[Path], keys: BucketKeys) -> Sequence[store_releases.Former]:
+def _note(session: Session) -> bytes:
+    ((note,),) = session.execute("SELECT note FROM head")
+    return bytes(note)
+
+
+def _predecessors(paths: Sequence[StorePlace], keys: BucketKeys) -> Sequence[store_releases.Former]:
     """The stores of former logs, the oldest first. Raises `ProofError`."""
     found: list[store_releases.Former] = []
     for path in reversed(paths):
         found.insert(0, store_releases.Former(path, keys, found[0].entries if found else 0))
     return found
+
+
+def _reopening(place: StorePlace, keys: BucketKeys, beside: Cosigner | None) -> Reopen | None:
+    """A server may come back. A file whose commit failed is opened by a new process only: the disk may be failing."""
+    if isinstance(place, Path):
+        return None
+    return lambda signers, known: Log.open(place, signers, keys, known, beside)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from pathlib import Path
-
-import apsw
 
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_log import Log
+from gateway.adapters.store_session import DatabaseError, StorePlace
 from gateway.adapters.store_work import Work
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -17,16 +15,16 @@ from gateway.exchangelog.note import Signer
 from gateway.refusal import Refusal
 
 
-def record(path: Path, access: Entry, signers: Sequence[Signer], keys: BucketKeys) -> int:
+def record(place: StorePlace, access: Entry, signers: Sequence[Signer], keys: BucketKeys) -> int:
     """The index of the entry, once it is durable and under a signed checkpoint.
 
     Raises `ProofError`: LOG736 when it may not be there, or as `Log.open`.
     """
     work: Work[int] = Work(access)
-    with contextlib.closing(Log.open(path, signers, keys)) as log:
+    with contextlib.closing(Log.open(place, signers, keys)) as log:
         try:
             (outcome,) = log.append([work])
-        except apsw.Error as error:
+        except DatabaseError as error:
             raise ProofError(Flaw.NO_RECORD, type(error).__name__) from error
     if isinstance(outcome, Refusal):
         raise ProofError(Flaw.NO_RECORD)

@@ -6,15 +6,14 @@ import contextlib
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-import apsw
 import msgspec
 
 from gateway.adapters.sealing import Seal
+from gateway.adapters.store_connect import connect
 from gateway.adapters.store_delivery import reading
-from gateway.adapters.store_file import Use, connect, unreadable
+from gateway.adapters.store_session import Begin, DatabaseError, Session, StorePlace, Use, unreadable
 from gateway.exchangelog.flaw import ProofError
 from gateway.refusal import Code, Refusal
 
@@ -24,6 +23,9 @@ ON CONFLICT (revision) DO UPDATE SET remembered = excluded.remembered
 """
 _SEALED: Final = """
 SELECT 1 FROM notifications WHERE sealed IS NOT NULL UNION ALL SELECT 1 FROM documents LIMIT 1
+"""
+_TAKE: Final = """
+INSERT INTO payload_key VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET known = excluded.known
 """
 _KNOWN: Final = b"payload key"  # the text, and what it is authenticated with
 
@@ -36,7 +38,7 @@ class Remember:
     files: bytes  # packed
     now: int
 
-    def apply(self, connection: apsw.Connection, index: int) -> None:  # noqa: ARG002 - an effect's form
+    def apply(self, connection: Session, index: int) -> None:  # noqa: ARG002 - an effect's form
         """The files of a revision are stored once."""
         bindings = {"revision": self.revision, "files": self.files, "now": self.now}
         connection.execute(_REMEMBER, bindings)
@@ -47,7 +49,7 @@ def packed(files: Mapping[str, bytes]) -> bytes:
     return zlib.compress(msgspec.msgpack.encode(dict(files)))
 
 
-def agreement(connection: apsw.Connection, revision: str) -> Mapping[str, bytes] | None:
+def agreement(connection: Session, revision: str) -> Mapping[str, bytes] | None:
     """The files of a revision, None when the hub never served under it. Raises Refusal."""
     with reading("agreement"):
         row = connection.execute("SELECT files FROM agreements WHERE revision = ?", (revision,)).fetchone()
@@ -57,32 +59,32 @@ def agreement(connection: apsw.Connection, revision: str) -> Mapping[str, bytes]
         raise Refusal(Code.LOG_UNAVAILABLE, "agreement") from error
 
 
-def require_key(path: Path, seal: Seal) -> None:
+def require_key(place: StorePlace, seal: Seal) -> None:
     """The key is that under which payloads and documents wait; without any it may be a new one. Raises `ProofError`.
 
     Found at the start: under another key every delivery would fail, one by one.
     """
-    with contextlib.closing(connect(path, Use.WRITE)) as connection:
+    with contextlib.closing(connect(place, Use.WRITE)) as connection:
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.begin(Begin.EXCLUSIVE)
             if not _is_known(connection, seal):
                 known = seal.close(_KNOWN, _KNOWN)
-                connection.execute("INSERT OR REPLACE INTO payload_key VALUES (1, ?)", (known,))
-            connection.execute("COMMIT")
-        except apsw.Error as error:
-            raise unreadable(error, path) from error
+                connection.execute(_TAKE, (known,))
+            connection.commit()
+        except DatabaseError as error:
+            raise unreadable(error, place) from error
 
 
-def compare_key(path: Path, seal: Seal) -> None:
+def compare_key(place: StorePlace, seal: Seal) -> None:
     """As `require_key`, but a new key is not taken: a look changes nothing. Raises `ProofError`."""
-    with contextlib.closing(connect(path, Use.READ)) as connection:
+    with contextlib.closing(connect(place, Use.READ)) as connection:
         try:
             _is_known(connection, seal)
-        except apsw.Error as error:
-            raise unreadable(error, path) from error
+        except DatabaseError as error:
+            raise unreadable(error, place) from error
 
 
-def _is_known(connection: apsw.Connection, seal: Seal) -> bool:
+def _is_known(connection: Session, seal: Seal) -> bool:
     """False for a new key, which may be one as long as nothing is sealed. Raises `ProofError` when something is."""
     row = connection.execute("SELECT known FROM payload_key").fetchone()
     if row is None:

@@ -2,6 +2,10 @@
 
 What arrives during the fsync is the next batch. The thread is the only writer of the hub. Whoever waits for
 work is told of it only after COMMIT.
+
+A commit that failed may have happened: nothing is tried again on its session. Where the store is a server, which ends
+sessions for reasons of its own, the thread opens the log anew, from time to time, until it can. What it finds there must
+extend all that it knew: a server that lost entries is as good as none.
 """
 
 from __future__ import annotations
@@ -10,31 +14,37 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Final, TypeAlias
 
-import apsw
-
 from gateway.adapters.store_log import Log, SignWith
+from gateway.adapters.store_session import DatabaseError
 from gateway.adapters.store_work import T, Work
 from gateway.broker.reply import SIGNING_SECONDS
+from gateway.exchangelog.checkpoint import Checkpoint
+from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import Signer
 from gateway.refusal import Code, Refusal
 
 MAX_BATCH: Final = 256  # works handed over at once; a transaction has less than twice as many
 MAX_QUEUE: Final = 4_096  # works waiting; beyond that the hub is at its capacity
 
+_PAUSE: Final = 0.5  # seconds from one look for the server to the next
+
+Reopen: TypeAlias = Callable[[Sequence[Signer], Checkpoint], Log]  # whose keys sign; what the log must extend
 _Waiting: TypeAlias = tuple[Work[Any], "asyncio.Future[Any]"]
 _Outcome: TypeAlias = tuple["asyncio.Future[Any]", Any]
 
 
 class Appender:
-    """Owns the log and its thread. One per process; several processes may share a file."""
+    """Owns the log and its thread. One per process; several processes may share a store."""
 
-    def __init__(self, log: Log, queue_limit: int = MAX_QUEUE) -> None:
+    def __init__(self, log: Log, queue_limit: int = MAX_QUEUE, reopen: Reopen | None = None) -> None:
+        """`reopen`: how to come back after a failure; None: only a new process does."""
         self._log = log
+        self._reopen = reopen
         self._limit = queue_limit
         self._gathered: list[_Waiting] = []  # since the event loop last turned
         self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
@@ -45,6 +55,8 @@ class Appender:
             threading.Lock()
         )  # guards the four of `_accepting`, `_gathered`, `_arrived` and the queue's order
         self._accepting = True
+        self._stopped = False
+        self.trouble: Flaw | None = None  # why the log could not be opened anew
         self.held = False  # while it is, no entry is taken
         self._broken = False
         self._thread = threading.Thread(target=self._run, name="exchange-log", daemon=True)
@@ -97,12 +109,12 @@ class Appender:
 
     async def sign_with(self, signers: Sequence[Signer]) -> None:
         """Checkpoints have these signatures when this returns, the present one too. Raises as `perform`."""
-        await self.perform(Work(None, SignWith(self._log, signers)))
+        await self.perform(Work(None, SignWith(self._log, signers), of_head=True))
 
     async def stop(self) -> None:
         """Commits what is waiting, and ends the thread."""
         with self._gate:
-            self._accepting = False
+            self._accepting, self._stopped = False, True
         self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
@@ -122,6 +134,8 @@ class Appender:
                     for _ in batch:  # the first that came are the first that are done
                         self._arrived.popleft()
                 _settle(outcomes)
+            elif going:
+                self._come_back()
 
     def _hand_over(self) -> None:
         """Pass what was gathered to the appender thread, at most a batch at a time."""
@@ -131,9 +145,12 @@ class Appender:
                 self._queue.put(gathered[start : start + MAX_BATCH])
 
     def _take(self) -> tuple[list[_Waiting], bool]:
-        """Waits for work and takes along what else is there; False after the last."""
+        """Waits for work and takes along what else is there; False after the last. Nothing: it is time to come back."""
         batch = list[_Waiting]()
-        item = self._queue.get()
+        try:
+            item = self._queue.get(timeout=_PAUSE if self._broken and self._reopen else None)
+        except Empty:
+            return batch, True
         while item is not None:
             batch += item
             if len(batch) >= MAX_BATCH:
@@ -152,10 +169,22 @@ class Appender:
         except Exception:  # noqa: BLE001 - whatever it was, the outcome of the batch is unknown: stop
             with self._gate:
                 self._accepting, self._broken = False, True
-            with contextlib.suppress(apsw.Error):
+            with contextlib.suppress(*DatabaseError):
                 self._log.close()  # gives up the write lock: the outcome is found out by opening anew
             return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
         return [(future, outcome) for (_, future), outcome in zip(batch, outcomes, strict=True)]
+
+    def _come_back(self) -> None:
+        """Open the log anew; leave everything as it is when that is not possible yet."""
+        assert self._reopen is not None
+        try:
+            self._log = self._reopen(self._log.signers, self._log.known)
+        except ProofError as error:
+            self.trouble = error.flaw
+            return
+        self.trouble = None
+        with self._gate:
+            self._broken, self._accepting = False, not self._stopped
 
 
 def _settle(outcomes: Sequence[_Outcome]) -> None:

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
-import apsw
-
 from gateway.adapters.sealing import Seal, belongs_to
+from gateway.adapters.store_session import DatabaseError, Session
 from gateway.adapters.store_work import moment
 from gateway.exchangelog.leaf import Leaf
 from gateway.model import (
@@ -80,7 +79,7 @@ def reading(what: str) -> Iterator[None]:
     """A table that cannot be read is a log that is unavailable: nothing is decided on half of it."""
     try:
         yield
-    except apsw.Error as error:
+    except DatabaseError as error:
         raise Refusal(Code.LOG_UNAVAILABLE, what) from error
 
 
@@ -93,8 +92,8 @@ WHERE d.id = ? AND e.kind = 'notification'
 """
 
 
-def parties(connection: apsw.Connection, delivery: ExchangeId) -> tuple[str, str]:
-    """Sender and recipient as the entry of the notification names them. Raises apsw.Error, ProofError."""
+def parties(connection: Session, delivery: ExchangeId) -> tuple[str, str]:
+    """Sender and recipient as the entry of the notification names them. Raises `DatabaseError`, ProofError."""
     rows: list[tuple[Any, ...]] = connection.execute(_ACCEPTANCE, (delivery,)).fetchall()
     ((leaf, place),) = rows
     told = Leaf.parse(leaf)

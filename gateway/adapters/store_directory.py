@@ -6,27 +6,44 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-import apsw
-
-from gateway.adapters.store_file import Use, connect, unreadable
+from gateway.adapters.store_connect import connect
+from gateway.adapters.store_session import (
+    Begin,
+    DatabaseError,
+    PerEngine,
+    Session,
+    StorePlace,
+    Use,
+    unreadable,
+)
 from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, OperationName, Passage, Role
 from gateway.refusal import Code, Refusal
 
 # One statement, so one snapshot; and what a read costs here is less its rows than that it begins.
 _DOSSIER = """
 SELECT number, permit_type, procedure, status, status_since, person, resumes, version,
-  (SELECT json_group_array(json_array(authority, role, since, until) ORDER BY position)
-   FROM inscriptions WHERE dossier = number)
-FROM dossiers
+  (SELECT {array} FROM inscriptions WHERE dossier = number)
+FROM dossiers{which}
 """
+_ARRAY = PerEngine(
+    "json_group_array(json_array(authority, role, since, until) ORDER BY position)",
+    "coalesce(json_agg(json_build_array(authority, role, since, until) ORDER BY position), '[]')::text",
+)
+_ONE = PerEngine.of(_DOSSIER, array=_ARRAY, which=" WHERE number = ?")
+_ALL = PerEngine.of(_DOSSIER, array=_ARRAY, which=" ORDER BY number")
+_OF_AUTHORITY = PerEngine.of(
+    _DOSSIER,
+    array=_ARRAY,
+    which=" WHERE number IN (SELECT dossier FROM inscriptions WHERE authority = ?) ORDER BY number",
+)
 _OF_PERSON = "SELECT number FROM dossiers WHERE person = ? ORDER BY number"
 _PASSAGES = "SELECT status, since, operation FROM passages WHERE dossier = ? ORDER BY n"
 _LAST_PASSAGE = "SELECT n, status, since FROM passages WHERE dossier = ? ORDER BY n DESC LIMIT 1"
 _ENTER = """
-INSERT OR IGNORE INTO dossiers VALUES (:number, :type, :procedure, :status, :since, :person, :resumes, 1)
+INSERT INTO dossiers VALUES (:number, :type, :procedure, :status, :since, :person, :resumes, 1)
+ON CONFLICT DO NOTHING
 """
 _ADVANCE = """
 UPDATE dossiers SET permit_type = :type, procedure = :procedure, status = :status, status_since = :since,
@@ -38,34 +55,29 @@ WHERE number = :number AND version = :expected
 class Directory:
     """Look-ups and changes on one connection. Not for several threads at once."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Session) -> None:
         self._connection = connection
 
     @classmethod
-    def open(cls, path: Path, *, writes: bool) -> Directory:
+    def open(cls, place: StorePlace, *, writes: bool) -> Directory:
         """Beside a running hub or without one. Raises `ProofError`."""
-        return cls(connect(path, Use.WRITE if writes else Use.READ))
+        return cls(connect(place, Use.WRITE if writes else Use.READ))
 
     def get(self, dossier: DossierNumber) -> DossierScope | None:
-        row = self._connection.execute(f"{_DOSSIER} WHERE number = ?", (dossier,)).fetchone()
+        row = self._connection.execute(_ONE, (dossier,)).fetchone()
         return None if row is None else _scope(row)
 
     def all(self, authority: AuthorityId | None = None) -> Iterator[DossierScope]:
         """Every dossier, or those in which the authority is inscribed, by number."""
-        only = (
-            ""
-            if authority is None
-            else " WHERE number IN (SELECT dossier FROM inscriptions WHERE authority = ?)"
-        )
-        bindings = () if authority is None else (authority,)
-        for row in self._connection.execute(f"{_DOSSIER}{only} ORDER BY number", bindings).fetchall():
+        statement, bindings = (_ALL, ()) if authority is None else (_OF_AUTHORITY, (authority,))
+        for row in self._connection.execute(statement, bindings).fetchall():
             yield _scope(row)
 
     def of_person(self, person: bytes) -> tuple[DossierNumber, ...]:
         """The dossiers that are bound to this person digest, by number. Raises `ProofError`."""
         try:
             found = self._connection.execute(_OF_PERSON, (person,)).fetchall()
-        except apsw.Error as error:
+        except DatabaseError as error:
             raise unreadable(error) from error
         return tuple(DossierNumber(str(number)) for (number,) in found)
 
@@ -76,14 +88,14 @@ class Directory:
         The hub's entries wait meanwhile. Raises `ProofError`.
         """
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.begin(Begin.EXCLUSIVE)
             yield
-            self._connection.execute("COMMIT")
-        except apsw.Error as error:
+            self._connection.commit()
+        except DatabaseError as error:
             raise unreadable(error) from error
         finally:
             if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                self._connection.roll_back()
 
     def put(self, scope: DossierScope) -> None:
         """Replaces what is known of the dossier, by hand; durable on return, or with `change`.
@@ -98,7 +110,7 @@ class Directory:
         try:
             before = self.get(scope.dossier)
             self.advance(scope, 0 if before is None else before.version, None)
-        except apsw.Error as error:
+        except DatabaseError as error:
             raise unreadable(error) from error
 
     def advance(self, scope: DossierScope, expected: int, operation: OperationName | None) -> None:

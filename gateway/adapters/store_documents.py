@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-import apsw
-
 from gateway.adapters.sealing import Seal
 from gateway.adapters.store_delivery import reading
+from gateway.adapters.store_session import Session
 from gateway.adapters.store_work import ClaimKey, instant, moment
 from gateway.broker.content import Uploaded
 from gateway.exchangelog.flaw import ProofError
@@ -34,7 +33,7 @@ _EXPIRE: Final = "DELETE FROM documents WHERE stored < ?"
 
 
 def find(
-    connection: apsw.Connection,
+    connection: Session,
     keys: ClaimKey,
     seal: Seal,
     named: tuple[DossierNumber, AuthorityId, str],
@@ -67,13 +66,13 @@ def find(
     )
 
 
-def files(connection: apsw.Connection) -> frozenset[str]:
+def files(connection: Session) -> frozenset[str]:
     """Every file that holds a document. Raises Refusal: LOG_UNAVAILABLE."""
     with reading("documents"):
         return frozenset(file for (file,) in connection.execute("SELECT file FROM documents"))
 
 
-def any_expired(connection: apsw.Connection, stored_before: int) -> bool:
+def any_expired(connection: Session, stored_before: int) -> bool:
     """Whether `Expire` would do anything. Raises Refusal: LOG_UNAVAILABLE."""
     with reading("documents"):
         return connection.execute(_EXPIRED, (stored_before,)).fetchone() is not None
@@ -97,7 +96,7 @@ class TakeIn:
             )
         )
 
-    def apply(self, connection: apsw.Connection, index: int) -> str:  # noqa: ARG002 - an effect's form
+    def apply(self, connection: Session, index: int) -> str:  # noqa: ARG002 - an effect's form
         """The file that holds the document. Raises Refusal: DOCUMENT_EXISTS."""
         held = connection.execute(_TAKE_IN, self.row).fetchone()
         if held is None:
@@ -111,7 +110,7 @@ class Expire:
 
     stored_before: int
 
-    def apply(self, connection: apsw.Connection, index: int) -> None:  # noqa: ARG002 - an effect's form
+    def apply(self, connection: Session, index: int) -> None:  # noqa: ARG002 - an effect's form
         """Their files are then nobody's."""
         connection.execute(_EXPIRE, (self.stored_before,))
 

@@ -11,16 +11,15 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import apsw
-
 from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.store_connect import connect
 from gateway.adapters.store_erasure import EraseBucket, EraseEntries, Prune, counted, record, standing
-from gateway.adapters.store_file import Use, connect, unreadable
+from gateway.adapters.store_filter import FIELDS
 from gateway.adapters.store_log import Log
+from gateway.adapters.store_session import DatabaseError, PerEngine, StorePlace, Use, unreadable
 from gateway.adapters.store_work import Effect, Work
 from gateway.exchangelog import erasure
 from gateway.exchangelog.bucket import Bucket
@@ -39,9 +38,9 @@ _BUCKETS: Final = (
     "SELECT name, erased, (SELECT count(*) FROM seeds WHERE bucket = name) FROM buckets ORDER BY name"
 )
 # The first entry that is to stay; the entries before it are of due buckets, whatever their clocks said.
-_FIRST_KEPT: Final = """
-SELECT idx FROM entries WHERE CAST(leaf AS TEXT) ->> '$.t' >= ? ORDER BY idx LIMIT 1
-"""
+_FIRST_KEPT: Final = PerEngine.of(
+    "SELECT idx FROM entries WHERE {fields} ->> 't' >= ? ORDER BY idx LIMIT 1", fields=FIELDS
+)
 _SIZE: Final = "SELECT size FROM head"
 
 
@@ -61,18 +60,20 @@ class Done:
 
     index: int  # of its entry
     count: int  # entries concerned
-    truncated: bool  # nothing of it is left in the write-ahead log
+    truncated: (
+        bool  # nothing of it is left in old pages: a reader that stays long is no failure of the erasure
+    )
 
 
 class Eraser:
     """On one store. Every method raises `ProofError`."""
 
-    def __init__(self, path: Path, keys: BucketKeys, pinned: Checkpoint | None = None) -> None:
+    def __init__(self, place: StorePlace, keys: BucketKeys, pinned: Checkpoint | None = None) -> None:
         """`pinned`: what the log must extend."""
-        self._path = path
+        self._place = place
         self._keys = keys
         self._pinned = pinned
-        self._connection = connect(path, Use.READ)
+        self._connection = connect(place, Use.READ)
 
     def __enter__(self) -> Self:
         return self
@@ -178,14 +179,14 @@ class Eraser:
     ) -> Done:
         with (
             self._translated(),
-            contextlib.closing(Log.open(self._path, signers, self._keys, self._pinned)) as log,
+            contextlib.closing(Log.open(self._place, signers, self._keys, self._pinned)) as log,
         ):
             (outcome,) = log.append([Work(made, effect)])
             if isinstance(outcome, Refusal):
                 raise ProofError(Flaw.NOT_DONE, outcome.about)
             # At this point it is recorded: whatever is left to do, the next command or start of the hub does.
             log.complete(progress)
-            return Done(int(outcome), count, _truncated(log))
+            return Done(int(outcome), count, log.forget())
 
     def _query(self, sql: str, bindings: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with self._translated():
@@ -195,14 +196,5 @@ class Eraser:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except apsw.Error as error:
-            raise unreadable(error, self._path) from error
-
-
-def _truncated(log: Log) -> bool:
-    """A reader that stays longer than the time-out of the store is told of, and is no failure of the erasure."""
-    try:
-        log.truncate()
-    except apsw.BusyError:
-        return False
-    return True
+        except DatabaseError as error:
+            raise unreadable(error, self._place) from error

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import apsw
-
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_seeds import KEPT
+from gateway.adapters.store_session import Session
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.erasure import Record
 from gateway.exchangelog.fields import SALT_SIZE
@@ -34,12 +33,16 @@ _BELOW: Final = "SELECT (SELECT min(e.idx) FROM entries AS e WHERE e.idx < minim
 _OF_ERASED: Final = """
 SELECT DISTINCT idx FROM {table} WHERE bucket IN (SELECT name FROM buckets WHERE erased IS NOT NULL) LIMIT ?
 """
+_ERASE: Final = """
+INSERT INTO erased VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE SET indices = excluded.indices, salt = excluded.salt
+"""
 _SPEND: Final = """
-INSERT OR IGNORE INTO spent SELECT authority, ticket FROM entries WHERE idx < ? AND ticket IS NOT NULL
+INSERT INTO spent SELECT authority, ticket FROM entries WHERE idx < ? AND ticket IS NOT NULL
+ON CONFLICT DO NOTHING
 """
 
 
-def record(connection: apsw.Connection) -> Record:
+def record(connection: Session) -> Record:
     """What stands beside the tree as erased. Within a transaction when it must be of one moment."""
     one: list[tuple[Any, ...]] = connection.execute(_ERASED).fetchall() or [("", bytes(SALT_SIZE))]
     rows: list[tuple[Any, ...]] = connection.execute(_BUCKETS).fetchall()
@@ -48,7 +51,7 @@ def record(connection: apsw.Connection) -> Record:
     return Record(Indices.parse(one[0][0]), one[0][1], buckets, lowest[0][0])
 
 
-def standing(connection: apsw.Connection, wanted: Indices) -> Indices:
+def standing(connection: Session, wanted: Indices) -> Indices:
     """Those of which something is still kept."""
     found: list[tuple[Any, ...]] = [
         row for one in wanted.ranges for row in connection.execute(_STANDING, one).fetchall()
@@ -56,9 +59,7 @@ def standing(connection: apsw.Connection, wanted: Indices) -> Indices:
     return Indices.of((index, index) for (index,) in found)
 
 
-def complete(
-    connection: apsw.Connection, keys: BucketKeys, progress: Callable[[int], None] = lambda _: None
-) -> None:
+def complete(connection: Session, keys: BucketKeys, progress: Callable[[int], None] = lambda _: None) -> None:
     """Ends what is recorded: destroys the keys of erased buckets, removes what was in them and what was pruned.
 
     `progress`: called with the number of entries done so far. Raises `ProofError` (LOG642).
@@ -80,15 +81,13 @@ class EraseEntries:
     before: Record
     after: Record
 
-    def apply(self, connection: apsw.Connection, index: int) -> int:
+    def apply(self, connection: Session, index: int) -> int:
         """Raises Refusal: BUSY when another erasure came between."""
         if record(connection) != self.before or standing(connection, self.indices) != self.indices:
             raise Refusal(Code.BUSY, "erasure")
         for table in KEPT:
             connection.executemany(f"DELETE FROM {table} WHERE idx BETWEEN ? AND ?", self.indices.ranges)  # noqa: S608 - our own names
-        connection.execute(
-            "INSERT OR REPLACE INTO erased VALUES (1, ?, ?)", (str(self.after.indices), self.after.salt)
-        )
+        connection.execute(_ERASE, (str(self.after.indices), self.after.salt))
         return index
 
 
@@ -99,7 +98,7 @@ class EraseBucket:
     bucket: Bucket
     count: int
 
-    def apply(self, connection: apsw.Connection, index: int) -> int:
+    def apply(self, connection: Session, index: int) -> int:
         """Raises Refusal: BUSY when something of it was erased meanwhile."""
         if counted(connection, self.bucket) != self.count:
             raise Refusal(Code.BUSY, "erasure")
@@ -113,7 +112,7 @@ class Prune:
 
     minimum: int
 
-    def apply(self, connection: apsw.Connection, index: int) -> int:
+    def apply(self, connection: Session, index: int) -> int:
         """Raises Refusal: BUSY when it was raised meanwhile."""
         connection.execute("UPDATE minimum SET idx = ? WHERE idx < ?", (self.minimum, self.minimum))
         if connection.changes() != 1:
@@ -121,7 +120,7 @@ class Prune:
         return index
 
 
-def _remove_erased(connection: apsw.Connection) -> int:
+def _remove_erased(connection: Session) -> int:
     """Of how many entries of erased buckets something was removed; 0 when nothing is left."""
     for table in KEPT:
         some = connection.execute(_OF_ERASED.format(table=table), (AT_ONCE,)).fetchall()
@@ -132,7 +131,7 @@ def _remove_erased(connection: apsw.Connection) -> int:
     return 0
 
 
-def _remove_pruned(connection: apsw.Connection) -> int:
+def _remove_pruned(connection: Session) -> int:
     """How many of the entries below the minimum index were removed, the lowest first; 0 when none is left.
 
     A ticket stays spent: its digest goes where claims are looked up as well.
@@ -149,7 +148,7 @@ def _remove_pruned(connection: apsw.Connection) -> int:
     return int(end - first)
 
 
-def counted(connection: apsw.Connection, bucket: Bucket) -> int:
+def counted(connection: Session, bucket: Bucket) -> int:
     """Entries of the bucket that have their seed."""
     ((number,),) = connection.execute("SELECT count(*) FROM seeds WHERE bucket = ?", (str(bucket),))
     return int(number)

@@ -10,13 +10,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-import apsw
-
 from gateway.adapters import store_agreements, store_messages, store_trust
-from gateway.adapters.store_file import unreadable
 from gateway.adapters.store_filter import Filter
 from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_seeds import subject_of
+from gateway.adapters.store_session import DatabaseError, unreadable
 from gateway.evidence.contents import Contents, Known, Recorded
 from gateway.exchangelog import merkle
 from gateway.exchangelog.bucket import Bucket
@@ -120,7 +118,7 @@ class EvidenceReader(LogReader):
         """What was believed at any of these moments."""
         try:
             found = [store_trust.believed(self._connection, one) for one in moments]
-        except apsw.Error as error:
+        except DatabaseError as error:
             raise unreadable(error) from error
         kinds = (store_trust.ANCHORS, store_trust.INTERMEDIATES, store_trust.CRLS, store_trust.ANSWERS)
         return Known(*(sorted({der for one in found for der in one[kind]}) for kind in kinds))

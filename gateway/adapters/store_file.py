@@ -1,4 +1,4 @@
-"""The store's file, made and opened. It holds the exchange log, the dossier directory and the queue.
+"""The store as one SQLite file, made and opened. It holds the exchange log, the dossier directory and the queue.
 
 Trusted for: durability after COMMIT, and uniqueness of tickets. Not trusted for integrity: whoever can write
 to the file can change it, and `gateway log verify` or anybody with a checkpoint finds out.
@@ -6,8 +6,8 @@ to the file can change it, and `gateway log verify` or anybody with a checkpoint
 
 from __future__ import annotations
 
+import fcntl
 import os
-from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -15,22 +15,74 @@ from typing import Final
 import apsw
 
 from gateway.adapters.store_schema import APPLICATION_ID, SCHEMA, VERSION
+from gateway.adapters.store_session import Begin, Use, unreadable
 from gateway.exchangelog.flaw import Flaw, ProofError
 
 # Before 3.51.3 two connections that write and checkpoint in WAL mode can corrupt the file (WAL-reset race).
 MIN_SQLITE: Final = (3, 51, 3)
-BUSY_MS: Final = 5_000  # milliseconds a writer waits for another process, such as `gateway dossier put`
+BUSY_MS: Final = 5_000  # milliseconds that anybody waits for whoever writes out of turn
 
 
-class Use(Enum):
-    """What a connection is for."""
-
-    APPEND = "append"  # writes, and alone moves the write-ahead log into the file
-    WRITE = "write"  # writes beside the appender
-    READ = "read"  # never writes anything
+_BEGIN: Final = {Begin.SNAPSHOT: "BEGIN", Begin.WRITE: "BEGIN IMMEDIATE", Begin.EXCLUSIVE: "BEGIN IMMEDIATE"}
 
 
-def connect(path: Path, use: Use) -> apsw.Connection:
+class SqliteSession(apsw.Connection):
+    """A `store_session.Session` on a file."""
+
+    _turn: int | None = None  # directory of the store, on which processes wait for each other
+
+    def take_turns(self) -> None:
+        """From now on whoever writes waits for whoever wrote before: a process that ends, ends its turn."""
+        self._turn = os.open(Path(self.filename).parent, os.O_RDONLY | os.O_DIRECTORY)
+
+    def begin(self, kind: Begin) -> None:
+        if self._turn is not None and kind is not Begin.SNAPSHOT:
+            fcntl.flock(
+                self._turn, fcntl.LOCK_EX
+            )  # in order of arrival, where the lock of SQLite is asked for by polling
+        try:
+            self.execute(_BEGIN[kind])
+        except apsw.Error:
+            self._pass_on()
+            raise
+
+    def commit(self) -> None:
+        try:
+            self.execute("COMMIT")
+        finally:
+            self._pass_on()
+
+    def roll_back(self) -> None:
+        try:
+            self.execute("ROLLBACK")
+        finally:
+            self._pass_on()
+
+    def settle(self) -> None:
+        """SQLite does this too, at the first commit, but takes no notice of an error: without its name in the
+        directory the write-ahead log, and what was acknowledged in it, would be gone after a power failure.
+        """
+        sync_directory(Path(self.filename).parent)
+
+    def forget(self) -> bool:
+        try:
+            self.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.BusyError:
+            return False
+        return True
+
+    def close(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 - of apsw
+        super().close(force)
+        if self._turn is not None:
+            os.close(self._turn)  # and with it the lock, if a transaction was never ended
+            self._turn = None
+
+    def _pass_on(self) -> None:
+        if self._turn is not None:
+            fcntl.flock(self._turn, fcntl.LOCK_UN)
+
+
+def connect(path: Path, use: Use) -> SqliteSession:
     """A connection to an existing store. Raises `ProofError` (LOG501, LOG502, LOG506, LOG508)."""
     if tuple(map(int, apsw.sqlite_lib_version().split("."))) < MIN_SQLITE:
         raise ProofError(Flaw.LIBRARY)
@@ -56,13 +108,6 @@ def _require(path: Path) -> None:
         raise ProofError(Flaw.NO_STORE, str(path)) from error
     except OSError as error:
         raise ProofError(Flaw.UNREADABLE, f"{path}: {error.strerror}") from error
-
-
-def unreadable(error: apsw.Error, path: Path | None = None) -> ProofError:
-    """What SQLite's error is in the terms of a log: LOG508 for damaged pages, else LOG501."""
-    flaw = Flaw.CORRUPT if isinstance(error, apsw.CorruptError) else Flaw.UNREADABLE
-    name = type(error).__name__
-    return ProofError(flaw, name if path is None else f"{path}: {name}")
 
 
 def create(path: Path, root: bytes, note: bytes) -> bool:
@@ -110,14 +155,15 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _open_for_writing(path: Path) -> apsw.Connection:
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+def _open_for_writing(path: Path) -> SqliteSession:
+    connection = SqliteSession(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     connection.set_busy_timeout(BUSY_MS)
+    connection.take_turns()
     return connection
 
 
-def _open_for_reading(path: Path) -> apsw.Connection:
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+def _open_for_reading(path: Path) -> SqliteSession:
+    connection = SqliteSession(str(path), flags=apsw.SQLITE_OPEN_READONLY)
     connection.set_busy_timeout(BUSY_MS)
     try:
         connection.execute("SELECT 1 FROM head").fetchall()
@@ -129,7 +175,7 @@ def _open_for_reading(path: Path) -> apsw.Connection:
         if ahead.exists() and ahead.stat().st_size:
             raise
         uri = f"{path.absolute().as_uri()}?immutable=1"
-        return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        return SqliteSession(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
     return connection
 
 

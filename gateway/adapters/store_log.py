@@ -1,23 +1,29 @@
-"""The exchange log in SQLite: one transaction makes a batch durable, integrated and signed.
+"""The exchange log in its store: one transaction makes a batch durable, integrated and signed.
 
 Knows nothing of threads or waiting: `store` brings the batches, one at a time. A failure here is fatal for
-the object; whether the batch was persisted is found out by opening the file again.
+the object; whether the batch was persisted is found out by opening the store again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-import apsw
 
 from gateway.adapters import store_messages, store_seeds
 from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.store_connect import connect, create
 from gateway.adapters.store_erasure import complete
-from gateway.adapters.store_file import Use, connect, create, sync_directory, unreadable
 from gateway.adapters.store_seeds import Seeds
+from gateway.adapters.store_session import (
+    Begin,
+    DatabaseError,
+    Session,
+    StorePlace,
+    Use,
+    snapshot,
+    unreadable,
+)
 from gateway.adapters.store_witnessed import frozen
 from gateway.adapters.store_work import ClaimKey, Work
 from gateway.exchangelog import merkle
@@ -34,7 +40,12 @@ from gateway.refusal import Code, Refusal
 
 _INSERT = """
 INSERT INTO entries (idx, exchange, kind, leaf, authority, ticket, view, digests) VALUES (?,?,?,?,?,?,?,?)
-ON CONFLICT (authority, ticket) WHERE ticket IS NOT NULL DO NOTHING
+ON CONFLICT DO NOTHING
+"""
+_VIEW = "INSERT INTO views VALUES (?,?) ON CONFLICT DO NOTHING"
+_USED = """
+SELECT 1 FROM entries WHERE authority = :authority AND ticket = :ticket
+UNION ALL SELECT 1 FROM spent WHERE authority = :authority AND ticket = :ticket
 """
 _HEAD = "SELECT size, root, EXISTS (SELECT 1 FROM frozen) FROM head"
 _TILE = "INSERT INTO tiles VALUES (?,?,?) ON CONFLICT (level, n) DO UPDATE SET hashes = excluded.hashes"
@@ -45,7 +56,7 @@ class Log:
 
     def __init__(  # noqa: PLR0913, PLR0917 - `open` puts them together
         self,
-        connection: apsw.Connection,
+        connection: Session,
         signers: Sequence[Signer],
         edge: Edge,
         keys: ClaimKey,
@@ -65,7 +76,7 @@ class Log:
     @classmethod
     def open(
         cls,
-        path: Path,
+        place: StorePlace,
         signers: Sequence[Signer],
         bucket_keys: BucketKeys,
         pinned: Checkpoint | None = None,
@@ -78,9 +89,9 @@ class Log:
         or when the bucket keys are not those of this log. An erasure or a pruning that was recorded and not ended
         is ended.
         """
-        connection = connect(path, Use.APPEND)
+        connection = connect(place, Use.APPEND)
         try:
-            with connection:  # one snapshot: another process may be appending
+            with snapshot(connection):  # another process may be appending
                 edge = load_edge(connection, [one.verifier for one in signers])
                 keys = ClaimKey.of(connection)
                 _check_last_entries(connection, edge)
@@ -88,16 +99,14 @@ class Log:
                 _require_thawed(connection)
                 if pinned is not None:
                     _check_extends(connection, edge, pinned)
-            # SQLite does this too, at the first commit, but takes no notice of an error: without its name in the
-            # directory the write-ahead log, and what was acknowledged in it, would be gone after a power failure.
-            sync_directory(path.parent)
+            connection.settle()
             complete(connection, bucket_keys)
-        except apsw.Error as error:
+        except DatabaseError as error:
             connection.close()
-            raise unreadable(error, path) from error
+            raise unreadable(error, place) from error
         except OSError as error:
             connection.close()
-            raise ProofError(Flaw.UNREADABLE, f"{path.parent}: {error.strerror}") from error
+            raise ProofError(Flaw.UNREADABLE, f"{place}: {error.strerror}") from error
         except ProofError:
             connection.close()
             raise
@@ -107,6 +116,16 @@ class Log:
     def size(self) -> int:
         return self._edge.size
 
+    @property
+    def signers(self) -> Sequence[Signer]:
+        """Whose keys sign from now on."""
+        return self._signers
+
+    @property
+    def known(self) -> Checkpoint:
+        """The tree as far as this object has seen it: what is committed later, by anybody, extends it."""
+        return Checkpoint(self._signers[0].name, self._edge.size, self._edge.root())
+
     def append(self, batch: Sequence[Work[Any]]) -> list[Any]:
         """For each work its outcome, or the refusal of this work alone (its ticket was used before).
 
@@ -114,9 +133,11 @@ class Log:
         nothing was done, and the next batch may fare better. Anything raised is fatal: the outcome is unknown and the log is to be
         opened anew, never tried again on this connection.
         """
-        # IMMEDIATE: the write lock comes first, so the head read below is still the head at COMMIT.
-        self._connection.execute("BEGIN IMMEDIATE")
-        self._catch_up()
+        # EXCLUSIVE: the lock comes first, so the head read below is still the head at COMMIT.
+        exclusive = any(work.exclusive for work in batch)
+        self._connection.begin(Begin.EXCLUSIVE if exclusive else Begin.WRITE)
+        if exclusive:
+            self._catch_up()
         self._signed = self.checkpoint
         signers = self._signers
         outcomes = list[Any]()
@@ -167,9 +188,9 @@ class Log:
         """See `store_erasure.complete`; a log does this when it is opened, too. Raises `ProofError`."""
         complete(self._connection, self._bucket_keys, progress)
 
-    def truncate(self) -> None:
-        """Leaves nothing in the write-ahead log of what was there before. Raises apsw.BusyError while somebody reads."""
-        self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    def forget(self) -> bool:
+        """See `Session.forget`."""
+        return self._connection.forget()
 
     def _perform(self, index: int, work: Work[Any]) -> Any:
         """The work's outcome or its refusal. Most work has no effect, and needs no savepoint to be undone."""
@@ -197,9 +218,7 @@ class Log:
         if entry.fields is not None:
             view, digests = entry.fields.vector_hash, entry.fields.digests
             if view not in self._views:
-                self._connection.execute(
-                    "INSERT OR IGNORE INTO views VALUES (?,?)", (view, entry.fields.vector)
-                )
+                self._connection.execute(_VIEW, (view, entry.fields.vector))
         row = (index, entry.exchange, entry.kind.value, entry.leaf, authority, ticket, view, digests)
         try:
             bucket = self._seeds.bucket(self._connection, entry)
@@ -209,13 +228,16 @@ class Log:
             return refusal
         except ProofError:  # without its seed, which nobody could erase, there is no entry
             return Refusal(Code.LOG_UNAVAILABLE, "bucket key")
-        except apsw.ConstraintError:  # a second entry of this kind for one exchange: our own mistake
-            return Refusal(Code.INTERNAL, "exchange recorded twice")
         if self._connection.changes() == 0:
-            return Refusal(Code.TICKET)
+            return self._why(authority, ticket)
         self._connection.execute(store_seeds.INSERT, seeds)
         store_messages.keep(self._connection, index, str(bucket), entry)
         return index
+
+    def _why(self, authority: str | None, ticket: bytes | None) -> Refusal:
+        """The entry is not there: its ticket was used, or there is one of this kind for the exchange, our own mistake."""
+        used = self._connection.execute(_USED, {"authority": authority, "ticket": ticket}).fetchone()
+        return Refusal(Code.INTERNAL, "exchange recorded twice") if used is None else Refusal(Code.TICKET)
 
     def _extend(self, entries: Sequence[Entry]) -> Edge:
         edge, tiles = self._edge.extend([leaf_hash(entry.leaf) for entry in entries])
@@ -242,16 +264,16 @@ class Log:
         ((*stored, is_frozen),) = self._connection.execute(_HEAD)
         if is_frozen:
             _require_thawed(self._connection)
-        root = self._edge.root()
-        if stored == [self._edge.size, root]:
+        known = self.known
+        if stored == [known.size, known.root]:
             return
         edge = load_edge(self._connection, [one.verifier for one in self._signers])
-        _check_extends(self._connection, edge, Checkpoint(self._signers[0].name, self._edge.size, root))
+        _check_extends(self._connection, edge, known)
         self._edge = edge
         self._seeds.forget()
 
     def _roll_back(self) -> None:
-        self._connection.execute("ROLLBACK")
+        self._connection.roll_back()
         self._seeds.undone()
 
 
@@ -262,17 +284,17 @@ class SignWith:
     log: Log
     signers: Sequence[Signer]
 
-    def apply(self, _connection: apsw.Connection, _index: int) -> None:
+    def apply(self, _connection: Session, _index: int) -> None:
         self.log.sign_with(self.signers)
 
 
-def new_log(path: Path, signers: Sequence[Signer]) -> None:
-    """Makes a store with an empty log. Raises `ProofError`: LOG507 when there is a file already."""
-    if not create(path, merkle.EMPTY_ROOT, sign_checkpoint(0, merkle.EMPTY_ROOT, signers)):
-        raise ProofError(Flaw.STORE_EXISTS, str(path))
+def new_log(place: StorePlace, signers: Sequence[Signer]) -> None:
+    """Makes a store with an empty log. Raises `ProofError`: LOG507 when there is one already."""
+    if not create(place, merkle.EMPTY_ROOT, sign_checkpoint(0, merkle.EMPTY_ROOT, signers)):
+        raise ProofError(Flaw.STORE_EXISTS, str(place))
 
 
-def load_edge(connection: apsw.Connection, verifiers: Sequence[NoteKey]) -> Edge:
+def load_edge(connection: Session, verifiers: Sequence[NoteKey]) -> Edge:
     """The edge of the stored tree, once head, checkpoint and tiles agree. Raises `ProofError`."""
     rows: list[tuple[Any, ...]] = connection.execute("SELECT size, root, note FROM head").fetchall()
     if len(rows) != 1:
@@ -287,19 +309,19 @@ def load_edge(connection: apsw.Connection, verifiers: Sequence[NoteKey]) -> Edge
     return edge
 
 
-def read_tile(connection: apsw.Connection, level: int, n: int, width: int) -> bytes:
+def read_tile(connection: Session, level: int, n: int, width: int) -> bytes:
     """The first `width` hashes of a stored tile; fewer when it is short, none when it is missing."""
     row = connection.execute("SELECT hashes FROM tiles WHERE level = ? AND n = ?", (level, n)).fetchone()
     return b"" if row is None else bytes(row[0])[: width * HASH_SIZE]
 
 
-def _require_thawed(connection: apsw.Connection) -> None:
+def _require_thawed(connection: Session) -> None:
     found = frozen(connection)
     if found is not None:
         raise ProofError(found.flaw)
 
 
-def _check_last_entries(connection: apsw.Connection, edge: Edge) -> None:
+def _check_last_entries(connection: Session, edge: Edge) -> None:
     """The entries at the edge are those in the tree; `gateway log verify` does the same for all."""
     ((last,),) = connection.execute("SELECT coalesce(max(idx), -1) FROM entries")
     if last != edge.size - 1:
@@ -311,10 +333,10 @@ def _check_last_entries(connection: apsw.Connection, edge: Edge) -> None:
         raise ProofError(Flaw.ALTERED, f"at or after index {first}")
 
 
-def _check_extends(connection: apsw.Connection, edge: Edge, pinned: Checkpoint) -> None:
+def _check_extends(connection: Session, edge: Edge, pinned: Checkpoint) -> None:
     require_held(pinned, edge.size, lambda level, n, width: read_tile(connection, level, n, width))
 
 
-def _commit(connection: apsw.Connection) -> None:
+def _commit(connection: Session) -> None:
     """The commit point of every exchange."""
-    connection.execute("COMMIT")
+    connection.commit()

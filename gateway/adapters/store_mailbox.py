@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-import apsw
-
 from gateway.adapters.store_delivery import Row, reading
+from gateway.adapters.store_session import Session
 from gateway.adapters.store_work import moment
 from gateway.broker.ports import Waiting
 from gateway.exchangelog.flaw import ProofError
@@ -26,8 +25,8 @@ _TAKE: Final = """
 UPDATE deliveries SET due = :until, lease_until = :until, attempts = attempts + 1 WHERE position = (
   SELECT position FROM foremost
   WHERE id = :id AND recipient = :recipient AND state = 'waiting' AND due <= :now
-) RETURNING position
-"""
+) AND state = 'waiting' AND due <= :now RETURNING position
+"""  # once more, for a node that had to wait for another to take it
 _STATE: Final = "SELECT state, due FROM deliveries WHERE id = ? AND recipient = ?"
 _TAKEN: Final = "SELECT * FROM outstanding WHERE position = ?"
 _FIND: Final = "SELECT * FROM outstanding WHERE id = ?"
@@ -37,7 +36,7 @@ _ENDED: Final = "SELECT leaf FROM entries WHERE exchange = ? AND kind = 'settlem
 
 
 def waiting(
-    connection: apsw.Connection, recipient: AuthorityId, after: ExchangeId | None, limit: int, now: int
+    connection: Session, recipient: AuthorityId, after: ExchangeId | None, limit: int, now: int
 ) -> list[Waiting]:
     """What may be fetched now. Raises Refusal: MESSAGE_UNKNOWN when `after` is none of the recipient's."""
     with reading("mailbox"):
@@ -60,7 +59,7 @@ def waiting(
     ]
 
 
-def find(connection: apsw.Connection, recipient: AuthorityId, message: ExchangeId) -> Row | None:
+def find(connection: Session, recipient: AuthorityId, message: ExchangeId) -> Row | None:
     """A message, None when it was acknowledged.
 
     Raises Refusal: MESSAGE_UNKNOWN if it never was the recipient's, or ended without being taken over.
@@ -93,7 +92,7 @@ class Take:
     now: int
     until: int
 
-    def apply(self, connection: apsw.Connection, index: int) -> Row:  # noqa: ARG002 - an effect's form
+    def apply(self, connection: Session, index: int) -> Row:  # noqa: ARG002 - an effect's form
         """Raises Refusal: MESSAGE_UNKNOWN, MESSAGE_LEASED, MESSAGE_ORDER."""
         bindings = {
             "id": self.message,
@@ -107,7 +106,7 @@ class Take:
         (row,) = connection.execute(_TAKEN, taken)
         return Row(*row)
 
-    def _why(self, connection: apsw.Connection) -> Code:
+    def _why(self, connection: Session) -> Code:
         row = connection.execute(_STATE, (self.message, self.recipient)).fetchone()
         if row is None or row[0] != "waiting":
             return Code.MESSAGE_UNKNOWN

@@ -10,10 +10,10 @@ import hmac
 import zlib
 from typing import Any, Final
 
-import apsw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from gateway.adapters.store_session import Session
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind
@@ -27,7 +27,7 @@ _LEVEL: Final = 1  # of zlib: messages shrink to a third, and a higher one takes
 _MOST: Final = 32 * 1024 * 1024  # bytes of one message: twice what a message may have
 
 
-def keep(connection: apsw.Connection, index: int, bucket: str, entry: Entry) -> None:
+def keep(connection: Session, index: int, bucket: str, entry: Entry) -> None:
     """In the transaction of the entry, so that there is none without its messages."""
     if not entry.messages and entry.payload is None:
         return
@@ -44,7 +44,7 @@ def keep(connection: apsw.Connection, index: int, bucket: str, entry: Entry) -> 
 
 
 def opened(
-    connection: apsw.Connection, index: int, exchange: str, kind: Kind, seed: bytes
+    connection: Session, index: int, exchange: str, kind: Kind, seed: bytes
 ) -> tuple[bytes | None, list[bytes]]:
     """The payload, if `body` is not of a signed message, and the signed messages. Raises `ProofError` (LOG644)."""
     rows: list[tuple[Any, ...]] = connection.execute(_OF, (index,)).fetchall()

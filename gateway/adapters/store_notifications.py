@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import apsw
-
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.sealing import Seal, belongs_to
 from gateway.adapters.store_delivery import reading
 from gateway.adapters.store_directory import Directory
 from gateway.adapters.store_releases import any_newer
+from gateway.adapters.store_session import Session
 from gateway.adapters.store_work import ClaimKey, moment
 from gateway.broker.ports import Told
 from gateway.exchangelog.bucket import Bucket
@@ -35,7 +34,7 @@ INSERT INTO deliveries (id, notification, recipient, context, dossier, due) VALU
 
 
 def told(  # noqa: PLR0913, PLR0917 - where it is looked for, and what
-    connection: apsw.Connection,
+    connection: Session,
     keys: ClaimKey,
     bucket_keys: BucketKeys,
     origin: str,
@@ -68,7 +67,7 @@ class Accept:
     at: int  # instant of acceptance
     deliveries: tuple[ExchangeId, ...]
 
-    def apply(self, connection: apsw.Connection, index: int) -> int:
+    def apply(self, connection: Session, index: int) -> int:
         """Raises Refusal: DOSSIER_CHANGED."""
         accepted, request = self.accepted, self.accepted.request
         sender = request.caller.authority.id

@@ -6,16 +6,14 @@ import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, Self
 
-import apsw
-
 from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.store_connect import connect
 from gateway.adapters.store_delivery import Row, parties
-from gateway.adapters.store_file import Use, connect, unreadable
 from gateway.adapters.store_log import Log
 from gateway.adapters.store_queue import Settle
+from gateway.adapters.store_session import DatabaseError, Session, StorePlace, Use, unreadable
 from gateway.adapters.store_work import Work, instant
 from gateway.exchangelog import entry
 from gateway.exchangelog.checkpoint import Checkpoint
@@ -27,44 +25,42 @@ from gateway.refusal import Refusal
 
 _LISTED: Final = """
 SELECT * FROM outstanding
-WHERE (:recipient IS NULL OR recipient = :recipient) AND (NOT :dead OR state = 'dead')
+WHERE (CAST(:recipient AS TEXT) IS NULL OR recipient = :recipient) AND (:dead = 0 OR state = 'dead')
 ORDER BY position
 """
 _ONE: Final = "SELECT * FROM outstanding WHERE id = ?"
 _SETTLED: Final = "SELECT notification FROM deliveries WHERE id = ? AND state = 'settled'"
 # Of each delivery that is not its dossier's first to this recipient: the first, for which it waits.
 _BEHIND: Final = """
-SELECT later.id, (
+SELECT id, held FROM (SELECT later.id, (
   SELECT first.id FROM deliveries AS first
   WHERE first.recipient = later.recipient AND first.dossier = later.dossier AND first.state <> 'settled'
     AND first.position < later.position
   ORDER BY first.position LIMIT 1
-) AS held FROM deliveries AS later WHERE later.state <> 'settled' AND held IS NOT NULL
+) AS held FROM deliveries AS later WHERE later.state <> 'settled') AS behind WHERE held IS NOT NULL
 """
-_RETRY: Final = (
-    "UPDATE deliveries SET state = 'waiting', due = ?, lease_until = 0 WHERE id = ? AND state = 'dead'"
-)
+_RETRY: Final = "UPDATE deliveries SET state = 'waiting', due = ?, lease_until = 0 WHERE id = ? AND state = 'dead' RETURNING id"
 _IN_FORCE: Final = "SELECT revision FROM agreements ORDER BY remembered DESC LIMIT 1"
 
 
 class OperatorQueue:
     """The queue as the operator sees it; payloads stay sealed."""
 
-    def __init__(self, path: Path, connection: apsw.Connection) -> None:
-        self._path = path
+    def __init__(self, place: StorePlace, connection: Session) -> None:
+        self._place = place
         self._connection = connection
 
     @classmethod
-    def open(cls, path: Path, *, writes: bool = False) -> Self:
+    def open(cls, place: StorePlace, *, writes: bool = False) -> Self:
         """Raises `ProofError`."""
-        return cls(path, connect(path, Use.WRITE if writes else Use.READ))
+        return cls(place, connect(place, Use.WRITE if writes else Use.READ))
 
     def close(self) -> None:
         self._connection.close()
 
     def listed(self, recipient: AuthorityId | None = None, *, dead: bool = False) -> Sequence[Row]:
         """What is not settled, in the order of acceptance. Raises `ProofError`."""
-        found = self._query(_LISTED, {"recipient": recipient, "dead": dead})
+        found = self._query(_LISTED, {"recipient": recipient, "dead": int(dead)})
         return [Row(*row) for row in found]
 
     def one(self, delivery: str) -> Row | None:
@@ -81,8 +77,7 @@ class OperatorQueue:
 
     def retry(self, delivery: str, now: datetime) -> bool:
         """Make a dead delivery due; False when it is not dead (any more). Raises `ProofError`."""
-        self._query(_RETRY, (instant(now), delivery))
-        return self._connection.changes() == 1
+        return bool(self._query(_RETRY, (instant(now), delivery)))
 
     def drop(  # noqa: PLR0913, PLR0917 - what ends, why, and in which log
         self,
@@ -98,11 +93,11 @@ class OperatorQueue:
         `pinned`: what the log must extend. Raises `ProofError`, and `Refusal` (MESSAGE_UNKNOWN) when it was settled meanwhile.
         """
         made = entry.settled(self._dropped(row, reason), row.id, now, os.urandom)
-        with contextlib.closing(Log.open(self._path, signers, keys, pinned)) as log:
+        with contextlib.closing(Log.open(self._place, signers, keys, pinned)) as log:
             try:
                 (outcome,) = log.append([Work(made, Settle(row.id))])
-            except apsw.Error as error:
-                raise unreadable(error, self._path) from error
+            except DatabaseError as error:
+                raise unreadable(error, self._place) from error
         if isinstance(outcome, Refusal):
             raise outcome
         return int(outcome)
@@ -111,8 +106,8 @@ class OperatorQueue:
         """By the entry of the notification: the parties may have left the register since."""
         try:
             sender, recipient = parties(self._connection, row.id)
-        except apsw.Error as error:
-            raise unreadable(error, self._path) from error
+        except DatabaseError as error:
+            raise unreadable(error, self._place) from error
         in_force = next((revision for (revision,) in self._query(_IN_FORCE)), row.revision)
         return Settling(
             sender=sender,
@@ -130,5 +125,5 @@ class OperatorQueue:
     def _query(self, sql: str, bindings: Sequence[object] | dict[str, object] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(sql, bindings).fetchall()
-        except apsw.Error as error:
-            raise unreadable(error, self._path) from error
+        except DatabaseError as error:
+            raise unreadable(error, self._place) from error

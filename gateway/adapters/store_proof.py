@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import apsw
-
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_delivery import reading
 from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_releases import plan_of
 from gateway.adapters.store_seeds import fields_of
+from gateway.adapters.store_session import Session
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.fields import FieldRecord
 from gateway.exchangelog.flaw import ProofError
@@ -25,7 +24,7 @@ JOIN views v ON v.hash = e.view LEFT JOIN seeds s ON s.idx = e.idx WHERE e.idx =
 """
 
 
-def prove(connection: apsw.Connection, keys: BucketKeys, receipt: Receipt) -> Receipt:
+def prove(connection: Session, keys: BucketKeys, receipt: Receipt) -> Receipt:
     """The receipt with the proof, both under the checkpoint of this moment. Raises Refusal: LOG_UNAVAILABLE."""
     with reading("proof"):
         row = connection.execute(_RECORDS, (receipt.index,)).fetchone()

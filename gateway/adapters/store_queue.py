@@ -1,34 +1,33 @@
 """The queue: deliveries that wait, and what becomes of them.
 
-Several processes may drain it. A lease is taken by one statement that selects and marks; with row locks it
-would read FOR UPDATE SKIP LOCKED.
+Several processes may drain it. A lease is taken by one statement that selects and marks; where rows are locked one
+by one it passes over those that another node is changing.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
-import apsw
-
 from gateway.adapters.store_delivery import Row, reading
+from gateway.adapters.store_session import PerEngine, Session, placeholders
 from gateway.adapters.store_work import moment
 from gateway.broker.ports import Depth
 from gateway.model import AuthorityId, ExchangeId
 from gateway.refusal import Code, Refusal
 
 _ANY_DUE: Final = "SELECT 1 FROM foremost WHERE state = 'waiting' AND recipient = ? AND due <= ? LIMIT 1"
-_LEASE: Final = """
+_LEASE: Final = PerEngine.of(
+    """
 UPDATE deliveries SET due = :until, lease_until = :until WHERE position IN (
   SELECT position FROM foremost WHERE state = 'waiting' AND recipient = :recipient AND due <= :now
-  ORDER BY due, position LIMIT :limit
+  ORDER BY due, position LIMIT :limit {others}
 ) RETURNING position
-"""
-_LEASED: Final = (
-    "SELECT * FROM outstanding WHERE position IN (SELECT value FROM json_each(?)) ORDER BY position"
+""",
+    others=PerEngine("", "FOR UPDATE SKIP LOCKED"),
 )
+_LEASED: Final = "SELECT * FROM outstanding WHERE position IN ({some}) ORDER BY position"
 _RECORD: Final = "UPDATE deliveries SET recorded = 1 WHERE id = ? AND state <> 'settled'"
 _RECORDED: Final = "SELECT idx, (SELECT note FROM head) FROM entries WHERE exchange = ? AND kind = 'delivery'"
 _POSTPONE: Final = """
@@ -51,7 +50,8 @@ AND NOT EXISTS (SELECT 1 FROM deliveries WHERE notification = :of AND state <> '
 _OVERDUE: Final = "SELECT * FROM outstanding WHERE accepted < ? ORDER BY position LIMIT ?"
 _DEPTH: Final = """
 SELECT waits.recipient, waits.waiting, waits.dead, n.accepted FROM (
-  SELECT recipient, sum(state = 'waiting') AS waiting, sum(state = 'dead') AS dead, min(position) AS oldest
+  SELECT recipient, min(position) AS oldest,
+    count(*) FILTER (WHERE state = 'waiting') AS waiting, count(*) FILTER (WHERE state = 'dead') AS dead
   FROM deliveries WHERE state <> 'settled' GROUP BY recipient
 ) AS waits
 JOIN deliveries AS d ON d.position = waits.oldest JOIN notifications AS n ON n.exchange = d.notification
@@ -59,27 +59,27 @@ ORDER BY waits.recipient
 """
 
 
-def any_due(connection: apsw.Connection, recipients: Collection[AuthorityId], now: int) -> bool:
+def any_due(connection: Session, recipients: Collection[AuthorityId], now: int) -> bool:
     """Whether a lease would give anything: asked often, and mostly it would not. Raises Refusal."""
     with reading("queue"):
         return any(connection.execute(_ANY_DUE, (name, now)).fetchone() for name in recipients)
 
 
-def overdue(connection: apsw.Connection, accepted_before: int, limit: int) -> list[Row]:
+def overdue(connection: Session, accepted_before: int, limit: int) -> list[Row]:
     """Deliveries that are not settled though they were accepted before. Raises Refusal."""
     with reading("queue"):
         rows: list[tuple[Any, ...]] = connection.execute(_OVERDUE, (accepted_before, limit)).fetchall()
     return [Row(*row) for row in rows]
 
 
-def depth(connection: apsw.Connection) -> list[Depth]:
+def depth(connection: Session) -> list[Depth]:
     """What waits, by recipient. Raises Refusal."""
     with reading("queue"):
         rows: list[tuple[Any, ...]] = connection.execute(_DEPTH).fetchall()
     return [Depth(AuthorityId(name), waiting, dead, moment(oldest)) for name, waiting, dead, oldest in rows]
 
 
-def recorded(connection: apsw.Connection, delivery: ExchangeId) -> tuple[int, bytes] | None:
+def recorded(connection: Session, delivery: ExchangeId) -> tuple[int, bytes] | None:
     """Index of a delivery's release, and the present checkpoint. Raises Refusal: LOG_UNAVAILABLE."""
     with reading("log"):
         row: tuple[int, bytes] | None = connection.execute(_RECORDED, (delivery,)).fetchone()
@@ -95,14 +95,18 @@ class Lease:
     until: int
     limit: int
 
-    def apply(self, connection: apsw.Connection, index: int) -> list[Row]:  # noqa: ARG002 - an effect's form
+    def apply(self, connection: Session, index: int) -> list[Row]:  # noqa: ARG002 - an effect's form
         """The deliveries that are now whoever's this is, in the order of acceptance."""
         positions: list[int] = []
         for name in self.recipients:
             left = self.limit - len(positions)
             bindings = {"recipient": name, "now": self.now, "until": self.until, "limit": left}
             positions += [position for (position,) in connection.execute(_LEASE, bindings)]
-        return [Row(*row) for row in connection.execute(_LEASED, (json.dumps(positions),))]
+        if not positions:
+            return []
+        return [
+            Row(*row) for row in connection.execute(_LEASED.format(some=placeholders(positions)), positions)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ class Record:
 
     delivery: ExchangeId
 
-    def apply(self, connection: apsw.Connection, index: int) -> int:
+    def apply(self, connection: Session, index: int) -> int:
         """Raises Refusal: MESSAGE_UNKNOWN when it was settled meanwhile; then nothing may be released."""
         connection.execute(_RECORD, (self.delivery,))
         if connection.changes() == 0:
@@ -127,7 +131,7 @@ class Postpone:
     due: int
     code: str
 
-    def apply(self, connection: apsw.Connection, index: int) -> None:  # noqa: ARG002 - an effect's form
+    def apply(self, connection: Session, index: int) -> None:  # noqa: ARG002 - an effect's form
         """Nothing, when it was settled meanwhile."""
         connection.execute(_POSTPONE, (self.due, self.code, self.delivery))
 
@@ -139,7 +143,7 @@ class Bury:
     delivery: ExchangeId
     code: str
 
-    def apply(self, connection: apsw.Connection, index: int) -> None:  # noqa: ARG002 - an effect's form
+    def apply(self, connection: Session, index: int) -> None:  # noqa: ARG002 - an effect's form
         """Nothing, when it was settled meanwhile."""
         connection.execute(_BURY, (self.code, self.delivery))
 
@@ -150,7 +154,7 @@ class Settle:
 
     delivery: ExchangeId
 
-    def apply(self, connection: apsw.Connection, index: int) -> int:
+    def apply(self, connection: Session, index: int) -> int:
         """Raises Refusal: MESSAGE_UNKNOWN when it is settled already, or never was."""
         row = connection.execute(_SETTLE, (self.delivery,)).fetchone()
         if row is None:

@@ -6,21 +6,37 @@ write-ahead log. Nothing read here is believed: `gateway.exchangelog.audit` judg
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
 
-import apsw
-
 from gateway.adapters import store_agreements, store_seeds, store_witnessed
 from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.store_connect import connect
 from gateway.adapters.store_erasure import record
-from gateway.adapters.store_file import Use, connect, unreadable
-from gateway.adapters.store_filter import ABOUT, CONDITIONS, COUNTED, FOUND, INDEXED, LISTED, About, Filter
+from gateway.adapters.store_filter import (
+    CONDITIONS,
+    COUNTED,
+    FOUND,
+    LISTED,
+    SEALED_FOUND,
+    SEALED_LISTED,
+    About,
+    Filter,
+    Narrowed,
+)
 from gateway.adapters.store_log import load_edge, read_tile
 from gateway.adapters.store_seeds import fields_of, subject_of
+from gateway.adapters.store_session import (
+    DatabaseError,
+    PerEngine,
+    Session,
+    StorePlace,
+    Use,
+    snapshot,
+    unreadable,
+)
 from gateway.adapters.store_witnessed import CosignedNote, Frozen
 from gateway.exchangelog import merkle
 from gateway.exchangelog.audit import Head, Row
@@ -52,27 +68,34 @@ _BUNDLE = "SELECT leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
 _LEAVES = "SELECT idx, leaf FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx LIMIT ?"
 # NULL: of an entry without a seed.
 _BUCKETS = "SELECT DISTINCT bucket FROM entries LEFT JOIN seeds USING (idx) WHERE idx >= ? AND idx < ?"
-# NOT INDEXED: a damaged index must not hide what it was to prevent.
-_REPEATED_TICKETS = """
+# By no index: a damaged one must not hide what it was to prevent. PostgreSQL has none of these expressions.
+_REPEATED_TICKETS = PerEngine(
+    """
 SELECT max(idx) FROM entries NOT INDEXED WHERE idx < ? AND ticket IS NOT NULL
 GROUP BY authority, ticket HAVING count(*) > 1
-"""
-_REPEATED_EXCHANGES = """
-SELECT max(idx) FROM entries NOT INDEXED WHERE idx < ? GROUP BY exchange, kind HAVING count(*) > 1
-"""
+""",
+    """
+SELECT max(idx) FROM entries WHERE idx + 0 < ? AND ticket IS NOT NULL
+GROUP BY authority || '', ticket || '' HAVING count(*) > 1
+""",
+)
+_REPEATED_EXCHANGES = PerEngine(
+    "SELECT max(idx) FROM entries NOT INDEXED WHERE idx < ? GROUP BY exchange, kind HAVING count(*) > 1",
+    "SELECT max(idx) FROM entries WHERE idx + 0 < ? GROUP BY exchange || '', kind || '' HAVING count(*) > 1",
+)
 
 
 class LogReader:
     """Satisfies `audit.Evidence` and `completeness.Entries`."""
 
-    def __init__(self, connection: apsw.Connection, bucket_keys: BucketKeys | None = None) -> None:
+    def __init__(self, connection: Session, bucket_keys: BucketKeys | None = None) -> None:
         self._connection = connection
         self._bucket_keys = bucket_keys
 
     @classmethod
-    def open(cls, path: Path | str, bucket_keys: BucketKeys | None = None) -> Self:
+    def open(cls, place: StorePlace, bucket_keys: BucketKeys | None = None) -> Self:
         """`bucket_keys`: to open seeds with. Raises `ProofError` (LOG501)."""
-        return cls(connect(Path(path), Use.READ), bucket_keys)
+        return cls(connect(place, Use.READ), bucket_keys)
 
     def close(self) -> None:
         self._connection.close()
@@ -120,54 +143,76 @@ class LogReader:
 
         Reads every entry at worst.
         """
-        found = self._matching(LISTED, wanted, {"start": start, "end": before, "limit": limit})
-        return [(index, bytes(leaf)) for index, leaf in found]
+        sealed, narrowed = wanted.about is not None, self._narrowed(wanted)
+        if sealed:
+            about = self._about(wanted, narrowed, start, before, newest=True)
+            return [(index, leaf) for index, leaf, _ in islice(about, limit)]
+        bounds = {"start": start, "end": before, "limit": limit}
+        rows = self._query(narrowed.statement(LISTED), narrowed.bindings | bounds)
+        return [(index, bytes(leaf)) for index, leaf in rows]
 
     def found(self, wanted: Filter, start: int, end: int) -> Iterator[tuple[int, bytes, str | None]]:
         """Every matching entry from `start` below `end`, the oldest first, a chunk in memory at a time.
 
         With each the dossier that it was found by: "" where it names the person, None without such a filter.
         """
-        while chunk := self._matching(FOUND, wanted, {"start": start, "end": end, "limit": CHUNK}):
-            for index, leaf, about in chunk:
-                yield index, bytes(leaf), about
+        narrowed = self._narrowed(wanted)
+        if wanted.about is not None:
+            yield from self._about(wanted, narrowed, start, end, newest=False)
+            return
+        statement = narrowed.statement(FOUND)
+        while chunk := self._query(
+            statement, narrowed.bindings | {"start": start, "end": end, "limit": CHUNK}
+        ):
+            for index, leaf in chunk:
+                yield index, bytes(leaf), None
             start = chunk[-1][0] + 1
 
     def counted(self, wanted: Filter, before: int, start: int = 0) -> int:
         """How many entries from `start` below `before` match. Reads every entry."""
-        ((number,),) = self._matching(COUNTED, wanted, {"start": start, "end": before})
+        narrowed = self._narrowed(wanted)
+        if wanted.about is not None:
+            return sum(1 for _ in self._about(wanted, narrowed, start, before, newest=False))
+        bounds = {"start": start, "end": before}
+        ((number,),) = self._query(narrowed.statement(COUNTED), narrowed.bindings | bounds)
         return int(number)
 
-    def _matching(self, sql: str, wanted: Filter, bindings: dict[str, object]) -> list[tuple[Any, ...]]:
+    def _about(
+        self, wanted: Filter, narrowed: Narrowed, start: int, end: int, *, newest: bool
+    ) -> Iterator[tuple[int, bytes, str]]:
+        """Opens the seeds of what matches otherwise."""
+        if wanted.about is None or self._bucket_keys is None:
+            raise ProofError(Flaw.KEYS_MISSING)
+        opened = wanted.about.opened(self._bucket_keys)
+        statement = narrowed.statement(SEALED_LISTED if newest else SEALED_FOUND, sealed=True)
+        while chunk := self._query(
+            statement, narrowed.bindings | {"start": start, "end": end, "limit": CHUNK}
+        ):
+            for index, leaf, subject, *beside in chunk:
+                found = opened(subject, index, *beside)
+                if found is not None:
+                    yield index, bytes(leaf), found
+            start, end = (start, chunk[-1][0]) if newest else (chunk[-1][0] + 1, end)
+
+    def _narrowed(self, wanted: Filter) -> Narrowed:
         given = {name: getattr(wanted, name) for name in CONDITIONS if getattr(wanted, name) is not None}
-        conditions = "".join(f" AND {CONDITIONS[name]}" for name in given)
+        narrowed = Narrowed(given)
         if wanted.about is not None:
             if self._bucket_keys is None:
                 raise ProofError(Flaw.KEYS_MISSING)
-            opened = wanted.about.opened(self._bucket_keys)
-            self._connection.create_scalar_function("about", opened, 5, deterministic=True)
-            del given["about"]
             if not wanted.about.every:
-                given |= self._marks(wanted.about, self._bucket_keys)
-                conditions += INDEXED
+                narrowed.by_marks(*self._marks(wanted.about, self._bucket_keys))
         if wanted.paths is not None:
-            views = [
-                vector_hash for vector_hash in self._views() if self._releases(vector_hash, wanted.paths)
-            ]
-            given["paths"] = json.dumps([one.hex().upper() for one in views])
-        about = "NULL" if wanted.about is None else ABOUT
-        return self._query(sql.format(conditions=conditions, about=about), bindings | given)
+            narrowed.by_views([one for one in self._views() if self._releases(one, wanted.paths)])
+        return narrowed
 
-    def _marks(self, about: About, keys: BucketKeys) -> dict[str, str]:
+    def _marks(self, about: About, keys: BucketKeys) -> tuple[Sequence[bytes], Sequence[bytes]]:
         """The digests that stand beside the seeds of what is looked for."""
         found = [
             one for dossier in about.dossiers for one in store_seeds.digests(self._connection, keys, dossier)
         ]
         named = () if about.person is None else store_seeds.names(self._connection, keys, about.person)
-        return {
-            "digests": json.dumps([one.hex() for one in found]),
-            "names": json.dumps([one.hex() for one in named]),
-        }
+        return found, named
 
     def _views(self) -> list[bytes]:
         return [bytes(one) for (one,) in self._query("SELECT hash FROM views")]
@@ -229,11 +274,10 @@ class LogReader:
     def signed(self, verifiers: Sequence[NoteKey]) -> tuple[bytes, Checkpoint]:
         """The checkpoint, verbatim and read: signed, and head and tiles agree with it. Raises `ProofError`."""
         try:
-            self._connection.execute("BEGIN")  # one snapshot
-            load_edge(self._connection, verifiers)
-            note = self.checkpoint
-            self._connection.execute("COMMIT")
-        except apsw.Error as error:
+            with snapshot(self._connection):
+                load_edge(self._connection, verifiers)
+                note = self.checkpoint
+        except DatabaseError as error:
             raise unreadable(error) from error
         return note, open_checkpoint(note, verifiers)
 
@@ -241,14 +285,14 @@ class LogReader:
         """The newest checkpoint with enough cosignatures, not yet believed. Raises `ProofError`."""
         try:
             return store_witnessed.cosigned(self._connection)
-        except apsw.Error as error:
+        except DatabaseError as error:
             raise unreadable(error) from error
 
     def frozen(self) -> Frozen | None:
         """What froze the log. Raises `ProofError`."""
         try:
             return store_witnessed.frozen(self._connection)
-        except apsw.Error as error:
+        except DatabaseError as error:
             raise unreadable(error) from error
 
     def prove(self, index: int) -> TlogProof:
@@ -337,13 +381,10 @@ class LogReader:
 
     def record(self, end: int) -> tuple[Record, Sequence[tuple[int, bytes]]]:
         try:
-            self._connection.execute("BEGIN")  # one snapshot
-            try:
+            with snapshot(self._connection):
                 own: list[tuple[Any, ...]] = self._connection.execute(_OWN, (end, *OWN)).fetchall()
                 return record(self._connection), [(index, bytes(leaf)) for index, leaf in own]
-            finally:
-                self._connection.execute("COMMIT")
-        except apsw.Error as error:
+        except DatabaseError as error:
             raise unreadable(error) from error
 
     def held(self) -> frozenset[Bucket] | None:
@@ -352,7 +393,7 @@ class LogReader:
     def tile(self, level: int, n: int, width: int) -> bytes:
         try:
             return read_tile(self._connection, level, n, width)
-        except apsw.Error as error:
+        except DatabaseError as error:
             raise unreadable(error) from error
 
     def tile_names(self) -> Iterable[tuple[int, int]]:
@@ -373,5 +414,5 @@ class LogReader:
         """All rows at once: no read transaction stays open between two calls."""
         try:
             return self._connection.execute(sql, bindings).fetchall()
-        except apsw.Error as error:
+        except DatabaseError as error:
             raise unreadable(error) from error

@@ -9,15 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
-from pathlib import Path
 from typing import Any, Final
 
-import apsw
-
 from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.store_connect import connect
 from gateway.adapters.store_delivery import reading
-from gateway.adapters.store_file import Use, connect
 from gateway.adapters.store_seeds import digests, fields_of
+from gateway.adapters.store_session import Session, StorePlace, Use, placeholders
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.fields import FieldPlan, disclosure, salts
 from gateway.exchangelog.flaw import ProofError
@@ -41,7 +39,7 @@ _OUTSTANDING: Final = (
 )
 
 
-def releases(connection: apsw.Connection, keys: BucketKeys, dossier: DossierNumber) -> list[EarlierRelease]:
+def releases(connection: Session, keys: BucketKeys, dossier: DossierNumber) -> list[EarlierRelease]:
     """The oldest first.
 
     Raises Refusal: LOG_UNAVAILABLE, also for an entry that is malformed or a seed that does not open.
@@ -49,7 +47,9 @@ def releases(connection: apsw.Connection, keys: BucketKeys, dossier: DossierNumb
     try:
         with reading("log"):
             about = digests(connection, keys, dossier)
-            rows: list[tuple[Any, ...]] = connection.execute(_for(_RELEASES, about), about).fetchall()
+            rows: list[tuple[Any, ...]] = []
+            if about:
+                rows = connection.execute(_for(_RELEASES, about), about).fetchall()
         return [_release(keys, *row) for row in rows]
     except (ProofError, ValueError) as error:
         raise Refusal(Code.LOG_UNAVAILABLE, "log") from error
@@ -58,7 +58,7 @@ def releases(connection: apsw.Connection, keys: BucketKeys, dossier: DossierNumb
 class Former:
     """The releases of a log that this one succeeds, as they stand in its store, which is only read."""
 
-    def __init__(self, path: Path, keys: BucketKeys, after: int) -> None:
+    def __init__(self, path: StorePlace, keys: BucketKeys, after: int) -> None:
         """`after`: entries of the logs between it and this one. Raises `ProofError`."""
         self._connection = connect(path, Use.READ)
         self._keys = keys
@@ -74,7 +74,7 @@ class Former:
         self._connection.close()
 
 
-def outstanding(connection: apsw.Connection, dossier: DossierNumber) -> list[Outstanding]:
+def outstanding(connection: Session, dossier: DossierNumber) -> list[Outstanding]:
     """In the order of acceptance. Raises Refusal: LOG_UNAVAILABLE."""
     with reading("queue"):
         rows: list[tuple[Any, ...]] = connection.execute(_OUTSTANDING, (dossier,)).fetchall()
@@ -86,17 +86,19 @@ def outstanding(connection: apsw.Connection, dossier: DossierNumber) -> list[Out
     ]
 
 
-def any_newer(connection: apsw.Connection, keys: BucketKeys, dossier: DossierNumber, index: int) -> bool:
+def any_newer(connection: Session, keys: BucketKeys, dossier: DossierNumber, index: int) -> bool:
     """Was anything of the dossier released after the entry of this index? Raises Refusal: LOG_UNAVAILABLE."""
     try:
         about = digests(connection, keys, dossier)
     except ProofError as error:
         raise Refusal(Code.LOG_UNAVAILABLE, "bucket key") from error
+    if not about:
+        return False
     return connection.execute(_for(_NEWER, about), (*about, index)).fetchone() is not None
 
 
 def _for(sql: str, about: Sequence[bytes]) -> str:
-    return sql.format(digests=",".join("?" * len(about)))
+    return sql.format(digests=placeholders(about))
 
 
 def _release(  # noqa: PLR0913, PLR0917 - a row

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import apsw
 
 from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.store_connect import connect
 from gateway.adapters.store_directory import Directory
-from gateway.adapters.store_file import Use, connect, unreadable
 from gateway.adapters.store_seeds import blind
+from gateway.adapters.store_session import DatabaseError, Session, StorePlace, Use, unreadable
 from gateway.adapters.store_work import ClaimKey, moment
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -27,15 +27,15 @@ _KNOWN: Final = 1_024  # dossiers that are kept in memory
 _NAMED: Final = (
     2  # buckets whose dossiers can be found at once: a clock may have been set back over a month's end
 )
-# A temporary table, in a file of its own as soon as it is large: the directory has more dossiers than memory should.
+# A database of the reader's own, in a file without a name as soon as it is large: the directory has more dossiers
+# than memory should.
 _NUMBERS: Final = """
-CREATE TEMP TABLE numbers (digest BLOB PRIMARY KEY, number TEXT NOT NULL, bucket TEXT NOT NULL) WITHOUT ROWID
+CREATE TABLE numbers (digest BLOB PRIMARY KEY, number TEXT NOT NULL, bucket TEXT NOT NULL) WITHOUT ROWID
 """
-_NAME: Final = """
-INSERT OR IGNORE INTO temp.numbers SELECT digest(:bucket, number), number, :bucket FROM main.dossiers
-"""
-_FORGET: Final = "DELETE FROM temp.numbers WHERE bucket = ?"
-_NUMBER: Final = "SELECT number FROM temp.numbers WHERE digest = ?"
+_NAME: Final = "INSERT OR IGNORE INTO numbers VALUES (?,?,?)"
+_FORGET: Final = "DELETE FROM numbers WHERE bucket = ?"
+_NUMBER: Final = "SELECT number FROM numbers WHERE digest = ?"
+_DOSSIERS: Final = "SELECT number FROM dossiers WHERE number > ? ORDER BY number LIMIT ?"
 _RECORDED: Final = """
 SELECT e.idx, e.leaf, e.view, s.bucket, s.dossier, n.accepted
 FROM entries AS e
@@ -65,7 +65,7 @@ class Recorded:
 class ReplayReader:
     """Reads entries, and the dossier directory as it was. Nothing read here is believed or checked."""
 
-    def __init__(self, connection: apsw.Connection, keys: BucketKeys) -> None:
+    def __init__(self, connection: Session, keys: BucketKeys) -> None:
         self._connection = connection
         self._keys = keys
         self._tickets = ClaimKey.of(connection)
@@ -73,13 +73,13 @@ class ReplayReader:
         self._known = lru_cache(maxsize=_KNOWN)(lambda number: _known(directory, number))
         self._held = lru_cache(maxsize=None)(self._has_key)  # a log has twelve buckets in a year
         self._named: list[str] = []  # buckets whose dossiers can be found, the newest at the end
-        connection.create_scalar_function("digest", self._digest, 2, deterministic=True)
-        self._rows(_NUMBERS, ())
+        self._numbers = apsw.Connection("")
+        self._numbers.execute(_NUMBERS)
 
     @classmethod
-    def open(cls, path: Path, keys: BucketKeys) -> Self:
+    def open(cls, place: StorePlace, keys: BucketKeys) -> Self:
         """Raises `ProofError`."""
-        return cls(connect(path, Use.READ), keys)
+        return cls(connect(place, Use.READ), keys)
 
     def __enter__(self) -> Self:
         return self
@@ -87,6 +87,7 @@ class ReplayReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._numbers.close()
         self._connection.close()
 
     def size(self) -> int:
@@ -134,12 +135,11 @@ class ReplayReader:
         if recorded.bucket is None or recorded.dossier is None:
             return None
         self._name(recorded.bucket)
-        for (number,) in self._rows(_NUMBER, (recorded.dossier,)):
-            try:
-                return self._known(DossierNumber(str(number)))
-            except apsw.Error as error:
-                raise unreadable(error) from error
-        return None
+        found = self._numbers.execute(_NUMBER, (recorded.dossier,)).fetchone()
+        try:
+            return None if found is None else self._known(DossierNumber(str(found[0])))
+        except DatabaseError as error:
+            raise unreadable(error) from error
 
     def vector(self, vector_hash: bytes) -> bytes:
         """The vector of released and withheld. Raises `ProofError`."""
@@ -163,8 +163,16 @@ class ReplayReader:
         if bucket in self._named:
             return
         if len(self._named) == _NAMED:
-            self._rows(_FORGET, (self._named.pop(0),))
-        self._rows(_NAME, {"bucket": bucket})
+            self._numbers.execute(_FORGET, (self._named.pop(0),))
+        parsed, after = Bucket.parse(bucket), ""
+        while chunk := self._rows(_DOSSIERS, (after, _CHUNK)):
+            rows = [
+                (self._keys.digest(parsed, blind(DossierNumber(number))), number, bucket)
+                for (number,) in chunk
+            ]
+            with self._numbers:
+                self._numbers.executemany(_NAME, rows)
+            after = chunk[-1][0]
         self._named.append(bucket)
 
     def _has_key(self, bucket: str) -> bool:
@@ -176,16 +184,11 @@ class ReplayReader:
             return False
         return True
 
-    def _digest(self, *arguments: Any) -> bytes:
-        """For SQL: what stands beside a seed of this bucket that is about this dossier."""
-        bucket, number = arguments
-        return self._keys.digest(Bucket.parse(str(bucket)), blind(DossierNumber(str(number))))
-
     def _rows(self, sql: str, bindings: Sequence[object] | dict[str, object]) -> list[tuple[Any, ...]]:
         """All rows at once: no read transaction stays open between two calls."""
         try:
             return self._connection.execute(sql, bindings).fetchall()
-        except apsw.Error as error:
+        except DatabaseError as error:
             raise unreadable(error) from error
 
 

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import apsw
-
 from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.store_session import Session
 from gateway.exchangelog.bucket import Bucket, bucket_of
 from gateway.exchangelog.entry import Entry
 from gateway.model import DossierNumber
@@ -33,7 +32,7 @@ class Seeds:
         self._open: set[Bucket] = set()  # known to have a key, and not to be erased
         self._new: set[Bucket] = set()  # the same, if the transaction commits
 
-    def bucket(self, connection: apsw.Connection, entry: Entry) -> Bucket:
+    def bucket(self, connection: Session, entry: Entry) -> Bucket:
         """The entry's, once its key is durable. Raises `ProofError`; Refusal: LOG_UNAVAILABLE when it is erased."""
         found = bucket_of(entry.leaf)
         if found not in self._open and found not in self._new:
@@ -60,9 +59,9 @@ class Seeds:
         """Another process has written: it may have erased a bucket."""
         self._open.clear()
 
-    def _begin(self, connection: apsw.Connection, bucket: Bucket) -> None:
+    def _begin(self, connection: Session, bucket: Bucket) -> None:
         """An erased one takes nothing in."""
-        connection.execute("INSERT OR IGNORE INTO buckets (name) VALUES (?)", (str(bucket),))
+        connection.execute("INSERT INTO buckets (name) VALUES (?) ON CONFLICT DO NOTHING", (str(bucket),))
         if connection.changes():
             # At this point nothing is committed: a key without an entry does no harm, an entry without its key would.
             self._keys.make(bucket)
@@ -72,28 +71,28 @@ class Seeds:
         self._new.add(bucket)
 
 
-def require_keys(connection: apsw.Connection, keys: BucketKeys) -> None:
+def require_keys(connection: Session, keys: BucketKeys) -> None:
     """These are the keys of this log: the newest seed opens. Raises `ProofError` (LOG643, LOG644)."""
     for index, name, subject in connection.execute(_NEWEST):
         keys.unwrap(Bucket.parse(name), subject, subject_of(index))
 
 
-def digests(connection: apsw.Connection, keys: BucketKeys, dossier: DossierNumber) -> Sequence[bytes]:
+def digests(connection: Session, keys: BucketKeys, dossier: DossierNumber) -> Sequence[bytes]:
     """What may stand beside the seeds of this dossier: one digest for each bucket. Raises `ProofError` (LOG643)."""
     return _in_each(connection, keys, blind(dossier))
 
 
-def names(connection: apsw.Connection, keys: BucketKeys, person: bytes) -> Sequence[bytes]:
+def names(connection: Session, keys: BucketKeys, person: bytes) -> Sequence[bytes]:
     """The same for whom refusals and look-ups named. `person`: person digest. Raises `ProofError` (LOG643)."""
     return _in_each(connection, keys, named(person))
 
 
-def _in_each(connection: apsw.Connection, keys: BucketKeys, value: bytes) -> Sequence[bytes]:
+def _in_each(connection: Session, keys: BucketKeys, value: bytes) -> Sequence[bytes]:
     buckets = [Bucket.parse(name) for (name,) in connection.execute(_BUCKETS)]
     return [keys.digest(bucket, value) for bucket in buckets]
 
 
-def due(connection: apsw.Connection, years: int, now: datetime) -> int:
+def due(connection: Session, years: int, now: datetime) -> int:
     """How many buckets are kept longer than their retention period of so many years."""
     names: list[tuple[Any, ...]] = connection.execute(_BUCKETS).fetchall()
     return sum(Bucket.parse(name).due(years) <= now for (name,) in names)

@@ -13,11 +13,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-import apsw
-
 from gateway.adapters.bucket_keys import BucketKeys
-from gateway.adapters.store_file import Use, connect, sync_directory, unreadable
+from gateway.adapters.store_connect import connect
+from gateway.adapters.store_file import sync_directory
 from gateway.adapters.store_log import Log, load_edge, new_log
+from gateway.adapters.store_session import DatabaseError, Use, unreadable
 from gateway.adapters.store_witnessed import Freeze, Frozen, frozen
 from gateway.adapters.store_work import Work
 from gateway.exchangelog.checkpoint import Checkpoint
@@ -56,7 +56,7 @@ def end(path: Path, verifiers: Sequence[NoteKey], now: int) -> Checkpoint:
             ((note,),) = connection.execute("SELECT note FROM head")
             if frozen(connection) is None:
                 Freeze(Frozen(now, bytes(note), b"")).apply(connection, edge.size)
-    except apsw.Error as error:
+    except DatabaseError as error:
         raise unreadable(error, path) from error
     finally:
         connection.close()
@@ -82,7 +82,7 @@ def begin(
         sync_directory(path.parent)
     except FileExistsError as error:
         raise ProofError(Flaw.STORE_EXISTS, str(path)) from error
-    except apsw.Error as error:
+    except DatabaseError as error:
         raise unreadable(error, path) from error
     except OSError as error:
         raise ProofError(Flaw.UNREADABLE, f"{path}: {type(error).__name__}") from error

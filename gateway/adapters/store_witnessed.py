@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import apsw
-
+from gateway.adapters.store_session import Session
 from gateway.exchangelog.flaw import Flaw
 
-_KEEP: Final = "INSERT OR REPLACE INTO cosigned VALUES (1, ?, ?, ?)"
-_FREEZE: Final = "INSERT OR IGNORE INTO frozen VALUES (1, ?, ?, ?)"  # the first evidence stays
+_KEEP: Final = """
+INSERT INTO cosigned VALUES (1, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET size = excluded.size, note = excluded.note, time = excluded.time
+"""
+_FREEZE: Final = "INSERT INTO frozen VALUES (1, ?, ?, ?) ON CONFLICT DO NOTHING"  # the first evidence stays
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class KeepCosigned:
 
     cosigned: CosignedNote
 
-    def apply(self, connection: apsw.Connection, _index: int) -> None:
+    def apply(self, connection: Session, _index: int) -> None:
         one = self.cosigned
         connection.execute(_KEEP, (one.size, one.note, one.time))
 
@@ -53,19 +55,19 @@ class Freeze:
 
     frozen: Frozen
 
-    def apply(self, connection: apsw.Connection, _index: int) -> None:
+    def apply(self, connection: Session, _index: int) -> None:
         connection.execute(_FREEZE, (self.frozen.time, self.frozen.mine, self.frozen.theirs))
 
 
-def cosigned(connection: apsw.Connection) -> CosignedNote | None:
-    """Raises apsw.Error."""
+def cosigned(connection: Session) -> CosignedNote | None:
+    """Raises `DatabaseError`."""
     for row in connection.execute("SELECT size, note, time FROM cosigned"):
         return CosignedNote(*row)
     return None
 
 
-def frozen(connection: apsw.Connection) -> Frozen | None:
-    """Raises apsw.Error."""
+def frozen(connection: Session) -> Frozen | None:
+    """Raises `DatabaseError`."""
     for row in connection.execute("SELECT time, mine, theirs FROM frozen"):
         return Frozen(*row)
     return None

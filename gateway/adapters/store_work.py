@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Generic, Protocol, TypeVar
 
-import apsw
-
+from gateway.adapters.store_session import Session
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import Flaw, ProofError
 
@@ -19,7 +18,7 @@ T_co = TypeVar("T_co", covariant=True)
 class Effect(Protocol[T_co]):
     """A change of tables that is made together with an entry, or not at all."""
 
-    def apply(self, connection: apsw.Connection, index: int) -> T_co:
+    def apply(self, connection: Session, index: int) -> T_co:
         """`index`: of the work's entry. Raises Refusal: then nothing of this work is done."""
         ...
 
@@ -30,6 +29,12 @@ class Work(Generic[T]):
 
     entry: Entry | None
     effect: Effect[T] | None = None
+    of_head: bool = False  # the effect is on the head itself
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether nobody else may append meanwhile: most that has no entry need not wait for the others."""
+        return self.of_head or self.entry is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ class ClaimKey:
     _key: bytes = field(repr=False)
 
     @classmethod
-    def of(cls, connection: apsw.Connection) -> ClaimKey:
+    def of(cls, connection: Session) -> ClaimKey:
         """Under another key every ticket could be used again. Raises `ProofError`."""
         row = connection.execute("SELECT key FROM claim_key").fetchone()
         if row is None:

@@ -14,9 +14,10 @@ from random import Random
 from time import perf_counter
 from typing import Final
 
-from gateway.adapters.store_file import Use, connect
+from gateway.adapters.store_connect import connect
 from gateway.adapters.store_log import new_log
 from gateway.adapters.store_reader import LogReader
+from gateway.adapters.store_session import Use
 from gateway.bench.log_entries import notification
 from gateway.exchangelog.checkpoint import sign_checkpoint
 from gateway.exchangelog.merkle import leaf_hash, node_hash, prove_inclusion, tree_root

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.adapters.store_reader import LogReader
+from gateway.adapters.store_session import StorePlace
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.cli.log_place import find
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -16,7 +17,7 @@ IN_FORCE: Final = "in-force"
 _HASH: Final = re.compile(r"[0-9a-f]{8,64}", re.ASCII)
 
 
-def named(name: str, store: Path | None, config: Path | None) -> Agreement:
+def named(name: str, store: StorePlace | None, config: Path | None) -> Agreement:
     """The revision, compiled. Raises `ProofError` (LOG752), `ConfigError`, `AgreementError`.
 
     A directory goes before a hash; a hash may be shortened to what tells it from the others that are kept.

@@ -13,6 +13,7 @@ from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.sealing import Seal
 from gateway.adapters.secret_file import read_own_secret
 from gateway.adapters.store_agreements import compare_key
+from gateway.adapters.store_connect import exists
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.endpoints import require_names
 from gateway.cli.log_officer import require_officers
@@ -98,7 +99,7 @@ def _store(settings: Settings, loaded: Loaded) -> dict[str, Any]:
     that are not those of this log.
     """
     path = settings.log.store
-    if not path.exists():
+    if not exists(path):
         raise ProofError(Flaw.NO_STORE, str(path))
     keys = BucketKeys.open(settings.log.bucket_keys, read_own_secret)
     with LogReader.open(path, keys) as reader:

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from gateway.adapters.store_directory import Directory
+from gateway.adapters.store_session import StorePlace
 from gateway.cli import dossier_clock
 from gateway.cli.dossier_change import Change, bound, changed, parse, scoped
 from gateway.cli.dossier_person import digest_under, stop, typed
@@ -154,7 +155,7 @@ def show(number: Number, store: StoreFile = None, config: Unverified = None, as_
 
 
 @contextmanager
-def _directory(store: Path | None, config: Path | None, *, writes: bool) -> Iterator[Directory]:
+def _directory(store: StorePlace | None, config: Path | None, *, writes: bool) -> Iterator[Directory]:
     with explained(), closing(Directory.open(find(store, config).store, writes=writes)) as directory:
         yield directory
 

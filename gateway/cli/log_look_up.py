@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway.adapters.store_directory import Directory
 from gateway.adapters.store_filter import About
+from gateway.adapters.store_session import StorePlace
 from gateway.cli.dossier_person import digest_under, typed
 from gateway.cli.log_filter import dossier_number
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -27,7 +28,7 @@ class Sought:
     person: bytes | None = field(default=None, repr=False)
 
 
-def sought(dossier: str | None, person: str | None, config: Path | None, store: Path) -> Sought | None:
+def sought(dossier: str | None, person: str | None, config: Path | None, store: StorePlace) -> Sought | None:
     """None when nobody is looked up. Raises `ProofError`: LOG505 without settings, LOG510."""
     if dossier is None and person is None:
         return None
@@ -41,7 +42,7 @@ def sought(dossier: str | None, person: str | None, config: Path | None, store: 
     return Sought(SearchedBy.DOSSIER, number, About((number,)), dossier=number)
 
 
-def of_person(person: str, digest: Callable[[str], bytes], store: Path) -> Sought:
+def of_person(person: str, digest: Callable[[str], bytes], store: StorePlace) -> Sought:
     """The dossiers that are bound to the person, and the person itself. `person`: an INSZ, "-" to read one."""
     ssin = typed(person) or ""
     keyed = digest(ssin)

@@ -18,6 +18,7 @@ from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
 from gateway.adapters.login import login
 from gateway.adapters.store_access import record
+from gateway.adapters.store_session import StorePlace
 from gateway.agreement.register import Register
 from gateway.cli.log_place import Place
 from gateway.config import Officer, Right, Settings, load
@@ -75,7 +76,7 @@ class Acting:
         except ProofError:  # altered: nobody can tell whose it was
             return False
 
-    def record(self, store: Path, look_up: LookUp) -> int:
+    def record(self, store: StorePlace, look_up: LookUp) -> int:
         """The index of the entry that says so, once it is durable. Raises `ProofError`, `TokenError`."""
         self.require(Right.PERSON)
         access = Access(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
 from gateway.adapters.pin import read_pin
+from gateway.adapters.store_session import StorePlace
 from gateway.agreement.load import load_agreement
 from gateway.agreement.register import load_register
 from gateway.cli.log_place import read_file
@@ -22,7 +22,7 @@ from gateway.loading import contract_files
 class Operator:
     """Whoever holds the keys of the hub."""
 
-    store: Path
+    store: StorePlace
     keys: BucketKeys
     signers: Sequence[Signer]
     hub: str  # enterprise number

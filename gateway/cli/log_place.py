@@ -16,16 +16,34 @@ import typer
 
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
+from gateway.adapters.postgres_uri import SCHEMES, PostgresUri
 from gateway.agreement.register import Register, load_register
 from gateway.agreement.schema import Contract, compile_contract, leaves
-from gateway.config import Settings, load
+from gateway.config import Settings, StorePlace, load
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.quorum import LogKey, parse_log_key
 from gateway.reading import FORESEEN, contract_files, in_words
 
 _BESIDE = Path(__file__).parents[2] / "contracts"  # the contracts of this program, without settings
 
-StoreFile = Annotated[Path | None, typer.Option("--store", help="The store's SQLite file.")]
+
+def _store_place(text: str) -> StorePlace:
+    """Raises typer.BadParameter."""
+    try:
+        return PostgresUri.parse(text) if text.startswith(SCHEMES) else Path(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+StoreFile = Annotated[
+    StorePlace | None,
+    typer.Option(
+        "--store",
+        parser=_store_place,
+        metavar="FILE|URI",
+        help="The store's SQLite file, or the URI of its PostgreSQL database.",
+    ),
+]
 Config = Annotated[
     Path | None, typer.Option("--config", help="The hub's settings file, instead of --store and --vkey.")
 ]
@@ -51,7 +69,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 class Place:
     """Where a log is, how it is checked, and what its parties are called."""
 
-    store: Path
+    store: StorePlace
     verifiers: Sequence[LogKey] = ()
     register: Register | None = None  # with --config
     contracts: Path | None = None
@@ -95,7 +113,7 @@ class Place:
 
 
 def find(
-    store: Path | None,
+    store: StorePlace | None,
     config: Path | None,
     vkey: Sequence[str] | None = None,
     vkey_file: Path | None = None,

@@ -55,8 +55,11 @@ def succeed(
             raise ProofError(Flaw.UNKNOWN_VALUE, f"--reason {reason}")
         settings, now = load(config), datetime.now(UTC)
         signers, pin = log_signers(settings.keys.log_key, settings.log.origin), settings.log.pin
-        if settings.log.store.exists():
-            raise ProofError(Flaw.STORE_EXISTS, str(settings.log.store))
+        store = settings.log.store
+        if not isinstance(store, Path):
+            raise ProofError(Flaw.UNKNOWN_VALUE, "log.store: a successor begins in a file")
+        if store.exists():
+            raise ProofError(Flaw.STORE_EXISTS, str(store))
         if pin is not None and pin.exists():
             raise ProofError(Flaw.PIN_EXISTS, str(pin))
         register = settings.contracts.register
@@ -65,12 +68,12 @@ def succeed(
         if last.origin == settings.log.origin:
             raise ProofError(Flaw.ORIGIN, f"log.origin is that of the old log: {last.origin}")
         first = entry.succeeded(last, Ending(reason), str(hub.enterprise), now, os.urandom)
-        begin(settings.log.store, signers, BucketKeys.create(settings.log.bucket_keys), first, old)
+        begin(store, signers, BucketKeys.create(settings.log.bucket_keys), first, old)
         if pin is not None:
-            with LogReader.open(settings.log.store) as log:
+            with LogReader.open(store) as log:
                 write_pin(pin, log.checkpoint)
     if as_json:
-        print_json({"origin": settings.log.origin, "store": str(settings.log.store), "old": head_told(last)})
+        print_json({"origin": settings.log.origin, "store": str(store), "old": head_told(last)})
         return
     write(f"{settings.log.origin} succeeds {last.origin}, which was agreed on up to size {last.size}.")
     if old is not None:

@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -20,6 +19,7 @@ from gateway.adapters.log_key import log_signers
 from gateway.adapters.pin import read_pin
 from gateway.adapters.store_delivery import Row
 from gateway.adapters.store_operator import OperatorQueue
+from gateway.adapters.store_session import StorePlace
 from gateway.adapters.store_work import instant, moment
 from gateway.cli.dossier_person import stop
 from gateway.cli.lines import table, write
@@ -137,7 +137,7 @@ def drop(
 
 
 @contextmanager
-def _queue(store: Path, *, writes: bool = False) -> Iterator[OperatorQueue]:
+def _queue(store: StorePlace, *, writes: bool = False) -> Iterator[OperatorQueue]:
     with explained(), closing(OperatorQueue.open(store, writes=writes)) as queue:
         yield queue
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Final
 
 from aiohttp import web
 
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.store_reader import LogReader
+from gateway.adapters.store_session import StorePlace
 from gateway.edge.listener import SERVER, not_found
 from gateway.edge.operational_log import OperationalLog
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -55,7 +55,7 @@ class LogSite:
     """Reads the store in a thread of its own: a page that is not cached holds up no exchange."""
 
     def __init__(
-        self, store: Path, readers: Collection[AuthorityId], metrics: Metrics, log: OperationalLog
+        self, store: StorePlace, readers: Collection[AuthorityId], metrics: Metrics, log: OperationalLog
     ) -> None:
         """Raises `ProofError` when the store cannot be opened."""
         self._readers = readers

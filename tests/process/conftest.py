@@ -1,4 +1,4 @@
-"""Tokens for the tests of a hub whose keys are in one."""
+"""Stores in either database, and tokens for the tests of a hub whose keys are in one."""
 
 from __future__ import annotations
 
@@ -9,9 +9,19 @@ import pytest
 
 from gateway.adapters.log_key import ensure_log
 from gateway.adapters.pki import write_pki
+from gateway.adapters.store_session import StorePlace
 from tests.path import hub as memory
 from tests.process.running import write_settings
+from tests.process.store_world import placed_beside
 from tests.process.tokens import KEYS, SoftToken
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def path(request, tmp_path) -> StorePlace:
+    """Where a store may be; nothing is there yet. `of_a_file` leaves a test the first."""
+    if request.param == "sqlite":
+        return tmp_path / "store.sqlite"
+    return placed_beside(tmp_path, request.getfixturevalue("postgres").database())
 
 
 @pytest.fixture(scope="session")

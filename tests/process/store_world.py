@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import apsw
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store import LogReader, Store
+from gateway.adapters.store_connect import connect
+from gateway.adapters.store_session import PerEngine, Session, StorePlace, Use
 from gateway.exchangelog.audit import audit
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.entry import Entry
@@ -27,7 +30,17 @@ VERIFIER = SIGNER.verifier
 PAYLOAD_KEY = bytes(range(32, 64))
 
 
-def open_store(path: Path, **options: object) -> Store:
+of_a_file = pytest.mark.parametrize("path", ["sqlite"], indirect=True)  # what is tested is a file
+_BESIDE: dict[StorePlace, Path] = {}
+
+
+def placed_beside(directory: Path, place: StorePlace) -> StorePlace:
+    """A database whose bucket keys are in this directory."""
+    _BESIDE[place] = directory
+    return place
+
+
+def open_store(path: StorePlace, **options: object) -> Store:
     """A new one where there is none."""
     keys = options.pop("bucket_keys", None) or keys_beside(path)
     return Store.open(
@@ -35,9 +48,10 @@ def open_store(path: Path, **options: object) -> Store:
     )
 
 
-def keys_beside(path: Path) -> BucketKeys:
+def keys_beside(path: StorePlace) -> BucketKeys:
     """The bucket keys of a store in a test; an operator keeps them elsewhere."""
-    return BucketKeys.create(Path(path).parent / "bucket-keys")
+    directory = path.parent if isinstance(path, Path) else _BESIDE[path]
+    return BucketKeys.create(directory / "bucket-keys")
 
 
 @dataclass(frozen=True)
@@ -61,36 +75,45 @@ async def append_all(store: Store, entries: list[Entry]) -> list[Receipt | Code]
     return [result.code if isinstance(result, Refusal) else result for result in results]
 
 
-async def fill(path: Path, entries: list[Entry]) -> None:
+async def fill(path: StorePlace, entries: list[Entry]) -> None:
     """One after the other, so that the order is known."""
     async with open_store(path) as store:
         for entry in entries:
             await store.append(entry)
 
 
-def findings(path: Path, pinned: Checkpoint | None = None) -> list[Finding]:
+def findings(path: StorePlace, pinned: Checkpoint | None = None) -> list[Finding]:
     with LogReader.open(path) as log:
         return list(audit(log, log.head(), [VERIFIER], pinned))
 
 
-def flaws(path: Path) -> set[tuple[Flaw, int | None]]:
+def flaws(path: StorePlace) -> set[tuple[Flaw, int | None]]:
     return {(finding.flaw, finding.index) for finding in findings(path)}
 
 
-def alter(path: Path, *statements: str, bindings: tuple[object, ...] = ()) -> None:
-    """What somebody with write access to the file can do."""
-    connection = apsw.Connection(str(path))
-    connection.execute("DROP TRIGGER IF EXISTS entries_stay; DROP TRIGGER IF EXISTS entries_remain")
-    for statement in statements:
-        connection.execute(statement, bindings if "?" in statement else ())
-    connection.close()
+def alter(path: StorePlace, *statements: str, bindings: tuple[object, ...] = ()) -> None:
+    """What somebody with write access to the store can do."""
+    with closing(connect(path, Use.WRITE)) as connection:
+        for statement in _UNGUARDED[isinstance(path, Path)]:
+            connection.execute(statement)
+        for statement in statements:
+            for one in [statement] if isinstance(statement, PerEngine) else statement.split("; "):
+                connection.execute(one, bindings if "?" in one else ())
 
 
-def query(path: Path, sql: str) -> list[tuple[object, ...]]:
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    rows = connection.execute(sql).fetchall()
-    connection.close()
-    return rows
+_UNGUARDED = {
+    True: (
+        "PRAGMA foreign_keys = 0",
+        "DROP TRIGGER IF EXISTS entries_stay",
+        "DROP TRIGGER IF EXISTS entries_remain",
+    ),
+    False: ("ALTER TABLE entries DISABLE TRIGGER USER",),
+}
+
+
+def query(path: StorePlace, sql: str) -> list[tuple[object, ...]]:
+    with closing(connect(path, Use.READ)) as connection:
+        return connection.execute(sql).fetchall()
 
 
 class DiskError(Exception):
@@ -100,7 +123,7 @@ class DiskError(Exception):
 class Failing:
     """A connection that fails at its n-th statement."""
 
-    def __init__(self, connection: apsw.Connection, at: int) -> None:
+    def __init__(self, connection: Session, at: int) -> None:
         self._connection, self._left = connection, at
 
     def _step(self) -> None:

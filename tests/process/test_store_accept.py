@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-import apsw
 import pytest
 
 from gateway.adapters.sealing import Seal
@@ -15,6 +14,7 @@ from gateway.adapters.store import LogReader
 from gateway.adapters.store_log import Log, new_log
 from gateway.adapters.store_notifications import Accept
 from gateway.adapters.store_queue import Settle
+from gateway.adapters.store_session import PerEngine
 from gateway.adapters.store_work import Work, instant
 from gateway.broker.ports import Told
 from gateway.exchangelog.bucket import bucket_of
@@ -48,15 +48,10 @@ from tests.process.store_world import (
     alter,
     findings,
     keys_beside,
+    of_a_file,
     open_store,
     query,
 )
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "store.sqlite"
-
 
 TABLES = (
     "entries",
@@ -259,6 +254,7 @@ async def test_view_that_came_with_refused_work_is_stored_by_the_next(path):
 # Payloads are sealed.
 
 
+@of_a_file
 async def test_payload_stands_nowhere_in_the_files(path):
     async with open_store(path) as store:
         await tell(store)
@@ -309,7 +305,11 @@ async def test_store_is_not_opened_with_another_key_while_payloads_wait(path):
 @pytest.mark.parametrize(
     "alteration",
     [
-        "UPDATE notifications SET sealed = zeroblob(length(sealed)) WHERE exchange = ?",
+        PerEngine(
+            "UPDATE notifications SET sealed = zeroblob(length(sealed)) WHERE exchange = ?",
+            "UPDATE notifications SET sealed = set_byte(sealed, 0, 1 - sign(get_byte(sealed, 0))::int)"
+            " WHERE exchange = ?",
+        ),
         "UPDATE notifications SET sealed = substr(sealed, 1, 20) WHERE exchange = ?",
         "UPDATE notifications SET sealed = NULL WHERE exchange = ?",
         "UPDATE notifications SET sender = 'NSSO' WHERE exchange = ?",
@@ -339,8 +339,8 @@ async def test_payload_of_one_notification_does_not_pass_for_that_of_another(pat
         await tell(store, accepted("t2", OTHER))
         alter(
             path,
-            "UPDATE notifications SET sealed = (SELECT sealed FROM notifications WHERE rowid = 1) "
-            "WHERE rowid = 2",
+            "UPDATE notifications SET sealed = (SELECT o.sealed FROM outstanding AS o ORDER BY o.position LIMIT 1)"
+            " WHERE exchange = (SELECT o.exchange FROM outstanding AS o ORDER BY o.position DESC LIMIT 1)",
         )
         assert [one.notification.dossier for one in await leased(store, PLATFORM.id)] == [DOSSIER]
 
@@ -358,7 +358,7 @@ async def test_agreement_is_remembered_with_its_files(path):
     async with open_store(path) as store:
         assert await store.agreement("ab" * 32) == files
         assert await store.agreement("cd" * 32) == {"agreement.toml": b"b"}
-        alter(path, "UPDATE agreements SET files = x'00'")
+        alter(path, "UPDATE agreements SET files = ?", bindings=(bytes(1),))
         assert await refused(store.agreement("ab" * 32)) is Code.LOG_UNAVAILABLE
     assert query(path, "SELECT count(*) FROM agreements") == [(2,)]
 
@@ -446,6 +446,7 @@ async def test_release_whose_seed_is_erased_is_tied_to_no_dossier_any_more(path)
         assert await store.releases(DOSSIER) == []
 
 
+@of_a_file
 async def test_dossier_number_stands_in_no_log_table(path):
     async with open_store(path) as store:
         for entry in exchange_entries("asked"):
@@ -458,9 +459,8 @@ async def test_dossier_number_stands_in_no_log_table(path):
 async def test_damaged_tables_are_unavailable(path):
     async with open_store(path) as store:
         await tell(store)
-        connection = apsw.Connection(str(path))
-        connection.execute("DROP TABLE deliveries; DROP TABLE agreements; DROP TABLE seeds")
-        connection.close()
+        tables = ("deliveries", "agreements", "seeds")
+        alter(path, *(PerEngine(f"DROP TABLE {one}", f"DROP TABLE {one} CASCADE") for one in tables))
         for call in (
             store.depth(),
             store.overdue(NOW, 1),
@@ -473,6 +473,7 @@ async def test_damaged_tables_are_unavailable(path):
             assert await refused(call) is Code.LOG_UNAVAILABLE
 
 
+@of_a_file
 async def test_store_of_an_earlier_version_is_not_opened(path):
     await open_store(path).close()
     alter(path, "PRAGMA user_version = 2")
@@ -543,6 +544,7 @@ def test_failure_at_any_statement_leaves_all_of_a_settlement_or_nothing(path):
     assert findings(path) == []
 
 
+@of_a_file
 async def test_full_disk_accepts_nothing_and_loses_nothing(path):
     async with open_store(path) as store:
         await tell(store)

@@ -16,6 +16,7 @@ from msgspec import structs
 from gateway.adapters import store_log
 from gateway.adapters.store import LogReader, Store
 from gateway.adapters.store_log import Log, new_log
+from gateway.adapters.store_session import PerEngine
 from gateway.adapters.store_work import Work
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import open_checkpoint, sign_checkpoint
@@ -40,16 +41,12 @@ from tests.process.store_world import (
     fill,
     findings,
     keys_beside,
+    of_a_file,
     open_store,
     query,
 )
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "var" / "store.sqlite"
 
 
 def stored(path: Path) -> list[bytes]:
@@ -71,6 +68,7 @@ async def test_new_log_has_a_signed_checkpoint_of_nothing(path):
     assert findings(path) == []
 
 
+@of_a_file
 async def test_file_belongs_to_its_owner_only_and_nothing_else_is_left_beside_it(path):
     await fill(path, exchange_entries("t"))
     assert path.stat().st_mode & 0o777 == 0o600
@@ -78,6 +76,7 @@ async def test_file_belongs_to_its_owner_only_and_nothing_else_is_left_beside_it
     assert {one.name for one in path.parent.iterdir()} == {path.name, "bucket-keys"}
 
 
+@of_a_file
 async def test_durability_is_asked_of_sqlite(path):
     new_log(path, [SIGNER])
     log = Log.open(path, [SIGNER], keys_beside(path))
@@ -183,6 +182,7 @@ async def test_same_ticket_of_another_authority_is_another_claim(path):
         assert await append_all(store, [mine, other]) == [At(0), At(1)]
 
 
+@of_a_file
 async def test_a_ticket_stands_in_no_store_and_tells_no_other_store_anything(path, tmp_path):
     other = tmp_path / "other.sqlite"
     for file in (path, other):
@@ -353,6 +353,7 @@ def acknowledged_before_kill(path: Path, run: int, lines: int) -> dict[int, byte
     return {int(index): leaf.strip().encode() for index, leaf in whole}
 
 
+@of_a_file
 async def test_every_acknowledged_entry_survives_kill_9(path):
     known: dict[int, bytes] = {}
     for run, lines in enumerate((40, 333, 150)):
@@ -378,6 +379,7 @@ async def test_log_of_another_key_or_origin_is_not_opened(path):
         assert caught.value.flaw is Flaw.UNSIGNED
 
 
+@of_a_file
 def test_no_log_begins_by_itself_behind_a_mistyped_path(path, tmp_path):
     keys = keys_beside(tmp_path / "keys" / "store.sqlite")
     with pytest.raises(ProofError) as caught:
@@ -398,25 +400,26 @@ async def test_a_log_is_begun_once(path):
 
 
 DAMAGE = {
-    "head of another root": ("UPDATE head SET root = zeroblob(32)", Flaw.HEAD),
+    "head of another root": ("UPDATE head SET root = ?", Flaw.HEAD),
     "head of another size": ("UPDATE head SET size = size - 1", Flaw.HEAD),
     "no head": ("DELETE FROM head", Flaw.HEAD),
     "checkpoint altered": (
-        "UPDATE head SET note = CAST(replace(note, '2026', '2025') AS BLOB)",
+        PerEngine(
+            "UPDATE head SET note = CAST(replace(note, '2026', '2025') AS BLOB)",
+            "UPDATE head SET note = convert_to(replace(convert_from(note, 'UTF8'), '2026', '2025'), 'UTF8')",
+        ),
         Flaw.UNSIGNED,
     ),
-    "checkpoint is no note": ("UPDATE head SET note = x'00'", Flaw.NOTE_FORM),
-    "edge tile altered": ("UPDATE tiles SET hashes = zeroblob(length(hashes))", Flaw.TREE),
+    "checkpoint is no note": ("UPDATE head SET note = ?", Flaw.NOTE_FORM),
+    "edge tile altered": ("UPDATE tiles SET hashes = ?", Flaw.TREE),
     "edge tile short": ("UPDATE tiles SET hashes = substr(hashes, 1, 32)", Flaw.TILE),
     "edge tile missing": ("DELETE FROM tiles", Flaw.TILE),
     "last entry missing": ("DELETE FROM seeds; DELETE FROM entries WHERE idx = 3", Flaw.MISSING),
-    "entry at the edge altered": ("UPDATE entries SET leaf = x'7b7d' WHERE idx = 2", Flaw.ALTERED),
+    "entry at the edge altered": ("UPDATE entries SET leaf = ? WHERE idx = 2", Flaw.ALTERED),
     "entry too many": (
-        "INSERT INTO entries (idx, exchange, kind, leaf) VALUES (4, 'x', 'request', x'')",
+        "INSERT INTO entries (idx, exchange, kind, leaf) VALUES (4, 'x', 'request', ?)",
         Flaw.SURPLUS,
     ),
-    "other application": ("PRAGMA application_id = 1", Flaw.UNREADABLE),
-    "other version": ("PRAGMA user_version = 99", Flaw.UNREADABLE),
 }
 
 
@@ -424,20 +427,31 @@ DAMAGE = {
 async def test_damaged_log_is_not_opened(path, damage):
     await fill(path, [*exchange_entries("a"), *exchange_entries("b")])
     statement, flaw = DAMAGE[damage]
-    alter(path, statement)
+    alter(path, statement, bindings=(bytes(4 * 32),))
     with pytest.raises(ProofError) as caught:
         open_store(path)
     assert caught.value.flaw is flaw
 
 
+@of_a_file
+@pytest.mark.parametrize("pragma", ["application_id", "user_version"])
+async def test_store_of_another_program_or_version_is_not_opened(path, pragma):
+    await fill(path, exchange_entries("a"))
+    alter(path, f"PRAGMA {pragma} = 99")
+    with pytest.raises(ProofError) as caught:
+        open_store(path)
+    assert caught.value.flaw is Flaw.UNREADABLE
+
+
+@of_a_file
 def test_file_that_is_no_database_is_not_opened(path):
-    path.parent.mkdir()
     path.write_bytes(b"not a database" * 1000)
     with pytest.raises(ProofError) as caught:
         open_store(path)
     assert caught.value.flaw is Flaw.UNREADABLE
 
 
+@of_a_file
 async def test_file_with_damaged_pages_is_not_opened(path):
     await fill(path, [request_entry(f"t{number}") for number in range(40)])
     path.write_bytes(path.read_bytes()[:4096] + b"\xff" * (path.stat().st_size - 4096))
@@ -447,6 +461,7 @@ async def test_file_with_damaged_pages_is_not_opened(path):
     assert "Keep the file" in caught.value.flaw.row.remedy
 
 
+@of_a_file
 async def test_log_behind_a_pinned_checkpoint_is_not_opened(path, tmp_path):
     await fill(path, exchange_entries("a"))
     backup = path.read_bytes()
@@ -472,6 +487,7 @@ def test_store_needs_a_directory_that_it_may_make(tmp_path):
     assert caught.value.flaw is Flaw.UNREADABLE
 
 
+@of_a_file
 def test_library_with_the_wal_reset_race_is_refused(path, monkeypatch):
     monkeypatch.setattr(apsw, "sqlite_lib_version", lambda: "3.51.2")
     with pytest.raises(ProofError) as caught:

@@ -21,7 +21,7 @@ from gateway.model import AuthorityId, DossierScope, Inscription, Role
 from gateway.policy.person import person_digest
 from gateway.refusal import Code, Refusal
 from tests.exchanges import request_entry
-from tests.process.store_world import KEY, findings, open_store
+from tests.process.store_world import KEY, findings, of_a_file, open_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,11 +39,6 @@ SCOPE = DossierScope(
     ),
     version=1,
 )
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "store.sqlite"
 
 
 @pytest.fixture
@@ -134,6 +129,7 @@ async def test_lookup_in_a_closed_store_is_unavailable(path):
     assert caught.value.code is Code.LOG_UNAVAILABLE
 
 
+@of_a_file
 async def test_change_that_cannot_be_made_is_unavailable(path):
     async with open_store(path) as store:
         path.rename(path.with_suffix(".away"))
@@ -149,6 +145,7 @@ async def test_directory_opened_for_reading_changes_nothing(path):
     assert caught.value.flaw is Flaw.UNREADABLE
 
 
+@of_a_file
 async def test_failed_change_leaves_the_dossier_as_it_was(path):
     twice = replace(SCOPE, status="ADMISSIBLE", dossier=NUMBER)
     async with open_store(path) as store:
@@ -223,6 +220,7 @@ def person(path, number=NUMBER):
         return directory.get(number).person
 
 
+@of_a_file
 async def test_put_keeps_a_digest_of_the_person_and_no_number(path, key, config):
     await open_store(path).close()
     result = run("put", NUMBER, *WHOLE, "--ssin", SSIN, "--config", config, "--json")

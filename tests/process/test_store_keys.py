@@ -33,11 +33,6 @@ OLD, NEW = KEY, OTHER_KEY
 NEW_VERIFIER = Signer.of(ORIGIN, NEW).verifier
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "store.db"
-
-
 def checkpoint(path: Path) -> bytes:
     with LogReader.open(path) as log:
         return log.checkpoint

@@ -22,15 +22,10 @@ from tests.notifications import (
     settled_entry,
     tell,
 )
-from tests.process.store_world import findings, open_store, query
+from tests.process.store_world import findings, of_a_file, open_store, query
 
 MINUTE = timedelta(minutes=1)
 TO_NSSO = (NSSO,)
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "store.sqlite"
 
 
 async def refused(call) -> Code:
@@ -193,6 +188,7 @@ async def test_message_that_ended_without_its_recipient_is_unknown(path):
         assert await refused(store.find(NSSO.id, message)) is Code.MESSAGE_UNKNOWN
 
 
+@of_a_file
 async def test_list_reads_no_further_than_its_page(path):
     async with open_store(path):
         sql = store_mailbox._WAITING

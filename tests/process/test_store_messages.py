@@ -16,18 +16,13 @@ from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.indices import Indices
 from gateway.refusal import Code
 from tests.exchanges import NOW, REVISION, exchange_id, refusal_entry, request_entry, response_entry
-from tests.process.store_world import alter, append_all, findings, keys_beside, open_store, query
+from tests.process.store_world import alter, append_all, findings, keys_beside, of_a_file, open_store, query
 from tests.process.test_erasure import erase, erase_bucket
 from tests.rules.identity_world import good_trust
 
 MESSAGE = b"<soap:Envelope>a signed message of Ada Lovelace</soap:Envelope>" * 50
 ANSWER, PAYLOAD = MESSAGE.replace(b"Ada", b"Eva"), b"<s:dossier>Ada Lovelace</s:dossier>"
 MONTH = Bucket("exchange", "2026-03")
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "store.sqlite"
 
 
 def exchange() -> list[Entry]:
@@ -62,6 +57,7 @@ async def test_messages_come_back_as_they_were(path):
     assert (response.messages, response.payload) == ([ANSWER], PAYLOAD)
 
 
+@of_a_file
 async def test_nothing_of_a_message_can_be_read_in_the_file(path):
     await fill(path, exchange())
     for text in (b"Lovelace", b"soap:Envelope", b"dossier>"):
@@ -89,19 +85,19 @@ async def test_message_of_an_exchange_is_kept_once(path):
     [
         "UPDATE messages SET sealed = (SELECT sealed FROM messages WHERE idx = 1 AND n = 1) WHERE idx = 0",
         "UPDATE messages SET n = 2 WHERE idx = 0",
-        "UPDATE messages SET sealed = x'00'",
+        "UPDATE messages SET sealed = ?",
         "UPDATE seeds SET subject = (SELECT subject FROM seeds WHERE idx = 1) WHERE idx = 0",
     ],
 )
 async def test_message_that_was_changed_or_put_elsewhere_is_told(path, damage):
     await fill(path, exchange())
-    alter(path, damage)
+    alter(path, damage, bindings=(bytes(1),))
     assert raised(path) is Flaw.WRAPPED
 
 
 async def test_without_its_seed_nobody_can_read_a_message(path):
     await fill(path, exchange())
-    alter(path, "PRAGMA foreign_keys = 0", "DELETE FROM seeds WHERE idx = 1")
+    alter(path, "DELETE FROM seeds WHERE idx = 1")
     assert raised(path) is Flaw.SEED_ERASED
 
 
@@ -119,6 +115,7 @@ async def test_erased_entry_leaves_no_message(path):
     assert findings(path) == []
 
 
+@of_a_file
 async def test_erased_bucket_leaves_no_message_in_the_store_or_a_copy_of_it(path, tmp_path):
     await fill(path, exchange())
     copy = tmp_path / "copy" / path.name
@@ -132,6 +129,7 @@ async def test_erased_bucket_leaves_no_message_in_the_store_or_a_copy_of_it(path
     assert caught.value.flaw is Flaw.BUCKET_KEY
 
 
+@of_a_file
 async def test_message_that_came_back_after_its_erasure_is_told(path):
     await fill(path, exchange())
     ((row,),) = query(path, "SELECT hex(sealed) FROM messages WHERE idx = 0")

@@ -36,11 +36,6 @@ OTHER_REVISION = "ef" * 32
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "store.sqlite"
-
-
-@pytest.fixture
 def config(path, tmp_path):
     """Settings that name the store, the register of the repository, and the log's key and origin."""
     text = (ROOT / "deploy/gateway.toml").read_text()

@@ -31,14 +31,14 @@ MINUTE = timedelta(minutes=1)
 THIRD = DossierNumber("WIB-2026-0000003-55")
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "store.sqlite"
-
-
 def tickets(path, deliveries: list[Delivery]) -> list[int]:
     """Which notifications these are, counted from the first that was accepted."""
-    order = [exchange for (exchange,) in query(path, "SELECT exchange FROM notifications ORDER BY rowid")]
+    order = [
+        exchange
+        for (exchange,) in query(
+            path, "SELECT notification FROM deliveries GROUP BY notification ORDER BY min(position)"
+        )
+    ]
     return [order.index(one.notification.exchange) for one in deliveries]
 
 

@@ -1,0 +1,1 @@
+"""The tables of the store in PostgreSQL, version by version; `store_migrate` applies them."""

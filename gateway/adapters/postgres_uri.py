@@ -1,0 +1,61 @@
+"""The name of a PostgreSQL database: a connection URI of libpq, without any secret in it.
+
+The password comes from where libpq looks for it: a password file, the service file, the peer of a Unix socket, or a
+client certificate takes its place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+SCHEMES: Final = ("postgresql://", "postgres://")
+_SECRETS: Final = ("password", "sslpassword")
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresUri:
+    """One database, perhaps on several hosts of which one is the primary."""
+
+    uri: str
+
+    @classmethod
+    def parse(cls, uri: str) -> PostgresUri:
+        """Raises ValueError; its message never repeats a value, for one may be a password."""
+        try:
+            named = conninfo_to_dict(uri)
+        except psycopg.Error:
+            raise ValueError("Expected a connection URI of PostgreSQL") from None
+        if any(name in named for name in _SECRETS):
+            raise ValueError("a PostgreSQL URI must not hold a password: put it in a file, named by passfile")
+        if "service" not in named and not named.get("host") and not named.get("hostaddr"):
+            raise ValueError("a PostgreSQL URI names a host, a directory of Unix sockets, or a service")
+        if named.get("sslmode") != "verify-full" and not _stays_here(named):
+            raise ValueError("a PostgreSQL URI of another machine has sslmode=verify-full")
+        return cls(uri)
+
+    def conninfo(self, **settings: str | int) -> str:
+        """For libpq, with further settings."""
+        return make_conninfo(self.uri, **settings)
+
+    def __str__(self) -> str:
+        return self.uri
+
+
+def _stays_here(named: dict[str, str | int | None]) -> bool:
+    """Every host is a Unix socket or the loopback: nobody is in between."""
+    places = [one for name in ("host", "hostaddr") for one in str(named.get(name) or "").split(",") if one]
+    return "service" not in named and all(_is_local(one) for one in places)
+
+
+def _is_local(host: str) -> bool:
+    if host.startswith(("/", "@")) or host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

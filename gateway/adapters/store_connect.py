@@ -1,0 +1,37 @@
+"""Opens the database that the settings name, whichever it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.adapters import store_file, store_postgres
+from gateway.adapters.postgres_uri import PostgresUri
+from gateway.adapters.store_session import Session, StorePlace, Use
+from gateway.exchangelog.flaw import Flaw, ProofError
+
+
+def connect(place: StorePlace, use: Use) -> Session:
+    """A session on an existing store. Raises `ProofError` (LOG501, LOG502, LOG506, LOG508, LOG512 to LOG517)."""
+    if isinstance(place, PostgresUri):
+        return store_postgres.connect(place, use)
+    return store_file.connect(place, use)
+
+
+def exists(place: StorePlace) -> bool:
+    """Whether there is a log already, or something else in its place. Raises `ProofError`."""
+    if isinstance(place, Path):
+        return place.exists()
+    try:
+        connect(place, Use.READ).close()
+    except ProofError as error:
+        if error.flaw is not Flaw.NO_STORE:
+            raise
+        return False
+    return True
+
+
+def create(place: StorePlace, root: bytes, note: bytes) -> bool:
+    """A new store with an empty log; False when there is a log already. Raises `ProofError`."""
+    if isinstance(place, PostgresUri):
+        return store_postgres.create(place, root, note)
+    return store_file.create(place, root, note)

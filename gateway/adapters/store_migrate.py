@@ -1,0 +1,51 @@
+"""Which version of the tables a PostgreSQL database has, and the way to the newest (Alembic)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import NullPool, create_engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from gateway.adapters.postgres_uri import PostgresUri
+from gateway.exchangelog.flaw import Flaw, ProofError
+
+REVISION: Final = "0001"  # the newest, which this program needs
+_SCRIPTS: Final = Path(__file__).with_name("migrations")
+_FOUND: Final = "SELECT to_regclass('alembic_version') IS NOT NULL"
+_LOCK: Final = "SELECT pg_advisory_xact_lock(1464418887)"  # "WIBG": one migration at a time
+
+
+class _Executing(Protocol):
+    def execute(self, statements: str, bindings: Any = ..., /) -> Any: ...
+
+
+def revision_of(session: _Executing) -> str | None:
+    """Of the tables that are there; None without any."""
+    if session.execute(_FOUND).fetchone() != (True,):
+        return None
+    row = session.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def migrate(place: PostgresUri) -> None:
+    """Brings the tables to the newest version, all or nothing. Raises `ProofError` (LOG512, LOG517)."""
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(place.conninfo()), poolclass=NullPool
+    )
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
+    try:
+        with engine.begin() as connection:
+            connection.exec_driver_sql(_LOCK)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except psycopg.Error as error:
+        raise ProofError(Flaw.DATABASE, f"{place}: {type(error).__name__}") from error
+    except (SQLAlchemyError, CommandError) as error:
+        raise ProofError(Flaw.SCHEMA, f"{place}: {type(error).__name__}") from error

@@ -1,0 +1,254 @@
+"""The store in a PostgreSQL database, 15 or newer, which several nodes share.
+
+Trusted for: durability after COMMIT, and uniqueness of tickets. Not trusted for integrity: whoever administers the
+database can change it, and `gateway log verify` or anybody with a checkpoint finds out. A statement that is not
+answered in time ends its session; what became of a COMMIT is then unknown.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, Final, Self
+
+import psycopg
+from psycopg import errors
+from psycopg.pq import TransactionStatus
+
+from gateway.adapters.postgres_uri import PostgresUri
+from gateway.adapters.store_migrate import REVISION, migrate, revision_of
+from gateway.adapters.store_session import Begin, Use, postgresql, unreadable
+from gateway.exchangelog.flaw import Flaw, ProofError
+
+MIN_SERVER: Final = 150_000  # as PostgreSQL counts: 15.0
+CONNECT_SECONDS: Final = 5
+ANSWER_SECONDS: Final = 10.0  # for one statement; a look at the whole log takes many
+_SERVER_SECONDS: Final = 9  # the server gives up first, and can say why
+_IDLE_SECONDS: Final = 12  # whoever is cut off holds up all others so long; a token may sign for ten
+_DURABLE: Final = frozenset({"on", "remote_apply"})  # of synchronous_commit
+
+_BEGIN: Final = {
+    Begin.SNAPSHOT: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+    Begin.WRITE: "BEGIN",
+    Begin.EXCLUSIVE: "BEGIN",
+}
+_TURN: Final = "SELECT 1 FROM head FOR UPDATE"
+_SERVER: Final = """
+SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), pg_is_in_recovery(),
+       current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')
+"""
+_BEGUN: Final = "SELECT 1 FROM head UNION ALL SELECT 1 FROM claim_key"  # a head that is gone must be missed
+_NAMED: Final = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
+
+
+class _Bounded(psycopg.Connection[tuple[Any, ...]]):
+    """Gives up on a server that does not answer: a session that waits for ever would stop the hub."""
+
+    def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
+        options.setdefault("timeout", ANSWER_SECONDS)
+        try:
+            return super().wait(gen, *arguments, **options)
+        except errors._WaitTimeout as error:  # noqa: SLF001 - psycopg has no public name for it
+            self.pgconn.finish()  # in the middle of a statement: of no use any more
+            raise psycopg.OperationalError("no answer in time") from error
+
+
+class PostgresSession:
+    """A `store_session.Session` on a server."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor(binary=True)
+        self._within = 0  # `with` blocks that are open
+        self._warned = False
+        connection.add_notice_handler(self._hear)
+
+    def execute(self, statements: str, bindings: Any = (), /) -> psycopg.Cursor[tuple[Any, ...]]:
+        self._cursor = self._connection.execute(_translated(statements), bindings, binary=True)
+        return self._cursor
+
+    def executemany(self, statements: str, bindings: Iterable[Any], /) -> None:
+        rows = list(bindings)
+        if rows:
+            self._cursor = self._connection.cursor(binary=True)
+            self._cursor.executemany(_translated(statements), rows)
+
+    def changes(self) -> int:
+        return self._cursor.rowcount
+
+    def begin(self, kind: Begin) -> None:
+        self._connection.execute(_BEGIN[kind])
+        if kind is Begin.EXCLUSIVE:
+            self._connection.execute(_TURN)
+
+    def commit(self) -> None:
+        """A warning is a failure: it tells that the standby was not waited for to the end."""
+        self._warned = False
+        status = self._connection.execute("COMMIT").statusmessage
+        if status != "COMMIT" or self._warned:  # ROLLBACK: a statement had failed before
+            raise psycopg.OperationalError("not committed as asked")
+
+    def roll_back(self) -> None:
+        self._connection.execute("ROLLBACK")
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection.info.transaction_status in {
+            TransactionStatus.INTRANS,
+            TransactionStatus.INERROR,
+        }
+
+    def __enter__(self) -> Self:
+        self._connection.execute(f"SAVEPOINT s{self._within}" if self.in_transaction else "BEGIN")
+        self._within += 1
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self._within -= 1
+        outermost = self._within == 0
+        if kind is None:
+            self.commit() if outermost else self._connection.execute(f"RELEASE s{self._within}")
+        elif not self._connection.closed:
+            self._connection.execute("ROLLBACK" if outermost else f"ROLLBACK TO s{self._within}")
+
+    def settle(self) -> None:
+        """Raises `ProofError` (LOG513 to LOG516)."""
+        require_durable(self)
+
+    def forget(self) -> bool:
+        """Row versions that nobody can see any more are removed, and their pages with them where those were the last."""
+        for table in ("seeds", "contents", "messages", "entries"):
+            self._connection.execute(f"VACUUM {table}")
+        return True
+
+    @property
+    def broken(self) -> bool:
+        """Of no use any more."""
+        return self._connection.closed
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
+        self._warned = self._warned or notice.severity_nonlocalized == "WARNING"
+
+
+def connect(place: PostgresUri, use: Use) -> PostgresSession:
+    """A session on an existing store. Raises `ProofError` (LOG506, LOG512, LOG513, LOG516, LOG517)."""
+    session = _connect(place, use)
+    with _closed_on_error(session, place):
+        _require_begun(session, place)
+    return session
+
+
+def _connect(place: PostgresUri, use: Use) -> PostgresSession:
+    """To the tables, whether or not there is a log in them."""
+    try:
+        session = PostgresSession(_open(place, use))
+    except psycopg.Error as error:
+        raise unreadable(error, place) from error
+    with _closed_on_error(session, place):
+        require_server(session)
+        _require_tables(session, place)
+    return session
+
+
+@contextmanager
+def _closed_on_error(session: PostgresSession, place: PostgresUri) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.Error as error:
+        session.close()
+        raise unreadable(error, place) from error
+    except ProofError:
+        session.close()
+        raise
+
+
+def _require_tables(session: PostgresSession, place: PostgresUri) -> None:
+    found = revision_of(session)
+    if found is None:
+        raise ProofError(Flaw.NO_STORE, str(place))
+    if found != REVISION:
+        raise ProofError(Flaw.SCHEMA, f"{place}: {found}, not {REVISION}")
+
+
+def _require_begun(session: PostgresSession, place: PostgresUri) -> None:
+    if session.execute(_BEGUN).fetchone() is None:
+        raise ProofError(Flaw.NO_STORE, str(place))
+
+
+def create(place: PostgresUri, root: bytes, note: bytes) -> bool:
+    """A new store with an empty log; its tables, too, where the database has none. False when it has a log already.
+
+    Raises `ProofError`.
+    """
+    migrate(place)
+    session = _connect(place, Use.APPEND)
+    try:
+        session.settle()
+        with session:
+            session.execute("INSERT INTO head VALUES (1, 0, ?, ?) ON CONFLICT DO NOTHING", (root, note))
+            if session.changes() == 0:
+                return False
+            session.execute("INSERT INTO minimum VALUES (1, 0)")
+            session.execute("INSERT INTO claim_key VALUES (1, ?)", (os.urandom(32),))
+    except psycopg.Error as error:
+        raise unreadable(error, place) from error
+    finally:
+        session.close()
+    return True
+
+
+def require_server(session: PostgresSession) -> None:
+    """Raises `ProofError` (LOG513, LOG516)."""
+    ((version, encoding, *_),) = session.execute(_SERVER)
+    if version < MIN_SERVER:
+        raise ProofError(Flaw.SERVER_VERSION, str(version))
+    if encoding != "UTF8":
+        raise ProofError(Flaw.SERVER_ENCODING, str(encoding))
+
+
+def require_durable(session: PostgresSession) -> None:
+    """The server keeps what it has committed. Raises `ProofError` (LOG514, LOG515)."""
+    ((_, _, recovering, fsync, pages, commit),) = session.execute(_SERVER)
+    if recovering:
+        raise ProofError(Flaw.SERVER_STANDBY)
+    for name, value in (("fsync", fsync), ("full_page_writes", pages)):
+        if value != "on":
+            raise ProofError(Flaw.SERVER_DURABILITY, f"{name} = {value}")
+    if commit not in _DURABLE:
+        raise ProofError(Flaw.SERVER_DURABILITY, f"synchronous_commit = {commit}")
+
+
+def _open(place: PostgresUri, use: Use) -> _Bounded:
+    writes = use is not Use.READ
+    return _Bounded.connect(
+        place.conninfo(
+            connect_timeout=CONNECT_SECONDS,
+            target_session_attrs="read-write" if writes else "any",
+            application_name="wib-gateway",
+            client_encoding="UTF8",
+            tcp_user_timeout=int(ANSWER_SECONDS * 1_000),
+            options=f"-c statement_timeout={_SERVER_SECONDS}s -c lock_timeout={_SERVER_SECONDS}s"
+            f" -c idle_in_transaction_session_timeout={_IDLE_SECONDS if writes else 60}s -c timezone=UTC"
+            + ("" if writes else " -c default_transaction_read_only=on"),
+        ),
+        autocommit=True,
+    )
+
+
+@lru_cache(maxsize=512)
+def _text(statement: str) -> bytes:
+    """With the placeholders of psycopg."""
+    return _NAMED.sub(r"%(\1)s", statement.replace("%", "%%").replace("?", "%s")).encode()
+
+
+def _translated(statement: str) -> bytes:
+    return _text(postgresql(statement))

@@ -1,0 +1,109 @@
+"""Look-ups of a hub that runs: where they are made, and how long they may take."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, Protocol, TypeVar
+
+from gateway.adapters import store_postgres
+from gateway.adapters.postgres_uri import PostgresUri
+from gateway.adapters.store_connect import connect
+from gateway.adapters.store_postgres import PostgresSession
+from gateway.adapters.store_session import Session, StorePlace, Use
+from gateway.exchangelog.flaw import ProofError
+from gateway.refusal import Code, Refusal
+
+T = TypeVar("T")
+
+SESSIONS: Final = 4  # for reading, each with its thread
+READ_SECONDS: Final = 10.0  # from asking to the answer
+
+
+class Reads(Protocol):
+    """Where a look is made."""
+
+    async def look(self, at: Callable[[Session], T]) -> T:
+        """Raises as `at` does; `Refusal`: LOG_UNAVAILABLE when there is no answer in time."""
+        ...
+
+    def look_now(self, at: Callable[[Session], T]) -> T:
+        """The same, while everything else waits: for what is asked seldom."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def reads(place: StorePlace) -> Reads:
+    """Raises `ProofError`."""
+    return _Apart(place) if isinstance(place, PostgresUri) else _AtOnce(connect(place, Use.READ))
+
+
+class _AtOnce:
+    """In the event loop: a look-up by key in pages that are cached is less work than handing it to a thread."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def look(self, at: Callable[[Session], T]) -> T:
+        return at(self._session)
+
+    def look_now(self, at: Callable[[Session], T]) -> T:
+        return at(self._session)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+class _Apart:
+    """In threads, each with a session of its own; one that is broken is replaced when it is next needed."""
+
+    def __init__(self, place: PostgresUri) -> None:
+        self._place = place
+        self._threads = ThreadPoolExecutor(SESSIONS, "store-read")
+        self._mine = threading.local()
+        self._now = threading.Lock()
+        self._open = set[PostgresSession]()
+
+    async def look(self, at: Callable[[Session], T]) -> T:
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, self._look, at)
+        except (TimeoutError, RuntimeError) as error:  # RuntimeError: the threads have ended
+            raise Refusal(Code.LOG_UNAVAILABLE, "store") from error
+
+    def look_now(self, at: Callable[[Session], T]) -> T:
+        return self._look(at)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        with self._now:
+            for session in self._open:
+                session.close()
+            self._open.clear()
+
+    def _look(self, at: Callable[[Session], T]) -> T:
+        session = self._session()
+        try:
+            return at(session)
+        finally:
+            if session.broken:
+                with self._now:
+                    self._open.discard(session)
+                session.close()
+                self._mine.session = None
+
+    def _session(self) -> PostgresSession:
+        """Of this thread."""
+        session: PostgresSession | None = getattr(self._mine, "session", None)
+        if session is None:
+            try:
+                session = store_postgres.connect(self._place, Use.READ)
+            except ProofError as error:
+                raise Refusal(Code.LOG_UNAVAILABLE, "store") from error
+            self._mine.session = session
+            with self._now:
+                self._open.add(session)
+        return session

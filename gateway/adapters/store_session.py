@@ -1,0 +1,147 @@
+"""What every module of the store needs of a database, and nothing of which one it is.
+
+SQL is written once, in what SQLite and PostgreSQL have in common, with `?` or `:name` for values. Where they differ,
+`PerEngine` holds both statements side by side. An apsw connection has this very form, so that SQLite pays nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Protocol, Self, TypeAlias
+
+import apsw
+import psycopg
+
+from gateway.adapters.postgres_uri import PostgresUri
+from gateway.exchangelog.flaw import Flaw, ProofError
+
+StorePlace: TypeAlias = Path | PostgresUri
+Bindings: TypeAlias = Sequence[object] | Mapping[str, object]
+
+DatabaseError: Final = (apsw.Error, psycopg.Error)  # for `except`: whatever a database fails with
+
+
+class Use(Enum):
+    """What a session is for."""
+
+    APPEND = "append"  # writes; of SQLite it alone moves the write-ahead log into the file
+    WRITE = "write"  # writes beside the appender
+    READ = "read"  # never writes anything
+
+
+class Begin(Enum):
+    """How a transaction begins."""
+
+    SNAPSHOT = "snapshot"  # everything is read as of one moment
+    WRITE = "write"  # leaves the head alone: other nodes append meanwhile
+    EXCLUSIVE = "exclusive"  # nobody else appends, or changes the directory, until it ends
+
+
+class PerEngine(str):
+    """A statement of SQLite that reads otherwise in PostgreSQL."""
+
+    __slots__ = ("postgresql",)
+    postgresql: str
+
+    def __new__(cls, sqlite: str, postgresql: str) -> Self:
+        one = super().__new__(cls, sqlite)
+        one.postgresql = postgresql
+        return one
+
+    @classmethod
+    def of(cls, template: str, **parts: str) -> Self:
+        """A statement with parts, some of which differ."""
+        return cls(
+            template.format(**parts),
+            template.format(**{name: postgresql(part) for name, part in parts.items()}),
+        )
+
+
+def postgresql(sql: str) -> str:
+    """As PostgreSQL is told it."""
+    return sql.postgresql if isinstance(sql, PerEngine) else sql
+
+
+class Rows(Protocol):
+    """What a statement gave."""
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+    def fetchone(self) -> Any: ...
+
+    def fetchall(self) -> list[Any]: ...
+
+
+class Session(Protocol):
+    """One connection to the database of a store. Not for several threads at once. Raises `DatabaseError`."""
+
+    def execute(self, statements: str, bindings: Any = ..., /) -> Rows: ...
+
+    def executemany(self, statements: str, bindings: Iterable[Any], /) -> object: ...
+
+    def changes(self) -> int:
+        """Rows that the last INSERT, UPDATE or DELETE has changed."""
+        ...
+
+    def begin(self, kind: Begin) -> None: ...
+
+    def commit(self) -> None:
+        """Returns when everything is on stable storage. Raised: it may be, or not."""
+        ...
+
+    def roll_back(self) -> None: ...
+
+    @property
+    def in_transaction(self) -> bool: ...
+
+    def __enter__(self) -> Any:
+        """A transaction, or a part of one that is undone by itself."""
+        ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> bool | None: ...
+
+    def settle(self) -> None:
+        """What durability needs once, before the first commit. Raises `ProofError`, OSError."""
+        ...
+
+    def forget(self) -> bool:
+        """Nothing of what was deleted is left in old pages. False while somebody still reads them."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def unreadable(error: Exception, place: StorePlace | None = None) -> ProofError:
+    """What a database's error is in the terms of a log: LOG508 for damaged pages, LOG512 for no connection, else LOG501."""
+    flaw = Flaw.UNREADABLE
+    if isinstance(error, apsw.CorruptError | psycopg.errors.DataCorrupted | psycopg.errors.IndexCorrupted):
+        flaw = Flaw.CORRUPT
+    elif isinstance(error, psycopg.OperationalError):
+        flaw = Flaw.DATABASE
+    name = type(error).__name__
+    return ProofError(flaw, name if place is None else f"{place}: {name}")
+
+
+@contextmanager
+def snapshot(session: Session) -> Iterator[None]:
+    """Everything that is read within is of one moment. Raises `DatabaseError`."""
+    session.begin(Begin.SNAPSHOT)
+    try:
+        yield
+    finally:
+        session.roll_back()  # there is nothing to commit
+
+
+def placeholders(values: Sequence[object]) -> str:
+    """For `IN`."""
+    return ",".join("?" * len(values))
