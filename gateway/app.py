@@ -46,8 +46,11 @@ from gateway.edge.pinning import Pinning
 from gateway.edge.responders import Questions, asking, count_in
 from gateway.edge.soap import PATH, HttpLimits, SoapEdge
 from gateway.edge.survey import survey
+from gateway.exchangelog.checkpoint import Checkpoint
+from gateway.exchangelog.note import parse_note
 from gateway.loading import Loaded, clock, contract_files, load, pinned, secret_key
 from gateway.model import Authority, Role
+from gateway.refusal import Refusal
 from gateway.reload import Reload, contexts_of, peer_check, sign_log
 from gateway.trusted import trust_files
 
@@ -90,7 +93,6 @@ async def hub(
             pinning = Pinning(settings.log.pin, lambda: store.checkpoint, metrics, log)
             stack.callback(pinning.finish)
             stack.callback(asyncio.create_task(pinning.run(), name="pinning").cancel)
-        metrics.watch_log(lambda: store.size)
         loaded.rules.certificates.graced = lambda authority: metrics.graced(authority.id)
         questions = await _ask_responders(stack, settings, loaded, in_force, metrics, log, store)
         server_tls, client_tls = contexts_of(settings, in_force)
@@ -129,7 +131,7 @@ async def hub(
             limits=_http_limits(settings.limits),
             clock=clock,
         )
-        inside = operations(metrics, partial(_trouble, store, log, feeder))
+        inside = operations(partial(_exposition, metrics, store), partial(_trouble, store, log, feeder))
         host, limits = settings.listen.host, _connection_limits(settings.limits)
         wire = partial(Listener, log=log, refused=edge.refused, limits=limits)
         outside = wire(edge.handle, owner=edge.owner, watch=Watch(metrics, "soap"))
@@ -262,6 +264,13 @@ async def serve(settings: Settings, *, stop_with_stdin: bool = False) -> None:
     async with hub(settings, loaded, sys.stderr, told):
         gc.freeze()  # the agreement and its views live as long as the process: no collection need look at them
         await stop.wait()
+
+
+def _exposition(metrics: Metrics, store: Store) -> bytes:
+    """What is scraped, with the size of the log as it is now; a store that cannot be read leaves the last one."""
+    with suppress(Refusal):
+        metrics.log_size(Checkpoint.parse(parse_note(store.checkpoint).text).size)
+    return metrics.exposition()
 
 
 def _trouble(store: Store, log: OperationalLog, feeder: Feeder | None) -> str | None:
