@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -47,7 +48,9 @@ class Reload:
         questions: Questions,
         metrics: Metrics,
         log: OperationalLog,
+        tell: Callable[[], None],
     ) -> None:
+        """`tell`: has the other processes of the hub look, too."""
         self._settings = settings
         self._loaded = loaded
         self._in_force = in_force
@@ -57,6 +60,7 @@ class Reload:
         self._questions = questions
         self._metrics = metrics
         self._log = log
+        self._tell = tell
         self._recording: asyncio.Task[None] | None = None  # held, so that it is not collected
 
     async def run(self, told: asyncio.Event) -> None:
@@ -123,6 +127,7 @@ class Reload:
         show(self._metrics, loaded)
         authorities = loaded.rules.register.authorities
         suspended = sum(not one.active for one in authorities)
+        self._tell()
         self._log.note("reloaded", authorities=len(authorities), suspended=suspended)
 
     async def _record(self, trust: Trust) -> None:

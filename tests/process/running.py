@@ -87,9 +87,13 @@ class Running:
         """POST a message; the reply is verified as a signed one."""
         given = {"Content-Type": "text/xml; charset=utf-8", **headers}
         async with self.request(name, data=data, headers=given) as response:
-            reply = await response.read()
-            verified = verify(read(reply, Limits()), Window(), datetime.now(UTC))
-            return response.status, Answered(None, parse_verified(verified.body)[0])
+            return response.status, verified(await response.read())
+
+
+def verified(reply: bytes) -> Answered:
+    """A reply, which is a signed one."""
+    body = verify(read(reply, Limits()), Window(), datetime.now(UTC)).body
+    return Answered(None, parse_verified(body)[0])
 
 
 @asynccontextmanager
