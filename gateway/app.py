@@ -46,12 +46,12 @@ from gateway.edge.operations import operations
 from gateway.edge.pinning import Pinning
 from gateway.edge.pulse import pulse
 from gateway.edge.responders import Questions, asking, count_in
-from gateway.edge.soap import PATH, HttpLimits, SoapEdge
+from gateway.edge.soap import PATH, HttpLimits, ServedContract, SoapEdge
 from gateway.edge.survey import survey
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.note import parse_note
 from gateway.loading import Loaded, clock, contract_files, load, pinned, secret_key
-from gateway.model import Authority, Role
+from gateway.model import Role
 from gateway.refusal import Refusal
 from gateway.reload import Reload, contexts_of, peer_check, sign_log
 from gateway.sockets import bind
@@ -122,7 +122,7 @@ async def hub(
         edge = SoapEdge(
             broker=broker_of(parts),
             in_force=in_force,
-            served=served_for(agreement, settings.listen.public_url),
+            served=served_for(settings.listen.public_url),
             site=site,
             metrics=metrics,
             log=log,
@@ -357,14 +357,14 @@ def _drain(descriptor: int, loop: asyncio.AbstractEventLoop, stop: asyncio.Event
         loop.call_soon_threadsafe(stop.set)
 
 
-def served_for(agreement: Agreement, public_url: str) -> Callable[[Authority], Mapping[str, bytes]]:
-    """The contract documents of each authority's role, made once."""
+def served_for(public_url: str) -> ServedContract:
+    """The contract documents of each authority's role, made once for each revision."""
 
     @lru_cache(maxsize=16)
-    def by_role(role: Role) -> Mapping[str, bytes]:
+    def by_role(agreement: Agreement, role: Role) -> Mapping[str, bytes]:
         return served_documents(agreement, role, public_url)
 
-    return lambda authority: by_role(authority.role) if authority.role is not None else {}
+    return lambda agreement, authority: by_role(agreement, authority.role) if authority.role else {}
 
 
 def _bound(listen: Listen) -> tuple[socket.socket, socket.socket]:

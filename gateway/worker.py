@@ -28,7 +28,7 @@ def main(config: Path, inherited: Inherited) -> None:
     settings = share_of(load(config), inherited.of)
     channel = Channel(socket.socket(fileno=inherited.channel))
     shared = application.Shared(
-        Fellows(channel, number=inherited.number, joins=inherited.joins),
+        Fellows(channel, number=inherited.number, of=inherited.of, joins=inherited.joins),
         socket.socket(fileno=inherited.soap),
         socket.socket(fileno=inherited.operations),
     )

@@ -17,10 +17,15 @@ from gateway.model import AuthorityId
 class Fellows:
     """Owns this end of the channel."""
 
-    def __init__(self, channel: Channel | None = None, *, number: int = 0, joins: bool = False) -> None:
-        """`channel`: to the supervisor; None for the only process of a hub, which leads. `joins`: others serve."""
+    def __init__(
+        self, channel: Channel | None = None, *, number: int = 0, of: int = 1, joins: bool = False
+    ) -> None:
+        """`channel`: to the supervisor; None for the only process of a hub, which leads. `of`: so many workers.
+        `joins`: others serve.
+        """
         self._channel = channel
         self.number: Final = number
+        self.of: Final = of
         self.joins: Final = joins
         self.leads: Final = asyncio.Event()
         self.others: Mapping[str, str] = {}  # of a worker that leads: which are not ready, and why

@@ -29,6 +29,7 @@ from tests.path.hub import Answered, signed_question
 from tests.process import running
 from tests.process.running import Running
 
+CONTRACTS = memory.ROOT / "contracts"
 WORK = "WIB:WORK_DECISION"
 
 
@@ -93,7 +94,7 @@ async def until(done) -> None:
 
 @asynccontextmanager
 async def several(
-    directory: Path, answering=memory.answer_well, contracts: Path | None = None, **limits: object
+    directory: Path, answering=memory.answer_well, contracts: Path = CONTRACTS, **limits: object
 ) -> AsyncIterator[Several]:
     """Two workers. `answering`, `limits`: as `running_hub`; `contracts`: a directory of the test's own."""
     async with AsyncExitStack() as stack:
@@ -111,13 +112,9 @@ async def several(
             await process.wait()
 
 
-def prepare(directory: Path, endpoint: str, contracts: Path | None = None, **limits: object) -> None:
+def prepare(directory: Path, endpoint: str, contracts: Path = CONTRACTS, **limits: object) -> None:
     """What a hub needs that is not there yet: settings, register, log, and a dossier. `endpoint`: of the platform."""
-    settings = running.write_settings(directory, endpoint, limits)
-    if contracts is not None:
-        text, place = (directory / "gateway.toml").read_text(), f'"{memory.ROOT}/contracts"'
-        assert place in text
-        (directory / "gateway.toml").write_text(text.replace(place, f'"{contracts}"'))
+    settings = running.write_settings(directory, endpoint, limits, contracts)
     running.inscribe(settings.log.store, settings.keys.directory_key)
 
 
@@ -144,6 +141,7 @@ class Load:
     running: bool = True
     released: list[Answered] = field(default_factory=list)
     refused: list[str | None] = field(default_factory=list)
+    signed_by: list[bytes] = field(default_factory=list)  # certificates, DER
     cut: int = 0  # connections that ended without an answer
 
     async def ask(self) -> None:
@@ -161,12 +159,13 @@ class Load:
             async with session.post(
                 self.hub.url, data=data, headers=headers, server_hostname="gateway.wib.example"
             ) as response:
-                answered = running.verified(await response.read())
+                answered, signed_by = running.verified(await response.read())
         except (aiohttp.ClientError, ConnectionError):
             self.cut += 1
             return
         if answered.code is None:
             self.released.append(answered)
+            self.signed_by.append(signed_by)
         else:
             self.refused.append(answered.code)
 

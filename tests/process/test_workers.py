@@ -7,15 +7,20 @@ import json
 import os
 import signal
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 from gateway.adapters.pki import write_pki
+from gateway.cli.pki_files import renew
 from gateway.exchangelog.flaw import Flaw
 from tests.path import hub as memory
+from tests.process.drafts import LESS, READ, Drafts, revised
 from tests.process.several import Several, flaws, load, prepare, question, recorded, several, started, until
+from tests.process.test_reload import register, replace_own, suspend
 
 RELEASED = {"authority": "BRUSSELS", "operation": "consultDossier", "outcome": "released"}
 COUNTED = f"gateway_exchanges_total{json.dumps(RELEASED, sort_keys=True)}"
+EXPIRES = "expiryDate"  # a field of LESS no more
 REPLAYED = "WIB06005"
 
 
@@ -126,3 +131,28 @@ async def test_an_address_that_is_taken_is_told(tmp_path):
         process = await started(tmp_path)
         assert await process.wait() == 1
         assert "CFG013" in (tmp_path / "hub.log").read_text()
+
+
+async def test_everything_changes_under_load_and_no_exchange_fails(tmp_path):
+    drafts = Drafts(tmp_path / "agreements")
+    place = tmp_path / "hub"
+    place.mkdir()
+    async with several(place, contracts=drafts.begin()) as hub:
+        async with load(hub) as asked:
+            await until(lambda: len(asked.released) >= 4)
+            drafts.put(revised(2, (READ, LESS)))
+            numbers = [one["number"] for one in await hub.reload()]
+            register(hub, suspend("MUN_LIEGE"))
+            changed = await hub.reload()
+            own = replace_own(hub, "tls"), replace_own(hub, "sign-rsa")
+            changed += await hub.reload()
+            renew(hub.pki, "issuing", datetime.now(UTC), [])  # the revocation list
+            changed += await hub.reload()
+            after = len(asked.released)
+            await until(lambda: len(asked.released) >= after + 8)
+        assert (numbers, {one["event"] for one in changed}) == ([2, 2], {"reloaded"})
+        assert (asked.refused, asked.cut) == ([], 0)
+        assert asked.signed_by[-1] == own[1] != asked.signed_by[0]
+        assert asked.released[-1].texts(EXPIRES) < asked.released[0].texts(EXPIRES)
+    assert all(recorded(place, one) for one in asked.released)
+    assert flaws(place) == set()
