@@ -45,6 +45,14 @@ class ProcessSeries:
             registry=counted,
         )
         self._cpu_told = 0.0
+        self._began = Gauge(
+            "gateway_worker_start_timestamp_seconds",
+            "When a process of the hub began.",
+            ["worker"],
+            registry=counted,
+            multiprocess_mode="livesum",
+        )
+        self._began.labels(self.worker).set_to_current_time()
 
     def connections(self, listener: str, count: int) -> None:
         """State how many connections a listener has open."""
