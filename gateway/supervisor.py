@@ -31,13 +31,13 @@ from gateway.sockets import bind
 _STOP_SECONDS: Final = 38.0  # a worker takes 35 at most; deploy/gateway.service gives a little more
 _STARTS: Final = 5  # of one worker in a row that may fail
 _FIRST_PAUSE: Final = 0.5  # seconds from the first of them to the next start; doubles with each
-_SILENT_SECONDS: Final = 15.0  # of a worker that says how it is every second
+_SILENT_SECONDS: Final = 10.0  # of a worker that says how it is every second
 _TICK: Final = 1.0  # seconds; how late the supervisor notices what nothing wakes it for
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 @dataclass(slots=True)
-class _Worker:
+class Worker:
     """A place among the workers, and the process that has it."""
 
     number: int
@@ -66,15 +66,14 @@ class Supervisor:
     """Owns the workers. `config`: their settings file."""
 
     config: Path
-    settings: Settings
     log: OperationalLog
-    workers: list[_Worker]
+    workers: list[Worker]
     operations: socket
     metrics: Path
     poll: selectors.BaseSelector
     status: int = 0  # of the whole
     stopping: float | None = None  # since when
-    leader: _Worker | None = None
+    leader: Worker | None = None
     told: Troubles = field(default_factory=lambda: Troubles({}))
     serving: bool = False  # all of them did
 
@@ -84,7 +83,7 @@ class Supervisor:
             self._reap()
             if self.stopping is None:
                 self._start_due()
-                self._tell_leader()
+                self.tell_leader()
             elif all(one.process is None for one in self.workers):
                 return self.status
             elif monotonic() - self.stopping > _STOP_SECONDS:
@@ -93,25 +92,24 @@ class Supervisor:
                 key.data()
 
     def stop(self, status: int = 0) -> None:
-        """Have all workers finish what is under way, and end."""
-        if self.stopping is not None:
-            return
-        self.stopping, self.status = monotonic(), status
+        """Have all workers finish what is under way, and end. Told again, they are told again."""
         for one in self._running():
             assert one.process is not None
             one.process.terminate()
-        for bound in (*(one.soap for one in self.workers), self.operations):
-            bound.close()  # the workers close theirs: then nobody connects any more
+        if self.stopping is None:
+            self.stopping, self.status = monotonic(), status
+            for bound in (*(one.soap for one in self.workers), self.operations):
+                bound.close()  # the workers close theirs: then nobody connects any more
 
     def look(self) -> None:
         """Have all workers look at their files."""
         self._send(Look())
 
-    def _running(self) -> Iterator[_Worker]:
+    def _running(self) -> Iterator[Worker]:
         return (one for one in self.workers if one.process is not None)
 
-    def _send(self, message: Message, but: _Worker | None = None) -> None:
-        for one in self._running():
+    def _send(self, message: Message, but: Worker | None = None) -> None:
+        for one in self.workers:
             if one is not but and one.channel is not None:
                 one.channel.send(message)
 
@@ -122,7 +120,7 @@ class Supervisor:
             if one.process is None and monotonic() >= one.due:
                 self._start(one)
 
-    def _start(self, worker: _Worker) -> None:
+    def _start(self, worker: Worker) -> None:
         worker.channel, theirs = Channel.pair()
         inherited = Inherited(
             number=worker.number,
@@ -143,9 +141,10 @@ class Supervisor:
                 pass_fds=(inherited.soap, inherited.operations, inherited.channel),
                 start_new_session=True,  # Ctrl-C is for this process, which then stops the workers in order
             )
-        self.poll.register(worker.channel, selectors.EVENT_READ, lambda: self._hear(worker))
+        self.poll.register(worker.channel, selectors.EVENT_READ, lambda: self.hear(worker))
 
-    def _hear(self, worker: _Worker) -> None:
+    def hear(self, worker: Worker) -> None:
+        """Do what a worker asks for."""
         channel = worker.channel
         if channel is None:
             return
@@ -157,7 +156,7 @@ class Supervisor:
             channel.close()
             worker.channel = None
 
-    def _heard(self, worker: _Worker, message: Message) -> None:
+    def _heard(self, worker: Worker, message: Message) -> None:
         match message:
             case Ready():
                 worker.ready, worker.failures = message, 0
@@ -179,7 +178,7 @@ class Supervisor:
                 self.leader.channel.send(Lead())
                 self.told = Troubles({})
 
-    def _tell_leader(self) -> None:
+    def tell_leader(self) -> None:
         """Who answers the operations listener knows of the others only from here."""
         now, leader = monotonic(), self.leader
         troubles = {
@@ -211,9 +210,9 @@ class Supervisor:
             if status is not None:
                 self._ended(one, status)
 
-    def _ended(self, worker: _Worker, status: int) -> None:
+    def _ended(self, worker: Worker, status: int) -> None:
         """Of a worker; another takes its place, unless it is always the start that fails."""
-        self._hear(worker)  # what it said last
+        self.hear(worker)  # what it said last
         served, worker.process, worker.ready, worker.trouble = worker.serves, None, None, None
         mark_process_dead(worker.number, str(self.metrics))  # type: ignore[no-untyped-call] # the library's
         if self.stopping is not None:
@@ -244,8 +243,8 @@ def supervise(
     """
     soap, operations = bind(settings.listen, workers)
     with _private() as metrics, selectors.PollSelector() as poll:
-        places = [_Worker(number, one) for number, one in enumerate(soap)]
-        supervisor = Supervisor(config, settings, log, places, operations, metrics, poll)
+        places = [Worker(number, one) for number, one in enumerate(soap)]
+        supervisor = Supervisor(config, log, places, operations, metrics, poll)
         with _signals(
             poll,
             {signal.SIGTERM: supervisor.stop, signal.SIGINT: supervisor.stop, signal.SIGHUP: supervisor.look},

@@ -10,9 +10,12 @@ import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from gateway.adapters.pki import write_pki
 from gateway.cli.pki_files import renew
 from gateway.exchangelog.flaw import Flaw
+from gateway.identity.issue import private_pem
 from tests.path import hub as memory
 from tests.process.drafts import LESS, READ, Drafts, revised
 from tests.process.several import Several, flaws, load, prepare, question, recorded, several, started, until
@@ -120,6 +123,31 @@ async def test_what_is_wrong_with_the_settings_is_told_once_and_ends_it_all(tmp_
     assert "Traceback" not in said
 
 
+async def ready(hub: Several, *wanted: object) -> None:
+    """Wait until that is what the hub says of itself."""
+    for _ in range(600):
+        if await hub.readiness() == wanted:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(wanted)
+
+
+async def test_the_hub_says_which_worker_is_not_ready_and_ends_with_one_that_cannot_start(tmp_path):
+    async with several(tmp_path) as hub:
+        worker = hub.workers()[1]
+        os.kill(worker, signal.SIGSTOP)
+        await ready(hub, 503, "worker 1: does not answer\n")
+        os.kill(worker, signal.SIGCONT)
+        await ready(hub, 200, "ready\n")
+        (hub.pki / "HUB/log.key.pem").write_text("no key\n")
+        os.kill(worker, signal.SIGKILL)
+        await ready(hub, 503, "worker 1: does not start\n")
+        assert await hub.process.wait() == 1
+        ends = [line["status"] for line in hub.events("worker ended")]
+        assert ends == [-signal.SIGKILL, 1, 1, 1, 1, 1]
+        assert {line["worker"] for line in hub.events("stopping")} == {0}
+
+
 async def test_an_address_that_is_taken_is_told(tmp_path):
     async with several(tmp_path) as hub:
         (tmp_path / "gateway.toml").write_text(
@@ -147,6 +175,9 @@ async def test_everything_changes_under_load_and_no_exchange_fails(tmp_path):
             own = replace_own(hub, "tls"), replace_own(hub, "sign-rsa")
             changed += await hub.reload()
             renew(hub.pki, "issuing", datetime.now(UTC), [])  # the revocation list
+            changed += await hub.reload()
+            with (hub.pki / "HUB/log.key.pem").open("ab") as file:
+                file.write(private_pem(Ed25519PrivateKey.generate()))
             changed += await hub.reload()
             after = len(asked.released)
             await until(lambda: len(asked.released) >= after + 8)
