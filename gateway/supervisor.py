@@ -71,6 +71,7 @@ class Supervisor:
     operations: socket
     metrics: Path
     poll: selectors.BaseSelector
+    patience: float = _STOP_SECONDS  # with workers that have not ended
     status: int = 0  # of the whole
     stopping: float | None = None  # since when
     leader: Worker | None = None
@@ -86,7 +87,7 @@ class Supervisor:
                 self.tell_leader()
             elif all(one.process is None for one in self.workers):
                 return self.status
-            elif monotonic() - self.stopping > _STOP_SECONDS:
+            elif monotonic() - self.stopping > self.patience:
                 self._kill()
             for key, _ in self.poll.select(_TICK):
                 key.data()

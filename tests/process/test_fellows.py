@@ -6,6 +6,8 @@ import asyncio
 import io
 import selectors
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -27,8 +29,9 @@ class Between:
     def __init__(self, directory) -> None:
         self.workers = [Worker(number, socket.socket()) for number in (0, 1)]
         self.poll = selectors.SelectSelector()
+        self.lines = io.StringIO()
         self.supervisor = Supervisor(
-            directory, OperationalLog(io.StringIO()), self.workers, socket.socket(), directory, self.poll
+            directory, OperationalLog(self.lines), self.workers, socket.socket(), directory, self.poll
         )
         self.fellows, self.bells, self.looked = [], [], []
         for worker in self.workers:
@@ -113,3 +116,22 @@ async def test_a_worker_that_does_not_lead_holds_by_what_the_other_one_had_cosig
         await until(lambda: not following.store.held)
         assert following.events("witness") == []  # it asked none
         task.cancel()
+
+
+def deaf() -> subprocess.Popen:
+    """A process that SIGTERM does not end."""
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    process.stdout.read(1)
+    return process
+
+
+async def test_a_worker_that_does_not_end_is_killed(between):
+    worker, supervisor = between.workers[0], between.supervisor
+    worker.process = deaf()
+    between.poll.register(worker.channel, selectors.EVENT_READ, lambda: None)
+    supervisor.patience = 0.0
+    supervisor.stop()
+    assert await asyncio.to_thread(supervisor.run) == 0
+    assert worker.process is None
+    assert '"worker killed"' in between.lines.getvalue()
