@@ -31,6 +31,7 @@ from gateway.sockets import bind
 _STOP_SECONDS: Final = 38.0  # a worker takes 35 at most; deploy/gateway.service gives a little more
 _STARTS: Final = 5  # of one worker in a row that may fail
 _FIRST_PAUSE: Final = 0.5  # seconds from the first of them to the next start; doubles with each
+_START_SECONDS: Final = 60.0  # that a start may take
 _SILENT_SECONDS: Final = 10.0  # of a worker that says how it is every second
 _TICK: Final = 1.0  # seconds; how late the supervisor notices what nothing wakes it for
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
@@ -46,7 +47,7 @@ class Worker:
     channel: Channel | None = None
     ready: Ready | None = None  # what it said when it began to serve
     trouble: str | None = None
-    heard: float = 0.0  # when it last said how it is
+    heard: float = 0.0  # when it last said how it is, or was started
     failures: int = 0  # starts in a row that came to nothing
     due: float = 0.0  # when it may be started
 
@@ -57,7 +58,7 @@ class Worker:
     def words(self, now: float) -> str | None:
         """Why it is not ready. One that is just being started is no trouble: what is for it waits a moment."""
         if not self.serves:
-            return "does not start" if self.failures else None
+            return "does not start" if self.failures or now - self.heard > _START_SECONDS else None
         return "does not answer" if now - self.heard > _SILENT_SECONDS else self.trouble
 
 
@@ -132,17 +133,15 @@ class Supervisor:
             operations=self.operations.fileno(),
             channel=theirs.fileno(),
         )
-        with theirs:
-            worker.process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-                [
-                    sys.executable,
-                    *("-m", "gateway.worker", str(self.config), msgspec.json.encode(inherited).decode()),
-                ],
-                stdin=subprocess.DEVNULL,
-                pass_fds=(inherited.soap, inherited.operations, inherited.channel),
-                start_new_session=True,  # Ctrl-C is for this process, which then stops the workers in order
-            )
+        worker.heard = monotonic()
         self.poll.register(worker.channel, selectors.EVENT_READ, lambda: self.hear(worker))
+        try:
+            with theirs:
+                worker.process = _started(self.config, inherited)
+        except OSError as error:  # the machine has no room for one more process
+            self.log.note("worker not started", worker=worker.number, error=type(error).__name__)
+            self._hang_up(worker)
+            self._failed(worker, 1)
 
     def hear(self, worker: Worker) -> None:
         """Do what a worker asks for."""
@@ -153,8 +152,12 @@ class Supervisor:
             for message in channel.receive():
                 self._heard(worker, message)
         except EOFError:
-            self.poll.unregister(channel)
-            channel.close()
+            self._hang_up(worker)
+
+    def _hang_up(self, worker: Worker) -> None:
+        if worker.channel is not None:
+            self.poll.unregister(worker.channel)
+            worker.channel.close()
             worker.channel = None
 
     def _heard(self, worker: Worker, message: Message) -> None:
@@ -214,6 +217,7 @@ class Supervisor:
     def _ended(self, worker: Worker, status: int) -> None:
         """Of a worker; another takes its place, unless it is always the start that fails."""
         self.hear(worker)  # what it said last
+        self._hang_up(worker)
         served, worker.process, worker.ready, worker.trouble = worker.serves, None, None, None
         mark_process_dead(worker.number, str(self.metrics))  # type: ignore[no-untyped-call] # the library's
         if self.stopping is not None:
@@ -222,8 +226,11 @@ class Supervisor:
         if worker is self.leader:
             self.leader = None
             self._appoint()
-        if served:
-            return
+        if not served:
+            self._failed(worker, status)
+
+    def _failed(self, worker: Worker, status: int) -> None:
+        """It did not come to serve. When that happens again and again, or at the very start, it ends the hub."""
         worker.failures += 1
         worker.due = monotonic() + _FIRST_PAUSE * 2 ** (worker.failures - 1)
         if not self.serving or worker.failures >= _STARTS:
@@ -257,6 +264,19 @@ def supervise(
     return status
 
 
+def _started(config: Path, inherited: Inherited) -> subprocess.Popen[bytes]:
+    """A process that imports this very package, wherever the hub was started. Raises OSError."""
+    path = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    given = msgspec.json.encode(inherited).decode()
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
+        [sys.executable, "-P", "-m", "gateway.worker", str(config), given],
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
+        pass_fds=(inherited.soap, inherited.operations, inherited.channel),
+        start_new_session=True,  # Ctrl-C is for the supervisor, which then stops the workers in order
+    )
+
+
 @contextmanager
 def _private() -> Iterator[Path]:
     """A directory for what workers count together, in memory where there is such a place."""
@@ -279,10 +299,12 @@ def _signals(poll: selectors.BaseSelector, acts: dict[signal.Signals, Callable[[
         signal.signal(number, lambda _number, _frame: None)  # a byte in the pipe is all that it does
     signal.set_wakeup_fd(writing)
     poll.register(reading, selectors.EVENT_READ, readable)
-    yield
-    signal.set_wakeup_fd(-1)
-    os.close(reading)
-    os.close(writing)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(-1)
+        os.close(reading)
+        os.close(writing)
 
 
 def _drain(supervisor: Supervisor) -> None:

@@ -171,7 +171,7 @@ class Load:
 
 
 @asynccontextmanager
-async def load(hub: Several, askers: int = 4) -> AsyncIterator[Load]:
+async def load(hub: Several, askers: int = 3) -> AsyncIterator[Load]:
     """While the block runs. It ends when every asker has its last answer."""
     made = Load(hub)
     async with asyncio.TaskGroup() as tasks:

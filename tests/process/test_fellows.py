@@ -52,8 +52,8 @@ class Between:
             self.supervisor.hear(worker)
 
     def close(self) -> None:
-        for worker in self.workers:
-            worker.channel.close()
+        for channel in (worker.channel for worker in self.workers if worker.channel is not None):
+            channel.close()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,16 +150,14 @@ async def test_the_hub_says_which_worker_is_not_ready_and_ends_with_one_that_can
 
 
 async def test_an_address_that_is_taken_is_told(tmp_path):
-    async with several(tmp_path) as hub:
-        (tmp_path / "gateway.toml").write_text(
-            (tmp_path / "gateway.toml")
-            .read_text()
-            .replace("port = 0", f"port = {hub.url.split(':')[2][:5].rstrip('/')}", 1)
-        )
-        (tmp_path / "hub.log").rename(tmp_path / "first.log")
+    write_pki(tmp_path / "pki", memory.pki())
+    prepare(tmp_path, "https://127.0.0.1:1/soap")
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as other:  # one that would share it
+        port, settings = other.getsockname()[1], tmp_path / "gateway.toml"
+        settings.write_text(settings.read_text().replace("\nport = 0", f"\nport = {port}", 1))
         process = await started(tmp_path)
         assert await process.wait() == 1
-        assert "CFG013" in (tmp_path / "hub.log").read_text()
+    assert "CFG013" in (tmp_path / "hub.log").read_text()
 
 
 async def test_everything_changes_under_load_and_no_exchange_fails(tmp_path):
