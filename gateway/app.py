@@ -10,10 +10,10 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from threading import Thread
 from typing import Final, TextIO
@@ -34,39 +34,50 @@ from gateway.agreement.terms import Agreement
 from gateway.assembly import Parts, broker_of, courier_of, dossiers_open, sweep_of
 from gateway.broker.bell import Bell
 from gateway.broker.rules import RulesInForce
-from gateway.config import ConfigError, LimitSettings, Settings
+from gateway.config import LimitSettings, Listen, Settings
 from gateway.edge.cleaning import cleaning
 from gateway.edge.connections import ConnectionLimits, Door, Watch
 from gateway.edge.feeding import Feeder, Patience
+from gateway.edge.fellows import Fellows, once_leading
 from gateway.edge.listener import Listener, nobody
 from gateway.edge.log_site import LogSite
 from gateway.edge.operational_log import LibraryLines, OperationalLog, tell_uncaught
 from gateway.edge.operations import operations
 from gateway.edge.pinning import Pinning
+from gateway.edge.pulse import pulse
 from gateway.edge.responders import Questions, asking, count_in
-from gateway.edge.soap import PATH, HttpLimits, SoapEdge
+from gateway.edge.soap import PATH, HttpLimits, ServedContract, SoapEdge
 from gateway.edge.survey import survey
+from gateway.exchangelog.checkpoint import Checkpoint
+from gateway.exchangelog.note import parse_note
 from gateway.loading import Loaded, clock, contract_files, load, pinned, secret_key
-from gateway.model import Authority, Role
+from gateway.model import Role
+from gateway.refusal import Refusal
 from gateway.reload import Reload, contexts_of, peer_check, sign_log
+from gateway.sockets import bind
 from gateway.trusted import trust_files
 
 __all__ = ["Loaded", "clock", "contract_files", "hub", "load", "secret_key", "serve"]
 
 
-_BACKLOG: Final = 512  # connections that the kernel holds ready
 _FINISH_SECONDS: Final = 35.0  # for what is under way; deploy/gateway.service gives a little more
 
 
 @asynccontextmanager
 async def hub(
-    settings: Settings, loaded: Loaded, lines: TextIO, told: asyncio.Event | None = None
+    settings: Settings,
+    loaded: Loaded,
+    lines: TextIO,
+    told: asyncio.Event | None = None,
+    shared: Shared | None = None,
 ) -> AsyncIterator[tuple[str, str]]:
     """Run the hub; yields the URLs of the SOAP and the operations listener. `lines`: the operational log.
 
-    `told`: set to have the files looked at now.
+    `told`: set to have the files looked at now. `shared`: what this process has from its supervisor; None for
+    the only process of a hub.
     """
-    metrics, log = Metrics(), OperationalLog(lines)
+    fellows = shared.fellows if shared else Fellows()
+    metrics, log = Metrics(fellows.number), operational_log(lines, fellows)
     agreement = loaded.rules.agreement
     async with AsyncExitStack() as stack:
         loaded = _signing_beside(stack, loaded)
@@ -85,33 +96,22 @@ async def hub(
             )
         )
         await sign_log(store, loaded)  # each, before an older one goes, though no exchange came by
-        feeder = await _feeding(stack, settings, loaded, store, metrics, log)
-        if settings.log.pin is not None:
-            pinning = Pinning(settings.log.pin, lambda: store.checkpoint, metrics, log)
-            stack.callback(pinning.finish)
-            stack.callback(asyncio.create_task(pinning.run(), name="pinning").cancel)
-        metrics.watch_log(lambda: store.size)
+        feeder = await _feeding(stack, settings, loaded, store, metrics, log, fellows)
+        _pin(stack, settings, store, metrics, log, fellows)
         loaded.rules.certificates.graced = lambda authority: metrics.graced(authority.id)
         questions = await _ask_responders(stack, settings, loaded, in_force, metrics, log, store)
         server_tls, client_tls = contexts_of(settings, in_force)
-        spokes = HttpSpokes(
-            client_tls,
-            seconds=settings.limits.provider_seconds,
-            connections=settings.limits.provider_connections,
-            max_bytes=settings.limits.answer_bytes,
-            document_seconds=settings.limits.document_seconds,
-            document_bytes=settings.limits.document_bytes,
-            destinations=Destinations(settings.outbound.allow),
-            check=peer_check(in_force),
-        )
+        spokes = _spokes(settings, client_tls, in_force)
         stack.push_async_callback(spokes.close)
         await store.remember(agreement.revision, agreement.files)
         await store.believe(loaded.rules.certificates.trust, clock())
+        bell = Bell(fellows.ring)
+        fellows.rung = bell.rung
         parts = Parts(
             in_force,
             store,
             spokes,
-            Bell(),
+            bell,
             settings.delivery,
             sources=spokes,
             keeping=loaded.spool,
@@ -122,22 +122,23 @@ async def hub(
         edge = SoapEdge(
             broker=broker_of(parts),
             in_force=in_force,
-            served=served_for(agreement, settings.listen.public_url),
+            served=served_for(settings.listen.public_url),
             site=site,
             metrics=metrics,
             log=log,
             limits=_http_limits(settings.limits),
             clock=clock,
         )
-        inside = operations(metrics, partial(_trouble, store, log, feeder))
+        trouble = partial(_trouble, store, log, feeder)
+        inside = operations(partial(_exposition, metrics, store), partial(_trouble_of_all, trouble, fellows))
         host, limits = settings.listen.host, _connection_limits(settings.limits)
         wire = partial(Listener, log=log, refused=edge.refused, limits=limits)
         outside = wire(edge.handle, owner=edge.owner, watch=Watch(metrics, "soap"))
         within = wire(inside, owner=nobody, watch=Watch(metrics, "operations"))
-        soap = _listen(stack, outside, (host, settings.listen.port), server_tls)
-        ops = _listen(stack, within, (host, settings.listen.operations_port), None)
-        urls = f"https://{host}:{soap.port}{PATH}", f"http://{host}:{ops.port}"
-        courier = courier_of(parts, metrics, log)
+        bound, ops = (shared.soap, shared.operations) if shared else _bound(settings.listen)
+        urls = f"https://{host}:{bound.getsockname()[1]}{PATH}", f"http://{host}:{ops.getsockname()[1]}"
+        soap = _listen(stack, outside, bound, server_tls)
+        courier = courier_of(parts, metrics, log, fellows.leads.is_set)
         stack.push_async_callback(courier.finish, _FINISH_SECONDS)
         reload = Reload(
             settings,
@@ -149,23 +150,29 @@ async def hub(
             questions=questions,
             metrics=metrics,
             log=log,
+            tell=fellows.look,
         )
+
+        async def answer_operations() -> None:
+            _listen(stack, within, ops, None)
+
+        counted = partial(dossiers_open, in_force, settings.log.store)
+        due = partial(_due, in_force, store)
+        of_all: Mapping[str, Callable[[], Awaitable[None]]] = {  # what one worker does for all
+            "operations": answer_operations,
+            "survey": partial(survey, counted, due, metrics, log),
+            "cleaning": partial(cleaning, partial(sweep_of, parts), log),
+        }
         for name, work in (
+            ("pulse", pulse(fellows, trouble, metrics, log)),
             ("courier", courier.run()),
-            (
-                "survey",
-                survey(
-                    lambda: dossiers_open(in_force.rules, settings.log.store),
-                    lambda: store.due(agreement.retention.log_years, clock()),
-                    metrics,
-                    log,
-                ),
-            ),
-            ("cleaning", cleaning(partial(sweep_of, parts), log)),
             ("reload", reload.run(told or asyncio.Event())),
+            *((name, once_leading(fellows, one)) for name, one in of_all.items()),
         ):
             stack.callback(asyncio.create_task(work, name=name).cancel)
-        log.note("serving", url=urls[0], operations=urls[1], agreement=agreement.revision)
+        fellows.ready(*urls, agreement.revision)
+        if not fellows.several:  # of several the supervisor says it, once all serve
+            log.note("serving", url=urls[0], operations=urls[1], agreement=agreement.revision)
         yield urls
         log.catch_up(ending=True)
         log.note("stopping")
@@ -177,6 +184,36 @@ def _signing_beside(stack: AsyncExitStack, loaded: Loaded) -> Loaded:
     stack.callback(beside.shutdown, wait=False, cancel_futures=True)
     rules = loaded.rules
     return replace(loaded, rules=replace(rules, signer=replace(rules.signer, beside=beside)))
+
+
+def _pin(  # noqa: PLR0913, PLR0917 - what is pinned, where, and who hears of it
+    stack: AsyncExitStack,
+    settings: Settings,
+    store: Store,
+    metrics: Metrics,
+    log: OperationalLog,
+    fellows: Fellows,
+) -> None:
+    """Keep the checkpoint elsewhere, where the settings say so."""
+    if settings.log.pin is None:
+        return
+    pinning = Pinning(settings.log.pin, lambda: store.checkpoint, metrics, log)
+    stack.callback(pinning.finish)
+    stack.callback(asyncio.create_task(once_leading(fellows, pinning.run), name="pinning").cancel)
+
+
+def _spokes(settings: Settings, tls: ssl.SSLContext, in_force: RulesInForce) -> HttpSpokes:
+    limits = settings.limits
+    return HttpSpokes(
+        tls,
+        seconds=limits.provider_seconds,
+        connections=limits.provider_connections,
+        max_bytes=limits.answer_bytes,
+        document_seconds=limits.document_seconds,
+        document_bytes=limits.document_bytes,
+        destinations=Destinations(settings.outbound.allow),
+        check=peer_check(in_force),
+    )
 
 
 async def _ask_responders(  # noqa: PLR0913, PLR0917 - who asks, about what, and who hears of it
@@ -206,8 +243,11 @@ async def _feeding(  # noqa: PLR0913, PLR0917 - what is fed, to whom, and who he
     store: Store,
     metrics: Metrics,
     log: OperationalLog,
+    fellows: Fellows,
 ) -> Feeder | None:
     """Ask the witnesses what they hold, before anything is appended, and begin to feed them; None without any.
+
+    A worker that joins others does not ask: they append, and whichever of them leads feeds.
 
     Raises `ProofError` when the log is behind a witness.
     """
@@ -229,8 +269,9 @@ async def _feeding(  # noqa: PLR0913, PLR0917 - what is fed, to whom, and who he
         log=log,
         clock=clock,
     )
-    await feeder.first(refuse=chosen.at_start == "refuse")
-    task = asyncio.create_task(feeder.run(), name="witnesses")
+    if not fellows.joins:
+        await feeder.first(refuse=chosen.at_start == "refuse")
+    task = asyncio.create_task(feeder.run(fellows.leads), name="witnesses")
     stack.callback(task.cancel)
     return feeder
 
@@ -242,8 +283,9 @@ def _witness_tls(settings: Settings) -> ssl.SSLContext:
     return client_context(settings.keys.tls_certificate, settings.keys.tls_key, trust_files(settings))
 
 
-async def serve(settings: Settings, *, stop_with_stdin: bool = False) -> None:
-    """Run until SIGTERM or SIGINT, or until standard input closes; finish what is under way. SIGHUP: reload.
+async def serve(settings: Settings, *, stop_with_stdin: bool = False, shared: Shared | None = None) -> None:
+    """Run until SIGTERM or SIGINT, or until standard input closes, or the supervisor of `shared` ends; finish what
+    is under way. SIGHUP: reload.
 
     Raises StartError, ConfigError, ProofError.
     """
@@ -253,15 +295,43 @@ async def serve(settings: Settings, *, stop_with_stdin: bool = False) -> None:
     if stop_with_stdin:
         Thread(target=_drain, args=(sys.stdin.fileno(), loop, stop), name="stdin", daemon=True).start()
     loop.add_signal_handler(signal.SIGHUP, told.set)  # which would otherwise end a hub that is starting
+    fellows = shared.fellows if shared else Fellows()
+    fellows.listen(told.set, stop.set)
     loaded = load(settings)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    log = OperationalLog(sys.stderr)
+    log = operational_log(sys.stderr, fellows)
     logging.basicConfig(handlers=[LibraryLines(log)], level=logging.WARNING, force=True)
     tell_uncaught(log)  # nobody but the log prints: libraries, and Python itself, quote what a peer sent
-    async with hub(settings, loaded, sys.stderr, told):
+    async with hub(settings, loaded, sys.stderr, told, shared):
         gc.freeze()  # the agreement and its views live as long as the process: no collection need look at them
         await stop.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a worker has from its supervisor."""
+
+    fellows: Fellows
+    soap: socket.socket  # of its own, at the address that all share
+    operations: socket.socket  # that all share; whoever leads accepts
+
+
+def operational_log(lines: TextIO, fellows: Fellows) -> OperationalLog:
+    """Of one of several workers each line has its number."""
+    return OperationalLog(lines, worker=fellows.number if fellows.several else None)
+
+
+def _due(in_force: RulesInForce, store: Store) -> int:
+    """How many buckets of the log are kept too long."""
+    return store.due(in_force.rules.agreement.retention.log_years, clock())
+
+
+def _exposition(metrics: Metrics, store: Store) -> bytes:
+    """What is scraped, with the size of the log as it is now; a store that cannot be read leaves the last one."""
+    with suppress(Refusal):
+        metrics.log_size(Checkpoint.parse(parse_note(store.checkpoint).text).size)
+    return metrics.exposition()
 
 
 def _trouble(store: Store, log: OperationalLog, feeder: Feeder | None) -> str | None:
@@ -278,6 +348,12 @@ def _trouble(store: Store, log: OperationalLog, feeder: Feeder | None) -> str | 
     return None if log.writable else "the operational log cannot be written"
 
 
+def _trouble_of_all(trouble: Callable[[], str | None], fellows: Fellows) -> str | None:
+    """Why this worker is not ready, or another one of which its supervisor knows."""
+    of_others = (f"worker {number}: {words}" for number, words in sorted(fellows.others.items()))
+    return trouble() or next(of_others, None)
+
+
 def _drain(descriptor: int, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     """Whoever started the hub holds the other end of the pipe: the kernel closes it, however they die."""
     with suppress(OSError, RuntimeError):  # RuntimeError: the loop has ended before
@@ -286,32 +362,25 @@ def _drain(descriptor: int, loop: asyncio.AbstractEventLoop, stop: asyncio.Event
         loop.call_soon_threadsafe(stop.set)
 
 
-def served_for(agreement: Agreement, public_url: str) -> Callable[[Authority], Mapping[str, bytes]]:
-    """The contract documents of each authority's role, made once."""
+def served_for(public_url: str) -> ServedContract:
+    """The contract documents of each authority's role, made once for each revision."""
 
     @lru_cache(maxsize=16)
-    def by_role(role: Role) -> Mapping[str, bytes]:
+    def by_role(agreement: Agreement, role: Role) -> Mapping[str, bytes]:
         return served_documents(agreement, role, public_url)
 
-    return lambda authority: by_role(authority.role) if authority.role is not None else {}
+    return lambda agreement, authority: by_role(agreement, authority.role) if authority.role else {}
+
+
+def _bound(listen: Listen) -> tuple[socket.socket, socket.socket]:
+    (soap,), operations = bind(listen)
+    return soap, operations
 
 
 def _listen(
-    stack: AsyncExitStack, listener: Listener, address: tuple[str, int], tls: ssl.SSLContext | None
+    stack: AsyncExitStack, listener: Listener, bound: socket.socket, tls: ssl.SSLContext | None
 ) -> Door:
-    """Open a listener. Raises ConfigError when the address cannot be had."""
-    try:
-        bound = socket.create_server(address, backlog=_BACKLOG)
-    except (OSError, UnicodeError) as error:  # UnicodeError: no name of a host
-        number = (
-            error.errno if isinstance(error, OSError) and not isinstance(error, socket.gaierror) else None
-        )
-        reason = os.strerror(number) if number else "no address of this machine"
-        raise ConfigError(
-            "CFG013",
-            f"listen: {address[0]} port {address[1]}: {reason}.",
-            "End what listens there, or correct listen.host and the port in the settings.",
-        ) from error
+    """Accept the connections of a socket that listens."""
     door = Door(bound, listener.connection, tls, listener.limits, listener.watch)
     stack.push_async_callback(_finish, door, listener)
     return door

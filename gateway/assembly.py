@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,7 +25,7 @@ from gateway.broker.mailbox import MailboxService
 from gateway.broker.notify import Intake
 from gateway.broker.ports import Clock, Random, Spokes
 from gateway.broker.revisions import Revisions
-from gateway.broker.rules import Rules, RulesInForce
+from gateway.broker.rules import RulesInForce
 from gateway.broker.schedule import Breaker, RetryPolicy
 from gateway.broker.upload import Uploading, sweep
 from gateway.config import DeliverySettings
@@ -111,8 +111,9 @@ def broker_of(parts: Parts) -> Broker:
     )
 
 
-def dossiers_open(rules: Rules, store: StorePlace) -> Mapping[tuple[str, str, str], int]:
+def dossiers_open(in_force: RulesInForce, store: StorePlace) -> Mapping[tuple[str, str, str], int]:
     """Where open dossiers stand: (course, status, days left) → how many. Raises ProofError."""
+    rules = in_force.rules
     with closing(Directory.open(store, writes=False)) as directory:
         dossiers = ((scope, directory.history(scope.dossier)) for scope in directory.all())
         return open_dossiers(dossiers, rules.agreement, rules.register, clock())
@@ -141,8 +142,10 @@ async def sweep_of(parts: Parts) -> None:
     await sweep(parts.store, parts.shelf, parts.clock(), keep)
 
 
-def courier_of(parts: Parts, metrics: Metrics, log: OperationalLog) -> Courier:
-    """What drains the queue."""
+def courier_of(
+    parts: Parts, metrics: Metrics, log: OperationalLog, leads: Callable[[], bool] = lambda: True
+) -> Courier:
+    """What drains the queue. `leads`: as `Courier`."""
     chosen = parts.delivery
     return Courier(
         deliverer=deliverer_of(parts),
@@ -158,4 +161,5 @@ def courier_of(parts: Parts, metrics: Metrics, log: OperationalLog) -> Courier:
         metrics=metrics,
         log=log,
         clock=parts.clock,
+        leads=leads,
     )

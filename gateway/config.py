@@ -25,6 +25,16 @@ Seconds = Annotated[float, Meta(gt=0, le=3600)]
 Count = Annotated[int, Meta(ge=1)]
 Days = Annotated[float, Meta(gt=0, le=3660)]
 Hours = Annotated[float, Meta(gt=0, le=720)]
+# Of [limits]: what the processes of a hub may use together; everything else each may use, or each peer.
+_OF_THE_HUB = (
+    "connections",
+    "connections_per_address",
+    "connections_per_authority",
+    "provider_connections",
+    "spool_bytes",
+    "in_flight",
+    "in_flight_per_authority",
+)
 _KEY_ITSELF = re.compile(r"[\x00-\x1f]|PRIVATE KEY|\A[0-9A-Fa-f]{64}\Z")  # PEM or 32 bytes in hexadecimal
 
 if TYPE_CHECKING:
@@ -239,6 +249,21 @@ def load(path: Path) -> Settings:
             "CFG002", f"{path}: {error}.", "See deploy/gateway.toml for every setting."
         ) from error
     return _absolute(settings, path.resolve().parent)
+
+
+def share_of(settings: Settings, workers: int) -> Settings:
+    """The settings of one of so many processes of a hub: of what is limited for all together, its share, rounded up."""
+    if workers == 1:
+        return settings
+    limits, delivery = settings.limits, settings.delivery
+    parts = {name: -(-getattr(limits, name) // workers) for name in _OF_THE_HUB}
+    parts["spool_bytes"] = max(parts["spool_bytes"], min(limits.spool_bytes, limits.document_bytes))
+    waits = {name: -(-getattr(delivery, name) // workers) for name in ("at_once", "mailbox_waits")}
+    return msgspec.structs.replace(
+        settings,
+        limits=msgspec.structs.replace(limits, **parts),
+        delivery=msgspec.structs.replace(delivery, **waits),
+    )
 
 
 def decode_place(kind: type, value: object) -> object:

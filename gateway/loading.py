@@ -22,7 +22,7 @@ from gateway.adapters.pkcs11_uri import Pkcs11Uri
 from gateway.adapters.shelf import Shelf
 from gateway.adapters.spool import Spool, SpoolError
 from gateway.agreement.admit import Terms
-from gateway.agreement.load import Agreement, load_agreement, require_in_force
+from gateway.agreement.load import Agreement, load_agreement, require_in_force, require_later, revision
 from gateway.agreement.register import Register
 from gateway.broker.reply import SIGNING_SECONDS, Signer
 from gateway.broker.rules import Rules
@@ -169,6 +169,22 @@ def reload(settings: Settings, before: Loaded) -> Loaded:
         own=identities.own,
         responders=identities.responders,
     )
+
+
+def renewed(settings: Settings, in_force: Agreement) -> Agreement:
+    """The agreement of the files, read anew; the one in force as long as they are the same.
+
+    Raises ConfigError, AgreementError.
+    """
+    files = contract_files(settings.contracts.directory)
+    if revision(files) == in_force.revision:
+        return in_force
+    agreement = load_agreement(files)
+    require_later(agreement, in_force)
+    require_in_force(agreement, clock().date())
+    if revision(contract_files(settings.contracts.directory)) != agreement.revision:
+        raise ConfigError("CFG025", "The files change while they are read.", "They are read again.")
+    return agreement
 
 
 def pinned(settings: Settings, loaded: Loaded) -> Checkpoint | None:

@@ -1,6 +1,6 @@
 """Reload: what changed in the files while the hub runs is put in force, all of it or nothing.
 
-The rules, the TLS of new connections in both directions, and the metrics that speak of them. What is under way
+The agreement; and, as another whole, who takes part and by which certificates: the rules, the TLS of new connections in both directions, and the metrics that speak of them. What is under way
 goes on by the rules that it began with. Whatever is wrong with the files, the last good state stays in force.
 """
 
@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.spokes import HttpSpokes
@@ -25,11 +27,15 @@ from gateway.edge.responders import Questions
 from gateway.exchangelog import entry
 from gateway.identity.chain import Usage
 from gateway.identity.trust import Trust
-from gateway.loading import Loaded, clock, digest_of, reload
+from gateway.loading import Loaded, clock, digest_of, reload, renewed
 from gateway.own import announced_now
 from gateway.reading import FORESEEN, in_words
 from gateway.refusal import Code, Refusal
 from gateway.trusted import revocation_lists, trust_files
+
+_KEEP_SECONDS: Final = (
+    30.0  # for the store to keep a revision; while it hangs there is no exchange to judge by it
+)
 
 
 class Reload:
@@ -47,7 +53,9 @@ class Reload:
         questions: Questions,
         metrics: Metrics,
         log: OperationalLog,
+        tell: Callable[[], None],
     ) -> None:
+        """`tell`: has the other processes of the hub look, too."""
         self._settings = settings
         self._loaded = loaded
         self._in_force = in_force
@@ -57,11 +65,13 @@ class Reload:
         self._questions = questions
         self._metrics = metrics
         self._log = log
+        self._tell = tell
         self._recording: asyncio.Task[None] | None = None  # held, so that it is not collected
 
     async def run(self, told: asyncio.Event) -> None:
         """Look from time to time, and whenever `told`; until cancelled."""
         show(self._metrics, self._loaded)
+        self._metrics.reloaded(good=True)
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.trust.refresh_seconds):
@@ -70,13 +80,18 @@ class Reload:
             await self.look()
 
     async def look(self) -> None:
-        """Put in force what changed. What is wrong is told, and looked at again the next time."""
-        try:
-            if await asyncio.to_thread(digest_of, self._settings) != self._loaded.digest:
-                await self._replace(*await asyncio.to_thread(self._read))
-            else:
-                self._announce(await asyncio.to_thread(self._announced))
+        """Put in force what changed. What is wrong is told, and looked at again the next time.
+
+        The agreement by itself: one that is not in order, or whose day has not come, holds up no suspension.
+        """
+        in_order = [await self._is_in_order(part) for part in (self._look_at_agreement, self._look_at_others)]
+        if all(in_order):
             self._metrics.reloaded(good=True)
+
+    async def _is_in_order(self, part: Callable[[], Awaitable[None]]) -> bool:
+        """Look at a part of the files; whether it is in force now."""
+        try:
+            await part()
         except FORESEEN as error:
             findings = list(in_words(error))
             self._failed(code=findings[0][:6], findings=" ".join(findings))
@@ -84,6 +99,35 @@ class Reload:
             self._failed(code=refusal.code.row.code)
         except Exception as error:  # noqa: BLE001 - the look outlives a bug; what is in force stays so
             self._failed(trace=trace(error))
+        else:
+            return True
+        return False
+
+    async def _look_at_agreement(self) -> None:
+        rules = self._loaded.rules
+        agreement = await asyncio.to_thread(renewed, self._settings, rules.agreement)
+        if agreement is rules.agreement:
+            return
+        # First in the store: what is accepted under it is delivered by it, whatever is in force then.
+        try:
+            async with asyncio.timeout(_KEEP_SECONDS):
+                await self._store.remember(agreement.revision, agreement.files)
+        except TimeoutError as error:
+            raise Refusal(Code.LOG_UNAVAILABLE) from error
+        self._put_in_force(replace(self._loaded, rules=replace(rules, agreement=agreement)))
+        self._log.note("reloaded", agreement=agreement.revision, number=agreement.number)
+
+    async def _look_at_others(self) -> None:
+        if await asyncio.to_thread(digest_of, self._settings) != self._loaded.digest:
+            await self._replace(*await asyncio.to_thread(self._read))
+        else:
+            self._announce(await asyncio.to_thread(self._announced))
+
+    def _put_in_force(self, loaded: Loaded) -> None:
+        """At one moment, and have the other processes of the hub look, too."""
+        self._loaded, self._in_force.rules = loaded, loaded.rules
+        show(self._metrics, loaded)
+        self._tell()
 
     def _read(self) -> tuple[Loaded, ssl.SSLContext, ssl.SSLContext]:
         """In a thread of its own. Raises as `loading.reload`; ConfigError when a file changes meanwhile."""
@@ -116,11 +160,10 @@ class Reload:
         self._recording = asyncio.create_task(self._record(loaded.rules.certificates.trust))
         await asyncio.sleep(0)  # it has begun: it is in the queue of the log
         self._door.tls = server
-        self._loaded, self._in_force.rules = loaded, loaded.rules
+        self._put_in_force(loaded)
         self._questions.responders = loaded.responders
         self._questions.due.set()
         await self._spokes.renew(client)
-        show(self._metrics, loaded)
         authorities = loaded.rules.register.authorities
         suspended = sum(not one.active for one in authorities)
         self._log.note("reloaded", authorities=len(authorities), suspended=suspended)
@@ -149,11 +192,10 @@ async def sign_log(store: Store, loaded: Loaded) -> None:
 
 
 def show(metrics: Metrics, loaded: Loaded) -> None:
-    """State what is in force, and that it is what the files say."""
+    """State what is in force."""
     rules = loaded.rules
     lists = revocation_lists(rules.certificates.trust)
     metrics.configured(loaded.certificates, lists, rules.agreement.number)
-    metrics.reloaded(good=True)
 
 
 def contexts_of(settings: Settings, in_force: RulesInForce) -> tuple[ssl.SSLContext, ssl.SSLContext]:

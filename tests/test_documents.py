@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 from gateway.adapters import store
 from gateway.adapters.metrics import Metrics
+from gateway.adapters.metrics_stated import Stated
 from gateway.agreement import notices
 from gateway.agreement.messages import answered
 from gateway.agreement.rows import AuthorityRow
@@ -146,6 +147,8 @@ def series() -> dict[str, tuple[str, ...]]:
         if hasattr(collector, "_labelnames"):
             suffix = "_total" if collector._type == "counter" else ""
             found[f"{collector._name}{suffix}"] = tuple(collector._labelnames)
+        elif isinstance(collector, Stated):
+            found[collector.name] = collector.labels
     return found
 
 

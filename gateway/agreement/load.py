@@ -35,6 +35,7 @@ __all__ = [
     "RoleTerms",
     "load_agreement",
     "require_in_force",
+    "require_later",
     "revision",
 ]
 
@@ -91,6 +92,16 @@ def require_in_force(agreement: Agreement, today: date) -> None:
         name = _find(agreement.files, _TERMS)
         sentence = f"in force from {agreement.valid_from}, and today is {today}"
         raise AgreementError([Finding(name, "agreement.valid_from", sentence)])
+
+
+def require_later(agreement: Agreement, in_force: Agreement) -> None:
+    """Raises AgreementError: what is in force is changed by a revision with a higher number only, so that neither an
+    older one takes its place, nor what is half copied.
+    """
+    if agreement.number <= in_force.number:
+        name = _find(agreement.files, _TERMS)
+        sentence = f"{agreement.number}, while {in_force.number} is in force: a revision has a higher one"
+        raise AgreementError([Finding(name, "agreement.revision", sentence)])
 
 
 def revision(files: Mapping[str, bytes]) -> str:

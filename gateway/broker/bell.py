@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar
 from typing import Final
@@ -22,17 +22,33 @@ aside: Final[ContextVar[Callable[[], AbstractContextManager[None]]]] = ContextVa
 
 
 class Bell:
-    """Rung in this process only; what another process of the hub took in is found by looking again.
+    """Each recipient is called by name, so that a message to one does not make all others look for theirs.
 
-    Each recipient is called by name, so that a message to one does not make all others look for theirs.
+    What the bells of other processes do not tell, since a ring may be lost, is found by looking again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, elsewhere: Callable[[Collection[AuthorityId]], None] = lambda _: None) -> None:
+        """`elsewhere`: rings in the other processes of the hub, for these recipients."""
+        self._elsewhere = elsewhere
         self._called: defaultdict[AuthorityId | None, asyncio.Event] = defaultdict(asyncio.Event)
 
     def ring(self, *recipients: AuthorityId) -> None:
-        """Wake who waits for these, and who waits for anybody."""
-        for name in (None, *recipients):
+        """Wake who waits for these, wherever they wait, and who waits here for anybody."""
+        self.ring_here(*recipients)
+        self._elsewhere(recipients)
+
+    def ring_here(self, *recipients: AuthorityId) -> None:
+        """As `ring`, in this process alone."""
+        self._wake(None, *recipients)
+
+    def rung(self, recipients: Collection[AuthorityId]) -> None:
+        """It rang elsewhere: wake who waits for these. Who waits for anybody waits in every process, and one of them
+        is enough.
+        """
+        self._wake(*recipients)
+
+    def _wake(self, *names: AuthorityId | None) -> None:
+        for name in names:
             if name in self._called:
                 self._called.pop(name).set()
 

@@ -39,7 +39,7 @@ from gateway.policy.dispatch import dispatch, follows_log, may_fetch
 from gateway.refusal import Code, Refusal
 
 PAGE: Final = 50  # messages of one list
-_LOOK_AGAIN: Final = 1.0  # seconds: what another process of the hub took in rings no bell here
+_LOOK_AGAIN: Final = 1.0  # seconds: a bell that another process of the hub rings may be lost
 _NO_CONTEXT: Final = frozenset({Code.CONTEXT_UNKNOWN, Code.CONTEXT_DENIED})
 
 

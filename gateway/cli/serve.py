@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 
-from gateway import app as application
 from gateway.config import load
 
 Config = Annotated[Path, typer.Option("--config", help="Settings file; see deploy/gateway.toml.")]
+_MOST = 64  # workers; the limits of a hub are shared among them
 
 
 def serve(
     config: Config,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", min=1, max=_MOST, help="Processes; more than one use more than one core."),
+    ] = 1,
     stop_with_stdin: Annotated[
         bool,
         typer.Option(
@@ -26,5 +30,16 @@ def serve(
     ] = False,
 ) -> None:
     """Run the hub until it is told to stop."""
+    if workers > 1:  # in this process there is nothing of the hub then, and no key
+        from gateway.edge.operational_log import OperationalLog
+        from gateway.supervisor import supervise
+
+        log = OperationalLog(sys.stderr)
+        status = supervise(config, load(config), workers, stop_with_stdin=stop_with_stdin, log=log)
+        raise typer.Exit(status)
+    import uvloop
+
+    from gateway import app as application
+
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(application.serve(load(config), stop_with_stdin=stop_with_stdin))

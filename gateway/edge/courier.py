@@ -55,7 +55,9 @@ class Courier:
         metrics: Metrics,
         log: OperationalLog,
         clock: Callable[[], datetime],
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`leads`: whether this process measures the queue and sweeps it, for all processes of the hub."""
         self._deliverer = deliverer
         self._queue = queue
         self._mailbox = mailbox
@@ -66,6 +68,7 @@ class Courier:
         self._metrics = metrics
         self._log = log
         self._clock = clock
+        self._leads = leads
         self._under_way: defaultdict[AuthorityId, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[None]] = set()
         self._depth: Sequence[Depth] = ()
@@ -75,8 +78,9 @@ class Courier:
         """Until cancelled. What is under way then ends by itself; see `finish`."""
         while True:
             try:
-                await self._measure()
-                await self._sweep()
+                if self._leads():
+                    await self._measure()
+                    await self._sweep()
                 await self._round()
             except Refusal as refusal:  # the store is busy, or has failed: /readyz tells
                 self._log.note("courier", code=refusal.code.row.code)
@@ -118,7 +122,7 @@ class Courier:
             self._under_way[delivery.recipient] -= 1
             self._heed(event)
             self._told(event)
-            self._bell.ring(delivery.recipient)  # the next of its dossier may be due
+            self._bell.ring_here(delivery.recipient)  # the next of its dossier may be due
 
     def _told(self, event: DeliveryEvent) -> None:
         self._log.delivery(event)

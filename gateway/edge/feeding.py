@@ -94,11 +94,14 @@ class Feeder:
             raise ProofError(Flaw.WITNESS_SILENT, ", ".join(answered) or "none answered")
         self._watch()  # of a log that was not cosigned for too long nothing is recorded before it is
 
-    async def run(self) -> None:
-        """Until cancelled."""
+    async def run(self, leads: asyncio.Event) -> None:
+        """Until cancelled. Without `leads` another process of the hub feeds, and this one reads what came of it."""
         while True:
             try:
-                await self.round()
+                if leads.is_set():
+                    await self.round()
+                else:
+                    self._follow()
             except Refusal as refusal:  # the store is busy or has failed: the next round keeps it
                 self._log.note("witnesses", code=refusal.code.row.code)
             except ProofError as error:
@@ -122,6 +125,13 @@ class Feeder:
             self._last = CosignedNote(checkpoint.size, signed, self._now())
             await self._store.keep_cosigned(self._last)
             self._metrics.cosigned(self._last.time)
+
+    def _follow(self) -> None:
+        """What is cosigned, as the process that feeds kept it. Raises Refusal."""
+        kept = self._store.cosigned()
+        if kept is not None:
+            self._last = kept
+            self._metrics.cosigned(kept.time)
 
     async def _asked_first(self, witness: Witness) -> str | None:
         """Its name in the policy when it answered. Raises `ProofError`."""

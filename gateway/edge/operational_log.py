@@ -24,7 +24,10 @@ from gateway.refusal import Refusal
 class OperationalLog:
     """Writes to `stream`. Owned by the application."""
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, stream: TextIO, clock: Callable[[], float] = monotonic, worker: int | None = None
+    ) -> None:
+        """`worker`: the number of this process among several of a hub, which write to one stream."""
         self._lines = _Lines(stream)
         self._repeats = Repeats(clock)
         self._logger = structlog.wrap_logger(
@@ -33,7 +36,7 @@ class OperationalLog:
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
                 structlog.processors.JSONRenderer(),  # ASCII: no line can be split or recoloured (L01, L02)
             ],
-        ).bind()  # now, not at every line
+        ).bind(**({} if worker is None else {"worker": worker}))  # now, not at every line
 
     @property
     def writable(self) -> bool:

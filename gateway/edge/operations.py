@@ -6,17 +6,18 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from gateway.adapters.metrics import CONTENT_TYPE, Metrics
+from gateway.adapters.metrics import CONTENT_TYPE
 from gateway.edge.listener import SERVER, Handler, not_found
 
+Exposition = Callable[[], bytes]  # what Prometheus scrapes
 Readiness = Callable[[], str | None]  # why the hub is not ready; None when it is
 
 
-def operations(metrics: Metrics, readiness: Readiness) -> Handler:
+def operations(exposed: Exposition, readiness: Readiness) -> Handler:
     """`/metrics`, `/healthz` (the process answers), `/readyz` (an exchange would be recorded)."""
 
     def exposition() -> web.Response:
-        return web.Response(body=metrics.exposition(), headers={**SERVER, "Content-Type": CONTENT_TYPE})
+        return web.Response(body=exposed(), headers={**SERVER, "Content-Type": CONTENT_TYPE})
 
     def health() -> web.Response:
         return web.Response(text="ok\n", headers=SERVER)

@@ -7,7 +7,11 @@ acknowledged in the last moment before a machine is lost may be missing from the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +25,7 @@ _PAUSE: Final = 1.0  # seconds from one look at the log to the next
 
 
 class Pinning:
-    """Owns the file of the pin, while its hub runs."""
+    """Owns the file of the pin, together with the other processes of its hub."""
 
     def __init__(
         self, path: Path, checkpoint: Callable[[], bytes], metrics: Metrics, log: OperationalLog
@@ -37,21 +41,34 @@ class Pinning:
         """Until cancelled."""
         while True:
             note = self._checkpoint()
-            await asyncio.to_thread(self._keep, note)
+            await asyncio.to_thread(self._keep, partial(bytes, note))
             await asyncio.sleep(_PAUSE)
 
     def finish(self) -> None:
-        """Once nothing is appended any more."""
-        self._keep(self._checkpoint())
+        """Once this process appends nothing any more."""
+        self._keep(self._checkpoint)
 
-    def _keep(self, note: bytes) -> None:
+    def _keep(self, checkpoint: Callable[[], bytes]) -> None:
         """An old pin is weaker, not wrong: exchanges go on while it cannot be written, and the metric tells."""
         try:
-            if note != self._kept:
-                write_pin(self._path, note)
-                self._kept = note
+            with _alone(self._path.parent):
+                note = checkpoint()
+                if note != self._kept:
+                    write_pin(self._path, note)
+                    self._kept = note
             self._metrics.pinned()
         except ProofError as error:
             self._log.note("pin", code=error.flaw.row.code)
         except Exception as error:  # noqa: BLE001 - the pinning outlives a bug
             self._log.note("failed", trace=trace(error))
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """No other process of the hub writes a pin meanwhile, so that none is replaced by an older one. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -20,6 +20,7 @@ from aiohttp import HttpVersion11, StreamReader, web
 from multidict import CIMultiDictProxy
 
 from gateway.adapters.metrics import Metrics
+from gateway.agreement.terms import Agreement
 from gateway.broker.bell import aside
 from gateway.broker.content import Arrived, Attachment, arrived
 from gateway.broker.document import Parcel
@@ -41,7 +42,7 @@ _CERTIFICATES: Final = "certificates"
 _PEM: Final = {**SERVER, "Content-Type": "application/pem-certificate-chain"}  # RFC 8555 §9.1
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-ServedContract = Callable[[Authority], Mapping[str, bytes]]  # query string → document
+ServedContract = Callable[[Agreement, Authority], Mapping[str, bytes]]  # query string → document
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +227,7 @@ class SoapEdge:
         """`?wsdl`, `?singleWsdl`, `?xsd=NAME`: the contract as this authority may see it. `?certificates`."""
         if query == _CERTIFICATES:
             return web.Response(body=rules.announced, headers=_PEM)
-        document = self._served(peer).get(query)
+        document = self._served(rules.agreement, peer).get(query)
         return web.Response(body=document, headers=_HEADERS[SoapVersion.V11]) if document else not_found()
 
 

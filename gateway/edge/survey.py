@@ -1,8 +1,6 @@
 """The survey: counts from time to time where open dossiers stand, and what of the log is due to be erased.
 
 For the metrics: numbers only, no dossier.
-
-It also has the log tell what it only counted, of minutes that are over.
 """
 
 from __future__ import annotations
@@ -26,7 +24,6 @@ async def survey(counted: Counted, due: Callable[[], int], metrics: Metrics, log
     """
     while True:
         try:
-            log.catch_up()
             metrics.buckets_due(due())
             metrics.dossiers(await asyncio.to_thread(counted))
         except Exception as error:  # noqa: BLE001 - a count that fails stops no exchange

@@ -87,9 +87,13 @@ class Running:
         """POST a message; the reply is verified as a signed one."""
         given = {"Content-Type": "text/xml; charset=utf-8", **headers}
         async with self.request(name, data=data, headers=given) as response:
-            reply = await response.read()
-            verified = verify(read(reply, Limits()), Window(), datetime.now(UTC))
-            return response.status, Answered(None, parse_verified(verified.body)[0])
+            return response.status, verified(await response.read())[0]
+
+
+def verified(reply: bytes) -> tuple[Answered, bytes]:
+    """A reply, which is a signed one, and by whose certificate, DER."""
+    found = verify(read(reply, Limits()), Window(), datetime.now(UTC))
+    return Answered(None, parse_verified(found.body)[0]), found.certificate
 
 
 @asynccontextmanager
@@ -99,16 +103,17 @@ async def running_hub(
     *,
     files: dict[str, bytes] | None = None,
     start=None,
+    contracts: Path = ROOT / "contracts",
     **limits: object,
 ):
     """`answering`: how the platform answers; by default honestly. It may be a coroutine function. `files`: another
-    PKI. `start`: what starts the platform's endpoint.
+    PKI. `start`: what starts the platform's endpoint. `contracts`: where the agreement is.
     """
     async with AsyncExitStack() as stack:
         pki = directory / "pki"
         write_pki(pki, files or memory.pki())
         endpoint = await (start or provider)(stack, pki, answering)
-        settings = write_settings(directory, endpoint, limits)
+        settings = write_settings(directory, endpoint, limits, contracts)
         lines = io.StringIO()
         told, loaded = asyncio.Event(), application.load(settings)
         urls = await stack.enter_async_context(application.hub(settings, loaded, lines, told))
@@ -146,10 +151,12 @@ async def provider(stack: AsyncExitStack, pki: Path, answering) -> str:
     return f"https://127.0.0.1:{site._server.sockets[0].getsockname()[1]}/soap"
 
 
-def write_settings(directory: Path, endpoint: str, limits: dict[str, object]) -> config.Settings:
+def write_settings(
+    directory: Path, endpoint: str, limits: dict[str, object], contracts: Path = ROOT / "contracts"
+) -> config.Settings:
     text = (ROOT / "deploy/gateway.toml").read_text()
     for old, new in (
-        ('"../contracts"', f'"{ROOT}/contracts"'),
+        ('"../contracts"', f'"{contracts}"'),
         ('"../contracts/register.toml"', '"register.toml"'),
         ("port = 8443", "port = 0"),
         ("operations_port = 9464", "operations_port = 0"),

@@ -148,7 +148,9 @@ async def test_an_authority_is_suspended_at_its_next_message_and_resumed_at_the_
         assert await brussels.ask() is None
 
 
-GOOD, FAILED = (f'gateway_reload_timestamp_seconds{{outcome="{word}"}}' for word in ("good", "failed"))
+GOOD, FAILED = (
+    f'gateway_reload_timestamp_seconds{{outcome="{word}",worker="0"}}' for word in ("good", "failed")
+)
 
 
 async def measured(hub: Running) -> dict[str, float]:

@@ -1,0 +1,68 @@
+"""Series of the exchange log: its size, its pin and its witnesses, what is due, who read it."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter
+
+from gateway.adapters.metrics_stated import Stated
+from gateway.model import AuthorityId
+
+
+class LogSeries:
+    """A part of `Metrics`."""
+
+    def _count_log(self, counted: CollectorRegistry) -> None:
+        self._witnessed = Counter(
+            "gateway_witness_answers",
+            "Checkpoints sent to witnesses, by what came of them.",
+            ["witness", "outcome"],
+            registry=counted,
+        )
+        self._log_reads = Counter(
+            "gateway_log_reads",
+            "Resources of the exchange log served over HTTP.",
+            ["authority", "resource"],
+            registry=counted,
+        )
+
+    def _state_log(self, stated: CollectorRegistry) -> None:
+        self._log_size = Stated("gateway_log_entries", "Entries in the exchange log.", registry=stated)
+        self._due = Stated(
+            "gateway_buckets_due",
+            "Buckets of the exchange log whose retention period has ended and that are not erased.",
+            registry=stated,
+        )
+        self._pin = Stated(
+            "gateway_pin_timestamp_seconds",
+            "When the pin was last found to be the log's checkpoint, or made so.",
+            registry=stated,
+        )
+        self._cosigned = Stated(
+            "gateway_cosigned_timestamp_seconds",
+            "When enough witnesses last cosigned a checkpoint.",
+            registry=stated,
+        )
+
+    def log_size(self, entries: int) -> None:
+        """State the size of the exchange log."""
+        self._log_size.set(entries)
+
+    def buckets_due(self, number: int) -> None:
+        """How many buckets of the exchange log are kept longer than the agreement permits."""
+        self._due.set(number)
+
+    def log_read(self, authority: AuthorityId, resource: str) -> None:
+        """Count one resource of the log that was served: checkpoint, tile, entries."""
+        self._log_reads.labels(authority, resource).inc()
+
+    def pinned(self) -> None:
+        """State that the pin is current now."""
+        self._pin.set_to_current_time()
+
+    def cosigned(self, time: int) -> None:
+        """State when enough witnesses last cosigned; 0: never."""
+        self._cosigned.set(time)
+
+    def witnessed(self, witness: str, outcome: str) -> None:
+        """Count one answer; `witness`: its name in the trust policy, outcomes are words of `edge.feeding`."""
+        self._witnessed.labels(witness, outcome).inc()

@@ -1,0 +1,28 @@
+"""The pulse of a process: every second it says how it is, to the metrics, to its log and to its supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from gateway.adapters.metrics import Metrics
+from gateway.broker.event import trace
+from gateway.edge.fellows import Fellows
+from gateway.edge.operational_log import OperationalLog
+
+_PAUSE: Final = 1.0  # seconds
+
+
+async def pulse(
+    fellows: Fellows, trouble: Callable[[], str | None], metrics: Metrics, log: OperationalLog
+) -> None:
+    """Until cancelled. `trouble`: why this process is not ready."""
+    while True:
+        try:
+            log.catch_up()
+            metrics.measure()
+            fellows.state(trouble())
+        except Exception as error:  # noqa: BLE001 - the pulse outlives a bug
+            log.note("failed", trace=trace(error))
+        await asyncio.sleep(_PAUSE)

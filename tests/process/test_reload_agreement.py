@@ -1,0 +1,98 @@
+"""The next revision of the agreement is put in force while a hub runs: at one moment, as a whole, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from gateway.adapters.store_reader import LogReader
+from tests.path import hub as memory
+from tests.process.drafts import LESS, READ, Drafts, revised
+from tests.process.running import Running, running_hub
+from tests.process.several import question, until
+from tests.process.test_reload import GOOD, measured, register, suspend
+
+FIELD = "expiryDate"
+SUSPENDED = "WIB05005"
+
+
+@pytest.fixture
+def drafts(tmp_path) -> Drafts:
+    return Drafts(tmp_path / "agreements")
+
+
+@pytest.fixture
+async def hub(tmp_path, drafts):
+    async with running_hub(tmp_path / "hub", contracts=drafts.begin()) as running:
+        yield running
+
+
+async def revision(hub: Running) -> float:
+    return (await measured(hub))["gateway_agreement_revision"]
+
+
+async def contract(hub: Running) -> bytes:
+    """All that BRUSSELS is served of the schema."""
+    async with hub.request("BRUSSELS", "GET", "?singleWsdl") as response:
+        return await response.read()
+
+
+async def ask(hub: Running):
+    return (await hub.soap("BRUSSELS", question()))[1]
+
+
+async def test_views_contracts_and_the_log_change_at_one_moment(hub, drafts):
+    before, served = await ask(hub), await contract(hub)
+    drafts.put(revised(2, (READ, LESS)))
+    told = await hub.reload()
+    assert (told["event"], told["number"]) == ("reloaded", 2)
+    after = await ask(hub)
+    assert before.code is after.code is None
+    assert len(before.texts(FIELD)) > len(after.texts(FIELD))
+    assert await contract(hub) != served
+    assert await revision(hub) == 2
+    with LogReader.open(hub.directory / "store.db") as log:
+        first, last = (log.entry(int(one.texts("index")[0])) for one in (before, after))
+        assert str(told["agreement"]).encode() not in first
+        assert str(told["agreement"]).encode() in last
+        assert log.agreement(str(told["agreement"])) is not None
+
+
+async def test_an_exchange_ends_under_the_revision_that_it_began_with(tmp_path, drafts):
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def slowly(world, provider, question):
+        asked.set()
+        await go.wait()
+        return memory.answer_well(world, provider, question)
+
+    async with running_hub(tmp_path / "hub", slowly, contracts=drafts.begin()) as hub:
+        under_way = asyncio.create_task(ask(hub))
+        await asked.wait()
+        drafts.put(revised(2, (READ, LESS)))
+        await hub.reload()
+        go.set()
+        assert len((await under_way).texts(FIELD)) > len((await ask(hub)).texts(FIELD))
+
+
+TOMORROW = (datetime.now(UTC) + timedelta(days=2)).date()
+NOT_IN_ORDER = {
+    "that grants an unknown field": revised(2, (READ, READ.replace("expiryDate", "nothing"))),
+    "with the same number": revised(1, (READ, LESS)),
+    "whose day has not come": revised(2, ("valid_from = 2026-01-01", f"valid_from = {TOMORROW}")),
+}
+
+
+@pytest.mark.parametrize("flaw", NOT_IN_ORDER)
+async def test_what_is_not_in_order_stays_out_and_holds_up_no_suspension(hub, drafts, flaw):
+    good = (await measured(hub))[GOOD]
+    drafts.put(NOT_IN_ORDER[flaw])
+    register(hub, suspend("BRUSSELS"))
+    told = await hub.reload()
+    assert (told["event"], told["code"]) == ("not reloaded", "CFG010")
+    assert await revision(hub) == 1
+    await until(lambda: hub.events("reloaded"))
+    assert (await ask(hub)).code == SUSPENDED
+    assert (await measured(hub))[GOOD] == good  # not all of it is in force

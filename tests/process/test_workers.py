@@ -1,0 +1,188 @@
+"""`gateway serve --workers`: several processes are one hub, whichever of them ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from gateway.adapters.pki import write_pki
+from gateway.cli.pki_files import renew
+from gateway.exchangelog.flaw import Flaw
+from gateway.identity.issue import private_pem
+from tests.path import hub as memory
+from tests.process.drafts import LESS, READ, Drafts, revised
+from tests.process.several import Several, flaws, load, prepare, question, recorded, several, started, until
+from tests.process.test_reload import register, replace_own, suspend
+
+RELEASED = {"authority": "BRUSSELS", "operation": "consultDossier", "outcome": "released"}
+COUNTED = f"gateway_exchanges_total{json.dumps(RELEASED, sort_keys=True)}"
+EXPIRES = "expiryDate"  # a field of LESS no more
+REPLAYED = "WIB06005"
+
+
+async def by_each(hub: Several, data: bytes) -> list[str | None]:
+    """The codes of one message's answers, sent until every worker has had it."""
+    codes: list[str | None] = []
+    before = len(hub.events("exchange"))
+    while {line["worker"] for line in hub.events("exchange")[before:]} != {0, 1}:
+        assert len(codes) < 60
+        codes.append((await hub.soap("BRUSSELS", data))[1].code)
+    return codes
+
+
+async def succeeded(hub: Several, number: int) -> None:
+    """Kill a worker, and wait until another one with its number answers."""
+    killed, before = hub.workers()[number], len(hub.events("worker ended"))
+    os.kill(killed, signal.SIGKILL)
+    await until(lambda: len(hub.events("worker ended")) > before)
+    ended = len(hub.events("exchange"))
+    await until(lambda: number in {line["worker"] for line in hub.events("exchange")[ended:]})
+    assert hub.workers()[number] != killed
+
+
+async def test_two_workers_are_one_hub(tmp_path):
+    async with several(tmp_path) as hub:
+        codes = await by_each(hub, question(str(uuid.uuid4())))
+        assert codes[0] is None
+        assert set(codes[1:]) == {REPLAYED}  # at whichever worker
+        async with load(hub) as asked:
+            await until(lambda: len(asked.released) >= 12)
+        assert (asked.refused, asked.cut) == ([], 0)
+        metrics = await hub.metrics()
+        assert metrics[COUNTED] == len(asked.released) + 1
+        assert {f'gateway_worker_resident_bytes{{"worker": "{number}"}}' for number in "01"} <= set(metrics)
+        assert await hub.readiness() == (200, "ready\n")
+        hub.process.terminate()
+        assert await hub.process.wait() == 0
+    assert all(recorded(tmp_path, one) for one in asked.released)
+    assert flaws(tmp_path) == set()
+
+
+async def test_a_worker_that_is_killed_loses_nothing_and_has_a_successor(tmp_path):
+    async with several(tmp_path) as hub:
+        async with load(hub) as asked:
+            await until(lambda: len(asked.released) >= 4)
+            counted = (await hub.metrics())[COUNTED]
+            await succeeded(hub, 0)  # the one that leads
+            await succeeded(hub, 1)  # and the one that leads after it
+            assert len(hub.events("worker ended")) == 2
+        assert asked.refused == []
+        after = (await hub.metrics())[COUNTED]
+        assert after >= counted
+        assert len(asked.released) <= after <= len(asked.released) + asked.cut
+        assert await hub.readiness() == (200, "ready\n")
+    assert all(recorded(tmp_path, one) for one in asked.released)
+    assert flaws(tmp_path) <= {Flaw.OUTCOME_UNKNOWN}
+
+
+async def test_what_is_under_way_at_the_end_is_answered(tmp_path):
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def slowly(world, provider, question):
+        asked.set()
+        await go.wait()
+        return memory.answer_well(world, provider, question)
+
+    async with several(tmp_path, slowly) as hub:
+        exchange = asyncio.create_task(hub.soap("BRUSSELS", question()))
+        await asked.wait()
+        hub.process.terminate()
+        await until(lambda: len(hub.events("stopping")) == 2)
+        go.set()
+        status, answered = await exchange
+        assert (status, answered.code) == (200, None)
+        assert await hub.process.wait() == 0
+    assert recorded(tmp_path, answered)
+    assert flaws(tmp_path) == set()
+
+
+async def test_workers_end_with_their_supervisor(tmp_path):
+    async with several(tmp_path) as hub:
+        workers = hub.workers().values()
+        hub.process.kill()
+        await hub.process.wait()
+        await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+        assert {line["worker"] for line in hub.events("stopping")} == {0, 1}
+
+
+async def test_what_is_wrong_with_the_settings_is_told_once_and_ends_it_all(tmp_path):
+    write_pki(tmp_path / "pki", memory.pki())
+    prepare(tmp_path, "https://127.0.0.1:1/soap")
+    (tmp_path / "pki/HUB/log.key.pem").write_text("no key\n")
+    process = await started(tmp_path)
+    assert await process.wait() == 1
+    said = (tmp_path / "hub.log").read_text()
+    assert said.count("CFG004") == 1
+    assert "Traceback" not in said
+
+
+async def ready(hub: Several, *wanted: object) -> None:
+    """Wait until that is what the hub says of itself."""
+    for _ in range(600):
+        if await hub.readiness() == wanted:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(wanted)
+
+
+async def test_the_hub_says_which_worker_is_not_ready_and_ends_with_one_that_cannot_start(tmp_path):
+    async with several(tmp_path) as hub:
+        worker = hub.workers()[1]
+        os.kill(worker, signal.SIGSTOP)
+        await ready(hub, 503, "worker 1: does not answer\n")
+        os.kill(worker, signal.SIGCONT)
+        await ready(hub, 200, "ready\n")
+        (hub.pki / "HUB/log.key.pem").write_text("no key\n")
+        os.kill(worker, signal.SIGKILL)
+        await ready(hub, 503, "worker 1: does not start\n")
+        assert await hub.process.wait() == 1
+        ends = [line["status"] for line in hub.events("worker ended")]
+        assert ends == [-signal.SIGKILL, 1, 1, 1, 1, 1]
+        assert {line["worker"] for line in hub.events("stopping")} == {0}
+
+
+async def test_an_address_that_is_taken_is_told(tmp_path):
+    write_pki(tmp_path / "pki", memory.pki())
+    prepare(tmp_path, "https://127.0.0.1:1/soap")
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as other:  # one that would share it
+        port, settings = other.getsockname()[1], tmp_path / "gateway.toml"
+        settings.write_text(settings.read_text().replace("\nport = 0", f"\nport = {port}", 1))
+        process = await started(tmp_path)
+        assert await process.wait() == 1
+    assert "CFG013" in (tmp_path / "hub.log").read_text()
+
+
+async def test_everything_changes_under_load_and_no_exchange_fails(tmp_path):
+    drafts = Drafts(tmp_path / "agreements")
+    place = tmp_path / "hub"
+    place.mkdir()
+    async with several(place, contracts=drafts.begin()) as hub:
+        async with load(hub) as asked:
+            await until(lambda: len(asked.released) >= 4)
+            drafts.put(revised(2, (READ, LESS)))
+            numbers = [one["number"] for one in await hub.reload()]
+            register(hub, suspend("MUN_LIEGE"))
+            changed = await hub.reload()
+            own = replace_own(hub, "tls"), replace_own(hub, "sign-rsa")
+            changed += await hub.reload()
+            renew(hub.pki, "issuing", datetime.now(UTC), [])  # the revocation list
+            changed += await hub.reload()
+            with (hub.pki / "HUB/log.key.pem").open("ab") as file:
+                file.write(private_pem(Ed25519PrivateKey.generate()))
+            changed += await hub.reload()
+            after = len(asked.released)
+            await until(lambda: len(asked.released) >= after + 8)
+        assert (numbers, {one["event"] for one in changed}) == ([2, 2], {"reloaded"})
+        assert (asked.refused, asked.cut) == ([], 0)
+        assert asked.signed_by[-1] == own[1] != asked.signed_by[0]
+        assert asked.released[-1].texts(EXPIRES) < asked.released[0].texts(EXPIRES)
+    assert all(recorded(place, one) for one in asked.released)
+    assert flaws(place) == set()
