@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from threading import Thread
+from time import monotonic
 from typing import Final, TextIO
 
 from gateway.adapters.bucket_keys import BucketKeys
@@ -35,6 +36,7 @@ from gateway.assembly import Parts, broker_of, courier_of, dossiers_open, sweep_
 from gateway.broker.bell import Bell
 from gateway.broker.rules import RulesInForce
 from gateway.config import LimitSettings, Listen, Settings
+from gateway.edge.admission import Admission, AdmissionLimits
 from gateway.edge.cleaning import cleaning
 from gateway.edge.connections import ConnectionLimits, Door, Watch
 from gateway.edge.feeding import Feeder, Patience
@@ -60,6 +62,9 @@ from gateway.trusted import trust_files
 __all__ = ["Loaded", "clock", "contract_files", "hub", "load", "secret_key", "serve"]
 
 
+# How long the event loop may keep the thread that commits from running. Python's own 5 ms, at each of the thread's
+# steps, make a commit beside a busy loop several times as long as one beside an idle loop.
+_SWITCH_SECONDS: Final = 0.0005
 _FINISH_SECONDS: Final = 35.0  # for what is under way; deploy/gateway.service gives a little more
 
 
@@ -127,6 +132,7 @@ async def hub(
             metrics=metrics,
             log=log,
             limits=_http_limits(settings.limits),
+            admission=Admission(_admission_limits(settings.limits), metrics, monotonic, fellows.of),
             clock=clock,
         )
         trouble = partial(_trouble, store, log, feeder)
@@ -304,6 +310,7 @@ async def serve(settings: Settings, *, stop_with_stdin: bool = False, shared: Sh
     logging.basicConfig(handlers=[LibraryLines(log)], level=logging.WARNING, force=True)
     tell_uncaught(log)  # nobody but the log prints: libraries, and Python itself, quote what a peer sent
     async with hub(settings, loaded, sys.stderr, told, shared):
+        sys.setswitchinterval(_SWITCH_SECONDS)
         gc.freeze()  # the agreement and its views live as long as the process: no collection need look at them
         await stop.wait()
 
@@ -410,6 +417,13 @@ def _http_limits(limits: LimitSettings) -> HttpLimits:
         body_seconds=limits.body_seconds,
         document_bytes=limits.document_bytes,
         document_seconds=limits.document_seconds,
+    )
+
+
+def _admission_limits(limits: LimitSettings) -> AdmissionLimits:
+    return AdmissionLimits(
         in_flight=limits.in_flight,
-        in_flight_per_authority=limits.in_flight_per_authority,
+        of_an_authority=limits.in_flight_per_authority,
+        in_flight_bytes=limits.in_flight_bytes,
+        wait_seconds=limits.wait_seconds,
     )

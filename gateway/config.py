@@ -34,6 +34,7 @@ _OF_THE_HUB = (
     "spool_bytes",
     "in_flight",
     "in_flight_per_authority",
+    "in_flight_bytes",
 )
 _KEY_ITSELF = re.compile(r"[\x00-\x1f]|PRIVATE KEY|\A[0-9A-Fa-f]{64}\Z")  # PEM or 32 bytes in hexadecimal
 
@@ -203,6 +204,8 @@ class LimitSettings(_Section, frozen=True, kw_only=True):
     spool_bytes: Count = 4 * 1024 * 1024 * 1024  # of all documents that are under way
     in_flight: Count = 512  # exchanges at once; beyond that callers are told to come back
     in_flight_per_authority: Count = 128  # of those, for one authority
+    in_flight_bytes: Count = 64 * 1024 * 1024  # of their requests, without attachments
+    wait_seconds: Seconds = 3.0  # for its turn, of an exchange that has not begun
 
 
 class DeliverySettings(_Section, frozen=True, kw_only=True):

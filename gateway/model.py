@@ -104,6 +104,14 @@ class Enterprise(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
+class Quota:
+    """How often an authority may send a message: a bucket of `burst` that fills again by `per_second`."""
+
+    per_second: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
 class Authority:
     """One line of the register of authorities. `role` is None for the hub itself."""
 
@@ -120,6 +128,7 @@ class Authority:
     nis: str | None = None  # MUN: NIS code of the municipality
     post: str | None = None  # CONS: code of the post
     revocation: Literal["hard", "soft"] = "hard"  # soft: what ran out counts for a while (PROTOCOL §5.1)
+    quota: Quota | None = None  # its own, in place of its role's
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # compared by identity: a node is its place

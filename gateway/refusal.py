@@ -91,7 +91,7 @@ class Code(Enum):
     TOO_LARGE = _row("WIB01004", "too-large", _T, "The message is larger than the published limit.", "Send documents by reference; see PROTOCOL §2 for the limit.", http=413)
     TOO_SLOW = _row("WIB01005", "too-slow", _T, "The message did not arrive in time.", "Send the whole message within the published deadline.", http=408, severity=_TRANSIENT)
     STRANGER = _row("WIB01006", "stranger", _T, "The TLS certificate names no authority of the register.", "Enrol the certificate with the platform operator.", http=403)
-    BUSY = _row("WIB01007", "busy", _T, "The gateway is at its capacity.", "Try again after the seconds named in Retry-After.", http=503, origin=_GATEWAY, severity=_TRANSIENT)
+    BUSY = _row("WIB01007", "busy", _T, "The gateway is at its capacity.", "Try again after the seconds named in Retry-After.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
     HTTP = _row("WIB01008", "http", _T, "The bytes received are no HTTP/1.1 request as accepted here.", "Check the request line, the header fields, the framing of the body, and Expect.", http=400)
     MULTIPART = _row("WIB01009", "multipart", _T, "The multipart message is no MTOM package as accepted here.", "Send the SOAP message first, then at most the one attachment that an operation takes; nothing nested, encoded or unnamed.", http=400)
     LOG_DENIED = _row("WIB01010", "log-denied", _T, "This part of the exchange log is not served to this authority.", "Entry bundles go to the authorities that log.readers names, and nothing to one that is suspended: ask the operator.", http=403)
@@ -149,6 +149,7 @@ class Code(Enum):
     DOCUMENT_DENIED = _row("WIB07008", "document-denied", _P, "Your view does not include this type of document.", "Ask checkAccessControl which documents are yours.")
     VIEW_EMPTY = _row("WIB07009", "view-empty", _P, "Nothing that this source holds may be released to you in this legal context.", "Ask checkAccessControl which fields are yours.")
     SOURCE_DENIED = _row("WIB07010", "source-denied", _P, "The source is no provider of this operation, or plays no part in this dossier.", "Name a source that the agreement lists for the operation.")
+    QUOTA = _row("WIB07011", "quota", _P, "You have sent more messages than the agreement permits in this time.", "Try again after the seconds named in Retry-After; send fewer, or ask the parties of the agreement for a larger quota.", fault=_SERVER, severity=_TRANSIENT)
 
     # PROTOCOL §9: the provider, only half trusted.
     PROVIDER_UNREACHABLE = _row("WIB09001", "provider-unreachable", _V, "The provider could not be reached.", "Ask again later with a new ticket.", fault=_SERVER, origin=_PROVIDER, severity=_TRANSIENT)
@@ -195,16 +196,24 @@ class Code(Enum):
         return self.value
 
 
+SOON: Final = 2  # seconds after which a hub that is at its capacity may be tried again
+_SOON: Final = frozenset({Code.BUSY, Code.SIGNING_UNAVAILABLE})
+
+
 class Refusal(Exception):  # noqa: N818 - the protocol's own word: a foreseen outcome, not an error
     """A foreseen refusal.
 
     `about` narrows the sentence for officer and peer ("Timestamp", "rsa-sha1"). It is always one of the
     program's own constants, never text that a peer sent: a signed fault must not become a signing oracle.
     `signer`: register id of who signed, where that is not the TLS peer; for the operational log, never for the peer.
+    `retry_after`: whole seconds after which the peer may try again; None: nobody can tell.
     """
 
-    def __init__(self, code: Code, about: str = "", *, signer: str = "") -> None:
+    def __init__(
+        self, code: Code, about: str = "", *, signer: str = "", retry_after: int | None = None
+    ) -> None:
         super().__init__(f"{code.row.code} {code.row.label}" + (f": {about}" if about else ""))
         self.code: Final = code
         self.about: Final = about
         self.signer: Final = signer
+        self.retry_after: Final = SOON if retry_after is None and code in _SOON else retry_after

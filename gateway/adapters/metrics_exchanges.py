@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gateway.broker.event import Event
+from gateway.model import AuthorityId
 from gateway.refusal import Code
 
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -45,6 +46,18 @@ class ExchangeSeries:
         )
         self._in_flight = Gauge(
             "gateway_in_flight", "Exchanges under way.", registry=counted, multiprocess_mode="livesum"
+        )
+        self._waiting = Gauge(
+            "gateway_waiting",
+            "Requests under way that wait for their turn.",
+            registry=counted,
+            multiprocess_mode="livesum",
+        )
+        self._turned_away = Counter(
+            "gateway_turned_away",
+            "Messages that were not read: their authority is over its quota, or the hub is busy.",
+            ["authority", "code"],
+            registry=counted,
         )
         self._checkpoint = Gauge(
             "gateway_checkpoint_timestamp_seconds",
@@ -106,6 +119,14 @@ class ExchangeSeries:
     def refused_on_the_wire(self, label: str) -> None:
         """Count a bare HTTP refusal, before any exchange began."""
         self._refusals.labels(label).inc()
+
+    def turned_away(self, authority: AuthorityId, label: str) -> None:
+        """Count a message that was not read."""
+        self._refusals.labels(label).inc()
+        self._turned_away.labels(authority, label).inc()
+
+    def waiting(self, count: int) -> None:
+        self._waiting.set(count)
 
     def in_flight(self, count: int) -> None:
         self._in_flight.set(count)

@@ -24,6 +24,7 @@ def facts(agreement: Agreement) -> Mapping[Place, Words]:
         _operations,
         _contexts,
         _statuses,
+        _quotas,
         _matrix,
         course_facts,
         _places,
@@ -114,6 +115,13 @@ def _statuses(agreement: Agreement) -> Iterator[Fact]:
         yield Place(Section.STATUSES, "open at", role), terms.statuses
 
 
+def _quotas(agreement: Agreement) -> Iterator[Fact]:
+    for role, terms in agreement.roles.items():
+        if terms.quota is not None:
+            words = {f"{terms.quota.quota.per_second:g} a second", f"{terms.quota.quota.burst} at once"}
+            yield Place(Section.QUOTAS, "sends", role), frozenset(words)
+
+
 def _matrix(agreement: Agreement) -> Iterator[Fact]:
     """The cells as they are written, though no exchange makes use of a grant: it is one all the same."""
     for code, group in agreement.groups.items():
@@ -170,6 +178,8 @@ def _bases(agreement: Agreement) -> Iterator[Fact]:
             yield Place(Section.BASES, "cell rests on", role, name=group.code), source_words(cell.source)
     for role, terms in agreement.roles.items():
         yield Place(Section.BASES, "role rests on", role), source_words(terms.source)
+        if terms.quota is not None:
+            yield Place(Section.BASES, "quota rests on", role), source_words(terms.quota.source)
     for name, context in agreement.contexts.items():
         yield Place(Section.BASES, "context rests on", context=name), source_words(context.source)
     for name_, operation in agreement.operations.items():

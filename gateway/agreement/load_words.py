@@ -18,13 +18,14 @@ from gateway.agreement.rows import (
     DocumentRow,
     NameRow,
     RetentionRow,
+    RoleQuotaRow,
     RoleRow,
     is_known,
     require_between,
     resolve,
 )
 from gateway.agreement.schema import Contract
-from gateway.agreement.terms import Context, Names, Retention, RoleTerms, Source
+from gateway.agreement.terms import Context, Names, Retention, RoleQuota, RoleTerms, Source
 from gateway.model import FieldId, LegalContext, Role
 
 STATUS: Final = FieldId("G01.status")
@@ -104,7 +105,17 @@ class _Reader:
             return None
         known = self._contract.values_of(STATUS)
         statuses = resolve(row.statuses, known, "status", f"{path}.statuses", self._findings)
-        return RoleTerms(_names(row.name), frozenset(statuses), self._source(row, path))
+        return RoleTerms(
+            _names(row.name),
+            frozenset(statuses),
+            self._source(row, path),
+            self._quota(row.quota, f"{path}.quota"),
+        )
+
+    def _quota(self, row: RoleQuotaRow | None, path: str) -> RoleQuota | None:
+        if row is None:
+            return None
+        return RoleQuota(rows.quota(row, path, self._findings), self._source(row, path))
 
     def _permit_types(self) -> dict[str, Names]:
         """The types that contexts may name. The schemas leave the code open; a context must not misspell one."""
@@ -164,7 +175,7 @@ class _Reader:
                 documents[name] = FieldId(row.field)
         return documents
 
-    def _source(self, row: RetentionRow | RoleRow | ContextRow, path: str) -> Source:
+    def _source(self, row: RetentionRow | RoleRow | RoleQuotaRow | ContextRow, path: str) -> Source:
         return Source(resolve(row.basis, self.bases, "basis", f"{path}.basis", self._findings), row.certainty)
 
     def _entries(self, name: str) -> dict[str, object]:

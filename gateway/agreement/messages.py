@@ -150,6 +150,7 @@ def write_fault(refusal: Refusal, exchange: ExchangeId, author: Enterprise, cust
         + blocks.inner("remedy", row.remedy)
         + blocks.inner("authorCode", author.cbe)
         + blocks.inner("incident", exchange)
+        + ("" if refusal.retry_after is None else blocks.inner("retryAfter", str(refusal.retry_after)))
     )
     asked = "" if customer is None else blocks.write_customer_of_fault(customer)
     return f"<c:exchangeFault{blocks.DECLARED}>{asked}<c:detail>{detail}</c:detail></c:exchangeFault>"

@@ -15,7 +15,7 @@ from gateway.agreement.finding import Finding, Findings, RegisterError
 from gateway.agreement.identifiers import check_cbe
 from gateway.agreement.rows import AuthorityRow, HubRow
 from gateway.agreement.terms import Names
-from gateway.model import Authority, AuthorityId, Enterprise, Role
+from gateway.model import Authority, AuthorityId, Enterprise, Quota, Role
 from gateway.refusal import Refusal
 
 _ID: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
@@ -125,6 +125,8 @@ def _path(at: int, line: object) -> str:
 
 def _check(row: AuthorityRow, path: str, findings: Findings) -> None:
     _check_forms(row, path, findings)
+    if row.quota is not None:
+        rows.quota(row.quota, f"{path}.quota", findings)
     if row.role not in set(Role):
         findings.add(f"{path}.role", f'no role "{row.role}"')
         return
@@ -224,4 +226,5 @@ def _authority(row: AuthorityRow) -> Authority:
         nis=row.nis,
         post=row.post,
         revocation=row.revocation,
+        quota=None if row.quota is None else Quota(row.quota.per_second, row.quota.burst),
     )

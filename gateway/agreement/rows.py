@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 from gateway.agreement.finding import AgreementError, Finding, Findings
+from gateway.model import Quota
 
 Certainty = Literal["C", "L", "J"]  # seen in a source, likely, judgement
 Fields = Literal["all", "none"] | list[str]
@@ -53,6 +54,20 @@ class NameRow(Row, frozen=True):
     en: str
 
 
+class QuotaRow(Row, frozen=True):
+    """`quota` of an authority in the register"""
+
+    per_second: float
+    burst: int
+
+
+class RoleQuotaRow(QuotaRow, frozen=True, kw_only=True):
+    """`quota` of a role"""
+
+    basis: list[str]
+    certainty: Certainty
+
+
 class RoleRow(Row, frozen=True):
     """[roles.X]"""
 
@@ -60,6 +75,7 @@ class RoleRow(Row, frozen=True):
     statuses: list[str]
     basis: list[str]
     certainty: Certainty
+    quota: RoleQuotaRow | None = None  # revisions from before there were quotas have none
 
 
 class ContextRow(Row, frozen=True):
@@ -139,8 +155,12 @@ class AuthorityRow(Row, frozen=True):
     nis: str | None = None
     post: str | None = None
     revocation: Literal["hard", "soft"] = "hard"
+    quota: QuotaRow | None = None
 
 
+# Beyond what a hub can do in any case.
+_MOST_PER_SECOND: Final = 100_000
+_LARGEST_BURST: Final = 1_000_000
 _PLACE: Final = re.compile(r"(?P<sentence>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
 
 
@@ -198,6 +218,14 @@ def require_between(number: int, most: int, path: str, findings: Findings) -> No
         findings.add(path, "at least 1")
     elif number > most:
         findings.add(path, f"at most {most}")
+
+
+def quota(row: QuotaRow, path: str, findings: Findings) -> Quota:
+    """The quota of a role or an authority; what would let nobody through, or everybody, is a finding."""
+    if not 0 < row.per_second <= _MOST_PER_SECOND:
+        findings.add(f"{path}.per_second", f"more than 0, at most {_MOST_PER_SECOND}")
+    require_between(row.burst, _LARGEST_BURST, f"{path}.burst", findings)
+    return Quota(row.per_second, row.burst)
 
 
 def fields(value: object, path: str, findings: Findings) -> Fields | None:

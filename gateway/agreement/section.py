@@ -19,6 +19,7 @@ class Section(StrEnum):
     OPERATIONS = "operations"
     CONTEXTS = "legal contexts"
     STATUSES = "statuses"
+    QUOTAS = "quotas"
     MATRIX = "matrix"
     COURSES = "courses"
     DEADLINES = "deadlines"

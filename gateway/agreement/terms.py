@@ -11,7 +11,7 @@ from datetime import date
 
 from gateway.agreement.course import Course, Places, Routing
 from gateway.agreement.schema import Contract, Messages
-from gateway.model import FieldId, LegalContext, OperationName, Pattern, Role, View
+from gateway.model import Authority, FieldId, LegalContext, OperationName, Pattern, Quota, Role, View
 
 # Operation, who receives, context, who provides (None: the hub), document type (None: not a document, or any type).
 ViewKey = tuple[OperationName, Role, LegalContext, Role | None, str | None]
@@ -47,12 +47,21 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleQuota:
+    """How often each authority of a role may send a message."""
+
+    quota: Quota
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
 class RoleTerms:
     """What holds for every authority of a role."""
 
     names: Names
     statuses: frozenset[str]  # machine states in which a dossier is open to the role
     source: Source
+    quota: RoleQuota | None = None  # None: only the limits of the hub hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +240,13 @@ class Agreement:
         )
         written = (fields for (provider, *_), fields in self._provided.items() if provider is role)
         return frozenset[FieldId]().union(*shown, *written) & self.contract.fields
+
+    def quota(self, authority: Authority) -> Quota | None:
+        """How often the authority may send a message: its own line of the register, or its role. None: no term."""
+        if authority.quota is not None or authority.role is None:
+            return authority.quota
+        terms = self.roles[authority.role].quota
+        return None if terms is None else terms.quota
 
     def course(self, permit_type: str, procedure: str) -> Course | None:
         """The one course of such dossiers, None when the agreement has none."""

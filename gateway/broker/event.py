@@ -79,6 +79,7 @@ class Event:
     caller: Caller | None = None
     request: Request | None = None
     code: Code | None = None  # why it was refused
+    retry_after: int | None = None  # seconds after which it may be tried again
     signer: str = ""  # register id of who signed, if refused for not being the peer
     outcome: str = "unfinished"  # a word of OUTCOMES
     withheld: int = 0  # fields of the payload that the view withholds
@@ -122,6 +123,7 @@ class Event:
     def refused(self, refusal: Refusal) -> None:
         """A foreseen refusal."""
         self.outcome, self.code, self.signer = "refused", refusal.code, refusal.signer
+        self.retry_after = refusal.retry_after
 
     def failed(self, error: Exception) -> None:
         """A bug. Its message may hold a value that a peer sent; its type and its places cannot."""

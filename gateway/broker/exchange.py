@@ -65,7 +65,7 @@ class Broker:
     async def answer(self, message: Received, event: Event) -> bytes | Parcel:
         """The signed response or the signed fault: the one place where refusals and bugs are caught.
 
-        Raises Refusal for those that are bare HTTP, such as BUSY.
+        Raises Refusal for those that are bare HTTP, such as SIGNING_UNAVAILABLE.
         """
         try:
             return await self.exchange(message, event)
@@ -77,8 +77,10 @@ class Broker:
             return await self._fault(Refusal(Code.INTERNAL), message, event)
 
     async def _fault(self, refusal: Refusal, message: Received, event: Event) -> bytes:
-        # SIGNING_UNAVAILABLE is bare, yet our own failing, and may follow commit 1.
-        if refusal.code is Code.SIGNING_UNAVAILABLE or refusal.code.row.http == 500:
+        # SIGNING_UNAVAILABLE is bare, yet our own failing, and may follow commit 1. BUSY is a log that takes no more.
+        if refusal.code is Code.SIGNING_UNAVAILABLE or (
+            refusal.code.row.http == 500 and refusal.code is not Code.BUSY
+        ):
             refusal = await self._record(refusal, message.rules, event)
         if refusal.code.row.http != 500:
             raise refusal

@@ -113,6 +113,14 @@ class Signer:
         headers = _addressing(addressing, fault.action(told), event.exchange)
         return await self._sign(body, event.peer, version, headers, event.exchange, now)
 
+    async def turned_away(
+        self, refusal: Refusal, peer: Authority, version: SoapVersion, incident: ExchangeId, now: datetime
+    ) -> bytes:
+        """The signed fault to a message that was not read: of the message it repeats nothing."""
+        detail = messages.write_fault(refusal, incident, self.hub.enterprise, None)
+        body = fault.write(refusal, incident, version, detail)
+        return await self._sign(body, peer, version, [], incident, now)
+
     async def question(self, body: str, provider: Authority, ticket: Ticket, now: datetime) -> bytes:
         """A signed request to a provider: SOAP 1.1 without addressing, which every stack reads."""
         return await self._sign(body, provider, SoapVersion.V11, [], ExchangeId(ticket), now)

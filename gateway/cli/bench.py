@@ -21,7 +21,7 @@ from gateway.bench.dossiers import MAX_KB
 from gateway.bench.place import SUITES
 from gateway.bench.run import Plan, Run, Soak, Tell, checked, profile, runs, soak
 from gateway.bench.trouble import BenchError
-from gateway.cli import bench_log
+from gateway.cli import bench_log, bench_overload
 from gateway.cli.bench_place import AsJson, Directory, warn_if_volatile, working
 
 _CONTRACTS: Final = Path(gateway.__file__).parents[1] / "contracts"
@@ -46,6 +46,7 @@ Contracts = Annotated[Path, typer.Option(help="Directory of the contracts.")]
 
 app = typer.Typer(invoke_without_command=True)
 app.command("log")(bench_log.log)
+app.command("overload")(bench_overload.run)
 
 
 @app.callback()

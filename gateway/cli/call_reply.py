@@ -51,11 +51,12 @@ def rights(answered: Answered) -> str:
 def refused(fault: ExchangeFault, *, in_json: bool) -> NoReturn:
     """Tell why, on standard error, and end with status 1."""
     if in_json:
-        names = ("code", "label", "sentence", "remedy", "incident", "http")
+        names = ("code", "label", "sentence", "remedy", "incident", "http", "retry_after")
         typer.echo(json.dumps({"fault": {name: getattr(fault, name) for name in names}}, indent=2))
     remedy = f" {fault.remedy}" if fault.remedy else ""
     which = f"Incident {fault.incident}." if fault.incident else f"HTTP {fault.http}, without a signed fault."
-    typer.echo(f"{fault}{remedy} {which}", err=True)
+    when = "" if fault.retry_after is None else f" Try again after {fault.retry_after} s."
+    typer.echo(f"{fault}{remedy} {which}{when}", err=True)
     raise typer.Exit(1)
 
 

@@ -28,7 +28,7 @@ _MAX_LINE: Final = 4096  # bytes of the request line
 _MAX_FIELD: Final = 4096  # bytes of one header field
 _MAX_FIELDS: Final = 64  # of one request, so that all together have at most 256 KiB
 _UNREAD: Final = 64 * 1024  # bytes written to a peer that it has not taken; beyond that writing waits for it
-_RETRY_AFTER: Final = "1"  # seconds
+_BARE: Final = {Code.BUSY: 503, Code.QUOTA: 429}  # status where no signed fault can be given (RFC 6585 §4)
 
 
 def nobody(transport: asyncio.BaseTransport) -> str | None:  # noqa: ARG001 - an Owner
@@ -177,12 +177,16 @@ def bare(refusal: Refusal, methods: Sequence[str] = ("POST",)) -> web.Response:
     headers = {**SERVER, "Connection": "close"}
     if refusal.code is Code.METHOD:
         headers["Allow"] = ", ".join(methods)
-    if row.http == 503:
-        headers["Retry-After"] = _RETRY_AFTER
-    status = row.http if row.http != 500 or refusal.code is Code.INTERNAL else 400
+    headers |= come_back(refusal.retry_after)
+    status = row.http if row.http != 500 or refusal.code is Code.INTERNAL else _BARE.get(refusal.code, 400)
     return web.Response(
         text=f"{row.code} {row.label}: {row.sentence} {row.remedy}\n", status=status, headers=headers
     )
+
+
+def come_back(seconds: int | None) -> dict[str, str]:
+    """The header field that says when to try again (RFC 9110 §10.2.3)."""
+    return {} if seconds is None else {"Retry-After": str(seconds)}
 
 
 def not_found() -> web.Response:

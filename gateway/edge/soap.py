@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 from aiohttp import HttpVersion11, StreamReader, web
@@ -21,15 +19,17 @@ from multidict import CIMultiDictProxy
 
 from gateway.adapters.metrics import Metrics
 from gateway.agreement.terms import Agreement
-from gateway.broker.bell import aside
 from gateway.broker.content import Arrived, Attachment, arrived
 from gateway.broker.document import Parcel
 from gateway.broker.event import Event, trace
 from gateway.broker.exchange import Broker
+from gateway.broker.reply import Signer
 from gateway.broker.rules import Received, Rules, RulesInForce
 from gateway.edge import log_site
-from gateway.edge.listener import SERVER, bare, not_found
+from gateway.edge.admission import Admission, Place
+from gateway.edge.listener import SERVER, bare, come_back, not_found
 from gateway.edge.operational_log import OperationalLog
+from gateway.edge.turned_away import TurnedAway
 from gateway.exchangelog.exchange_id import new_exchange_id
 from gateway.identity.chain import Usage
 from gateway.model import Authority, AuthorityId, SoapVersion
@@ -42,23 +42,24 @@ _CERTIFICATES: Final = "certificates"
 _PEM: Final = {**SERVER, "Content-Type": "application/pem-certificate-chain"}  # RFC 8555 §9.1
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+_TURNED_AWAY: Final = frozenset({Code.BUSY, Code.QUOTA})
+
+Promised = tuple[SoapVersion, str | None, mime.Package | None]
 ServedContract = Callable[[Agreement, Authority], Mapping[str, bytes]]  # query string → document
 
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """What one request, all of one authority, and all together may use."""
+    """What one request may use."""
 
     body_bytes: int
     body_seconds: float
-    in_flight: int
-    in_flight_per_authority: int
     document_bytes: int  # of one document that is attached
     document_seconds: float  # to receive a document; again to send a reply that holds one
 
 
 class SoapEdge:
-    """What the SOAP listener does with each request. Owns the count of exchanges under way."""
+    """What the SOAP listener does with each request. Owns nothing but its collaborators."""
 
     def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
         self,
@@ -70,6 +71,7 @@ class SoapEdge:
         metrics: Metrics,
         log: OperationalLog,
         limits: HttpLimits,
+        admission: Admission,
         clock: Callable[[], datetime],
     ) -> None:
         self._broker = broker
@@ -79,9 +81,9 @@ class SoapEdge:
         self._metrics = metrics
         self._log = log
         self._limits = limits
+        self._admission = admission
+        self._turned_away = TurnedAway(clock, os.urandom, log)
         self._clock = clock
-        self._in_flight = 0
-        self._in_flight_of: defaultdict[AuthorityId, int] = defaultdict(int)
 
     async def handle(self, http: web.BaseRequest) -> web.StreamResponse:
         """Serve one HTTP request. The target is compared as it was sent; what is none of ours is 404 (attack H21).
@@ -96,12 +98,13 @@ class SoapEdge:
         try:
             _require_framing(http)
             peer, rules = self._recognise(http.transport)
-            with self._slot(peer.id):
+            if resource is None and not query:
+                return await self._message(http, peer, rules)
+            with self._admission.place(peer.id, 0) as place:
+                await self._admission.turn(place)
                 if resource is not None:
                     return await _taken(http, await self._site.serve(http.method, resource, peer))
-                if query:
-                    return await _taken(http, self._document(query, peer, rules))
-                return await self._exchange(http, peer, rules)
+                return await _taken(http, self._document(query, peer, rules))
         except Refusal as refusal:
             self.refused(refusal, peer=peer)
             return bare(refusal, ("POST",) if resource is None else log_site.METHODS)
@@ -124,10 +127,45 @@ class SoapEdge:
         self._metrics.refused_on_the_wire(refusal.code.row.label)
         self._log.refused_on_the_wire(refusal, peer, error)
 
-    async def _exchange(self, http: web.BaseRequest, peer: Authority, rules: Rules) -> web.StreamResponse:
-        version, action, package = _promised(http)
+    async def _message(self, http: web.BaseRequest, peer: Authority, rules: Rules) -> web.StreamResponse:
+        """One message, if it may come in. Raises Refusal: what HTTP alone expresses."""
+        try:
+            self._admission.charge(peer.id, rules.agreement.quota(peer))
+            promised = _promised(http)
+            with self._admission.place(peer.id, self._size(http)) as place:
+                return await self._exchange(http, peer, rules, promised, place)
+        except Refusal as refusal:
+            if refusal.code not in _TURNED_AWAY:
+                raise
+            return await self._turn_away(http, refusal, peer, rules.signer)
+
+    async def _turn_away(
+        self, http: web.BaseRequest, refusal: Refusal, peer: Authority, signer: Signer
+    ) -> web.Response:
+        """Say to a message that was not read when to come again. Raises Refusal: SIGNING_UNAVAILABLE."""
+        self._metrics.turned_away(peer.id, refusal.code.row.label)
+        await asyncio.sleep(self._admission.patience(peer.id))
+        version = _version(http)
+        fault = await self._turned_away.fault(refusal, peer, version, signer)
+        headers = {**_HEADERS[version], **come_back(refusal.retry_after)}
+        if (
+            "Expect" in http.headers
+        ):  # whether the body follows is for the peer to choose, and not to be guessed
+            headers["Connection"] = "close"
+        return await _taken(http, web.Response(body=fault, status=500, headers=headers))
+
+    def _size(self, http: web.BaseRequest) -> int:
+        """Bytes that the message will have at most, without what is attached to it."""
+        length, most = http.content_length, self._limits.body_bytes
+        return most if length is None else min(length, most)
+
+    async def _exchange(
+        self, http: web.BaseRequest, peer: Authority, rules: Rules, promised: Promised, place: Place
+    ) -> web.StreamResponse:
+        version, action, package = promised
         action = _soap_action(http.headers) or action
         came = await self._receive(http, package)
+        await self._admission.turn(place)
         mtom = package is not None or _reads_packages(http.headers)
         if rules is not self._in_force.rules:  # the message took its time
             peer, rules = self._recognise(http.transport)
@@ -144,34 +182,6 @@ class SoapEdge:
         rules = self._in_force.rules
         return rules.recognise(_tls_certificate(transport), Usage.TLS_CLIENT, self._clock()), rules
 
-    @contextmanager
-    def _slot(self, peer: AuthorityId) -> Iterator[None]:
-        """One of the exchanges that may be under way, and one of this authority's share. Raises Refusal."""
-        own = self._in_flight_of[peer]
-        if self._in_flight >= self._limits.in_flight or own >= self._limits.in_flight_per_authority:
-            raise Refusal(Code.BUSY)
-        self._under_way(peer, 1)
-        token = aside.set(partial(self._aside, peer))
-        try:
-            yield
-        finally:
-            aside.reset(token)
-            self._under_way(peer, -1)
-
-    @contextmanager
-    def _aside(self, peer: AuthorityId) -> Iterator[None]:
-        """While a request only waits its slot is another's. It comes back unasked: little is left to do."""
-        self._under_way(peer, -1)
-        try:
-            yield
-        finally:
-            self._under_way(peer, 1)
-
-    def _under_way(self, peer: AuthorityId, change: int) -> None:
-        self._in_flight += change
-        self._in_flight_of[peer] += change
-        self._metrics.in_flight(self._in_flight)
-
     async def _answer(self, received: Received, event: Event) -> web.Response | Parcel:
         try:
             reply = await self._broker.answer(received, event)
@@ -183,7 +193,8 @@ class SoapEdge:
         if isinstance(reply, Parcel):
             return reply
         version = event.envelope.version if event.envelope else SoapVersion.V11
-        return web.Response(body=reply, status=500 if event.code else 200, headers=_HEADERS[version])
+        headers = {**_HEADERS[version], **come_back(event.retry_after)} if event.code else _HEADERS[version]
+        return web.Response(body=reply, status=500 if event.code else 200, headers=headers)
 
     async def _stream(self, http: web.BaseRequest, parcel: Parcel, event: Event) -> web.StreamResponse:
         """Send a document. When that fails half-way there is nothing to say any more: the connection is cut."""
@@ -299,7 +310,15 @@ def _require_framing(http: web.BaseRequest) -> None:
         raise Refusal(Code.HTTP)
 
 
-def _promised(http: web.BaseRequest) -> tuple[SoapVersion, str | None, mime.Package | None]:
+def _version(http: web.BaseRequest) -> SoapVersion:
+    """The SOAP version of a message that is not read; 1.1 where the headers do not say."""
+    try:
+        return _promised(http)[0]
+    except Refusal:
+        return SoapVersion.V11
+
+
+def _promised(http: web.BaseRequest) -> Promised:
     """What method and headers promise: the SOAP version, the action that the media type names, and the MTOM
     package around the message if there is one. Raises Refusal.
     """

@@ -17,6 +17,8 @@ import zeep.exceptions
 from urllib3.exceptions import NewConnectionError
 from zeep.transports import Transport
 
+from gateway.soap.xml import Element
+
 Alter = Callable[[bytes], bytes]  # what happens to a signed message on its way out
 _SECONDS: Final = 60  # for one exchange
 # PROTOCOL §11: the fixed form of a fault string, and of a bare refusal, which has no incident.
@@ -29,11 +31,18 @@ _FAULT: Final = re.compile(
 
 class ExchangeFault(Exception):  # noqa: N818 - SOAP's own word
     """The hub refused. `incident` is empty for a bare HTTP refusal, before any message was understood: nobody
-    signed it, and its sentence has the remedy in it (PROTOCOL §2.5).
+    signed it, and its sentence has the remedy in it (PROTOCOL §2.5). `retry_after`: seconds, where it says so.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a fault string, and its HTTP status
-        self, code: str, label: str, sentence: str, remedy: str = "", incident: str = "", http: int = 500
+        self,
+        code: str,
+        label: str,
+        sentence: str,
+        remedy: str = "",
+        incident: str = "",
+        http: int = 500,
+        retry_after: int | None = None,
     ) -> None:
         super().__init__(f"{code} {label}: {sentence}")
         self.code = code
@@ -42,6 +51,7 @@ class ExchangeFault(Exception):  # noqa: N818 - SOAP's own word
         self.remedy = remedy
         self.incident = incident
         self.http = http
+        self.retry_after = retry_after
 
 
 class Unsendable(Exception):  # noqa: N818 - a state of the question
@@ -79,7 +89,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except zeep.exceptions.Fault as error:
-        raise _fault(str(error.message)) from error
+        raise _fault(str(error.message), error.detail) from error
     except (
         zeep.exceptions.ValidationError,
         TypeError,
@@ -100,7 +110,13 @@ def _require_understood(response: requests.Response, *_: object, **__: object) -
     if response.headers.get("Content-Type", "").startswith("text/plain"):
         match = _FAULT.fullmatch(response.text)
         if match is not None:
-            raise ExchangeFault(match["code"], match["label"], match["sentence"], http=response.status_code)
+            raise ExchangeFault(
+                match["code"],
+                match["label"],
+                match["sentence"],
+                http=response.status_code,
+                retry_after=_seconds(response.headers.get("Retry-After")),
+            )
 
 
 def _reason(error: Exception) -> str:
@@ -117,12 +133,21 @@ def _reason(error: Exception) -> str:
     return next(words, "what came back is not SOAP of the contract")
 
 
-def _fault(text: str) -> Exception:
+def _seconds(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdecimal() else None
+
+
+def _fault(text: str, detail: Element | None) -> Exception:
     match = _FAULT.fullmatch(text)
     if match is None:
         return NoReply("a fault that is not in the form of the protocol")
     found = match.groupdict(default="")
     about = f" ({found['about']})" if found["about"] else ""
     return ExchangeFault(
-        found["code"], found["label"], found["sentence"] + about, found["remedy"], found["incident"]
+        found["code"],
+        found["label"],
+        found["sentence"] + about,
+        found["remedy"],
+        found["incident"],
+        retry_after=_seconds(None if detail is None else detail.findtext(".//{*}retryAfter")),
     )

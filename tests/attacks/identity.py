@@ -9,7 +9,7 @@ from collections.abc import Callable
 from gateway.model import Criteria
 from gateway.refusal import Code
 from tests.attacks.case import MARK, Refused, attack, attacks, outcome_of, scenario, signed_body
-from tests.attacks.target import OTHER, SUSPENDED, Message, Target
+from tests.attacks.target import BOUNDED, BURST, OTHER, SUSPENDED, Message, Target
 from tests.path import hub as memory
 from tests.path.payloads import DIGEST
 from tests.process.running import ROOT
@@ -225,3 +225,22 @@ def _enumerated(target: Target) -> str:
     assert (ended.refusals - began.refusals)["dossier-denied"] == 200  # for the alert on refusals
     assert ended.asked == began.asked
     return "each refused and recorded, none told apart"
+
+
+@scenario("Z10", "more dossier numbers than its quota has messages", "turned away unread, others are served")
+def _beyond_quota(target: Target) -> str:
+    """Signed or not: what is turned away is not read."""
+    began, outcomes = target.reading(), []
+    for number in range(100, 100 + BURST + 20):
+        criteria = Criteria(memory.dossier_number(2026, number))
+        answer = target.post(target.message(BOUNDED, criteria=criteria).data, BOUNDED)
+        outcomes.append(outcome_of(answer))
+    assert outcomes == ["WIB07005"] * BURST + ["WIB07011"] * 20
+    assert int(answer.headers["Retry-After"]) > 1
+    signed_body(answer.body)
+    target.require_served()
+    ended = target.reading()
+    assert ended.entries - began.entries == BURST + 2  # and the two of whoever is served besides
+    assert (ended.refusals - began.refusals)["quota"] == 20  # for the alert on quotas
+    assert ended.asked == began.asked
+    return "turned away unread, others are served"

@@ -51,6 +51,7 @@ from tests.world import V11, V12, Draft, Holder, sign
 ATTACKER = "WALLONIA"  # it has RSA keys, for which most known attacks were written
 OTHER = "BRUSSELS"  # must be served whatever the attacker does
 SUSPENDED = "MUN_LIEGE"
+BOUNDED, BURST = "FLANDERS", 40  # messages, and then none for as long as the attacks take
 REVOKED = 4711  # serial number on the list of the issuing authority
 CONTEXT = "WIB:WORK_DECISION"
 DOSSIERS = {ATTACKER: memory.OTHER_DOSSIER, OTHER: memory.DOSSIER}
@@ -139,6 +140,7 @@ class Target:
         self.settings = write_settings(directory, self.provider.url, dict(limits))
         self._registered("IMMIGRATION_OFFICE", "signed_addressing", "true")
         self._registered(SUSPENDED, "active", "false")
+        self._bound()
         self._inscribe()
         self._start()
         stack.callback(self.stop)
@@ -192,6 +194,13 @@ class Target:
         changed = re.sub(rf"^{column} = .*$", f"{column} = {value}", after, count=1, flags=re.MULTILINE)
         assert changed != after
         path.write_text(before + line + changed)
+
+    def _bound(self) -> None:
+        """One authority has a quota that a case can use up, the others one that all cases together do not."""
+        path = self.settings.contracts.register
+        plenty = "quota = { per_second = 100000.0, burst = 1000000 }"
+        path.write_text(re.sub(r"(?m)^suite = .*$", rf"\g<0>\n{plenty}", path.read_text()))
+        self._registered(BOUNDED, "quota", f"{{ per_second = 0.001, burst = {BURST} }}")
 
     def _enrol(self) -> None:
         with (self.directory / "pki/enrolled.toml").open("a") as lines:

@@ -11,7 +11,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from tests.path.hub import signed_question
+from gateway.soap.envelope import read
+from gateway.soap.xml import Limits, parse_verified
+from gateway.wss.profile import Window
+from gateway.wss.verify import verify
+from tests.path.hub import Answered, signed_question
 
 CONTEXTS = {"BRUSSELS": "WIB:WORK_DECISION", "IMMIGRATION_OFFICE": "WIB:RESIDENCE_DECISION"}
 
@@ -59,6 +63,12 @@ async def reply(reader) -> bytes:
             line.split(b":")[1] for line in head_.splitlines() if line.lower().startswith(b"content-length:")
         ]
         return head_ + await reader.readexactly(int(length[0]) if length else 0)
+
+
+def fault_in(said: bytes) -> Answered:
+    """The fault in a reply, verified as signed by the hub."""
+    verified = verify(read(said.partition(b"\r\n\r\n")[2], Limits()), Window(), datetime.now(UTC))
+    return Answered(None, parse_verified(verified.body)[0])
 
 
 async def said_to(hub, data: bytes, name: str = "BRUSSELS") -> bytes:

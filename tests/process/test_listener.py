@@ -18,7 +18,7 @@ import pytest
 from gateway.adapters.pki import write_pki
 from gateway.edge.operational_log import LibraryLines, OperationalLog
 from tests.path import hub as memory
-from tests.process.raw import CONTEXTS, connected, head, lines, message, reply, said_to, whole
+from tests.process.raw import CONTEXTS, connected, fault_in, head, lines, message, reply, said_to, whole
 from tests.process.running import Running, running_hub, write_settings
 
 SECRET = "Zyxwvutsrq"
@@ -206,10 +206,10 @@ async def under_way(hub, name: str = "BRUSSELS"):
 async def test_one_authority_cannot_take_the_slots_of_the_others(tmp_path):
     async with running_hub(tmp_path, in_flight_per_authority=2) as hub:
         async with under_way(hub) as first, under_way(hub) as second:
-            said = await said_to(hub, whole(message()))
-            assert said.startswith(b"HTTP/1.1 503 ")
-            assert b"\r\nRetry-After: 1\r\n" in said
-            assert b"WIB01007 busy: " in said
+            said = await said_to(hub, whole(message(), "Connection: close"))
+            assert said.startswith(b"HTTP/1.1 500 ")
+            assert b"\r\nRetry-After: 2\r\n" in said
+            assert fault_in(said).code == "WIB01007"
             status, answered = await hub.soap("IMMIGRATION_OFFICE", message("IMMIGRATION_OFFICE"))
             assert (status, answered.code) == (200, None)
             for finish in (first, second):
@@ -229,7 +229,7 @@ async def test_all_together_cannot_take_more_than_there_is(tmp_path):
             async with hub.request(
                 name, data=message(name), headers={"Content-Type": "text/xml"}
             ) as response:
-                assert (response.status, response.headers["Retry-After"]) == (503, "1")
+                assert (response.status, response.headers["Retry-After"]) == (500, "2")
 
 
 async def test_a_slot_of_a_requester_that_left_is_free_again(tmp_path):
@@ -237,7 +237,7 @@ async def test_a_slot_of_a_requester_that_left_is_free_again(tmp_path):
         async with under_way(hub):
             pass
         async with asyncio.timeout(10):
-            while (await said_to(hub, whole(message(), "Connection: close"))).startswith(b"HTTP/1.1 503 "):
+            while (await said_to(hub, whole(message(), "Connection: close"))).startswith(b"HTTP/1.1 500 "):
                 pass
 
 

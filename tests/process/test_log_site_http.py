@@ -250,7 +250,7 @@ async def test_reading_the_log_takes_a_place_of_the_authority(tmp_path):
                     break
                 await asyncio.sleep(0.01)
             status, fields, said = await fetched(hub, READER, "checkpoint")
-            assert (status, said[:8], fields["Retry-After"]) == (503, b"WIB01007", "1")
+            assert (status, said[:8], fields["Retry-After"]) == (503, b"WIB01007", "2")
             assert (await fetched(hub, OTHER, "checkpoint"))[0] == 200
 
 

@@ -11,7 +11,7 @@ from tests.path.hub import ROOT
 DIVIDED = {
     "limits": {
         *("connections", "connections_per_address", "connections_per_authority", "provider_connections"),
-        *("spool_bytes", "in_flight", "in_flight_per_authority"),
+        *("spool_bytes", "in_flight", "in_flight_per_authority", "in_flight_bytes"),
     },
     "delivery": {"at_once", "mailbox_waits"},
 }

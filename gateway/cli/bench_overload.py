@@ -1,0 +1,96 @@
+"""`gateway bench overload`: more clients than the hub can serve, and a flood beside a calm authority."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+import gateway
+from gateway.bench import machine
+from gateway.bench.dossiers import MAX_KB
+from gateway.bench.overload import BEST, OVER, Fairness, Overload, Trial, fairness, overload
+from gateway.bench.place import SUITES
+from gateway.bench.trouble import BenchError
+from gateway.cli.bench_place import AsJson, Directory, warn_if_volatile, working
+
+_CONTRACTS: Final = Path(gateway.__file__).parents[1] / "contracts"
+
+Size = Annotated[int, typer.Option(min=1, max=MAX_KB, help="Payload in KB, under overload.")]
+Suite = Annotated[str, typer.Option(help="Signature suite of everybody: rsa or ecdsa.")]
+Seconds = Annotated[float, typer.Option(min=0.5, max=60, help="Length of each round.")]
+Contracts = Annotated[Path, typer.Option(help="Directory of the contracts.")]
+
+
+def run(
+    *,
+    size: Size = 100,
+    suite: Suite = "rsa",
+    seconds: Seconds = 10.0,
+    directory: Directory = None,
+    contracts: Contracts = _CONTRACTS,
+    as_json: AsJson = False,
+) -> None:
+    """Measure what is left of the throughput under overload, and how much a flood slows another authority."""
+    try:
+        _require_known(suite)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # everything is stopped in order
+        with working(directory) as place:
+            over = overload(Trial(suite, size, seconds, place / "overload", contracts), _tell)
+            fair = [
+                fairness(Trial(suite, 1, seconds, place / name, contracts), _tell, quotas=quotas)
+                for name, quotas in (("unbound", False), ("quotas", True))
+            ]
+            _print(over, fair, place, as_json=as_json)
+            warn_if_volatile(place)
+        _require_none_failed([over, *fair])
+    except BenchError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+def _require_known(suite: str) -> None:
+    if suite not in SUITES:
+        raise BenchError("BEN004", f"--suite {suite}: unknown.", f"There are {' and '.join(SUITES)}.")
+
+
+def _require_none_failed(results: Sequence[Overload | Fairness]) -> None:
+    """Who was turned away did not fail; a broken connection or another refusal did."""
+    errors = sum(one.errors for one in results)
+    if errors:
+        trouble = next(one.trouble for one in results if one.trouble)
+        raise BenchError(
+            "BEN002",
+            f"{errors} exchanges failed; the first: {trouble}.",
+            "Look into hub.log: --directory keeps it.",
+        )
+
+
+def _tell(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _print(over: Overload, fair: list[Fairness], place: Path, *, as_json: bool) -> None:
+    if as_json:
+        runs = [over.json(), *(one.json() for one in fair)]
+        typer.echo(json.dumps({"machine": machine.facts(place), "runs": runs}, indent=2))
+        return
+    peak = sum(load.throughput for load in over.peaks) / len(over.peaks)
+    typer.echo(f"{over.size} KB, {over.suite}: {peak:.0f} exchanges a second with {BEST} clients.")
+    for load in over.over:
+        who = "come back when they are told to" if load.heeds else "come back at once"
+        typer.echo(
+            f"With {OVER * BEST} clients that {who}: {over.kept(load):.0%} of that, {over.kept_per_cpu(load):.0%} for"
+            f" each CPU second of the hub; {load.result.turned_away} times somebody was turned away."
+        )
+    for one in fair:
+        which = "with the quotas of the agreement" if one.quotas else "without quotas"
+        typer.echo(
+            f"Beside a flood, {which}, a calm authority waits {one.slower(50):.1f} times as long (median),"
+            f" {one.slower(99):.1f} times (99 of 100), as alone."
+        )
