@@ -25,6 +25,7 @@ from gateway.adapters.dumps import forbid_dumps
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.ocsp import OcspClient
 from gateway.adapters.secret_file import read_own_secret
+from gateway.adapters.shared_moments import SharedMoments
 from gateway.adapters.spokes import HttpSpokes
 from gateway.adapters.store import Store
 from gateway.adapters.store_reader import LogReader
@@ -132,7 +133,9 @@ async def hub(
             metrics=metrics,
             log=log,
             limits=_http_limits(settings.limits),
-            admission=Admission(_admission_limits(settings.limits), metrics, monotonic, fellows.of),
+            admission=Admission(
+                _admission_limits(settings.limits), metrics, monotonic, shared.quotas if shared else None
+            ),
             clock=clock,
         )
         trouble = partial(_trouble, store, log, feeder)
@@ -322,6 +325,7 @@ class Shared:
     fellows: Fellows
     soap: socket.socket  # of its own, at the address that all share
     operations: socket.socket  # that all share; whoever leads accepts
+    quotas: SharedMoments
 
 
 def operational_log(lines: TextIO, fellows: Fellows) -> OperationalLog:

@@ -70,7 +70,7 @@ class Supervisor:
     log: OperationalLog
     workers: list[Worker]
     operations: socket
-    metrics: Path
+    shared: Path  # what the workers count together
     poll: selectors.BaseSelector
     patience: float = _STOP_SECONDS  # with workers that have not ended
     status: int = 0  # of the whole
@@ -128,7 +128,7 @@ class Supervisor:
             number=worker.number,
             of=len(self.workers),
             joins=self.leader is not None,
-            metrics=str(self.metrics),
+            shared=str(self.shared),
             soap=worker.soap.fileno(),
             operations=self.operations.fileno(),
             channel=theirs.fileno(),
@@ -219,7 +219,7 @@ class Supervisor:
         self.hear(worker)  # what it said last
         self._hang_up(worker)
         served, worker.process, worker.ready, worker.trouble = worker.serves, None, None, None
-        mark_process_dead(worker.number, str(self.metrics))  # type: ignore[no-untyped-call] # the library's
+        mark_process_dead(worker.number, str(self.shared))  # type: ignore[no-untyped-call] # the library's
         if self.stopping is not None:
             return
         self.log.note("worker ended", worker=worker.number, status=status)
@@ -250,9 +250,9 @@ def supervise(
     their files. The exit status: that of a worker that cannot start. Raises ConfigError.
     """
     soap, operations = bind(settings.listen, workers)
-    with _private() as metrics, selectors.PollSelector() as poll:
+    with _private() as shared, selectors.PollSelector() as poll:
         places = [Worker(number, one) for number, one in enumerate(soap)]
-        supervisor = Supervisor(config, log, places, operations, metrics, poll)
+        supervisor = Supervisor(config, log, places, operations, shared, poll)
         with _signals(
             poll,
             {signal.SIGTERM: supervisor.stop, signal.SIGINT: supervisor.stop, signal.SIGHUP: supervisor.look},

@@ -17,6 +17,7 @@ import uvloop
 from gateway import app as application
 from gateway.adapters import metrics
 from gateway.adapters.channel import Channel, Inherited
+from gateway.adapters.shared_moments import SharedMoments
 from gateway.config import load, share_of
 from gateway.edge.fellows import Fellows
 from gateway.reading import FORESEEN, in_words
@@ -24,13 +25,14 @@ from gateway.reading import FORESEEN, in_words
 
 def main(config: Path, inherited: Inherited) -> None:
     """Serve until told to stop. Raises as `app.serve`."""
-    metrics.share(Path(inherited.metrics), inherited.number)
+    metrics.share(Path(inherited.shared), inherited.number)
     settings = share_of(load(config), inherited.of)
     channel = Channel(socket.socket(fileno=inherited.channel))
     shared = application.Shared(
         Fellows(channel, number=inherited.number, of=inherited.of, joins=inherited.joins),
         socket.socket(fileno=inherited.soap),
         socket.socket(fileno=inherited.operations),
+        SharedMoments(Path(inherited.shared) / "quotas"),
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(application.serve(settings, shared=shared))

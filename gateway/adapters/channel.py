@@ -64,7 +64,7 @@ class Inherited(msgspec.Struct, frozen=True, kw_only=True):
     number: int  # from 0
     of: int  # workers
     joins: bool  # the hub served before this worker began
-    metrics: str  # directory that all share
+    shared: str  # directory that all share: what they count, and what is left of each quota
     soap: int  # file descriptors: of a listening socket of its own,
     operations: int  # of one that all share,
     channel: int  # and of its end of the channel

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from gateway.broker.bell import aside
 from gateway.edge.fair_queue import FairQueue
 from gateway.model import AuthorityId, Quota
-from gateway.policy.quota import draw, share
+from gateway.policy.quota import draw
 from gateway.refusal import Code, Refusal
 
 # The next exchange begins when the event loop has nothing else to do, so that what was begun is finished first: a turn
@@ -51,6 +51,14 @@ class Counts(Protocol):
     def waiting(self, count: int) -> None: ...
 
 
+class Moments(Protocol):
+    """A moment for each authority: a dict, or what several processes share."""
+
+    def get(self, authority: AuthorityId, default: float, /) -> float: ...
+
+    def __setitem__(self, authority: AuthorityId, moment: float, /) -> None: ...
+
+
 @dataclass(eq=False, slots=True)
 class Place:
     """What a request holds."""
@@ -65,20 +73,23 @@ class Admission:
     """Owns the places, the turns, and what is left of each authority's quota."""
 
     def __init__(
-        self, limits: AdmissionLimits, counts: Counts, clock: Callable[[], float], workers: int = 1
+        self,
+        limits: AdmissionLimits,
+        counts: Counts,
+        clock: Callable[[], float],
+        quotas: Moments | None = None,
     ) -> None:
-        """`clock`: seconds that never go back. `workers`: processes of this hub, which share each quota."""
+        """`clock`: seconds that never go back. `quotas`: where the workers of a hub keep what is left of each."""
         self._limits = limits
         self._counts = counts
         self._clock = clock
-        self._workers = workers
         self._taken: Counter[AuthorityId] = Counter()
         self._bytes = 0
         self._queue: FairQueue[AuthorityId, Place] = FairQueue()
         self._looking = False  # for the end of a turn of the loop, after which the next may begin
         self._turns = 0  # of the loop, since one began
         self._turned = 0.0  # when the last of them ended
-        self._full_at: dict[AuthorityId, float] = {}  # of the quotas; see `policy.quota`
+        self._full_at: Moments = {} if quotas is None else quotas  # see `policy.quota`
         self._told_at: dict[AuthorityId, float] = {}  # the same of refusals
 
     def charge(self, peer: AuthorityId, quota: Quota | None) -> None:
@@ -86,7 +97,6 @@ class Admission:
         if quota is None:
             return
         now = self._clock()
-        quota = share(quota, self._workers)
         self._full_at[peer], wait = draw(quota, self._full_at.get(peer, now), now)
         if wait:
             raise Refusal(Code.QUOTA, retry_after=ceil(wait))

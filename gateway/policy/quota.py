@@ -6,7 +6,6 @@ ITU-T I.371, annex A): refusing changes nothing, and a quota that changes meanwh
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Final
 
 from gateway.model import Quota
@@ -27,8 +26,3 @@ def draw(quota: Quota, full_at: float, now: float) -> tuple[float, float]:
     full_at = max(full_at, now)
     wait = full_at + each - (now + quota.burst * each)
     return (full_at, wait) if wait > _ROUNDING else (full_at + each, 0.0)
-
-
-def share(quota: Quota, parts: int) -> Quota:
-    """What each of so many processes that know nothing of each other may let through."""
-    return Quota(quota.per_second / parts, ceil(quota.burst / parts))

@@ -39,9 +39,9 @@ class Clock:
         return self.now
 
 
-def admission(clock: Clock | None = None, workers: int = 1, **limits: float) -> tuple[Admission, Counted]:
+def admission(clock: Clock | None = None, **limits: float) -> tuple[Admission, Counted]:
     counted = Counted()
-    return Admission(AdmissionLimits(**{**LIMITS, **limits}), counted, clock or Clock(0), workers), counted
+    return Admission(AdmissionLimits(**{**LIMITS, **limits}), counted, clock or Clock(0)), counted
 
 
 def refused(act) -> Refusal:
@@ -60,13 +60,6 @@ def test_beyond_its_quota_an_authority_is_told_when_to_come_again_and_others_are
     refusal = refused(lambda: door.charge("A", Quota(0.25, 5)))
     assert (refusal.code, refusal.retry_after) == (Code.QUOTA, 4)
     door.charge("B", Quota(0.25, 5))
-
-
-def test_each_worker_has_its_part_of_a_quota():
-    door, _ = admission(workers=2)
-    for _ in range(3):
-        door.charge("A", Quota(1, 5))
-    assert refused(lambda: door.charge("A", Quota(1, 5))).retry_after == 2
 
 
 def test_without_a_term_of_the_agreement_there_is_no_quota():

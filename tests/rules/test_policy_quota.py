@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.model import Quota
-from gateway.policy.quota import draw, share
+from gateway.policy.quota import draw
 
 QUOTAS = st.builds(Quota, st.floats(0.01, 1000), st.integers(1, 500))
 GAPS = st.lists(st.floats(0, 30), max_size=60)
@@ -76,10 +74,3 @@ def test_a_quota_that_is_made_smaller_holds_at_once():
         full_at, _ = draw(Quota(1, 100), full_at, NOW)
     assert draw(Quota(1, 100), full_at, NOW)[1] == 0.0
     assert draw(Quota(1, 5), full_at, NOW)[1] == pytest.approx(6.0)
-
-
-@given(QUOTAS, st.integers(1, 64))
-def test_the_shares_of_all_processes_are_the_quota_rounded_up(quota: Quota, parts: int):
-    part = share(quota, parts)
-    assert part.per_second * parts == pytest.approx(quota.per_second)
-    assert part.burst == ceil(quota.burst / parts)
