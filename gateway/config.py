@@ -121,7 +121,8 @@ class Right(StrEnum):
 
     SEARCH = "search"  # list and show entries, and prove them and their views
     PERSON = "person"  # find entries by dossier or person, and make the report for a person; each is recorded
-    EXPORT = "export"  # write all that matches, to be kept elsewhere
+    EXPORT = "export"  # write all that matches, to be kept elsewhere; with `person` also evidence files
+    ERASE = "erase"  # erase and prune; of the whole log only
 
 
 class Officer(_Section, frozen=True, kw_only=True):
