@@ -40,11 +40,12 @@ def stamped(token: bytes, about: bytes) -> datetime:
         imprint = told["message_imprint"]
         name, digest = imprint["hash_algorithm"]["algorithm"].native, imprint["hashed_message"].native
         time = told["gen_time"].native
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         raise ProofError(Flaw.TIMESTAMP, "form") from None
+    if not isinstance(time, datetime):  # of the year 0 there is none
+        raise ProofError(Flaw.TIMESTAMP, "time")
     if name not in _HASHES or digest != hashlib.new(name, about).digest():
         raise ProofError(Flaw.TIMESTAMP, "of something else")
-    assert isinstance(time, datetime)
     return time
 
 
