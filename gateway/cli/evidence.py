@@ -112,6 +112,13 @@ def verify(
         list[Path] | None,
         typer.Option("--tsa-anchor", help="PEM: a root certificate of time-stamping authorities."),
     ] = None,
+    tsa_crl: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--tsa-crl",
+            help="PEM or DER: a revocation list of time-stamping authorities, besides those in the token.",
+        ),
+    ] = None,
     document: Annotated[
         list[Path] | None,
         typer.Option("--document", help="A document that a message in the file names by its digest."),
@@ -130,6 +137,7 @@ def verify(
             anchors=[read_file("--anchor", one) for one in anchor or ()],
             crls=[read_file("--crl", one) for one in crl or ()],
             tsa_anchors=[read_file("--tsa-anchor", one) for one in tsa_anchor or ()],
+            tsa_crls=[read_file("--tsa-crl", one) for one in tsa_crl or ()],
             documents={hashlib.sha256(one).hexdigest(): one for one in documents},
         )
         shown = check(read_file("FILE", file), given)

@@ -40,6 +40,7 @@ class Given:
     anchors: Sequence[bytes] = ()  # PEM or DER; none: those of the file, and a notice
     crls: Sequence[bytes] = ()  # besides those of the file
     tsa_anchors: Sequence[bytes] = ()  # PEM
+    tsa_crls: Sequence[bytes] = ()  # PEM or DER; besides those in the token
     documents: Mapping[str, bytes] = field(default_factory=dict)  # SHA-256 in hexadecimal → content
 
 
@@ -126,10 +127,14 @@ class _Check:
         anchors = self._given.tsa_anchors
         try:
             stamped(self._contents.token, self._contents.checkpoint)
-            if anchors:
-                self._shown.stamped = check_token(self._contents.token, self._contents.checkpoint, anchors)
-            else:
+            if not anchors:
                 self._shown.found(Flaw.TIMESTAMP_UNTRUSTED)
+                return
+            lists = self._given.tsa_crls
+            found = check_token(self._contents.token, self._contents.checkpoint, anchors, lists)
+            self._shown.stamped = found.time
+            if not found.cleared:
+                self._shown.found(Flaw.TIMESTAMP_UNCLEARED)
         except ProofError as error:
             self._shown.found(error.flaw, about=error.about)
 

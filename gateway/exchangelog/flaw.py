@@ -182,6 +182,7 @@ class Flaw(Enum):
     SEED_ERASED = _row("LOG684", "Nothing is kept of this entry: its seed was erased.", "The entry can be proved without it: gateway log prove")
     NO_REVISION = _row("LOG685", "The store does not hold the agreement, or the trusted certificates, of the entry.", "Keep the store as it is, and report the incident.")
     UNSIGNED_FILE = _row("LOG686", "The evidence file could not be signed: the token that holds the hub's key did not sign.", "Try again; see keys.sign_rsa_key in the settings.")
+    TIMESTAMP_UNCLEARED = _row("LOG688", "No list tells whether the time-stamping authority was revoked: that was not checked.", "Give its lists, and those of the authorities above it, with --tsa-crl.", Level.NOTICE)
     MESSAGE_GONE = _row("LOG687", "What was kept of an entry is missing although no erasure is recorded.", _DAMAGED)
     # The officer's search.
     ACCESS = _row("LOG731", "The access covers entries that were not in the log yet.", _DAMAGED)
