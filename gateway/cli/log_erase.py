@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from gateway.adapters.store_eraser import BucketState, Done, Eraser
+from gateway.adapters.store_session import StorePlace
 from gateway.cli.lines import table, write
 from gateway.cli.log_erasable import erasable
 from gateway.cli.log_filter import one_of
@@ -142,7 +143,7 @@ def _erasing(hand: Hand, basis: str, ground: str) -> Erasing:
     return Erasing(hand, by, Ground(one_of("--ground", ground, sorted(GROUNDS[by]))))
 
 
-def _sought(dossiers: Sequence[str], person: str | None, config: Path, store: Path) -> list[Sought]:
+def _sought(dossiers: Sequence[str], person: str | None, config: Path, store: StorePlace) -> list[Sought]:
     asked = [*((one, None) for one in dossiers), *([] if person is None else [(None, person)])]
     return [found for one in asked if (found := sought(*one, config, store)) is not None]
 
