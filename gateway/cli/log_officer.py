@@ -15,11 +15,11 @@ from pathlib import Path
 import rfc8785
 
 from gateway.adapters.bucket_keys import BucketKeys
-from gateway.adapters.log_key import log_signers
 from gateway.adapters.login import login
 from gateway.adapters.store_access import record
 from gateway.adapters.store_session import StorePlace
 from gateway.agreement.register import Register
+from gateway.cli.log_operator import appending
 from gateway.cli.log_place import Place
 from gateway.config import Officer, Right, Settings, load
 from gateway.exchangelog import entry
@@ -92,8 +92,8 @@ class Acting:
         )
         now = datetime.now(UTC)
         made = entry.accessed(access, new_exchange_id(now, os.urandom), now, os.urandom)
-        signers = log_signers(self.settings.keys.log_key, self.settings.log.origin)
-        return record(store, made, signers, BucketKeys.open(self.settings.log.bucket_keys))
+        signers, pinned = appending(self.settings)
+        return record(store, made, signers, BucketKeys.open(self.settings.log.bucket_keys), pinned)
 
 
 def acting(config: Path | None, place: Place) -> Acting | None:
