@@ -177,7 +177,16 @@ def test_who_erased_and_who_pruned_is_committed_to(place):
     for index, kind in ((266, Kind.ERASURE), (267, Kind.ERASURE), (268, Kind.PRUNING)):
         leaf, seed = opened(place, index)
         assert (leaf.kind, leaf.actor) == (kind, actor_commitment("officer-1", seed))
+        assert told(place, "show", index)["officer"] == "officer-1"
+    assert "officer      officer-1" in run(place, "show", 266).stdout
     assert holds(place)
+    # Told to who watches over officers, and to nobody else; of who is not named any more nobody can tell.
+    settings = place / "gateway.toml"
+    text = settings.read_text()
+    settings.write_text(text.replace('"search", "person", ', '"search", '))
+    assert told(place, "show", 266)["officer"] is None
+    settings.write_text(text.replace('"officer-1"', '"officer-2"'))
+    assert told(place, "show", 266)["officer"] is None
 
 
 def test_no_officer_takes_the_trace_of_an_officer_away(place):
