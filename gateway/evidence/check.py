@@ -29,6 +29,7 @@ from gateway.exchangelog.form import Kind
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.note import NoteKey
 from gateway.exchangelog.proof import TlogProof
+from gateway.policy.explanation import EXCHANGES
 from gateway.policy.recorded import prove_view
 
 
@@ -113,7 +114,17 @@ class _Check:
             self._shown.messages[index] = list(self._messages(self._recorded[index], leaf))
         for index, leaf in self._leaves.items():
             self._entry(self._recorded[index], leaf)
+        if self._hub is not None and self._hub in self._parties():
+            shown.found(Flaw.SEALER, about="of a party to the exchange")
         shown.findings += check_together(self._leaves)
+
+    def _parties(self) -> set[str]:
+        """Who asked, told or signed something. The gateway is none of them: its own messages are not in a file."""
+        signed = [one for messages in self._shown.messages.values() for one in messages]
+        told = [party for leaf in self._leaves.values() if leaf.notification for party in leaf.to]
+        signers = [one.enterprise for one in signed if one.enterprise is not None]
+        callers = [leaf.caller for leaf in self._leaves.values() if leaf.kind in EXCHANGES]
+        return {*callers, *told, *signers}
 
     def _sealer(self, sealed: Sealed) -> None:
         try:

@@ -338,6 +338,13 @@ def test_file_is_signed_by_somebody_who_was_to_be_believed_then(data):
     assert flaws(expired) == {Flaw.SEALER}
 
 
+@pytest.mark.parametrize("party", ["BRUSSELS", "PLATFORM"])
+def test_party_that_packs_the_file_anew_is_told(data, party):
+    """Without what it does not want to be seen, and with its own signature, which is one to be believed."""
+    pieces = {name: one for name, one in members(data).items() if not name.startswith("META-INF/")}
+    assert flaws(written_by(pieces, signing_key(party))) == {Flaw.SEALER}
+
+
 async def test_certificate_that_had_ended_when_it_signed_is_told(hub):
     await record(hub, signed_with(past_pair("BRUSSELS", NOW - 3000 * DAY)))
     assert flaws(exported(hub, 0)) == {Flaw.VALIDITY}
