@@ -11,7 +11,7 @@ import re
 from abc import ABC
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -64,11 +64,14 @@ class ConfigError(Exception):
         self.code = code
 
 
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the settings file."""
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A table of a settings file, or all of it."""
 
 
-class Listen(_Section, frozen=True, kw_only=True):
+_Settings = TypeVar("_Settings", bound=Section)
+
+
+class Listen(Section, frozen=True, kw_only=True):
     """[listen]: where the hub is reached."""
 
     host: str = "127.0.0.1"
@@ -77,14 +80,14 @@ class Listen(_Section, frozen=True, kw_only=True):
     public_url: str  # what WSDLs say, and what wsa:To must name
 
 
-class Contracts(_Section, frozen=True, kw_only=True):
+class Contracts(Section, frozen=True, kw_only=True):
     """[contracts]: the protocol agreement and who takes part."""
 
     directory: Path  # holds agreement.toml, xsd/ and wsdl/
     register: Path
 
 
-class Keys(_Section, frozen=True, kw_only=True):
+class Keys(Section, frozen=True, kw_only=True):
     """[keys]: keys and certificates of the hub; PEM files but for the last two.
 
     A `KeyPlace` is a PEM file, or a PKCS #11 URI: the key stays in its token.
@@ -104,7 +107,7 @@ class Keys(_Section, frozen=True, kw_only=True):
     payload_key: Path  # 32 bytes, or in hexadecimal: notifications wait in the store encrypted under it
 
 
-class OcspResponder(_Section, frozen=True, kw_only=True):
+class OcspResponder(Section, frozen=True, kw_only=True):
     """An element of trust.ocsp: who is asked about the certificates of one issuer."""
 
     issuer: Path  # an anchor or intermediate, PEM
@@ -112,7 +115,7 @@ class OcspResponder(_Section, frozen=True, kw_only=True):
     nonce: bool = True  # its answers must repeat ours; false for a responder that signs them in advance
 
 
-class TrustFiles(_Section, frozen=True, kw_only=True):
+class TrustFiles(Section, frozen=True, kw_only=True):
     """[trust]: whose certificates are believed."""
 
     anchors: list[Path]
@@ -132,10 +135,11 @@ class Right(StrEnum):
 
     SEARCH = "search"  # list and show entries, and prove them and their views
     PERSON = "person"  # find entries by dossier or person, and make the report for a person; each is recorded
-    EXPORT = "export"  # write all that matches, to be kept elsewhere
+    EXPORT = "export"  # write all that matches, to be kept elsewhere; with `person` also evidence files
+    ERASE = "erase"  # erase and prune; of the whole log only
 
 
-class Officer(_Section, frozen=True, kw_only=True):
+class Officer(Section, frozen=True, kw_only=True):
     """An element of log.officers: who may look into the exchange log with the commands of this program."""
 
     user: str  # login at the hub's machine
@@ -144,7 +148,7 @@ class Officer(_Section, frozen=True, kw_only=True):
     rights: tuple[Right, ...]
 
 
-class LogSettings(_Section, frozen=True, kw_only=True):
+class LogSettings(Section, frozen=True, kw_only=True):
     """[log]: the exchange log and dossier directory."""
 
     store: (
@@ -160,7 +164,7 @@ class LogSettings(_Section, frozen=True, kw_only=True):
     pin: Path | None = None  # a file on another disk: the last checkpoint, which the store must extend
 
 
-class WitnessesSettings(_Section, frozen=True, kw_only=True):
+class WitnessesSettings(Section, frozen=True, kw_only=True):
     """[witnesses]: who cosigns the log's checkpoints."""
 
     policy: Path | None = None  # C2SP tlog-policy: witnesses, each with its URL, and how many are enough
@@ -171,20 +175,20 @@ class WitnessesSettings(_Section, frozen=True, kw_only=True):
     at_start: Literal["warn", "refuse"] = "warn"  # when too few can be asked before the start
 
 
-class DocumentSettings(_Section, frozen=True, kw_only=True):
+class DocumentSettings(Section, frozen=True, kw_only=True):
     """[documents]: where documents are while they pass, and where those that were uploaded are kept."""
 
     spool: Path  # directory on a disk, not in memory; what is in it is sealed and has no name
     store: Path  # directory on a disk; what is in it is sealed under keys.payload_key
 
 
-class OutboundSettings(_Section, frozen=True, kw_only=True):
+class OutboundSettings(Section, frozen=True, kw_only=True):
     """[outbound]: where the hub may connect to."""
 
     allow: list[str]  # networks in CIDR form, of endpoints and responders; nothing else is connected to
 
 
-class LimitSettings(_Section, frozen=True, kw_only=True):
+class LimitSettings(Section, frozen=True, kw_only=True):
     """[limits]: what one message or peer may use."""
 
     request_bytes: Count = 256 * 1024  # without the document that it may attach
@@ -208,7 +212,7 @@ class LimitSettings(_Section, frozen=True, kw_only=True):
     wait_seconds: Seconds = 3.0  # for its turn, of an exchange that has not begun
 
 
-class DeliverySettings(_Section, frozen=True, kw_only=True):
+class DeliverySettings(Section, frozen=True, kw_only=True):
     """[delivery]: how notifications reach their recipients."""
 
     first_retry_seconds: Seconds = 5.0  # after the first failed attempt; doubles with each further one
@@ -222,7 +226,7 @@ class DeliverySettings(_Section, frozen=True, kw_only=True):
     mailbox_waits: Count = 2  # lists of one mailbox that may wait at once; a further one is answered at once
 
 
-class Settings(_Section, frozen=True, kw_only=True):
+class Settings(Section, frozen=True, kw_only=True):
     """The whole file."""
 
     listen: Listen
@@ -239,18 +243,21 @@ class Settings(_Section, frozen=True, kw_only=True):
 
 
 def load(path: Path) -> Settings:
-    """Read a settings file. Raises ConfigError."""
+    """Read the settings of a hub. Raises ConfigError."""
+    return read_settings(path, Settings, "deploy/gateway.toml")
+
+
+def read_settings(path: Path, kind: type[_Settings], example: str) -> _Settings:
+    """Read a settings file. `example`: a file that shows every setting. Raises ConfigError."""
     try:
-        settings = msgspec.toml.decode(path.read_bytes(), type=Settings, dec_hook=decode_place)
+        settings = msgspec.toml.decode(path.read_bytes(), type=kind, dec_hook=_decode_place)
     except OSError as error:
         raise ConfigError(
             "CFG001", f"{path}: {error.strerror}.", "Name an existing settings file."
         ) from error
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         # ValidationError, with its path, is the first; the others: not UTF-8, endless digits, endless nesting.
-        raise ConfigError(
-            "CFG002", f"{path}: {error}.", "See deploy/gateway.toml for every setting."
-        ) from error
+        raise ConfigError("CFG002", f"{path}: {error}.", f"See {example} for every setting.") from error
     return _absolute(settings, path.resolve().parent)
 
 
@@ -269,7 +276,7 @@ def share_of(settings: Settings, workers: int) -> Settings:
     )
 
 
-def decode_place(kind: type, value: object) -> object:
+def _decode_place(kind: type, value: object) -> object:
     """What msgspec does not know; it adds which setting to the ValueError."""
     if not isinstance(value, str):
         raise ValueError("Expected the path of a file")  # noqa: TRY004 - msgspec names the setting for this one
@@ -284,7 +291,7 @@ def decode_place(kind: type, value: object) -> object:
     return Pkcs11Uri.parse(value)
 
 
-def _absolute(section: Settings, base: Path) -> Settings:
+def _absolute(section: _Settings, base: Path) -> _Settings:
     """The same settings with every path made absolute."""
 
     def resolve(value: object) -> object:
@@ -292,10 +299,10 @@ def _absolute(section: Settings, base: Path) -> Settings:
             return base / value
         if isinstance(value, list | tuple):
             return type(value)(resolve(item) for item in value)
-        if isinstance(value, _Section):
+        if isinstance(value, Section):
             return type(value)(**{name: resolve(getattr(value, name)) for name in value.__struct_fields__})
         return value
 
     resolved = resolve(section)
-    assert isinstance(resolved, Settings)
+    assert isinstance(resolved, type(section))
     return resolved

@@ -40,7 +40,7 @@ from gateway.config import DeliverySettings
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, sign_checkpoint
 from gateway.exchangelog.entry import Access, Entry, accessed, rotated, succeeded
-from gateway.exchangelog.erasure import Erasing, Record, erased_entries, pruned
+from gateway.exchangelog.erasure import Erasing, Hand, Record, erased_entries, pruned
 from gateway.exchangelog.fields import SALT_SIZE, FieldPlan, disclosure, salts
 from gateway.exchangelog.form import Basis, Ending, Ground, Kind, Query, SearchedBy
 from gateway.exchangelog.indices import Indices
@@ -459,11 +459,13 @@ def _own_files() -> dict[str, bytes]:
     """What the gateway did with its own log, years later."""
     hub, then = str(authority("HUB").enterprise), NOW + timedelta(days=400)
     record = Record(Indices(((1, 1),)), _bytes("salt of the erasure", SALT_SIZE), {}, 0)
-    erasing = Erasing(hub, Basis.COURT, Ground.ORDERED)
+    erasing = Erasing(Hand(hub, "officer-1"), Basis.COURT, Ground.ORDERED)
     erased = erased_entries(
         erasing, record, 1, ExchangeId(_uuid("erasure")), then, lambda size: _bytes("erasure", size)
     )
-    pruning = pruned(hub, 512, ExchangeId(_uuid("pruning")), then, lambda size: _bytes("pruning", size))
+    pruning = pruned(
+        Hand(hub, "officer-1"), 512, ExchangeId(_uuid("pruning")), then, lambda size: _bytes("pruning", size)
+    )
     question = rfc8785.dumps({"dossier": NUMBER})
     access = Access("officer-1", hub, Query.LIST, SearchedBy.DOSSIER, 0, 10, question, NUMBER)
     looked = accessed(access, ExchangeId(_uuid("look-up")), then, lambda size: _bytes("look-up", size))

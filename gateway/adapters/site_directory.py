@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +18,10 @@ from typing import Final
 
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.site import CHECKPOINT
-from gateway.exchangelog.tile import TileId
+from gateway.exchangelog.tile import MAX_ENTRY, WIDTH, TileId
 
+# A bundle of the longest entries, and a byte that makes it wrong; tiles and checkpoints are far shorter.
+_LARGEST: Final = WIDTH * (2 + MAX_ENTRY) + 1
 _NEW: Final = ".new"  # what is being written; outside of tile/, and only one at a time
 
 
@@ -29,9 +32,12 @@ class SiteDirectory:
         self._path = path
 
     def read(self, path: str) -> bytes | None:
-        """See `Resources`."""
+        """See `Resources`. A file of others may be a device, a pipe, or of any length: no more is read than could be right."""
         try:
-            return (self._path / path).read_bytes()
+            with open(self._path / path, "rb", opener=_without_waiting) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise ProofError(Flaw.FILE, f"{self._path / path}: not a file")
+                return file.read(_LARGEST)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -135,6 +141,10 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _without_waiting(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_NONBLOCK)  # the other end of a pipe may never come
 
 
 def _raise(error: OSError) -> None:

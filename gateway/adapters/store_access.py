@@ -9,19 +9,26 @@ from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_log import Log
 from gateway.adapters.store_session import DatabaseError, StorePlace
 from gateway.adapters.store_work import Work
+from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import Signer
 from gateway.refusal import Refusal
 
 
-def record(place: StorePlace, access: Entry, signers: Sequence[Signer], keys: BucketKeys) -> int:
-    """The index of the entry, once it is durable and under a signed checkpoint.
+def record(
+    place: StorePlace,
+    access: Entry,
+    signers: Sequence[Signer],
+    keys: BucketKeys,
+    pinned: Checkpoint | None = None,
+) -> int:
+    """The index of the entry, once it is durable and under a signed checkpoint. `pinned`: what the log must extend.
 
     Raises `ProofError`: LOG736 when it may not be there, or as `Log.open`.
     """
     work: Work[int] = Work(access)
-    with contextlib.closing(Log.open(place, signers, keys)) as log:
+    with contextlib.closing(Log.open(place, signers, keys, pinned)) as log:
         try:
             (outcome,) = log.append([work])
         except DatabaseError as error:

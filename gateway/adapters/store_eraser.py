@@ -25,7 +25,7 @@ from gateway.exchangelog import erasure
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.entry import Entry
-from gateway.exchangelog.erasure import Erasing
+from gateway.exchangelog.erasure import Erasing, Hand
 from gateway.exchangelog.exchange_id import new_exchange_id
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.indices import Indices
@@ -157,7 +157,7 @@ class Eraser:
 
     def prune(
         self,
-        hub: str,
+        hand: Hand,
         minimum: int,
         signers: Sequence[Signer],
         now: datetime,
@@ -166,7 +166,7 @@ class Eraser:
         """Entries below the minimum index. `progress`: called with the number of entries removed so far."""
         with self._translated():
             before = record(self._connection).minimum
-        made = erasure.pruned(hub, minimum, new_exchange_id(now, os.urandom), now, os.urandom)
+        made = erasure.pruned(hand, minimum, new_exchange_id(now, os.urandom), now, os.urandom)
         return self._append(made, Prune(minimum), minimum - before, signers, progress)
 
     def _append(

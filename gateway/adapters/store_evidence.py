@@ -13,11 +13,9 @@ from typing import Final
 from gateway.adapters import store_agreements, store_messages, store_trust
 from gateway.adapters.store_filter import Filter
 from gateway.adapters.store_reader import LogReader
-from gateway.adapters.store_seeds import subject_of
 from gateway.adapters.store_session import DatabaseError, unreadable
 from gateway.evidence.contents import Contents, Known, Recorded
 from gateway.exchangelog import merkle
-from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.commitment import body_salt, digest
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -28,7 +26,6 @@ from gateway.exchangelog.proof import TlogProof
 from gateway.exchangelog.tile import TileNodes
 from gateway.refusal import Refusal
 
-_SEED: Final = "SELECT bucket, subject FROM seeds WHERE idx = ?"
 _WITH_FIELDS: Final = (Kind.RESPONSE, Kind.DELIVERY)
 
 
@@ -82,18 +79,11 @@ class EvidenceReader(LogReader):
             self.records(index) if leaf.kind in _WITH_FIELDS else None,
             messages,
             payload,
-            None if leaf.body is None else body_salt(self._seed(index)),
+            None if leaf.body is None else body_salt(self.seed(index)),
         )
 
     def _messages(self, index: int, leaf: Leaf) -> tuple[bytes | None, Sequence[bytes]]:
-        return store_messages.opened(self._connection, index, leaf.id, leaf.kind, self._seed(index))
-
-    def _seed(self, index: int) -> bytes:
-        if self._bucket_keys is None:
-            raise ProofError(Flaw.KEYS_MISSING)
-        for bucket, wrapped in self._query(_SEED, (index,)):
-            return self._bucket_keys.unwrap(Bucket.parse(bucket), wrapped, subject_of(index))
-        raise ProofError(Flaw.SEED_ERASED, f"index {index}")
+        return store_messages.opened(self._connection, index, leaf.id, leaf.kind, self.seed(index))
 
     def _proof(self, index: int, note: bytes) -> TlogProof:
         """As `prove`, under a checkpoint of any size. Raises `ProofError`."""

@@ -133,6 +133,14 @@ class LogReader:
             return bytes(leaf)
         raise ProofError(Flaw.ABSENT, f"index {index}")
 
+    def seed(self, index: int) -> bytes:
+        """Of the commitments of an entry. Raises `ProofError`: LOG643 to LOG645, LOG684 when it was erased."""
+        if self._bucket_keys is None:
+            raise ProofError(Flaw.KEYS_MISSING)
+        for bucket, wrapped in self._query("SELECT bucket, subject FROM seeds WHERE idx = ?", (index,)):
+            return self._bucket_keys.unwrap(Bucket.parse(bucket), wrapped, subject_of(index))
+        raise ProofError(Flaw.SEED_ERASED, f"index {index}")
+
     @property
     def minimum(self) -> int:
         """The lowest index that is kept."""

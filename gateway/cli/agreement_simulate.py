@@ -16,8 +16,10 @@ from gateway.agreement.finding import AgreementError
 from gateway.agreement.load import Agreement
 from gateway.cli.agreement_named import kept, named
 from gateway.cli.agreement_simulated import Report, described, print_report
+from gateway.cli.log_officer import acting
 from gateway.cli.log_place import AsJson, Settled, explained, find
 from gateway.cli.log_told import print_json
+from gateway.config import Right
 from gateway.exchangelog.fields import FieldPlan
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.leaf import Leaf
@@ -52,6 +54,10 @@ def simulate(
         terms = named(draft, None, config)
         place = find(None, config)
         assert place.register is not None  # with settings there is one
+        officer = acting(config, place)
+        assert officer is not None
+        officer.require(Right.SEARCH)
+        officer.require_whole("agreement simulate")
         simulation = Simulation(terms, place.register)
         keys = place.opened_keys()
         assert keys is not None  # with settings there are some

@@ -15,10 +15,13 @@ import typer
 from gateway.cli import call_reply
 from gateway.cli.sandbox import DEFAULT
 from gateway.config import ConfigError
-from gateway.model import SERVICE
+from gateway.kept import read_reply
+from gateway.model import SERVICE, AuthorityId
 from gateway.sandbox.files import read_payload
 from gateway.sandbox.place import Place
-from gateway.soap.xml import Element
+from gateway.sandbox.watching import Watch
+from gateway.soap.envelope import read
+from gateway.soap.xml import Element, Limits
 
 if TYPE_CHECKING:
     from gateway.sandbox.client import Requester
@@ -128,6 +131,14 @@ class _Sent:
             word = "needs" if tells else "has no"
             remedy = "A notification tells something, a question does not."
             raise ConfigError("SBX011", f"{self.operation} {word} --payload.", remedy)
+        reply = self._exchanged(requester)
+        held = read_reply(read(reply.message, Limits()).body[0])
+        if held.receipt is not None:
+            pin = place.log_pin(AuthorityId(self.authority))
+            Watch(pin, requester.log_resource, place.log_keys()).seen(held.receipt.checkpoint)
+        return reply
+
+    def _exchanged(self, requester: Requester) -> Answered | Receipted:
         if self.payload is None:
             return requester.ask(self.operation, self.context, self.criteria, self.ticket)
         number = self.criteria["dossierNumber"]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gateway.adapters.store_evidence import EvidenceReader
+from gateway.adapters.store_replay import ReplayReader
 from gateway.cli.evidence_told import holds, print_shown, told
+from gateway.cli.log_officer import Acting, LookUp, acting
 from gateway.cli.log_place import (
     AsJson,
     Config,
@@ -24,12 +27,14 @@ from gateway.cli.log_place import (
     read_file,
 )
 from gateway.cli.log_told import print_json
-from gateway.config import Keys, load
+from gateway.config import Keys, Right
 from gateway.evidence.check import Given, check
 from gateway.evidence.contents import Contents
 from gateway.evidence.file import written
 from gateway.exchangelog.checkpoint import open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.form import Query, SearchedBy
+from gateway.model import DossierNumber
 from gateway.reading import clock, read_pair
 from gateway.refusal import Refusal
 
@@ -62,22 +67,28 @@ def export(
 ) -> None:
     """Write all that is kept of an exchange, and its proof, into one signed file. It holds personal data.
 
-    The file is checked once it is written; exit status 1 when it does not hold.
+    For officers of the whole log: messages are whole, with what their recipients were not shown. It is recorded in
+    the log before the file is written. The file is checked once it is written; exit status 1 when it does not hold.
     """
     with explained():
-        settings, place = load(config), find(None, config)
+        place = find(None, config)
+        officer = _exporting(acting(config, place))
+        settings = officer.settings
         note, token = _under(checkpoint, timestamp, place)
         with EvidenceReader.open(place.store, place.opened_keys()) as log:
             contents = log.contents(index, clock(), note, token)
         data = _signed(contents, settings.keys)
+        access = officer.record(place.store, _look_up(index, contents, data, place))
+        # From here on: who has the file, and which file it is, is durable, so it may be written.
         _write(output, data)
         anchors = [read_file("trust.anchors", one) for one in settings.trust.anchors]
         shown = check(data, Given(place.keys, anchors))
-    facts = {"file": str(output), "sha256": hashlib.sha256(data).hexdigest(), **told(shown, place.name)}
+    facts = {"file": str(output), "sha256": hashlib.sha256(data).hexdigest(), "access": access}
     if as_json:
-        print_json(facts)
+        print_json(facts | told(shown, place.name))
     else:
         print_shown(shown, place.name)
+        typer.echo(f"recorded as entry {access}", err=True)
     if not holds(shown):
         raise typer.Exit(1)
 
@@ -101,6 +112,13 @@ def verify(
         list[Path] | None,
         typer.Option("--tsa-anchor", help="PEM: a root certificate of time-stamping authorities."),
     ] = None,
+    tsa_crl: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--tsa-crl",
+            help="PEM or DER: a revocation list of time-stamping authorities, besides those in the token.",
+        ),
+    ] = None,
     document: Annotated[
         list[Path] | None,
         typer.Option("--document", help="A document that a message in the file names by its digest."),
@@ -119,6 +137,7 @@ def verify(
             anchors=[read_file("--anchor", one) for one in anchor or ()],
             crls=[read_file("--crl", one) for one in crl or ()],
             tsa_anchors=[read_file("--tsa-anchor", one) for one in tsa_anchor or ()],
+            tsa_crls=[read_file("--tsa-crl", one) for one in tsa_crl or ()],
             documents={hashlib.sha256(one).hexdigest(): one for one in documents},
         )
         shown = check(read_file("FILE", file), given)
@@ -128,6 +147,35 @@ def verify(
         print_shown(shown, place.name)
     if not holds(shown):
         raise typer.Exit(1)
+
+
+def _exporting(officer: Acting | None) -> Acting:
+    """Raises `ProofError` (LOG733)."""
+    assert officer is not None  # there are settings
+    officer.require(Right.EXPORT)
+    officer.require(Right.PERSON)
+    officer.require_whole("evidence export")
+    return officer
+
+
+def _look_up(index: int, contents: Contents, data: bytes, place: Place) -> LookUp:
+    """Which exchange, and the file that was made of it: the record commits to both."""
+    indices = [one.index for one in contents.entries]
+    asked = {"entry": str(index), "sha256": hashlib.sha256(data).hexdigest()}
+    dossier = _dossier(indices, place)
+    return LookUp(Query.EVIDENCE, SearchedBy.ENTRY, indices[0], indices[-1] + 1, asked, dossier)
+
+
+def _dossier(indices: Iterable[int], place: Place) -> DossierNumber | None:
+    """What the exchange is about, so that whoever looks for it finds who has the file; None for what the directory
+    does not know.
+    """
+    keys = place.opened_keys()
+    assert keys is not None  # with settings there are some
+    with ReplayReader.open(place.store, keys) as reader:
+        exchanges = {one for index in indices if (one := reader.exchange_at(index)) is not None}
+        known = [reader.dossier(one) for exchange in exchanges for one in reader.exchange(exchange)]
+    return next((one[0].dossier for one in known if one is not None), None)
 
 
 def _under(

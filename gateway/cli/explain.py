@@ -20,9 +20,11 @@ from gateway.agreement.register import Register
 from gateway.cli.agreement_named import IN_FORCE, kept
 from gateway.cli.explained import described, print_explanation
 from gateway.cli.log_filter import known_authority
-from gateway.cli.log_place import AsJson, Settled, explained, find
+from gateway.cli.log_officer import Acting, acting
+from gateway.cli.log_place import AsJson, Place, Settled, explained, find
 from gateway.cli.log_told import print_json
 from gateway.cli.operational_line import line_of
+from gateway.config import Right
 from gateway.exchangelog.fields import FieldPlan
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.leaf import Leaf
@@ -70,14 +72,13 @@ def explain(
 ) -> None:
     """Explain an exchange: which stages it passed, why it was refused, what was released and withheld.
 
-    With --as, what is another authority's is answered as what does not exist.
+    With --as, what is another authority's is answered as what does not exist. An authority's officer is told what
+    that authority may know.
     """
     with explained():
         place = find(None, config)
         assert place.register is not None  # with settings there is one
-        seen_by = (
-            None if viewer is None else place.register.by_id[AuthorityId(known_authority(viewer, place))]
-        )
+        seen_by = _viewer(viewer, place, acting(config, place))
         keys = place.opened_keys()
         assert keys is not None  # with settings there are some
         with ReplayReader.open(place.store, keys) as reader, LogReader.open(place.store) as log:
@@ -87,6 +88,20 @@ def explain(
         print_json(described(found, place, seen_by, line))
     else:
         print_explanation(found, place, seen_by, line)
+
+
+def _viewer(given: str | None, place: Place, officer: Acting | None) -> Authority | None:
+    """For whose eyes it is; None: for those of an officer of the whole log. Raises `ProofError` (LOG733, LOG510)."""
+    assert officer is not None  # there are settings
+    assert place.register is not None
+    officer.require(Right.SEARCH)
+    named = None if given is None else AuthorityId(known_authority(given, place))
+    if officer.party is None:
+        return None if named is None else place.register.by_id[named]
+    own_id = AuthorityId(officer.officer.authority)
+    if named not in {None, own_id}:
+        officer.require_whole(f"--as {named}")
+    return place.register.by_id[own_id]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,13 @@ def write(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def plain(text: str) -> str:
+    """What others wrote, such as the name of a file, as part of one line: nothing in it ends the line, moves a cursor
+    or cannot be printed.
+    """
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns two spaces apart; nothing is ever cut or folded."""
     lines = [headings, *rows]

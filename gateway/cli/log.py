@@ -16,7 +16,7 @@ from gateway.cli import log_erase, log_identity, log_pin, log_reply, log_site, l
 from gateway.cli.lines import write
 from gateway.cli.log_answer import verify_written
 from gateway.cli.log_list import list_entries
-from gateway.cli.log_officer import acting
+from gateway.cli.log_officer import Acting, acted, acting
 from gateway.cli.log_place import (
     AsJson,
     BucketKeysDirectory,
@@ -46,7 +46,9 @@ from gateway.cli.log_told import (
 )
 from gateway.cli.log_verify import check, check_directory, pinned, verify_proof
 from gateway.config import Right
+from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind
+from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.merkle import leaf_hash
 
 app = typer.Typer(no_args_is_help=True)
@@ -76,12 +78,13 @@ Index = Annotated[int, typer.Argument(min=0, help="Index of the entry.")]
 def show(index: Index, store: StoreFile = None, config: Unverified = None, as_json: AsJson = False) -> None:
     """Show an entry: its leaf, and which fields were released and withheld.
 
-    With --config also the field and group of each path, by the contracts as they are now.
+    With --config also the field and group of each path, by the contracts as they are now; and to officers of the whole
+    log with the right `person` which officer looked somebody up, erased or pruned.
     """
     with explained():
         place = find(store, config)
         officer = acting(config, place)
-        with LogReader.open(place.store) as log:
+        with LogReader.open(place.store, place.opened_keys()) as log:
             leaf = log.entry(index)
             if officer is not None:
                 officer.require(Right.SEARCH)
@@ -93,8 +96,9 @@ def show(index: Index, store: StoreFile = None, config: Unverified = None, as_js
             if officer is not None:  # a notification has deliveries to others, too
                 told = [one for one in told if officer.sees(log.entry(one))]
             records = log.records(index)
+            who = _officer(log, index, leaf, officer) if facts["entry"] is not None else None
         fields = place.fields() if records else {}
-    facts |= {"exchange": related, "notification": told}
+    facts |= {"exchange": related, "notification": told, "officer": who}
     facts["fields"] = [field_told(record, fields) for record in records]
     if as_json:
         print_json(facts)
@@ -104,6 +108,8 @@ def show(index: Index, store: StoreFile = None, config: Unverified = None, as_js
     write(f"{'leaf hash':<12} {facts['leaf_hash']}")
     for flaw in flaws_of(leaf, leaf_hash(leaf), facts["hash_in_tree"]):
         write(f"{'wrong':<12} {flaw.row.code}: {flaw.row.sentence}")
+    if who is not None:
+        write(f"{'officer':<12} {who}")
     write(f"{'exchange':<12} entries {', '.join(map(str, related))}")
     if told:
         write(f"{'notification':<12} entries {', '.join(map(str, told))}")
@@ -225,6 +231,19 @@ def prove(
         print_json({"index": index, "proof": text.decode()})
     elif output is None:
         write(text.decode().removesuffix("\n"))
+
+
+def _officer(log: LogReader, index: int, leaf: bytes, officer: Acting | None) -> str | None:
+    """Who acted, for those who watch over officers; None where nobody did, or nobody can tell any more."""
+    watches = officer is not None and officer.party is None and Right.PERSON in officer.officer.rights
+    if officer is None or not watches or Leaf.parse(leaf).actor is None:
+        return None
+    try:
+        return acted(log, index, leaf, officer.settings.log.officers)
+    except ProofError as error:
+        if error.flaw is Flaw.SEED_ERASED:
+            return None
+        raise
 
 
 def _notification(entry: object) -> object:

@@ -1,6 +1,7 @@
 """`gateway log erase`, `prune` and `retention`: what the log keeps comes to its end, and the log says so.
 
-Nothing is destroyed without `--confirm`: without it a command tells what it would do.
+Nothing is destroyed without `--confirm`: without it a command tells what it would do. To erase and to prune is for
+officers of the whole log; who did it is committed to in the entry that says so.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,19 +17,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from gateway.adapters.store_eraser import BucketState, Done, Eraser
-from gateway.adapters.store_filter import About, Filter
-from gateway.adapters.store_reader import LogReader
+from gateway.adapters.store_session import StorePlace
 from gateway.cli.lines import table, write
-from gateway.cli.log_filter import dossier_number, one_of
+from gateway.cli.log_erasable import erasable
+from gateway.cli.log_filter import one_of
+from gateway.cli.log_look_up import Sought, sought
+from gateway.cli.log_officer import Acting, acting
 from gateway.cli.log_operator import Operator
-from gateway.cli.log_place import AsJson, Settled, explained
+from gateway.cli.log_place import AsJson, Settled, explained, find
 from gateway.cli.log_told import print_json
-from gateway.config import load
+from gateway.config import Right, load
 from gateway.exchangelog.bucket import Bucket
-from gateway.exchangelog.erasure import Erasing
+from gateway.exchangelog.erasure import Erasing, Hand
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import GROUNDS, Basis, Ground
-from gateway.exchangelog.indices import Indices
 from gateway.reading import clock
 
 Confirm = Annotated[
@@ -43,7 +46,18 @@ def erase(
     ground: Annotated[str, typer.Option("--ground", help=f"The case of it; of {_GROUNDS}.")],
     dossier: Annotated[
         list[str] | None,
-        typer.Option("--dossier", help="Entries about this dossier. Again for others: erased with it."),
+        typer.Option(
+            "--dossier",
+            help="Entries about this dossier. Again for others: erased with it. Recorded as a look-up before it is told.",
+        ),
+    ] = None,
+    person: Annotated[
+        str | None,
+        typer.Option(
+            "--person",
+            help="Entries about the dossiers that are bound to this INSZ, and refusals and look-ups that named it; "
+            '"-" reads it from standard input. Recorded as with --dossier.',
+        ),
     ] = None,
     entries: Annotated[str | None, typer.Option("--entries", help="These entries: 3,77-80.")] = None,
     bucket: Annotated[
@@ -57,11 +71,11 @@ def erase(
     The entries stay, and every proof of them. The erasure becomes an entry itself.
     """
     with explained():
-        operator, now = Operator.of(load(config)), clock()
-        erasing = _erasing(operator.hub, basis, ground)
-        one_by_one = bool(dossier) or entries is not None
+        officer, operator, now = *_at_work(config), clock()
+        erasing = _erasing(_hand(officer, operator), basis, ground)
+        one_by_one = bool(dossier) or person is not None or entries is not None
         if one_by_one == (bucket is not None):
-            raise ProofError(Flaw.NOT_ERASABLE, "give --bucket, or --dossier or --entries")
+            raise ProofError(Flaw.NOT_ERASABLE, "give --bucket, or --dossier, --person or --entries")
         with Eraser(operator.store, operator.keys, operator.pinned) as eraser:
             if bucket is not None:
                 state = eraser.state(Bucket.parse(bucket), now)
@@ -70,7 +84,9 @@ def erase(
                 facts: dict[str, object] = {"bucket": str(state.bucket), "count": count}
             else:
                 _require_not_retention(erasing)
-                wanted = eraser.standing(_wanted(operator, dossier or (), entries or ""))
+                looked_for = _sought(dossier or (), person, config, operator.store)
+                found = erasable(operator, officer, looked_for, entries or "", erasing, now)
+                wanted = eraser.standing(found)
                 act, count = partial(eraser.erase_entries, wanted), len(wanted)
                 facts = {"entries": str(wanted), "count": count}
             done = act(erasing, operator.signers, now) if confirm else None
@@ -83,10 +99,11 @@ def prune(config: Settled, confirm: Confirm = False, as_json: AsJson = False) ->
     The hashes stay, and so every proof still verifies. The minimum index becomes an entry.
     """
     with explained():
-        operator, now = Operator.of(load(config)), clock()
+        officer, operator, now = *_at_work(config), clock()
+        hand = _hand(officer, operator)
         with Eraser(operator.store, operator.keys, operator.pinned) as eraser:
             minimum = eraser.minimum(operator.years, now)
-            done = _prune(eraser, operator, minimum, now) if confirm else None
+            done = _prune(eraser, operator, hand, minimum, now) if confirm else None
     _tell("pruned", {"minimum": minimum}, done, as_json)
 
 
@@ -108,13 +125,34 @@ def retention(config: Settled, as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def _erasing(hub: str, basis: str, ground: str) -> Erasing:
+def _at_work(config: Path) -> tuple[Acting, Operator]:
+    """Raises `ProofError` (LOG732 to LOG734), and the errors of `reading.FORESEEN`."""
+    officer = acting(config, find(None, config))
+    assert officer is not None  # there are settings
+    officer.require(Right.ERASE)
+    officer.require_whole("to erase and to prune")
+    return officer, Operator.of(officer.settings)
+
+
+def _hand(officer: Acting, operator: Operator) -> Hand:
+    return Hand(operator.hub, officer.officer.id)
+
+
+def _erasing(hand: Hand, basis: str, ground: str) -> Erasing:
     by = Basis(one_of("--basis", basis, list(Basis)))
-    return Erasing(hub, by, Ground(one_of("--ground", ground, sorted(GROUNDS[by]))))
+    return Erasing(hand, by, Ground(one_of("--ground", ground, sorted(GROUNDS[by]))))
+
+
+def _sought(dossiers: Sequence[str], person: str | None, config: Path, store: StorePlace) -> list[Sought]:
+    asked = [*((one, None) for one in dossiers), *([] if person is None else [(None, person)])]
+    return [found for one in asked if (found := sought(*one, config, store)) is not None]
 
 
 def _require(state: BucketState, erasing: Erasing, years: int, now: datetime) -> None:
     """A basis that says what is plainly not so must not come into the log."""
+    if erasing.basis is Basis.DATA_SUBJECT:
+        about = f"{erasing.basis} is one person's right, and a bucket is everybody's: --person, --dossier or --entries"
+        raise ProofError(Flaw.NOT_ERASABLE, about)
     if erasing.basis is Basis.RETENTION and state.bucket.due(years) > now:
         raise ProofError(Flaw.NOT_DUE, f"{state.bucket} until {state.bucket.due(years):%Y-%m-%d}")
     if erasing.basis is Basis.BREACH and state.keyed:
@@ -126,26 +164,13 @@ def _require_not_retention(erasing: Erasing) -> None:
         raise ProofError(Flaw.NOT_ERASABLE, f"{erasing.basis} is for a whole bucket: --bucket")
 
 
-def _wanted(operator: Operator, dossiers: Sequence[str], entries: str) -> Indices:
-    """By opening commitments, not by the index beside them: what an altered index hid must go as well."""
-    found = Indices.parse(entries)
-    with LogReader.open(operator.store, operator.keys) as log:
-        size = log.head().size
-        for number in dossiers:
-            wanted = Filter(about=About((dossier_number(number),), every=True))
-            found |= Indices.of((index, index) for index, _ in log.listed(wanted, size, size))
-    if not found.ranges:
-        raise ProofError(Flaw.NOTHING, "no entry is about it")
-    return found
-
-
-def _prune(eraser: Eraser, operator: Operator, minimum: int, now: datetime) -> Done:
+def _prune(eraser: Eraser, operator: Operator, hand: Hand, minimum: int, now: datetime) -> Done:
     console = Console(stderr=True)
     columns = TextColumn("entries"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("entries", total=minimum)
         return eraser.prune(
-            operator.hub,
+            hand,
             minimum,
             operator.signers,
             now,

@@ -15,14 +15,16 @@ from pathlib import Path
 import rfc8785
 
 from gateway.adapters.bucket_keys import BucketKeys
-from gateway.adapters.log_key import log_signers
 from gateway.adapters.login import login
 from gateway.adapters.store_access import record
+from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_session import StorePlace
 from gateway.agreement.register import Register
+from gateway.cli.log_operator import appending
 from gateway.cli.log_place import Place
 from gateway.config import Officer, Right, Settings, load
 from gateway.exchangelog import entry
+from gateway.exchangelog.commitment import actor_commitment
 from gateway.exchangelog.entry import Access
 from gateway.exchangelog.exchange_id import new_exchange_id
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -92,8 +94,8 @@ class Acting:
         )
         now = datetime.now(UTC)
         made = entry.accessed(access, new_exchange_id(now, os.urandom), now, os.urandom)
-        signers = log_signers(self.settings.keys.log_key, self.settings.log.origin)
-        return record(store, made, signers, BucketKeys.open(self.settings.log.bucket_keys))
+        signers, pinned = appending(self.settings)
+        return record(store, made, signers, BucketKeys.open(self.settings.log.bucket_keys), pinned)
 
 
 def acting(config: Path | None, place: Place) -> Acting | None:
@@ -112,6 +114,15 @@ def acting(config: Path | None, place: Place) -> Acting | None:
     enterprise = place.parties[officer.authority]
     whole = officer.authority == place.register.hub.id
     return Acting(officer, enterprise, None if whole else enterprise, settings)
+
+
+def acted(log: LogReader, index: int, leaf: bytes, officers: Sequence[Officer]) -> str | None:
+    """The `id` to which the entry commits, of those that the settings name; None where it is of nobody that they do.
+
+    Raises `ProofError`, LOG684 where its seed was erased.
+    """
+    actor, seed = Leaf.parse(leaf).actor, log.seed(index)
+    return next((one.id for one in officers if actor_commitment(one.id, seed) == actor), None)
 
 
 def require_officers(officers: Sequence[Officer], register: Register) -> None:

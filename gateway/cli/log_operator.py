@@ -34,12 +34,21 @@ class Operator:
         """Raises the errors of `reading.FORESEEN`."""
         register = settings.contracts.register
         agreement = load_agreement(contract_files(settings.contracts.directory))
-        signers, pin = log_signers(settings.keys.log_key, settings.log.origin), settings.log.pin
+        signers, pinned = appending(settings)
         return cls(
             settings.log.store,
             BucketKeys.open(settings.log.bucket_keys),
             signers,
             str(load_register(read_file("contracts.register", register), str(register)).hub.enterprise),
             agreement.retention.log_years,
-            None if pin is None else read_pin(pin, [one.verifier for one in signers]),
+            pinned,
         )
+
+
+def appending(settings: Settings) -> tuple[Sequence[Signer], Checkpoint | None]:
+    """By which keys a command appends, and what the log must extend: no command appends behind the hub's pin.
+
+    Raises the errors of `reading.FORESEEN`.
+    """
+    signers, pin = log_signers(settings.keys.log_key, settings.log.origin), settings.log.pin
+    return signers, None if pin is None else read_pin(pin, [one.verifier for one in signers])

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -19,11 +19,13 @@ from gateway.adapters.log_key import log_signers
 from gateway.adapters.postgres_uri import SCHEMES, PostgresUri
 from gateway.agreement.register import Register, load_register
 from gateway.agreement.schema import Contract, compile_contract, leaves
+from gateway.cli.lines import plain
 from gateway.config import Settings, StorePlace, load
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.quorum import LogKey, parse_log_key
 from gateway.reading import FORESEEN, contract_files, in_words
 
+_LARGEST: Final = 512 * 1024 * 1024  # bytes of a file that is read whole; a document has 256 MiB at most
 _BESIDE = Path(__file__).parents[2] / "contracts"  # the contracts of this program, without settings
 
 
@@ -143,7 +145,7 @@ def explained(status: int = 1) -> Iterator[None]:
         yield
     except FORESEEN as error:
         for line in in_words(error):
-            typer.echo(line, err=True)
+            typer.echo(plain(line) if isinstance(error, ProofError) else line, err=True)
         raise typer.Exit(status) from None
 
 
@@ -160,9 +162,13 @@ def named(option: str, path: Path) -> Iterator[None]:
 def read_file(option: str, path: Path) -> bytes:
     """Raises `ProofError` (LOG509)."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
     except OSError as error:
         raise ProofError(Flaw.FILE, f"{option} {path}: {error.strerror}") from error
+    if len(data) > _LARGEST:
+        raise ProofError(Flaw.FILE, f"{option} {path}: longer than {_LARGEST} bytes")
+    return data
 
 
 def write_file(option: str, path: Path, data: bytes) -> None:

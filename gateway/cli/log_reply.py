@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.lines import write
+from gateway.cli.lines import plain, write
 from gateway.cli.log_place import (
     AsJson,
     Config,
@@ -55,7 +55,8 @@ def verify_disclosed(path: Path, verifiers: Sequence[NoteKey], *, as_json: bool)
         print_json({"verified": True, **_shown_told(shown)})
         return
     write(f"Entry {shown.index} of the log {shown.checkpoint.origin} released this value:")
-    write(f"{shown.path:<13} {', '.join(shown.value) if shown.value else '(there was none)'}")
+    value = ", ".join(shown.value) if shown.value else "(there was none)"
+    write(plain(f"{shown.path:<13} {value}"))
     _entry_lines(shown.leaf)
 
 

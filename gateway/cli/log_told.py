@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import typer
 
-from gateway.cli.lines import table, write
+from gateway.cli.lines import plain, table, write
 from gateway.cli.log_place import Place
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.fields import FieldRecord
@@ -38,7 +38,7 @@ def report_findings(findings: Sequence[Finding]) -> None:
         place = "" if finding.index is None else f", entry {finding.index}"
         about = f" ({finding.about})" if finding.about else ""
         row = finding.flaw.row
-        line = f"{row.code}: {row.level.value}{place}: {row.sentence}{about} {row.remedy}"
+        line = plain(f"{row.code}: {row.level.value}{place}: {row.sentence}{about} {row.remedy}")
         if finding.fails:
             typer.echo(line, err=True)
         else:

@@ -15,8 +15,6 @@ from typing import Annotated, NoReturn
 import typer
 
 from gateway.adapters.bucket_keys import BucketKeys
-from gateway.adapters.log_key import log_signers
-from gateway.adapters.pin import read_pin
 from gateway.adapters.store_delivery import Row
 from gateway.adapters.store_operator import OperatorQueue
 from gateway.adapters.store_session import StorePlace
@@ -24,6 +22,7 @@ from gateway.adapters.store_work import instant, moment
 from gateway.cli.dossier_person import stop
 from gateway.cli.lines import table, write
 from gateway.cli.log_filter import known_authority
+from gateway.cli.log_operator import appending
 from gateway.cli.log_place import AsJson, Settled, StoreFile, Unverified, explained, find
 from gateway.config import load
 from gateway.exchangelog.form import DropReason
@@ -112,8 +111,7 @@ def drop(
         )
     with explained():
         settings = load(config)
-        signers, pin = log_signers(settings.keys.log_key, settings.log.origin), settings.log.pin
-        pinned = None if pin is None else read_pin(pin, [one.verifier for one in signers])
+        signers, pinned = appending(settings)
         keys = BucketKeys.open(settings.log.bucket_keys)
     with _queue(settings.log.store) as queue:
         row, now = _waiting(queue, delivery), datetime.now(UTC)

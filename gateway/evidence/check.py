@@ -17,6 +17,7 @@ from gateway.evidence import container
 from gateway.evidence.contents import Contents, Recorded, unpack
 from gateway.evidence.message import Judged, judge
 from gateway.evidence.moment import Moments
+from gateway.evidence.payload import check_payload
 from gateway.evidence.stamp import check_token, stamped
 from gateway.evidence.together import check_together
 from gateway.evidence.xades import MANIFEST, SIGNATURE, Sealed, check_seal
@@ -28,6 +29,7 @@ from gateway.exchangelog.form import Kind
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.note import NoteKey
 from gateway.exchangelog.proof import TlogProof
+from gateway.policy.explanation import EXCHANGES
 from gateway.policy.recorded import prove_view
 
 
@@ -39,6 +41,7 @@ class Given:
     anchors: Sequence[bytes] = ()  # PEM or DER; none: those of the file, and a notice
     crls: Sequence[bytes] = ()  # besides those of the file
     tsa_anchors: Sequence[bytes] = ()  # PEM
+    tsa_crls: Sequence[bytes] = ()  # PEM or DER; besides those in the token
     documents: Mapping[str, bytes] = field(default_factory=dict)  # SHA-256 in hexadecimal → content
 
 
@@ -92,6 +95,7 @@ class _Check:
         self._moments = Moments(anchors, known.intermediates, (*known.crls, *given.crls), known.answers)
         self._recorded = {one.index: one for one in contents.entries}
         self._leaves: dict[int, Leaf] = {}  # as they are read, whether or not they are in the tree
+        self._hub: str | None = None  # enterprise of who signed the file, if that was to be believed
 
     def run(self) -> None:
         shown = self._shown
@@ -110,11 +114,21 @@ class _Check:
             self._shown.messages[index] = list(self._messages(self._recorded[index], leaf))
         for index, leaf in self._leaves.items():
             self._entry(self._recorded[index], leaf)
+        if self._hub is not None and self._hub in self._parties():
+            shown.found(Flaw.SEALER, about="of a party to the exchange")
         shown.findings += check_together(self._leaves)
+
+    def _parties(self) -> set[str]:
+        """Who asked, told or signed something. The gateway is none of them: its own messages are not in a file."""
+        signed = [one for messages in self._shown.messages.values() for one in messages]
+        told = [party for leaf in self._leaves.values() if leaf.notification for party in leaf.to]
+        signers = [one.enterprise for one in signed if one.enterprise is not None]
+        callers = [leaf.caller for leaf in self._leaves.values() if leaf.kind in EXCHANGES]
+        return {*callers, *told, *signers}
 
     def _sealer(self, sealed: Sealed) -> None:
         try:
-            self._moments.signer(sealed.certificate, sealed.time)
+            self._hub = self._moments.signer(sealed.certificate, sealed.time)
         except ProofError as error:
             self._shown.found(Flaw.SEALER, about=error.about)
 
@@ -124,10 +138,14 @@ class _Check:
         anchors = self._given.tsa_anchors
         try:
             stamped(self._contents.token, self._contents.checkpoint)
-            if anchors:
-                self._shown.stamped = check_token(self._contents.token, self._contents.checkpoint, anchors)
-            else:
+            if not anchors:
                 self._shown.found(Flaw.TIMESTAMP_UNTRUSTED)
+                return
+            lists = self._given.tsa_crls
+            found = check_token(self._contents.token, self._contents.checkpoint, anchors, lists)
+            self._shown.stamped = found.time
+            if not found.cleared:
+                self._shown.found(Flaw.TIMESTAMP_UNCLEARED)
         except ProofError as error:
             self._shown.found(error.flaw, about=error.about)
 
@@ -179,6 +197,7 @@ class _Check:
         if leaf.signature is None:
             if one.messages:
                 self._shown.found(Flaw.MESSAGE_OTHER, one.index, "the entry names none")
+            self._unsigned(one.index, leaf)
         elif not one.messages:
             if leaf.signature not in self._elsewhere():
                 self._shown.found(Flaw.PIECE_MISSING, one.index, "signed message")
@@ -186,6 +205,13 @@ class _Check:
             if leaf.signature != _named(leaf, [each.judged.signature for each in own]):
                 self._shown.found(Flaw.MESSAGE_OTHER, one.index)
             self._signers(one.index, leaf, own)
+
+    def _unsigned(self, index: int, leaf: Leaf) -> None:
+        """Only what the hub answers by itself has no signature of anybody else."""
+        answered = leaf.to if leaf.kind is Kind.RESPONSE and self._hub is not None else ()
+        for provider in answered:
+            if provider != self._hub:
+                self._shown.found(Flaw.PIECE_MISSING, index, f"signed message of {provider}")
 
     def _elsewhere(self) -> set[str]:
         """Hashes of single messages that the file holds, as a request or a response names them."""
@@ -196,7 +222,8 @@ class _Check:
         """Who signed is whom the entry names: who asked or told, who answered in order, who acknowledged."""
         answers = leaf.kind in {Kind.RESPONSE, Kind.SETTLEMENT}
         named = leaf.to if answers else (leaf.caller,)
-        if [one.enterprise or name for one, name in zip(signed, named, strict=False)] != list(named):
+        found = [one.enterprise or name for one, name in zip(signed, named, strict=False)]
+        if found != list(named) or len(signed) != len(named):
             self._shown.found(Flaw.MESSAGE_SIGNER, index)
 
     def _body(self, one: Recorded, leaf: Leaf) -> None:
@@ -226,7 +253,10 @@ class _Check:
         root = base64url(fields_root(one.fields)).decode()
         if (root, len(one.fields)) != (leaf.fields_root, leaf.nfields):
             self._shown.found(Flaw.FIELDS, one.index)
-        elif one.index in self._shown.leaves:  # the log vouches for the hash of the agreement
+            return
+        if one.payload:
+            self._shown.findings += check_payload(one.index, one.payload, one.fields)
+        if one.index in self._shown.leaves:  # the log vouches for the hash of the agreement
             self._view(one.index, leaf, one.fields)
 
     def _view(self, index: int, leaf: Leaf, records: Sequence[FieldRecord]) -> None:

@@ -20,6 +20,9 @@ _FIELDS: Final = "fields.json"
 _PAYLOAD: Final = "payload.xml"
 _SALT: Final = "body.salt"
 _MESSAGE: Final = re.compile(r"message-([1-9]\d{0,3})\.xml", re.ASCII)
+_MAX_FIELDS: Final = (
+    8 * 1024 * 1024
+)  # bytes of field records: 65,535 of them at most; as values they take far more
 _ENTRY: Final = re.compile(r"entries/(0|[1-9]\d{0,17})/([a-z0-9.-]+)", re.ASCII)
 _AGREEMENT: Final = re.compile(r"agreement/([0-9a-f]{64})/(.+)", re.ASCII)
 _TRUST: Final = re.compile(
@@ -135,6 +138,8 @@ def _recorded(index: int, members: Mapping[str, bytes], findings: list[Finding])
 
 def _records(data: bytes) -> Sequence[FieldRecord]:
     """Raises `ProofError` (LOG302)."""
+    if len(data) > _MAX_FIELDS:
+        raise ProofError(Flaw.FIELD_FORM, "too large")
     try:
         rows = json.loads(data)
     except (ValueError, RecursionError):

@@ -1,17 +1,19 @@
 """RFC 3161 time-stamp tokens over a checkpoint: that it, and so every entry below its size, existed at a time.
 
-A token is CMS (RFC 5652) as time-stamping authorities write it. Not judged: whether the authority's certificate was
-revoked; and an authority is as good as whoever vouches for it.
+A token is CMS (RFC 5652) as time-stamping authorities write it. Whether the authority was revoked, `revoked` tells by
+lists; and an authority is as good as whoever vouches for it.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from asn1crypto import tsp
+from asn1crypto.crl import CertificateList
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -19,12 +21,21 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store
 
+from gateway.evidence.revoked import cleared
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.identity.leaf import accepted_key
 
 MAX_TOKEN: Final = 64 * 1024  # bytes; with the authority's certificates some 6 KB
 _HASHES: Final = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
 _SET: Final = b"\x31"  # RFC 5652 §5.4: signed are the attributes as a SET, not as the field that holds them
+
+
+@dataclass(frozen=True, slots=True)
+class Stamped:
+    """What an authority says that was to be believed."""
+
+    time: datetime
+    cleared: bool  # lists tell that it was not revoked, nor anybody between it and the anchor
 
 
 def stamped(token: bytes, about: bytes) -> datetime:
@@ -40,24 +51,42 @@ def stamped(token: bytes, about: bytes) -> datetime:
         imprint = told["message_imprint"]
         name, digest = imprint["hash_algorithm"]["algorithm"].native, imprint["hashed_message"].native
         time = told["gen_time"].native
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError):
         raise ProofError(Flaw.TIMESTAMP, "form") from None
+    if not isinstance(time, datetime):  # of the year 0 there is none
+        raise ProofError(Flaw.TIMESTAMP, "time")
     if name not in _HASHES or digest != hashlib.new(name, about).digest():
         raise ProofError(Flaw.TIMESTAMP, "of something else")
-    assert isinstance(time, datetime)
     return time
 
 
-def check_token(token: bytes, about: bytes, anchors: Sequence[bytes]) -> datetime:
-    """The same of an authority below these anchors (PEM), and nobody else's. Raises `ProofError` (LOG678)."""
+def check_token(token: bytes, about: bytes, anchors: Sequence[bytes], lists: Sequence[bytes] = ()) -> Stamped:
+    """The same of an authority below these anchors (PEM), and nobody else's.
+
+    `lists`: revocation lists (PEM or DER) besides those in the token. Raises `ProofError` (LOG678).
+    """
     time = stamped(token, about)
     try:
-        _verify(_signed_data(token), time, anchors)
+        signed = _signed_data(token)
+        path = _verify(signed, time, anchors)
+        return Stamped(time, cleared(path, time, [*map(_list, lists), *_carried(signed)]))
     except ProofError:
         raise
     except Exception:  # noqa: BLE001 - what two libraries raise on malformed input is not a closed list
         raise ProofError(Flaw.TIMESTAMP, "authority") from None
-    return time
+
+
+def _list(data: bytes) -> x509.CertificateRevocationList:
+    try:
+        return x509.load_pem_x509_crl(data) if data.startswith(b"-----") else x509.load_der_x509_crl(data)
+    except ValueError:
+        raise ProofError(Flaw.TIMESTAMP, "list") from None
+
+
+def _carried(signed: Any) -> list[x509.CertificateRevocationList]:
+    """RFC 5652 §10.2.1. Nobody signs them there: they are signed themselves."""
+    found = [one.chosen for one in signed["crls"]]
+    return [x509.load_der_x509_crl(one.dump()) for one in found if isinstance(one, CertificateList)]
 
 
 def _signed_data(token: bytes) -> Any:
@@ -71,8 +100,8 @@ def _signed_data(token: bytes) -> Any:
     return content["content"]
 
 
-def _verify(signed: Any, time: datetime, anchors: Sequence[bytes]) -> None:
-    """RFC 5652 §5.6, and what RFC 3161 §2.3 and §2.4.2 ask of the signer."""
+def _verify(signed: Any, time: datetime, anchors: Sequence[bytes]) -> Sequence[x509.Certificate]:
+    """RFC 5652 §5.6, and what RFC 3161 §2.3 and §2.4.2 ask of the signer; its path, the anchor last."""
     (signer,) = signed["signer_infos"]
     attributes = {one["type"].native: one["values"] for one in signer["signed_attrs"]}
     hash_ = _HASHES[signer["digest_algorithm"]["algorithm"].native]
@@ -87,7 +116,7 @@ def _verify(signed: Any, time: datetime, anchors: Sequence[bytes]) -> None:
     _require_signature(
         certificate, signer["signature"].native, _SET + signer["signed_attrs"].dump()[1:], hash_
     )
-    _require_authority(certificate, sent, time, anchors)
+    return _require_authority(certificate, sent, time, anchors)
 
 
 def _named(sid: Any, sent: Sequence[x509.Certificate]) -> x509.Certificate:
@@ -120,7 +149,7 @@ def _require_signature(
 
 def _require_authority(
     certificate: x509.Certificate, sent: Sequence[x509.Certificate], time: datetime, anchors: Sequence[bytes]
-) -> None:
+) -> Sequence[x509.Certificate]:
     """For time stamps and nothing else, critically so; and below an anchor at that time."""
     purpose = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage)
     if not purpose.critical or list(purpose.value) != [ExtendedKeyUsageOID.TIME_STAMPING]:
@@ -135,4 +164,4 @@ def _require_authority(
         )
         .build_client_verifier()
     )
-    verifier.verify(certificate, [one for one in sent if one != certificate])
+    return verifier.verify(certificate, [one for one in sent if one != certificate]).chain

@@ -105,7 +105,11 @@ def audit(  # noqa: PLR0913 - what is checked, by which keys, against what is kn
     size, root = (head.size, head.root) if signed is None else (signed.size, signed.root)
     origin = next((one.name for one in verifiers), "")
     entries = _Entries(log, size, progress, parties or {}, origin)
-    yield from entries.check()
+    found = list(entries.check())
+    while entries.overtaken:  # what a pruning takes away meanwhile is not missing: it is another log to check
+        entries = _Entries(log, size, progress, parties or {}, origin)
+        found = list(entries.check())
+    yield from found
     yield from check_tree(log, size, root, entries.hashes.differing)
     yield from _surplus(log)
     yield from log.repeated(size)
@@ -145,13 +149,16 @@ class _Entries:
         self._plans: dict[bytes, FieldPlan | Flaw] = {}
         self._callers = {enterprise: name for name, enterprise in parties.items()}
         self.hashes = LeafHashes(log, size)
+        self.overtaken = False  # by a pruning: the minimum index has risen during the pass
 
     def check(self) -> Iterator[Finding]:
-        expected = self._before.minimum
+        expected, remaining = self._before.minimum, list[int]()
         for row in self._log.rows(self._size):
             if row.index < self._before.minimum:
-                about = "" if row.index < 0 else "below the minimum index"
-                yield Finding(Flaw.SURPLUS, row.index, about)
+                if row.index < 0 or row.seeded or row.messages:  # a pruning takes nothing that has its seed
+                    yield Finding(Flaw.SURPLUS, row.index, "" if row.index < 0 else "below the minimum index")
+                else:
+                    remaining.append(row.index)
                 continue
             yield from (Finding(Flaw.MISSING, index) for index in range(expected, row.index))
             expected = row.index + 1
@@ -160,8 +167,12 @@ class _Entries:
                 self._progress(expected)
         yield from (Finding(Flaw.MISSING, index) for index in range(expected, self._size))
         self._progress(self._size)
+        if remaining:
+            yield Finding(Flaw.PRUNED_REMAINS, remaining[0], f"to entry {remaining[-1]}")
         yield from self._pairing.left()
-        yield from self._kept.left(*self._log.record(self._size), self._log.held())
+        now, later = self._log.record(self._size)
+        self.overtaken = now.minimum > self._before.minimum
+        yield from self._kept.left(now, later, self._log.held())
 
     def _row(self, row: Row) -> Iterator[Finding]:
         self.hashes.compare(row.index, row.leaf)

@@ -387,8 +387,9 @@ def own_entry(  # noqa: PLR0913, PLR0917 - what the entry says
     id_: ExchangeId,
     now: datetime,
     random: Random,
+    officer: str | None = None,
 ) -> Entry:
-    """An entry about the log itself."""
+    """An entry about the log itself. `officer`: who acted, where that was no program; committed to."""
     seed = random(SEED_SIZE)
     leaf = Leaf(
         id=id_,
@@ -406,6 +407,7 @@ def own_entry(  # noqa: PLR0913, PLR0917 - what the entry says
         body=None,
         signature=None,
         nonce=nonce(random),
+        actor=None if officer is None else actor_commitment(officer, seed),
         more=more,
     )
     return Entry(leaf.seal(), id_, kind, seed, None)

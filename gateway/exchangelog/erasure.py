@@ -27,10 +27,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
+class Hand:
+    """Who acts on the log."""
+
+    hub: str  # enterprise number of the hub, whose log it is
+    officer: str  # its identity in the settings; committed to
+
+
+@dataclass(frozen=True, slots=True)
 class Erasing:
     """Who erases, by what right, and in which case of it."""
 
-    hub: str  # enterprise number of the hub, whose log it is
+    hand: Hand
     basis: Basis
     ground: Ground
 
@@ -68,13 +76,16 @@ def erased_bucket(  # noqa: PLR0913, PLR0917 - what the entry says
     return _entry(erasing, {"bucket": str(bucket), "count": count, "erased": None}, id_, now, random)
 
 
-def pruned(hub: str, minimum: int, id_: ExchangeId, now: datetime, random: Random) -> Entry:
+def pruned(hand: Hand, minimum: int, id_: ExchangeId, now: datetime, random: Random) -> Entry:
     """The entries below the minimum index are no longer kept (C2SP tlog-tiles, Pruning)."""
-    return own_entry(Kind.PRUNING, PRUNED, hub, {"minimum": minimum}, id_, now, random)
+    return own_entry(
+        Kind.PRUNING, PRUNED, hand.hub, {"minimum": minimum}, id_, now, random, officer=hand.officer
+    )
 
 
 def _entry(
     erasing: Erasing, what: Mapping[str, object], id_: ExchangeId, now: datetime, random: Random
 ) -> Entry:
     more = {"basis": erasing.basis.value, "ground": erasing.ground.value, **what}
-    return own_entry(Kind.ERASURE, ERASED, erasing.hub, more, id_, now, random)
+    hand = erasing.hand
+    return own_entry(Kind.ERASURE, ERASED, hand.hub, more, id_, now, random, officer=hand.officer)

@@ -140,6 +140,7 @@ class Flaw(Enum):
     NOTHING = _row("LOG653", "Nothing of it is left to erase.", "See what was erased: gateway log list --kind erasure")
     NOT_DONE = _row("LOG654", "Nothing was done: another command came in between, or the entry could not be signed or kept.", "Repeat it. If it stays so, look after the token and the bucket keys.")
     WRITE_AHEAD = _row("LOG655", "Somebody reads the store, so its write-ahead log still holds pages from before.", "It is emptied when the hub stops, and by the next erasure.", Level.NOTICE)
+    PRUNED_REMAINS = _row("LOG656", "Entries below the minimum index are still there.", "A pruning is being ended, by its command or by the start of a hub: check again. If they stay, they came back, perhaps from a backup.", Level.NOTICE)
 
     # The agreement against the log, and what happened to one exchange.
     REFERENCE = _row("LOG751", "Nothing answers to this reference.", "Give the incident of the fault, or the index of the reply; with --as also the ticket of a question that was recorded: one that was refused leaves its ticket free.")
@@ -182,6 +183,7 @@ class Flaw(Enum):
     SEED_ERASED = _row("LOG684", "Nothing is kept of this entry: its seed was erased.", "The entry can be proved without it: gateway log prove")
     NO_REVISION = _row("LOG685", "The store does not hold the agreement, or the trusted certificates, of the entry.", "Keep the store as it is, and report the incident.")
     UNSIGNED_FILE = _row("LOG686", "The evidence file could not be signed: the token that holds the hub's key did not sign.", "Try again; see keys.sign_rsa_key in the settings.")
+    TIMESTAMP_UNCLEARED = _row("LOG688", "No list tells whether the time-stamping authority was revoked: that was not checked.", "Give its lists, and those of the authorities above it, with --tsa-crl.", Level.NOTICE)
     MESSAGE_GONE = _row("LOG687", "What was kept of an entry is missing although no erasure is recorded.", _DAMAGED)
     # The officer's search.
     ACCESS = _row("LOG731", "The access covers entries that were not in the log yet.", _DAMAGED)

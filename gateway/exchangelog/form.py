@@ -104,6 +104,8 @@ class Query(StrEnum):
     LIST = "list"  # entries, some of them
     EXPORT = "export"  # all entries that match, to be kept elsewhere
     SUBJECT = "subject"  # the report that a person may ask for
+    EVIDENCE = "evidence"  # all that is kept of one exchange, in one file
+    ERASURE = "erasure"  # what there is to erase
 
 
 class SearchedBy(StrEnum):
@@ -111,6 +113,7 @@ class SearchedBy(StrEnum):
 
     DOSSIER = "dossier"
     PERSON = "person"
+    ENTRY = "entry"  # an index, which `start` and `end` tell in any case
 
 
 _Check = str  # a regular expression over the canonical JSON of a value
@@ -261,6 +264,8 @@ _OWN: Final[Mapping[str, _Check]] = {
     "body": _null,
     "msgsig": _null,
 }
+# By an officer; null only in a log that was begun before officers were named in these entries.
+_ACTED: Final[Mapping[str, _Check]] = {"actor": _or_null(_DIGEST)}
 # Of a notification, to one of its recipients.
 _DELIVERED: Final[Mapping[str, _Check]] = {"to": _ONE_PARTY, "of": _UUID, "in_force": _REVISION}
 _FORM: Final[Mapping[str, Mapping[str, _Check]]] = {
@@ -311,6 +316,7 @@ _FORM: Final[Mapping[str, Mapping[str, _Check]]] = {
     },
     Kind.ERASURE: {
         **_OWN,
+        **_ACTED,
         "decision": _only(ERASED),
         "basis": _only(*(one.value for one in Basis)),
         "ground": _only(*(one.value for one in Ground)),
@@ -318,7 +324,7 @@ _FORM: Final[Mapping[str, Mapping[str, _Check]]] = {
         "erased": _or_null(_DIGEST),
         "count": _NUMBER,
     },
-    Kind.PRUNING: {**_OWN, "decision": _only(PRUNED), "minimum": _POSITIVE},
+    Kind.PRUNING: {**_OWN, **_ACTED, "decision": _only(PRUNED), "minimum": _POSITIVE},
     Kind.KEY_ROTATION: {**_OWN, "decision": _only(ANNOUNCED), "vkey": _VKEY},
     Kind.SUCCESSOR: {
         **_OWN,

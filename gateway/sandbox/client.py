@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin
 
 import requests
 import zeep
@@ -29,7 +30,15 @@ from gateway.sandbox.place import Place
 from gateway.sandbox.receipts import Asked, check_reply
 from gateway.sandbox.replies import Answered, Heading, Receipted
 from gateway.sandbox.signature import Clock, MessageSignature, UnprovenReply, UntrustedReply, now
-from gateway.sandbox.wire import Alter, ExchangeFault, NoReply, RecordingTransport, Unsendable, translated
+from gateway.sandbox.wire import (
+    SECONDS,
+    Alter,
+    ExchangeFault,
+    NoReply,
+    RecordingTransport,
+    Unsendable,
+    translated,
+)
 from gateway.soap.xml import Element
 
 __all__ = [
@@ -132,6 +141,13 @@ class Requester:
     def acknowledge(self, message: str, legal_context: str) -> Answered:
         """The message was taken over, and may be purged. Raises as `ask`."""
         return self.ask("acknowledgeMessage", legal_context, {"messageId": message})
+
+    def log_resource(self, path: str) -> bytes:
+        """Of the hub's log, such as a tile; b"" where it gives none. Raises NoReply."""
+        with translated():
+            url = urljoin(self._place.settings.listen.public_url, f"/log/{path}")
+            answer = self.transport.session.get(url, timeout=SECONDS)
+        return answer.content if answer.ok else b""
 
     def _exchange(
         self, operation: str, ticket: str, legal_context: str, **blocks: object

@@ -74,6 +74,10 @@ class Place:
     def log_vkey(self) -> Path:
         return self.directory / "pki" / "HUB" / "log.vkey"
 
+    def log_pin(self, authority: AuthorityId) -> Path:
+        """What the authority has seen of the log."""
+        return self.directory / "pki" / authority / "log.pin"
+
     def log_keys(self) -> list[Verifier]:
         """The log's keys, former ones too; read each time, for the hub may change them."""
         return [Verifier.parse(one) for one in self.log_vkey.read_text("utf-8").split()]

@@ -45,7 +45,7 @@ store = "store.db"
 origin = "{origin}"
 bucket_keys = "bucket-keys"
 officers = [  # whoever runs this
-  {{ user = {user}, id = "sandbox-officer", authority = "HUB", rights = ["search", "person", "export"] }},
+  {{ user = {user}, id = "sandbox-officer", authority = "HUB", rights = ["search", "person", "export", "erase"] }},
 ]
 
 [documents]

@@ -20,7 +20,7 @@ from zeep.transports import Transport
 from gateway.soap.xml import Element
 
 Alter = Callable[[bytes], bytes]  # what happens to a signed message on its way out
-_SECONDS: Final = 60  # for one exchange
+SECONDS: Final = 60  # for one exchange
 # PROTOCOL §11: the fixed form of a fault string, and of a bare refusal, which has no incident.
 _FAULT: Final = re.compile(
     r"(?P<code>WIB\d{5}) (?P<label>[a-z-]+)(?: \((?P<about>[^)]*)\))?: (?P<sentence>.*?)"
@@ -70,7 +70,7 @@ class RecordingTransport(Transport):
     """zeep's transport, which keeps what went over the wire and may alter what leaves."""
 
     def __init__(self, session: requests.Session, alter: Alter | None) -> None:
-        super().__init__(session=session, timeout=_SECONDS, operation_timeout=_SECONDS)
+        super().__init__(session=session, timeout=SECONDS, operation_timeout=SECONDS)
         session.hooks["response"].append(_require_understood)  # zeep hides what is not XML
         self.sent = b""
         self.received = b""
@@ -126,7 +126,7 @@ def _reason(error: Exception) -> str:
             requests.exceptions.SSLError,
             "the TLS handshake failed: certificates of another sandbox, or expired",
         ),
-        (requests.Timeout, f"nothing within {_SECONDS} s"),
+        (requests.Timeout, f"nothing within {SECONDS} s"),
         (requests.ConnectionError, "nobody serves there, or the connection broke off"),
     )
     words = (sentence for kind, sentence in kinds if isinstance(error, kind))

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from msgspec import Meta
 
 from gateway.adapters.pin import read_pin
-from gateway.config import ConfigError, decode_place
+from gateway.config import ConfigError, Section, read_settings
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.quorum import LogKey, parse_log_key
@@ -21,18 +20,14 @@ from gateway.exchangelog.quorum import LogKey, parse_log_key
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
-class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A table of the settings file."""
-
-
-class WitnessLog(_Section, frozen=True, kw_only=True):
+class WitnessLog(Section, frozen=True, kw_only=True):
     """An element of `logs`: a log that is cosigned."""
 
     vkeys: list[str]  # its keys; several while it changes its key, all under one name
     pin: Path | None = None  # a checkpoint that it must extend from the first time on
 
 
-class WitnessSettings(_Section, frozen=True, kw_only=True):
+class WitnessSettings(Section, frozen=True, kw_only=True):
     """The whole file."""
 
     name: str  # a URL without schema; stands in each cosignature
@@ -56,19 +51,10 @@ class KnownLog:
 
 def load_settings(path: Path) -> WitnessSettings:
     """Raises ConfigError."""
-    try:
-        found = msgspec.toml.decode(path.read_bytes(), type=WitnessSettings, dec_hook=decode_place)
-    except OSError as error:
-        raise ConfigError(
-            "CFG001", f"{path}: {error.strerror}.", "Name an existing settings file."
-        ) from error
-    except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise ConfigError(
-            "CFG002", f"{path}: {error}.", "See deploy/witness.toml for every setting."
-        ) from error
+    found = read_settings(path, WitnessSettings, "deploy/witness.toml")
     if (found.tls_certificate is None) != (found.tls_key is None):
         raise ConfigError("CFG002", f"{path}: one of tls_certificate and tls_key.", "Give both, or none.")
-    return _absolute(found, path.resolve().parent)
+    return found
 
 
 def known_logs(settings: WitnessSettings) -> dict[str, KnownLog]:
@@ -82,12 +68,3 @@ def known_logs(settings: WitnessSettings) -> dict[str, KnownLog]:
         pinned = None if one.pin is None else read_pin(one.pin, keys)
         found[keys[0].name] = KnownLog(keys[0].name, keys, pinned)
     return found
-
-
-def _absolute(settings: WitnessSettings, base: Path) -> WitnessSettings:
-    names = ("key", "store", "tls_certificate", "tls_key")
-    paths = {name: base / path for name in names if (path := getattr(settings, name)) is not None}
-    logs = tuple(
-        one if one.pin is None else msgspec.structs.replace(one, pin=base / one.pin) for one in settings.logs
-    )
-    return msgspec.structs.replace(settings, **paths, logs=logs)

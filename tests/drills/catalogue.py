@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway.adapters.store import Store
 from gateway.adapters.store_eraser import Eraser
 from gateway.exchangelog.checkpoint import open_checkpoint
-from gateway.exchangelog.erasure import Erasing
+from gateway.exchangelog.erasure import Erasing, Hand
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Basis
 from gateway.exchangelog.form import Ground as Case
@@ -160,7 +160,7 @@ def _undo_the_erasure(ground: Ground) -> Codes:
 def _erase(ground: Ground) -> int:
     """As the hub's operator does at the order of a court. Returns the index of the entry that says so."""
     wanted = Indices.parse("1")  # the response of the first exchange, which the backup has too
-    erasing = Erasing("0999099901", Basis.COURT, Case.ORDERED)
+    erasing = Erasing(Hand("0999099901", "officer-1"), Basis.COURT, Case.ORDERED)
     with Eraser(ground.store, ground.bucket_keys) as eraser:
         done = eraser.erase_entries(eraser.standing(wanted), erasing, [_signer()], NOW)
     assert ground.verify(ground.kept) == set()

@@ -138,8 +138,8 @@ async def record(hub: Hub, message: bytes, now: datetime = NOW) -> tuple[Permitt
     return made, id_
 
 
-async def record_answer(hub: Hub, made: Permitted, id_: ExchangeId) -> None:
+async def record_answer(hub: Hub, made: Permitted, id_: ExchangeId, **change: object) -> None:
     """As a hub would record it that answers by itself, and releases what it likes."""
     answer = Answer(register().hub, Outcome.DATA_FOUND, None, b"")
-    said = released(made, answers=(answer,))
+    said = released(made, **{"answers": (answer,), **change})
     await hub.store.append(entry.returned(said, id_, NOW, os.urandom))

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gateway.adapters.login import login
 from tests.path.hub import ROOT, Hub, pki
 
 
-def settings_of(hub: Hub) -> Path:
-    """A settings file beside the hub's store, with the contracts and the register of the repository."""
+def settings_of(hub: Hub, authority: str = "HUB") -> Path:
+    """A settings file beside the hub's store, with the contracts and the register of the repository.
+
+    Whoever runs the tests is an officer of the authority.
+    """
     directory = hub.path.parent
     key = directory / "log.key.pem"
+    officer = f'{{ user = "{login()}", id = "officer-1", authority = "{authority}", rights = ["search"] }}'
     if not key.exists():
         key.touch(mode=0o600)
         key.write_bytes(pki()["HUB/log.key.pem"])
@@ -20,6 +25,7 @@ def settings_of(hub: Hub) -> Path:
         ('"../contracts/register.toml"', f'"{ROOT}/contracts/register.toml"'),
         ("store =", f'store = "{hub.path}" #'),
         ("origin =", 'origin = "test.example/log" #'),
+        ("\nofficers = []", f"\nofficers = [{officer}]"),
         ("log_key =", f'log_key = "{key}" #'),
     ):
         assert old in text, old

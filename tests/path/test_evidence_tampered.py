@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import re
+import tracemalloc
 from collections.abc import Callable
 from datetime import timedelta
 from random import Random
 
 import pytest
+from asn1crypto import cms, core, tsp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -18,6 +21,7 @@ from gateway.exchangelog.flaw import Flaw
 from gateway.exchangelog.note import Signer
 from gateway.identity.certify import issue_root
 from gateway.identity.issue import KeyKind, new_key
+from gateway.model import Answer, Outcome
 from tests.path.evidence import (
     ORIGIN,
     exported,
@@ -35,7 +39,7 @@ from tests.path.evidence import (
     with_crl,
     written_by,
 )
-from tests.path.hub import NOW, Hub, signing_key
+from tests.path.hub import NOW, Hub, authority, signing_key
 from tests.world import once
 
 WORK = "WIB:WORK_DECISION"
@@ -127,6 +131,27 @@ def without_lists(pieces: Pieces) -> None:
         del pieces[name]
 
 
+def stamped_in_the_year_0(pieces: Pieces) -> None:
+    """A token without an authority, of a year that no calendar of Python has."""
+    imprint = {
+        "hash_algorithm": {"algorithm": "sha256"},
+        "hashed_message": hashlib.sha256(pieces["checkpoint"]).digest(),
+    }
+    time = core.GeneralizedTime.load(b"\x18\x0f00000101000000Z")
+    facts = {
+        "version": 1, "policy": "1.2.3", "message_imprint": imprint, "serial_number": 1, "gen_time": time,
+    }  # fmt: skip
+    content = core.ParsableOctetString(tsp.TSTInfo(facts).dump())
+    signed = {
+        "version": 3,
+        "digest_algorithms": [],
+        "encap_content_info": {"content_type": "tst_info", "content": content},
+        "signer_infos": [],
+    }
+    token = {"content_type": "signed_data", "content": cms.SignedData(signed)}
+    pieces["checkpoint.tsr"] = tsp.TimeStampResp({"status": {"status": 0}, "time_stamp_token": token}).dump()
+
+
 BY_THE_HUB: dict[str, tuple[Callable[[Pieces], None], Flaw]] = {
     "a word of a message is changed": (
         replacing(ANSWER, "Fictitious", "Factitious"), Flaw.MESSAGE_SIGNATURE,
@@ -178,6 +203,7 @@ BY_THE_HUB: dict[str, tuple[Callable[[Pieces], None], Flaw]] = {
     "the token was made of something else": (
         lambda pieces: pieces.update({"checkpoint.tsr": b"no token"}), Flaw.TIMESTAMP,
     ),
+    "the token has a year that there is not": (stamped_in_the_year_0, Flaw.TIMESTAMP),
 }  # fmt: skip
 
 
@@ -189,6 +215,39 @@ def test_file_that_was_only_sealed_again_holds(data):
 def test_what_the_hub_itself_could_change_is_found(data, what):
     change, flaw = BY_THE_HUB[what]
     assert flaw in flaws(resealed(data, change))
+
+
+async def test_payload_with_what_its_records_withhold_is_told(hub):
+    """The hub releases one thing and records another: both are in the entry, and nothing else tells."""
+    secret = "<d:contact><d:phone>+32 2</d:phone></d:contact>"
+    status = "<d:header><d:status>SUBMITTED</d:status><d:fax/></d:header>"
+    payload = f'<s:dossier xmlns:d="urn:d">{status}{secret}</s:dossier>'
+    made, id_ = await record(hub, signed_with(signing_key("BRUSSELS")))
+    await record_answer(hub, made, id_, payload=payload)
+    found = check(exported(hub, 1), given()).findings
+    assert {(one.flaw, one.about) for one in found} >= {
+        (Flaw.WITHHELD_CAME, "dossier/contact/phone"), (Flaw.UNRECORDED, "dossier/header/fax"),
+    }  # fmt: skip
+    assert (Flaw.UNRECORDED, "dossier/header/status") not in {(one.flaw, one.about) for one in found}
+
+
+async def test_answer_of_a_provider_that_signed_nothing_is_told(hub):
+    """The hub makes up what a provider said."""
+    made, id_ = await record(hub, signed_with(signing_key("BRUSSELS")))
+    platform = Answer(authority("PLATFORM"), Outcome.DATA_FOUND, None, b"")
+    await record_answer(hub, made, id_, answers=(platform,))
+    found = check(exported(hub, 1), given()).findings
+    assert (Flaw.PIECE_MISSING, 1) in {(one.flaw, one.index) for one in found}
+
+
+def test_field_records_that_are_no_more_than_brackets_cost_no_memory(data):
+    """Of 60 KB: as values they were gigabytes."""
+    bomb = b"[" + b"[]," * 8_000_000 + b"[]]"
+    tracemalloc.start()
+    found = flaws(resealed(data, lambda pieces: pieces.update({"entries/1/fields.json": bomb})))
+    assert Flaw.FIELD_FORM in found
+    assert tracemalloc.get_traced_memory()[1] < 8 * len(bomb)
+    tracemalloc.stop()
 
 
 BY_ANYBODY: dict[str, tuple[Callable[[Pieces], None], Flaw]] = {
@@ -277,6 +336,13 @@ def test_file_is_signed_by_somebody_who_was_to_be_believed_then(data):
     pieces = {name: one for name, one in members(data).items() if not name.startswith("META-INF/")}
     expired = written_by(pieces, past_pair("BRUSSELS", NOW - 3000 * DAY))
     assert flaws(expired) == {Flaw.SEALER}
+
+
+@pytest.mark.parametrize("party", ["BRUSSELS", "PLATFORM"])
+def test_party_that_packs_the_file_anew_is_told(data, party):
+    """Without what it does not want to be seen, and with its own signature, which is one to be believed."""
+    pieces = {name: one for name, one in members(data).items() if not name.startswith("META-INF/")}
+    assert flaws(written_by(pieces, signing_key(party))) == {Flaw.SEALER}
 
 
 async def test_certificate_that_had_ended_when_it_signed_is_told(hub):

@@ -11,6 +11,7 @@ import apsw
 import pytest
 from typer.testing import CliRunner
 
+from gateway.adapters.login import login
 from gateway.cli.commands import app
 from gateway.edge.operational_log import OperationalLog
 from gateway.model import Criteria, Outcome
@@ -267,3 +268,30 @@ async def test_nothing_of_a_person_or_a_dossier_is_printed(hub: Hub):
     printed = run(hub, "0").output
     assert "BRUSSELS" in printed
     assert not [one for one in (SSIN, DOSSIER, "T-PRIVATE") if one in printed]
+
+
+async def test_an_authoritys_officer_is_told_what_that_authority_may_know(hub: Hub):
+    mine = await hub.consult("FLANDERS", "consultDossier", WORK)
+    others = await hub.consult("BRUSSELS", "consultDossier", WORK)
+    whole = explain(hub, mine.event.exchange, "--as", "FLANDERS")
+    settings_of(hub, "FLANDERS")
+    command = ["explain", "--config", str(hub.path.parent / "gateway.toml"), "--json"]
+    told = CliRunner().invoke(app, [*command, mine.event.exchange])
+    assert json.loads(told.stdout) == whole
+    for asked, code in (
+        ([others.event.exchange], "LOG751"),
+        ([others.event.exchange, "--as", "BRUSSELS"], "LOG733"),
+        ([mine.event.exchange, "--as", "BRUSSELS"], "LOG733"),
+    ):
+        refused = CliRunner().invoke(app, [*command, *asked])
+        assert (refused.exit_code, refused.stdout, refused.stderr[:6]) == (1, "", code)
+
+
+async def test_who_is_no_officer_is_told_nothing(hub: Hub):
+    refused = await hub.consult("FLANDERS", "consultDossier", WORK)
+    settings = settings_of(hub)
+    text = settings.read_text()
+    settings.write_text(text.replace(f'"{login()}"', '"somebody.else"'))
+    for command in (["explain", refused.event.exchange], ["agreement", "simulate", "in-force"]):
+        result = CliRunner().invoke(app, [*command, "--config", str(settings)])
+        assert (result.exit_code, result.stdout, result.stderr[:6]) == (1, "", "LOG732")

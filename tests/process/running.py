@@ -18,6 +18,7 @@ from aiohttp import web
 from gateway import app as application
 from gateway import config
 from gateway.adapters.log_key import ensure_log
+from gateway.adapters.login import login
 from gateway.adapters.pki import write_pki
 from gateway.adapters.store_directory import Directory
 from gateway.adapters.tls import client_context, server_context
@@ -30,6 +31,8 @@ from gateway.wss.verify import verify
 from tests.path import hub as memory
 from tests.path.hub import DOSSIER, ROOT, Answered
 
+# Whoever runs the tests may do everything with the log.
+OFFICER = f'{{ user = "{login()}", id = "officer-1", authority = "HUB", rights = ["search", "person", "export", "erase"] }}'
 TRUST = ("root.crt.pem", "issuing.crt.pem", "root.crl.pem", "issuing.crl.pem")
 
 
@@ -162,6 +165,7 @@ def write_settings(
         ("operations_port = 9464", "operations_port = 0"),
         ("test_numbers = false", "test_numbers = true"),
         ('allow = ["10.0.0.0/8"]', 'allow = ["127.0.0.0/8"]'),
+        ("\nofficers = []", f"\nofficers = [{OFFICER}]"),
         *((line, f"\n{name} = {limits[name]} #") for name in limits for line in [f"\n{name} ="]),
     ):
         assert old in text, old

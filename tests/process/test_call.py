@@ -18,9 +18,12 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 import requests.adapters
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from typer.testing import CliRunner
 
 from gateway.cli.commands import app
+from gateway.exchangelog.checkpoint import Checkpoint, sign_checkpoint
+from gateway.exchangelog.note import Signer, parse_note
 from tests.process.sandboxes import ROOT, authority, gateway, running_sandbox
 
 FIRST = "WIB-2026-0000001-59"
@@ -57,6 +60,27 @@ def test_call_prints_the_verified_reply(sandbox):
     assert reply["outcome"] == "DATA_FOUND"
     assert reply["payload"]["employer"]["name"] == "Atelier Zenne NV"
     assert "dossier/workerCivil" in reply["filtered"]
+
+
+def test_a_log_that_does_not_extend_what_was_seen_of_it_is_told_by_the_client(sandbox):
+    """The hub, which has the log's key, shows this authority another log than before."""
+    world, _ = sandbox
+    pin, key = world / "pki/BRUSSELS/log.pin", world / "pki/HUB/log.key.pem"
+    assert call(sandbox, *CONSULT, "--as", "BRUSSELS").returncode == 0
+    seen = pin.read_bytes()
+    assert call(sandbox, *CONSULT, "--as", "BRUSSELS").returncode == 0
+    before = Checkpoint.parse(parse_note(seen).text)
+    assert Checkpoint.parse(parse_note(pin.read_bytes()).text).size > before.size
+    signer = Signer.of(before.origin, load_pem_private_key(key.read_bytes(), None))
+    forged = sign_checkpoint(before.size, bytes(32), [signer])
+    pin.write_bytes(forged)
+    told = call(sandbox, *CONSULT, "--as", "BRUSSELS")
+    assert (told.returncode, told.stdout, told.stderr[:6]) == (1, "", "LOG413")
+    assert pin.read_bytes() == forged  # and what contradicts it stands beside
+    shown = Checkpoint.parse(parse_note(pin.with_name("log.pin.fork-1").read_bytes()).text)
+    assert shown.size > before.size
+    pin.write_bytes(seen)
+    assert call(sandbox, *CONSULT, "--as", "BRUSSELS").returncode == 0
 
 
 def test_call_fails_with_code_remedy_and_incident_when_refused(sandbox):

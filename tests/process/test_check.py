@@ -22,7 +22,7 @@ from gateway.cli.commands import app
 from gateway.loading import StartError, load
 from tests.notifications import tell
 from tests.path import hub as memory
-from tests.process.running import write_settings
+from tests.process.running import OFFICER, write_settings
 from tests.process.sandboxes import ROOT, gateway
 from tests.process.store_world import alter
 from tests.process.tokens import program
@@ -86,7 +86,7 @@ def test_what_is_in_order_is_told_with_ends_of_validity_and_the_key_of_the_log(p
 
 def test_officers_of_nobody_in_the_register_are_found(place):
     officer = '{ user = "somebody", id = "1", authority = "NOBODY", rights = [] }'
-    setting(place, "officers = []", f"officers = [{officer}]")
+    setting(place, OFFICER, officer)
     assert codes(place) == ["LOG734"]
 
 

@@ -108,10 +108,10 @@ async def test_pruning_is_recorded_and_ended_or_has_not_begun(old, tmp_path, mon
 
     def act(copy: Path) -> None:
         with eraser(copy) as one:
-            one.prune("0999099901", one.minimum(10, NOW), [SIGNER], NOW)
+            one.prune(EXPIRED.hand, one.minimum(10, NOW), [SIGNER], NOW)
 
     outcomes = []
-    async for store in every_kill(tmp_path, old, act, {Flaw.SURPLUS}, 20):
+    async for store in every_kill(tmp_path, old, act, set(), 20):
         ((first, spent),) = query(store, "SELECT min(idx), (SELECT count(*) FROM spent) FROM entries")
         outcomes.append((recorded(store, "pruning"), first, spent))
     assert set(outcomes) == {(0, 0, 0), (1, 512, 300)}

@@ -105,7 +105,7 @@ class Erasures(RuleBasedStateMachine):
     def prune(self) -> None:
         with eraser(self.path) as one:
             assert one.minimum(10, NOW) == self.prunable
-            one.prune(EXPIRED.hub, self.prunable, [SIGNER], NOW)
+            one.prune(EXPIRED.hand, self.prunable, [SIGNER], NOW)
         self.minimum = self.prunable
         self.known.append(Known(None, bucket_of_now()))
 

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import apsw
 import pytest
+import rfc8785
 from typer.testing import CliRunner, Result
 
+from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.store_reader import LogReader
+from gateway.adapters.store_seeds import subject_of
 from gateway.cli.commands import app
 from gateway.cli.pki_files import renew
 from gateway.evidence import container
-from tests.path.hub import signed_question
-from tests.process.running import Running, running_hub
+from gateway.exchangelog.bucket import Bucket
+from gateway.exchangelog.commitment import actor_commitment, body_commitment
+from gateway.exchangelog.form import Kind
+from gateway.exchangelog.leaf import Leaf
+from tests.path.hub import DOSSIER, signed_question
+from tests.process.running import OFFICER, Running, running_hub
 from tests.process.stamping import make_authority, stamp
+from tests.process.test_evidence_stamp import listed
 from tests.process.test_ocsp import Responder, hub_that_asks, serial
 
 
@@ -162,6 +174,9 @@ async def test_time_stamp_of_a_checkpoint_says_since_when_all_of_it_is_there(tmp
         await consulted(hub)  # the log goes on: the file is under the checkpoint that was stamped
         file = export(tmp_path, "--checkpoint", note, "--timestamp", token)
     anchor = ["--tsa-anchor", authority / "root.pem"]
+    assert codes(run("verify", file, *outside(tmp_path), *anchor, "--json")) == {"LOG688"}  # a notice
+    (tmp_path / "tsa.crl").write_bytes(listed(authority))
+    anchor += ["--tsa-crl", tmp_path / "tsa.crl"]
     told = json.loads(run("verify", file, *outside(tmp_path), *anchor, "--json").stdout)
     assert (told["verified"], told["findings"], told["size"]) == (True, [], 2)
     assert datetime.fromisoformat(told["time_stamp"]) <= datetime.now(UTC)
@@ -177,3 +192,54 @@ async def test_time_stamp_of_another_file_is_refused(place, authority):
     done = run("export", 0, "--config", place / "gateway.toml", "--output", file, *note, "--json")
     assert done.exit_code == 1
     assert "LOG678" in codes(done)
+
+
+def last(place: Path) -> Leaf:
+    with LogReader.open(place / "store.db") as log:
+        return Leaf.parse(log.entry(log.head().size - 1))
+
+
+async def test_who_has_an_evidence_file_is_on_record_before_it_is_written(place):
+    file = place / "exchange.asice"
+    done = run("export", 1, "--config", place / "gateway.toml", "--output", file, "--json")
+    told, leaf = json.loads(done.stdout), last(place)
+    assert told["access"] == 2
+    assert (leaf.kind, leaf.more["query"], leaf.more["by"]) == (Kind.ACCESS, "evidence", "entry")
+    assert (leaf.more["start"], leaf.more["end"]) == (0, 2)
+    with LogReader.open(place / "store.db") as log:
+        ((bucket, wrapped),) = log._query("SELECT bucket, subject FROM seeds WHERE idx = 2")
+    seed = BucketKeys.open(place / "bucket-keys").unwrap(Bucket.parse(bucket), wrapped, subject_of(2))
+    asked = rfc8785.dumps({"entry": "1", "sha256": hashlib.sha256(file.read_bytes()).hexdigest()})
+    assert leaf.body == body_commitment(asked, seed)
+    assert leaf.actor == actor_commitment("officer-1", seed)
+    # Whoever looks for the dossier finds it.
+    listed = CliRunner().invoke(
+        app, ["log", "list", "--config", str(place / "gateway.toml"), "--dossier", DOSSIER, "--json"]
+    )
+    assert [one["index"] for one in json.loads(listed.stdout)["entries"]] == [2, 1, 0]
+
+
+async def test_an_evidence_file_is_for_officers_of_the_whole_log(place):
+    settings, file = place / "gateway.toml", place / "exchange.asice"
+    text = settings.read_text()
+    for officer, code in (
+        (OFFICER.replace('"HUB"', '"BRUSSELS"'), "LOG733"),  # it took part, but messages are whole
+        (OFFICER.replace('"person", ', ""), "LOG733"),
+        (OFFICER.replace('"export", ', ""), "LOG733"),
+        ("", "LOG732"),
+    ):
+        settings.write_text(text.replace(OFFICER, officer))
+        done = run("export", 1, "--config", settings, "--output", file)
+        assert (done.exit_code, done.stdout, done.stderr[:6]) == (1, "", code)
+        assert not file.exists()
+        assert last(place).kind is Kind.RESPONSE
+
+
+async def test_no_record_no_evidence_file(place):
+    """The log has ended, so that nothing is appended."""
+    with contextlib.closing(apsw.Connection(str(place / "store.db"))) as store:
+        store.execute("INSERT INTO frozen VALUES (1, 0, x'00', x'')")
+    file = place / "exchange.asice"
+    done = run("export", 1, "--config", place / "gateway.toml", "--output", file)
+    assert (done.exit_code, done.stderr[:6]) == (1, "LOG714")
+    assert not file.exists()

@@ -14,14 +14,22 @@ from typer.testing import CliRunner
 from gateway import config
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import ensure_log
-from gateway.adapters.login import login
 from gateway.adapters.pki import write_pki
 from gateway.adapters.store import Store
+from gateway.adapters.store_directory import Directory
+from gateway.adapters.store_seeds import subject_of
 from gateway.cli.log import app
+from gateway.exchangelog.bucket import Bucket
+from gateway.exchangelog.commitment import actor_commitment, subject_commitment
+from gateway.exchangelog.form import Kind
+from gateway.exchangelog.leaf import Leaf
 from gateway.loading import load
+from gateway.model import DossierNumber, DossierScope
+from gateway.policy.person import person_digest
+from gateway.reading import secret_key
 from tests.path import hub as memory
-from tests.process.running import write_settings
-from tests.process.store_world import append_all
+from tests.process.running import OFFICER, write_settings
+from tests.process.store_world import append_all, query
 from tests.process.test_erasure import MINE, NUMBERS, OTHER, exchange
 
 TODAY = datetime.now(UTC)
@@ -50,20 +58,11 @@ async def fill(settings: config.Settings) -> None:
             await append_all(store, [entry])
 
 
-def name_officer(settings: Path) -> None:
-    """Whoever runs the tests may search the whole log."""
-    officer = f'{{ user = "{login()}", id = "officer-1", authority = "HUB", rights = ["search", "person"] }}'
-    text = settings.read_text()
-    assert text.count("\nofficers = []") == 1
-    settings.write_text(text.replace("\nofficers = []", f"\nofficers = [{officer}]"))
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("made")
     write_pki(directory / "pki", memory.pki())
     write_settings(directory, "https://127.0.0.1:1/soap", {})
-    name_officer(directory / "gateway.toml")
     settings = config.load(directory / "gateway.toml")
     ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin, settings.log.bucket_keys)
     asyncio.run(fill(settings))
@@ -88,7 +87,8 @@ def told(place: Path, *arguments: object, exit_code: int = 0) -> dict[str, objec
     return json.loads(result.stdout)
 
 
-ASKED = ("--basis", "gdpr-17", "--ground", "not-necessary")
+ASKED = ("--basis", "gdpr-17", "--ground", "unlawful-processing")
+ORDERED = ("--basis", "court-order", "--ground", "ordered")
 EXPIRED = ("--basis", "retention", "--ground", "expired")
 
 
@@ -101,6 +101,26 @@ def listed(place: Path, *arguments: object) -> list[int]:
     return [one["index"] for one in told(place, "list", "--limit", 1000, *arguments)["entries"]]
 
 
+def opened(place: Path, index: int) -> tuple[Leaf, bytes]:
+    """The leaf of an entry, and the seed of its commitments."""
+    store = place / "store.db"
+    ((leaf, bucket, wrapped),) = query(
+        store, f"SELECT leaf, bucket, subject FROM entries JOIN seeds USING (idx) WHERE idx = {index}"
+    )
+    keys = BucketKeys.open(place / "bucket-keys")
+    return Leaf.parse(leaf), keys.unwrap(Bucket.parse(bucket), wrapped, subject_of(index))
+
+
+def bind(place: Path, dossier: str, ssin: str) -> None:
+    """The directory has the dossier as that of the person."""
+    settings = config.load(place / "gateway.toml")
+    person = person_digest(secret_key(settings.keys.directory_key), ssin)
+    scope = DossierScope(DossierNumber(dossier), "SINGLE_PERMIT", "FIRST", "SUBMITTED", TODAY, (), person)
+    directory = Directory.open(settings.log.store, writes=True)
+    directory.put(scope)
+    directory.close()
+
+
 def holds(place: Path) -> bool:
     found = told(place, "verify")
     return found["verified"] and found["findings"] == []
@@ -108,7 +128,7 @@ def holds(place: Path) -> bool:
 
 def test_nothing_is_destroyed_before_it_is_confirmed(place):
     before = state(place)
-    plan = told(place, "erase", "--dossier", OTHER, *ASKED)
+    plan = told(place, "erase", "--entries", "262-265", *ASKED)
     expected = {"erased": False, "entries": "262-265", "count": 4, "log_index": None}
     assert plan == {**expected, "write_ahead_log_emptied": None}
     assert told(place, "erase", "--bucket", OLD_BUCKET, *EXPIRED)["count"] == 260
@@ -121,21 +141,108 @@ def test_dossier_is_erased_and_cannot_be_found_again(place):
     done = told(place, "erase", "--dossier", OTHER, *ASKED, "--confirm")
     assert done == {
         "erased": True,
-        "entries": "262-266",  # the look-up too
-        "count": 5,
-        "log_index": 267,
+        "entries": "262-267",  # the look-ups too, that of the erasure itself among them
+        "count": 6,
+        "log_index": 268,
         "write_ahead_log_emptied": True,
     }
-    assert run(place, "erase", "--dossier", OTHER, *ASKED).stderr[:6] == "LOG653"
-    assert listed(place, "--dossier", OTHER) == []
-    assert listed(place, "--kind", "erasure") == listed(place, "--code", "erased") == [267]
+    assert listed(place, "--dossier", OTHER) == []  # and this look-up is entry 269
+    assert listed(place, "--kind", "erasure") == listed(place, "--code", "erased") == [268]
     assert len(listed(place, "--dossier", MINE)) == 262
     assert holds(place)
 
 
 def test_several_dossiers_and_entries_go_in_one_erasure(place):
     plan = told(place, "erase", "--dossier", OTHER, "--dossier", MINE, "--entries", "0", *ASKED)
-    assert (plan["entries"], plan["count"]) == ("0-265", 266)
+    assert (plan["entries"], plan["count"]) == ("0-267", 268)
+
+
+def test_what_there_is_to_erase_is_a_look_up_on_record_before_it_is_told(place):
+    plan = told(place, "erase", "--dossier", OTHER, *ASKED)
+    assert (plan["erased"], plan["entries"]) == (False, "262-266")
+    leaf, seed = opened(place, 266)
+    assert (leaf.kind, leaf.more["query"], leaf.more["by"]) == (Kind.ACCESS, "erasure", "dossier")
+    assert (leaf.more["start"], leaf.more["end"]) == (0, 266)
+    assert leaf.subject == subject_commitment(DossierNumber(OTHER), seed)
+    assert leaf.actor == actor_commitment("officer-1", seed)
+    # That there is nothing is an answer, too.
+    assert run(place, "erase", "--dossier", NUMBERS[3], *ASKED).stderr[:6] == "LOG653"
+    assert told(place, "show", 267)["entry"]["query"] == "erasure"
+
+
+def test_who_erased_and_who_pruned_is_committed_to(place):
+    told(place, "erase", "--entries", "262", *ASKED, "--confirm")
+    told(place, "erase", "--bucket", OLD_BUCKET, *EXPIRED, "--confirm")
+    told(place, "prune", "--confirm")
+    for index, kind in ((266, Kind.ERASURE), (267, Kind.ERASURE), (268, Kind.PRUNING)):
+        leaf, seed = opened(place, index)
+        assert (leaf.kind, leaf.actor) == (kind, actor_commitment("officer-1", seed))
+        assert told(place, "show", index)["officer"] == "officer-1"
+    assert "officer      officer-1" in run(place, "show", 266).stdout
+    assert holds(place)
+    # Told to who watches over officers, and to nobody else; of who is not named any more nobody can tell.
+    settings = place / "gateway.toml"
+    text = settings.read_text()
+    settings.write_text(text.replace('"search", "person", ', '"search", '))
+    assert told(place, "show", 266)["officer"] is None
+    settings.write_text(text.replace('"officer-1"', '"officer-2"'))
+    assert told(place, "show", 266)["officer"] is None
+
+
+def test_no_officer_takes_the_trace_of_an_officer_away(place):
+    listed(place, "--dossier", OTHER)  # 266
+    told(place, "erase", "--entries", "262", *ASKED, "--confirm")  # 267
+    told(place, "erase", "--bucket", OLD_BUCKET, *EXPIRED, "--confirm")
+    told(place, "prune", "--confirm")  # 269
+    for index in (266, 267, 269):
+        tried = run(place, "erase", "--entries", index, *ORDERED, "--confirm")
+        assert (tried.exit_code, tried.stderr[:6]) == (1, "LOG651")
+        assert opened(place, index)
+
+
+def test_what_is_about_a_person_is_erased_by_its_number(place):
+    bind(place, OTHER, memory.SSIN)
+    assert listed(place, "--person", memory.SSIN) == [265, 264, 263, 262]
+    done = told(place, "erase", "--person", memory.SSIN, *ASKED, "--confirm")
+    assert (done["entries"], done["log_index"]) == ("262-267", 268)
+    assert listed(place, "--person", memory.SSIN) == []
+    assert listed(place, "--dossier", OTHER) == []
+    assert len(listed(place, "--dossier", MINE)) == 262
+    assert memory.SSIN not in "".join(one.read_text("latin-1") for one in place.glob("store.db*"))
+    assert holds(place)
+
+
+def test_what_is_necessary_by_the_agreement_cannot_be_called_not_necessary(place):
+    ground = ("--basis", "gdpr-17", "--ground", "not-necessary", "--confirm")
+    before = state(place)
+    assert run(place, "erase", "--entries", "259-260", *ground).stderr[:6] == "LOG652"
+    assert state(place) == before
+    assert told(place, "erase", "--entries", "0-259", *ground)["count"] == 260
+
+
+@pytest.mark.parametrize(
+    ("rights", "authority", "code"),
+    [
+        ('"search", "person", "export"', "HUB", "LOG733"),
+        ('"search", "person", "export", "erase"', "BRUSSELS", "LOG733"),
+        (None, "HUB", "LOG732"),
+    ],
+)
+def test_to_erase_and_to_prune_is_for_officers_who_may(place, rights, authority, code):
+    settings = place / "gateway.toml"
+    officer = "" if rights is None else OFFICER.replace('"HUB"', f'"{authority}"')
+    if rights is not None:
+        officer = officer.replace('"search", "person", "export", "erase"', rights)
+    settings.write_text(settings.read_text().replace(OFFICER, officer))
+    before = state(place)
+    for command in (
+        ("erase", "--dossier", OTHER, *ASKED),
+        ("erase", "--bucket", OLD_BUCKET, *EXPIRED),
+        ("prune",),
+    ):
+        tried = run(place, *command, "--confirm")
+        assert (tried.exit_code, tried.stdout, tried.stderr[:6]) == (1, "", code)
+    assert state(place) == before
 
 
 def test_bucket_that_is_due_is_told_and_erased(place):
@@ -183,7 +290,8 @@ REFUSED = {
     "no bucket": (("--bucket", "2026-11"), ASKED, "LOG641"),
     "a bucket that there is not": (("--bucket", "exchange/2001-01"), ASKED, "LOG653"),
     "no dossier number": (("--dossier", "WIB-1"), ASKED, "LOG510"),
-    "a dossier of which there is nothing": (("--dossier", NUMBERS[3]), ASKED, "LOG653"),
+    "a bucket for one person": (("--bucket", OLD_BUCKET), ASKED, "LOG651"),
+    "a person that is none": (("--person", "85073003300"), ASKED, "DOS008"),
     "an entry that there is not": (("--entries", "266"), ASKED, "LOG503"),
     "no indices": (("--entries", "all"), ASKED, "LOG510"),
 }  # fmt: skip
@@ -199,16 +307,6 @@ def test_what_cannot_be_erased_is_told_with_a_code(made, case):
 
 
 def test_bucket_that_is_not_due_can_be_erased_on_another_basis(place):
-    done = told(
-        place,
-        "erase",
-        "--bucket",
-        RECENT_BUCKET,
-        "--basis",
-        "court-order",
-        "--ground",
-        "ordered",
-        "--confirm",
-    )
+    done = told(place, "erase", "--bucket", RECENT_BUCKET, *ORDERED, "--confirm")
     assert (done["count"], done["bucket"]) == (4, RECENT_BUCKET)
     assert holds(place)

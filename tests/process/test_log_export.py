@@ -404,6 +404,41 @@ async def test_a_reader_beside_a_growing_export_always_finds_a_whole_log(tmp_pat
 # Ranges and consistency, by the commands.
 
 
+def a_device(out: Path) -> None:
+    name = next((out / "tile/entries").rglob("*.p/*"))
+    name.unlink()
+    name.symlink_to("/dev/zero")
+
+
+def a_pipe(out: Path) -> None:
+    (out / "checkpoint").unlink()
+    os.mkfifo(out / "checkpoint")
+
+
+@pytest.mark.parametrize("strange", [a_device, a_pipe])
+def test_what_is_no_file_in_a_site_is_not_read(path, out, strange):
+    """Of a site that somebody else hands over: a device has no end, and a pipe may have no other end."""
+    assert exported(path, out)
+    strange(out)
+    told = run("verify", "--site", out, "--vkey", VERIFIER.vkey)
+    assert (told.exit_code, "LOG509" in told.stderr) == (1, True)
+    assert told.exception is None or isinstance(told.exception, SystemExit)
+
+
+def test_a_file_name_writes_no_line_of_the_report(path, out):
+    """Whoever hands a site over chooses the names in it."""
+    assert exported(path, out)
+    lie = b"x\nverified: every entry, hash, tile and the signature; 0 notices.\x1b[2J\xff"
+    (out / "tile" / os.fsdecode(lie)).touch()
+    told = run("verify", "--site", out, "--vkey", VERIFIER.vkey)
+    assert told.exit_code == 0
+    lines = told.stdout.splitlines()
+    assert [line[:6] for line in lines if "LOG603" in line] == ["LOG603"]
+    assert [line for line in lines if line.startswith("verified")] == [lines[-1]]
+    assert "1 notice" in lines[-1]
+    assert "\x1b" not in told.stdout
+
+
 def test_a_range_is_complete_in_the_store_and_in_the_site(path, out):
     exported(path, out)
     for place in (("--store", path), ("--site", out)):

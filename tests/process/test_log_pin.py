@@ -238,6 +238,11 @@ def test_no_command_appends_behind_the_pin(place):
     asyncio.run(record(settings_of(place), [refusal_entry()]))  # by somebody who does not ask
     act = ("erase", "--basis", "court-order", "--ground", "ordered", "--entries", "0", "--confirm")
     assert outcome(*act, "--config", place / "gateway.toml") == (1, "LOG413")
+    # Nor is somebody looked up there: the record would be signed beside what was signed before.
+    before = store.read_bytes()
+    look_up = ("list", "--dossier", memory.DOSSIER)
+    assert outcome(*look_up, "--config", place / "gateway.toml") == (1, "LOG413")
+    assert store.read_bytes() == before
 
 
 async def test_a_hub_does_not_start_without_the_pin_that_it_should_have(place):

@@ -32,7 +32,7 @@ from gateway.exchangelog.audit import audit
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.entry import refused as refused_entry
-from gateway.exchangelog.erasure import Erasing
+from gateway.exchangelog.erasure import Erasing, Hand
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Basis, Ground, Kind
 from gateway.exchangelog.indices import Indices
@@ -49,8 +49,8 @@ OLD = 256  # entries that may be pruned
 BOTH = [KEY, OTHER_KEY]
 VERIFIERS = [Signer.of(ORIGIN, key).verifier for key in BOTH]
 LATER = datetime(2026, 6, 20, tzinfo=UTC)
-COURT = Erasing("0999099901", Basis.COURT, Ground.ORDERED)
-EXPIRED = Erasing("0999099901", Basis.RETENTION, Ground.EXPIRED)
+COURT = Erasing(Hand("0999099901", "officer-1"), Basis.COURT, Ground.ORDERED)
+EXPIRED = Erasing(Hand("0999099901", "officer-1"), Basis.RETENTION, Ground.EXPIRED)
 commit = store_log._commit
 tickets = st.lists(st.integers(0, 40), min_size=1, max_size=6)  # few enough that some come again
 
@@ -202,7 +202,7 @@ class History(RuleBasedStateMachine):
         self.notice_what_the_hub_said()
         with self.stopping(moment), self.eraser() as eraser:
             minimum = eraser.minimum(10, LATER)
-            eraser.prune(EXPIRED.hub, minimum, self.signers(), LATER)
+            eraser.prune(EXPIRED.hand, minimum, self.signers(), LATER)
         self.notice_what_the_hub_said()
         if moment != "before":
             assert minimum == OLD

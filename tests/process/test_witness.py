@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from gateway.adapters.pki import write_pki
 from gateway.cli.commands import app
+from gateway.config import ConfigError
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.cosignature import CosignerKey
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -283,3 +284,15 @@ def test_beginning_prints_the_key_that_logs_need(tmp_path):
     shown = CliRunner().invoke(app, ["witness", "show", *config])
     assert shown.exit_code == 0
     assert vkey in shown.stdout
+
+
+def test_a_key_in_the_place_of_its_path_is_not_repeated(settings):
+    """Attack G08, as with the hub's settings."""
+    path = settings.key.with_name("witness.toml")
+    secret = settings.key.read_text()
+    path.write_text(path.read_text().replace('"witness.key.pem"', f"'''{secret}'''"))
+    assert secret in path.read_text()
+    with pytest.raises(ConfigError) as caught:
+        load_settings(path)
+    assert caught.value.code == "CFG002"
+    assert secret.splitlines()[1] not in str(caught.value)

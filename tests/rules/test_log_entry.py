@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from gateway.exchangelog import entry, merkle
+from gateway.exchangelog.commitment import actor_commitment
+from gateway.exchangelog.erasure import Hand, pruned
 from gateway.exchangelog.fields import (
     FieldPlan,
     FieldPlans,
@@ -531,3 +533,12 @@ def test_plans_are_made_once_for_each_view_and_bounded():
 def test_plan_from_the_cache_commits_to_the_same():
     with_plans = entry.returned(released(), EXCHANGE, NOW, counting(), FieldPlans())
     assert with_plans == entry.returned(released(), EXCHANGE, NOW, counting())
+
+
+def test_an_erasure_names_who_did_it_and_one_of_before_names_nobody():
+    hand = Hand("0999000104", "officer-1")
+    made = pruned(hand, 256, EXCHANGE, NOW, os.urandom)
+    record = json.loads(made.leaf)
+    assert record["actor"] == actor_commitment("officer-1", made.seed)
+    assert Leaf.parse(rfc8785.dumps(record | {"actor": None})).actor is None
+    assert flaw_of(Leaf.parse, rfc8785.dumps(record | {"actor": "officer-1"})) is Flaw.ENTRY_FORM

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.exchangelog.checkpoint import open_checkpoint, sign_checkpoint
-from gateway.exchangelog.erasure import pruned
+from gateway.exchangelog.erasure import Hand, pruned
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.merkle import leaf_hash
 from gateway.exchangelog.note import Note, Signature, parse_note
@@ -287,7 +287,7 @@ PRUNED_TO = [256, 512]
 
 @pytest.mark.parametrize("minimum", PRUNED_TO)
 def test_bundles_may_be_gone_below_the_minimum_index_that_the_log_records_and_nowhere_else(minimum):
-    said = pruned("0999099901", minimum, exchange_id(), NOW, os.urandom)
+    said = pruned(Hand("0999099901", "officer-1"), minimum, exchange_id(), NOW, os.urandom)
     files = site_of([*entries(), said.leaf])
     assert flaws(files) == {UNKNOWN}
     for number, path in enumerate(("tile/entries/000", "tile/entries/001", "tile/entries/002.p/19")):
@@ -297,7 +297,7 @@ def test_bundles_may_be_gone_below_the_minimum_index_that_the_log_records_and_no
 
 
 def test_the_hashes_of_pruned_entries_are_still_checked():
-    said = pruned("0999099901", 256, exchange_id(), NOW, os.urandom)
+    said = pruned(Hand("0999099901", "officer-1"), 256, exchange_id(), NOW, os.urandom)
     files = site_of([*entries(), said.leaf])
     del files["tile/entries/000"]
     files["tile/0/000"] = bytes(8_192)
