@@ -57,7 +57,9 @@ class SigningKey:
 
     def __post_init__(self) -> None:
         suite, sign = _means(self.key)
-        object.__setattr__(self, "held", not isinstance(self.key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey))
+        object.__setattr__(
+            self, "held", not isinstance(self.key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+        )
         object.__setattr__(self, "method", profile.SUITES[suite])
         object.__setattr__(self, "sign", sign)
 
