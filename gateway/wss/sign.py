@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
@@ -23,6 +25,10 @@ from gateway.soap import names
 from gateway.soap.xml import text
 from gateway.wss import profile, times
 from gateway.wss.content import AroundContent
+
+_SHA256: Final = hashes.SHA256()
+_PKCS1: Final = padding.PKCS1v15()
+_ECDSA: Final = ec.ECDSA(_SHA256)
 
 
 class HeldKey(Protocol):
@@ -40,35 +46,40 @@ class HeldKey(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key, the suite it signs with, and its certificate."""
+    """A private key and its certificate. What kind of key it is, is asked once: abstract classes are slow to answer."""
 
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | HeldKey
     certificate: bytes  # DER
+    held: bool = field(init=False)  # whether signing waits for something outside this process's memory
+    method: str = field(init=False)  # SignatureMethod of the suite that it signs with
+    sign: Callable[[bytes], bytes] = field(init=False, repr=False, compare=False)
+    """SignatureValue over data: PKCS #1 v1.5, or r‖s. Raises Refusal when a held key does not sign."""
 
-    @property
-    def held(self) -> bool:
-        """Whether signing waits for something outside this process's memory."""
-        return not isinstance(self.key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+    def __post_init__(self) -> None:
+        suite, sign = _means(self.key)
+        object.__setattr__(
+            self, "held", not isinstance(self.key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey)
+        )
+        object.__setattr__(self, "method", profile.SUITES[suite])
+        object.__setattr__(self, "sign", sign)
 
-    @property
-    def method(self) -> str:
-        if isinstance(self.key, rsa.RSAPrivateKey):
-            suite = "rsa-sha256"
-        elif isinstance(self.key, ec.EllipticCurvePrivateKey):
-            suite = "ecdsa-sha256"
-        else:
-            suite = self.key.suite
-        return profile.SUITES[suite]
 
-    def sign(self, data: bytes) -> bytes:
-        """SignatureValue over `data`: PKCS #1 v1.5, or r‖s. Raises Refusal when a held key does not sign."""
-        if isinstance(self.key, rsa.RSAPrivateKey):
-            return self.key.sign(data, padding.PKCS1v15(), profile.RSA_SIGNATURES[self.method])
-        if not isinstance(self.key, ec.EllipticCurvePrivateKey):
-            return self.key.sign(data)
-        octets = profile.CURVES[self.key.curve.name]
-        r, s = decode_dss_signature(self.key.sign(data, ec.ECDSA(profile.ECDSA_SIGNATURES[self.method])))
-        return r.to_bytes(octets) + s.to_bytes(octets)
+def _means(
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | HeldKey,
+) -> tuple[str, Callable[[bytes], bytes]]:
+    """The suite, and what signs by it."""
+    match key:
+        case rsa.RSAPrivateKey():
+            return "rsa-sha256", lambda data: key.sign(data, _PKCS1, _SHA256)
+        case ec.EllipticCurvePrivateKey():
+            return "ecdsa-sha256", partial(_concatenated, key, profile.CURVES[key.curve.name])
+        case _:
+            return key.suite, key.sign
+
+
+def _concatenated(key: ec.EllipticCurvePrivateKey, octets: int, data: bytes) -> bytes:
+    r, s = decode_dss_signature(key.sign(data, _ECDSA))
+    return r.to_bytes(octets) + s.to_bytes(octets)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from functools import lru_cache
-from typing import Final
+from functools import lru_cache, partial
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from lxml import etree
@@ -32,13 +33,14 @@ from gateway.wss.content import AroundContent
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
-_IDS: Final = etree.XPath(
-    "//@*[local-name()='Id' or local-name()='ID' or local-name()='id' or local-name()='iD']"
+_IDS: Final = etree.XPath(  # not //@*, which looks for attributes of texts, too
+    "/descendant::*/@*[local-name()='Id' or local-name()='ID' or local-name()='id' or local-name()='iD']"
 )
 _ELEMENTS: Final = etree.XPath("count(descendant-or-self::*)")
 _MAX_IDS: Final = 32
 _ONCE: Final = (names.SECURITY, names.TIMESTAMP, names.TOKEN, names.SIGNATURE)
-_ECDSA: Final = {method: ec.ECDSA(hash_) for method, hash_ in profile.ECDSA_SIGNATURES.items()}
+_PKCS1: Final = padding.PKCS1v15()
+_DIGESTS: Final = {name: getattr(hashlib, name) for name in profile.DIGESTS.values()}
 _BARE_ID_ALLOWED: Final = frozenset(  # ds elements declare an unqualified Id; none of them may be referenced
     {names.SIGNATURE, names.SIGNED_INFO, names.SIGNATURE_VALUE, names.KEY_INFO, names.REFERENCE}
 )
@@ -245,16 +247,38 @@ def _verify_signature(key: PublicKey, info: signed_info.SignedInfo) -> None:
 
 def require_signature(key: PublicKey, method: str, value: bytes, data: bytes) -> None:
     """The SignatureValue is the key's over these bytes. Raises Refusal: SIGNATURE, ALGORITHM."""
+    check = _checks(type(key)).get(method)
+    if check is None:  # an algorithm of the other key family, whatever the value says (attack S37)
+        raise Refusal(Code.ALGORITHM, "does not fit the key")
     try:
-        match key:
-            case rsa.RSAPublicKey() if method in profile.RSA_SIGNATURES:
-                key.verify(value, data, padding.PKCS1v15(), profile.RSA_SIGNATURES[method])
-            case ec.EllipticCurvePublicKey() if method in _ECDSA:
-                key.verify(_der(value, profile.CURVES[key.curve.name]), data, _ECDSA[method])
-            case _:  # an algorithm of the other key family, whatever the value says (attack S37)
-                raise Refusal(Code.ALGORITHM, "does not fit the key")
+        check(key, value, data)
     except InvalidSignature as error:
         raise Refusal(Code.SIGNATURE) from error
+
+
+_Check: TypeAlias = Callable[[Any, bytes, bytes], None]  # key, SignatureValue, what is signed
+
+
+def _rsa(hash_: hashes.HashAlgorithm, key: rsa.RSAPublicKey, value: bytes, data: bytes) -> None:
+    key.verify(value, data, _PKCS1, hash_)
+
+
+def _ecdsa(
+    algorithm: ec.EllipticCurveSignatureAlgorithm, key: ec.EllipticCurvePublicKey, value: bytes, data: bytes
+) -> None:
+    key.verify(_der(value, profile.CURVES[key.curve.name]), data, algorithm)
+
+
+_RSA: Final = {method: partial(_rsa, hash_) for method, hash_ in profile.RSA_SIGNATURES.items()}
+_ECDSA: Final = {
+    method: partial(_ecdsa, ec.ECDSA(hash_)) for method, hash_ in profile.ECDSA_SIGNATURES.items()
+}
+
+
+@lru_cache(maxsize=16)
+def _checks(kind: type[PublicKey]) -> Mapping[str, _Check]:
+    """SignatureMethod → how a key of this type verifies. By type: an abstract class is slow to recognise its own."""
+    return _RSA if issubclass(kind, rsa.RSAPublicKey) else _ECDSA
 
 
 def _der(value: bytes, octets: int) -> bytes:
@@ -267,7 +291,7 @@ def _der(value: bytes, octets: int) -> bytes:
 def _verify_digest(element: Element, reference: signed_info.Reference) -> bytes:
     """The canonical bytes of a part, which are what was signed."""
     data = _canonical(element, reference)
-    if not hmac.compare_digest(hashlib.new(reference.digest_name, data).digest(), reference.digest):
+    if not hmac.compare_digest(_DIGESTS[reference.digest_name](data).digest(), reference.digest):
         raise Refusal(Code.SIGNATURE, "digest")
     return data
 
