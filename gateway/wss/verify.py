@@ -278,7 +278,9 @@ _ECDSA: Final = {
 @lru_cache(maxsize=16)
 def _checks(kind: type[PublicKey]) -> Mapping[str, _Check]:
     """SignatureMethod → how a key of this type verifies. By type: an abstract class is slow to recognise its own."""
-    return _RSA if issubclass(kind, rsa.RSAPublicKey) else _ECDSA
+    if issubclass(kind, rsa.RSAPublicKey):
+        return _RSA
+    return _ECDSA if issubclass(kind, ec.EllipticCurvePublicKey) else {}
 
 
 def _der(value: bytes, octets: int) -> bytes:
