@@ -35,18 +35,20 @@ def root(leaves: Sequence[bytes]) -> bytes:
     Pairing from the left and carrying an odd last node upwards gives the tree that RFC 9162 §2.1.1
     defines by splitting at the largest power of two.
     """
-    if not leaves:
-        return EMPTY_ROOT
     level = list(leaves)
     while len(level) > 1:
-        above = [
-            sha256(b"\x01" + left + right).digest()
-            for left, right in zip(level[::2], level[1::2], strict=False)
-        ]
+        above = pairs(level)
         if len(level) % 2:
             above.append(level[-1])
         level = above
-    return level[0]
+    return level[0] if level else EMPTY_ROOT
+
+
+def pairs(level: Sequence[bytes]) -> list[bytes]:
+    """The nodes above those of a level, as far as both of their children are there."""
+    return [
+        sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)
+    ]
 
 
 class PartialTree:
