@@ -39,7 +39,8 @@ from gateway.adapters.store_session import (
 )
 from gateway.adapters.store_witnessed import CosignedNote, Frozen
 from gateway.exchangelog import merkle
-from gateway.exchangelog.audit import Head, Row
+from gateway.exchangelog.audit import Head
+from gateway.exchangelog.audit_rows import Row
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.consistency import ConsistencyProof
@@ -357,8 +358,8 @@ class LogReader:
 
     # What `audit` reads.
 
-    def rows(self, end: int) -> Iterator[Row]:
-        after = -(1 << 63)
+    def rows(self, start: int | None, end: int) -> Iterator[Row]:
+        after = -(1 << 63) if start is None else start - 1
         while chunk := self._query(_ROWS, (after, end, CHUNK)):
             for index, leaf, exchange, kind, claimed, authority, seeded, view, digests, *beside in chunk:
                 told = (index, leaf, exchange, kind, bool(claimed), authority, bool(seeded), view, digests)
