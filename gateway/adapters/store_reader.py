@@ -305,9 +305,9 @@ class LogReader:
         signed = Checkpoint.parse(parse_note(head.note).text)
         if not 0 <= index < signed.size:
             raise ProofError(Flaw.ABSENT, f"index {index}")
-        path = merkle.prove_inclusion(TileNodes(signed.size, self.tile), index, signed.size)
-        leaf = self.entry(index)
-        if merkle.leaf_hash(leaf) != self.hash(index):
+        nodes, leaf = TileNodes(signed.size, self.tile), self.entry(index)
+        path = merkle.prove_inclusion(nodes, index, signed.size)
+        if merkle.leaf_hash(leaf) != nodes(0, index):
             raise ProofError(Flaw.ALTERED, f"index {index}")
         merkle.verify_inclusion(index, signed.size, merkle.leaf_hash(leaf), path, signed.root)
         return TlogProof(index, tuple(path), head.note, leaf)

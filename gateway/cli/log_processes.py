@@ -13,6 +13,7 @@ from typing import Final
 
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_reader import LogReader
+from gateway.adapters.store_session import StorePlace
 from gateway.exchangelog.audit_rows import Judged, Judging, Known, Rows, judged
 from gateway.exchangelog.tile import WIDTH
 
@@ -25,7 +26,7 @@ def processes_for(size: int) -> int:
     return max(1, min(len(os.sched_getaffinity(0)), size // _WORTH))
 
 
-def in_processes(store: Path, bucket_keys: Path | None, processes: int | None) -> Judging:
+def in_processes(store: StorePlace, bucket_keys: Path | None, processes: int | None) -> Judging:
     """Gives what one process gives. `processes`: None for as many as are quickest. Raises `ProofError`."""
 
     def judge(log: Rows, known: Known) -> Iterator[Judged]:
@@ -35,7 +36,7 @@ def in_processes(store: Path, bucket_keys: Path | None, processes: int | None) -
     return judge
 
 
-def _judged(processes: int, store: Path, bucket_keys: Path | None, known: Known) -> Iterator[Judged]:
+def _judged(processes: int, store: StorePlace, bucket_keys: Path | None, known: Known) -> Iterator[Judged]:
     bounds = [None, *range(_RANGE, known.size, _RANGE), known.size]
     waiting = deque[Future[list[Judged]]]()
     # Not forked: the progress bar has a thread, and locks.
@@ -49,7 +50,7 @@ def _judged(processes: int, store: Path, bucket_keys: Path | None, known: Known)
 
 
 def _range(
-    store: Path, bucket_keys: Path | None, known: Known, start: int | None, end: int | None
+    store: StorePlace, bucket_keys: Path | None, known: Known, start: int | None, end: int | None
 ) -> list[Judged]:
     keys = None if bucket_keys is None else BucketKeys.open(bucket_keys)
     with LogReader.open(store, keys) as log:
