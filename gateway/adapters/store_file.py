@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
@@ -45,6 +46,11 @@ class SqliteSession(apsw.Connection):
         except apsw.Error:
             self._pass_on()
             raise
+
+    def insert(self, statement: str, rows: Sequence[Any], /) -> int:
+        before = self.total_changes()
+        self.executemany(statement, rows)
+        return self.total_changes() - before
 
     def commit(self) -> None:
         try:

@@ -6,8 +6,9 @@ the object; whether the batch was persisted is found out by opening the store ag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from gateway.adapters import store_messages, store_seeds
@@ -133,27 +134,18 @@ class Log:
         nothing was done, and the next batch may fare better. Anything raised is fatal: the outcome is unknown and the log is to be
         opened anew, never tried again on this connection.
         """
-        # EXCLUSIVE: the lock comes first, so the head read below is still the head at COMMIT.
-        exclusive = any(work.exclusive for work in batch)
-        self._connection.begin(Begin.EXCLUSIVE if exclusive else Begin.WRITE)
-        if exclusive:
-            self._catch_up()
-        self._signed = self.checkpoint
         signers = self._signers
-        outcomes = list[Any]()
-        done = list[Work[Any]]()
-        entries = list[Entry]()
-        for work in batch:
-            outcome = self._perform(self._edge.size + len(entries), work)
-            outcomes.append(outcome)
-            if isinstance(outcome, Refusal):
-                continue
-            done.append(work)
-            if work.entry is not None:
-                entries.append(work.entry)
-        if not done:
+        self._begin(batch)
+        outcomes = self._together(batch)
+        if outcomes is None:  # somebody's entry is refused: whose, is found out one by one
+            self._roll_back()
+            self._signers = signers
+            self._begin(batch)
+            outcomes = self._one_by_one(self._edge.size, batch)
+        if all(isinstance(outcome, Refusal) for outcome in outcomes):
             self._roll_back()
             return outcomes
+        entries = _taken(batch, outcomes)
         try:
             edge = self._extend(entries) if entries else self._edge
         except Refusal:  # the log's key is in a token that does not sign: nothing of the batch exists
@@ -192,13 +184,46 @@ class Log:
         """See `Session.forget`."""
         return self._connection.forget()
 
+    def _begin(self, batch: Sequence[Work[Any]]) -> None:
+        """EXCLUSIVE: the lock comes first, so the head that is read here is still the head at COMMIT."""
+        exclusive = any(work.exclusive for work in batch)
+        self._connection.begin(Begin.EXCLUSIVE if exclusive else Begin.WRITE)
+        if exclusive:
+            self._catch_up()
+        self._signed = self.checkpoint
+
+    def _together(self, batch: Sequence[Work[Any]]) -> list[Any] | None:
+        """The outcomes, with a run of entries that have no effect written at once: most of them are such.
+
+        None: one of those is refused, and what was begun is of no use.
+        """
+        outcomes, index = list[Any](), self._edge.size
+        for plain, works in groupby(batch, lambda work: work.effect is None and work.entry is not None):
+            run = list(works)
+            if not plain:
+                some = self._one_by_one(index, run)
+            elif self._insert(index, [work.entry for work in run if work.entry is not None]) is None:
+                some = list(range(index, index + len(run)))
+            else:
+                return None
+            outcomes += some
+            index += len(_taken(run, some))
+        return outcomes
+
+    def _one_by_one(self, index: int, works: Iterable[Work[Any]]) -> list[Any]:
+        outcomes = list[Any]()
+        for work in works:
+            outcomes.append(self._perform(index, work))
+            index += len(_taken([work], outcomes[-1:]))
+        return outcomes
+
     def _perform(self, index: int, work: Work[Any]) -> Any:
         """The work's outcome or its refusal. Most work has no effect, and needs no savepoint to be undone."""
         if work.effect is None:
-            return index if work.entry is None else self._insert(index, work.entry)
+            return index if work.entry is None else self._insert(index, [work.entry]) or index
         self._connection.execute("SAVEPOINT work")
         try:
-            outcome = None if work.entry is None else self._insert(index, work.entry)
+            outcome = None if work.entry is None else self._insert(index, [work.entry])
             if not isinstance(outcome, Refusal):
                 outcome = work.effect.apply(self._connection, index)
             elif work.entry is not None and work.entry.kind is Kind.SETTLEMENT:  # ended by another meanwhile?
@@ -211,7 +236,23 @@ class Log:
         self._connection.execute("RELEASE work")
         return outcome
 
-    def _insert(self, index: int, entry: Entry) -> int | Refusal:
+    def _insert(self, index: int, entries: Sequence[Entry]) -> Refusal | None:
+        """Writes them, from this index on. When any of them is refused, which this tells of one, none may stay."""
+        try:
+            seeds = [self._seeds.row(self._connection, at, entry) for at, entry in enumerate(entries, index)]
+        except Refusal as refusal:
+            return refusal
+        except ProofError:  # without its seed, which nobody could erase, there is no entry
+            return Refusal(Code.LOG_UNAVAILABLE, "bucket key")
+        rows = [self._row(at, entry) for at, entry in enumerate(entries, index)]
+        if self._connection.insert(_INSERT, rows) != len(rows):
+            return self._why(entries[0])
+        self._connection.insert(store_seeds.INSERT, seeds)
+        store_messages.keep(self._connection, zip(seeds, entries, strict=True))
+        return None
+
+    def _row(self, index: int, entry: Entry) -> tuple[object, ...]:
+        """What `_INSERT` takes. The view is written before it."""
         authority, ticket, view, digests = None, None, None, None
         if entry.claim is not None:
             authority, ticket = entry.claim[0], self._keys.ticket(*entry.claim)
@@ -219,24 +260,14 @@ class Log:
             view, digests = entry.fields.vector_hash, entry.fields.digests
             if view not in self._views:
                 self._connection.execute(_VIEW, (view, entry.fields.vector))
-        row = (index, entry.exchange, entry.kind.value, entry.leaf, authority, ticket, view, digests)
-        try:
-            bucket = self._seeds.bucket(self._connection, entry)
-            seeds = self._seeds.row(bucket, index, entry)
-            self._connection.execute(_INSERT, row)
-        except Refusal as refusal:
-            return refusal
-        except ProofError:  # without its seed, which nobody could erase, there is no entry
-            return Refusal(Code.LOG_UNAVAILABLE, "bucket key")
-        if self._connection.changes() == 0:
-            return self._why(authority, ticket)
-        self._connection.execute(store_seeds.INSERT, seeds)
-        store_messages.keep(self._connection, index, str(bucket), entry)
-        return index
+        return index, entry.exchange, entry.kind.value, entry.leaf, authority, ticket, view, digests
 
-    def _why(self, authority: str | None, ticket: bytes | None) -> Refusal:
-        """The entry is not there: its ticket was used, or there is one of this kind for the exchange, our own mistake."""
-        used = self._connection.execute(_USED, {"authority": authority, "ticket": ticket}).fetchone()
+    def _why(self, entry: Entry) -> Refusal:
+        """It is not there: its ticket was used, or there is one of this kind for the exchange, our own mistake."""
+        used = None
+        if entry.claim is not None:
+            claim = {"authority": entry.claim[0], "ticket": self._keys.ticket(*entry.claim)}
+            used = self._connection.execute(_USED, claim).fetchone()
         return Refusal(Code.INTERNAL, "exchange recorded twice") if used is None else Refusal(Code.TICKET)
 
     def _extend(self, entries: Sequence[Entry]) -> Edge:
@@ -275,6 +306,15 @@ class Log:
     def _roll_back(self) -> None:
         self._connection.roll_back()
         self._seeds.undone()
+
+
+def _taken(works: Sequence[Work[Any]], outcomes: Sequence[Any]) -> list[Entry]:
+    """The entries of the works that were not refused."""
+    return [
+        work.entry
+        for work, outcome in zip(works, outcomes, strict=True)
+        if work.entry is not None and not isinstance(outcome, Refusal)
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidTag
@@ -27,8 +28,20 @@ _LEVEL: Final = 1  # of zlib: messages shrink to a third, and a higher one takes
 _MOST: Final = 32 * 1024 * 1024  # bytes of one message: twice what a message may have
 
 
-def keep(connection: Session, index: int, bucket: str, entry: Entry) -> None:
-    """In the transaction of the entry, so that there is none without its messages."""
+def keep(connection: Session, entries: Iterable[tuple[Sequence[Any], Entry]]) -> None:
+    """In the transaction of the entries, so that there is none without its messages. With each its row of `seeds`."""
+    connection.insert(
+        _INSERT,
+        [
+            (index, bucket, n, sealed)
+            for (index, bucket, *_), entry in entries
+            for n, sealed in _sealed(connection, entry)
+        ],
+    )
+
+
+def _sealed(connection: Session, entry: Entry) -> Iterator[tuple[int, bytes]]:
+    """What is kept of the entry, by its number."""
     if not entry.messages and entry.payload is None:
         return
     # A refusal after commit 1: its message stands beside the request already.
@@ -39,8 +52,8 @@ def keep(connection: Session, index: int, bucket: str, entry: Entry) -> None:
         parts[_PAYLOAD] = entry.payload
     cipher = _cipher(entry.seed)
     for n, part in parts.items():
-        sealed = cipher.encrypt(_nonce(n), zlib.compress(part, _LEVEL), _about(entry.exchange, entry.kind, n))
-        connection.execute(_INSERT, (index, bucket, n, sealed))
+        about = _about(entry.exchange, entry.kind, n)
+        yield n, cipher.encrypt(_nonce(n), zlib.compress(part, _LEVEL), about)
 
 
 def opened(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from types import TracebackType
@@ -76,6 +76,10 @@ class PostgresSession:
         if rows:
             self._cursor = self._connection.cursor(binary=True)
             self._cursor.executemany(_translated(statements), rows)
+
+    def insert(self, statement: str, rows: Sequence[Any], /) -> int:
+        self.executemany(statement, rows)
+        return self.changes() if rows else 0
 
     def changes(self) -> int:
         return self._cursor.rowcount

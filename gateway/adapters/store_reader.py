@@ -39,7 +39,8 @@ from gateway.adapters.store_session import (
 )
 from gateway.adapters.store_witnessed import CosignedNote, Frozen
 from gateway.exchangelog import merkle
-from gateway.exchangelog.audit import Head, Row
+from gateway.exchangelog.audit import Head
+from gateway.exchangelog.audit_rows import Row
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.consistency import ConsistencyProof
@@ -312,9 +313,9 @@ class LogReader:
         signed = Checkpoint.parse(parse_note(head.note).text)
         if not 0 <= index < signed.size:
             raise ProofError(Flaw.ABSENT, f"index {index}")
-        path = merkle.prove_inclusion(TileNodes(signed.size, self.tile), index, signed.size)
-        leaf = self.entry(index)
-        if merkle.leaf_hash(leaf) != self.hash(index):
+        nodes, leaf = TileNodes(signed.size, self.tile), self.entry(index)
+        path = merkle.prove_inclusion(nodes, index, signed.size)
+        if merkle.leaf_hash(leaf) != nodes(0, index):
             raise ProofError(Flaw.ALTERED, f"index {index}")
         merkle.verify_inclusion(index, signed.size, merkle.leaf_hash(leaf), path, signed.root)
         return TlogProof(index, tuple(path), head.note, leaf)
@@ -365,8 +366,8 @@ class LogReader:
 
     # What `audit` reads.
 
-    def rows(self, end: int) -> Iterator[Row]:
-        after = -(1 << 63)
+    def rows(self, start: int | None, end: int) -> Iterator[Row]:
+        after = -(1 << 63) if start is None else start - 1
         while chunk := self._query(_ROWS, (after, end, CHUNK)):
             for index, leaf, exchange, kind, claimed, authority, seeded, view, digests, *beside in chunk:
                 told = (index, leaf, exchange, kind, bool(claimed), authority, bool(seeded), view, digests)

@@ -39,8 +39,9 @@ class Seeds:
             self._begin(connection, found)
         return found
 
-    def row(self, bucket: Bucket, index: int, entry: Entry) -> tuple[object, ...]:
-        """What `INSERT` takes. Raises `ProofError` when the bucket has no key."""
+    def row(self, connection: Session, index: int, entry: Entry) -> tuple[Any, ...]:
+        """What `INSERT` takes. Raises as `bucket`."""
+        bucket = self.bucket(connection, entry)
         fields = entry.fields and self._keys.wrap(bucket, entry.fields.seed, fields_of(index))
         dossier = entry.dossier and self._keys.digest(bucket, blind(entry.dossier))
         person = entry.person and self._keys.digest(bucket, named(entry.person))

@@ -83,6 +83,10 @@ class Session(Protocol):
 
     def executemany(self, statements: str, bindings: Iterable[Any], /) -> object: ...
 
+    def insert(self, statement: str, rows: Sequence[Any], /) -> int:
+        """How many of the rows went in: those in conflict with others do not, where the statement lets them."""
+        ...
+
     def changes(self) -> int:
         """Rows that the last INSERT, UPDATE or DELETE has changed."""
         ...

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from gateway.adapters.store_reader import LogReader
 from gateway.bench import log_tree, machine
 from gateway.bench.log_append import ORIGIN, Appended, Load, Profile, append
 from gateway.bench.log_entries import FIELDS
@@ -24,6 +23,8 @@ from gateway.bench.process import resident_mb
 from gateway.bench.trouble import BenchError
 from gateway.cli.bench_place import AsJson, Directory, warn_if_volatile, working
 from gateway.cli.lines import table, write
+from gateway.cli.log_place import Place
+from gateway.cli.log_processes import processes_for
 from gateway.cli.log_verify import check
 from gateway.exchangelog.flaw import Flaw
 from gateway.exchangelog.note import Signer
@@ -49,6 +50,7 @@ class Verified:
         return {
             "profile": self.profile,
             "entries": self.entries,
+            "processes": processes_for(self.entries),
             "seconds": round(self.seconds, 2),
             "throughput": round(self.entries / self.seconds, 1),
             "rss_before_mb": round(self.rss_before_mb, 1),
@@ -85,8 +87,8 @@ def _appended(place: Path, key: Ed25519PrivateKey, load: Load) -> Appended:
 def _verified(place: Path, key: Ed25519PrivateKey, profile: Profile) -> Verified:
     """Raises BenchError when the check of what the benchmark itself appended finds anything wrong."""
     before, began = resident_mb(os.getpid()), perf_counter()
-    with LogReader.open(place / f"{profile}.db") as store:
-        signed, findings = check(store, [Signer.of(ORIGIN, key).verifier], None, {})
+    store = Place(place / f"{profile}.db")
+    signed, findings = check(store, [Signer.of(ORIGIN, key).verifier], None)
     seconds = perf_counter() - began
     # Nothing was received for these entries, so there is nothing to keep.
     wrong = next((one for one in findings if one.fails and one.flaw is not Flaw.MESSAGE_GONE), None)
@@ -140,10 +142,10 @@ def _tell(
     )  # fmt: skip
     write("")
     table(
-        ("check", "entries", "seconds", "/s", "RSS MB"),
+        ("check", "entries", "processes", "seconds", "/s", "RSS MB"),
         [
             (
-                one.profile, str(one.entries), f"{one.seconds:.2f}", f"{one.entries / one.seconds:.0f}",
+                one.profile, str(one.entries), str(processes_for(one.entries)), f"{one.seconds:.2f}", f"{one.entries / one.seconds:.0f}",
                 f"{one.rss_before_mb:.0f} to {one.rss_mb:.0f}",
             )
             for one in verified

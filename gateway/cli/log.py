@@ -153,6 +153,10 @@ def verify(
         Path | None,
         typer.Option("--answer", help="Check this directory of gateway log list --proof instead; offline."),
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option("--processes", min=1, max=64, help="That check a store; else as many as are quickest."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check the whole log, an exported one, or one proof file, kept reply, disclosed value or answer. Exit status 1 when anything does not hold.
@@ -183,8 +187,7 @@ def verify(
         if site is not None:
             signed, findings = check_directory(site, keys, kept)
         else:
-            with LogReader.open(place.store, place.opened_keys()) as log:
-                signed, findings = check(log, keys, kept, place.parties)
+            signed, findings = check(place, keys, kept, processes)
     holds = not any(finding.fails for finding in findings)
     if as_json:
         print_json(

@@ -9,10 +9,12 @@ from pathlib import Path
 from gateway.adapters.site_directory import SiteDirectory
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.lines import write
-from gateway.cli.log_place import named, read_file
+from gateway.cli.log_place import Place, named, read_file
+from gateway.cli.log_processes import in_processes
 from gateway.cli.log_progress import entries_done
 from gateway.cli.log_told import described, head_told, print_json
 from gateway.exchangelog.audit import audit
+from gateway.exchangelog.audit_rows import Judging
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.consistency import ConsistencyProof
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
@@ -69,16 +71,28 @@ def pinned(path: Path, verifiers: Sequence[LogKey]) -> Checkpoint:
 
 
 def check(
-    log: LogReader, verifiers: Sequence[LogKey], pin: Checkpoint | None, parties: Mapping[str, str]
+    place: Place, verifiers: Sequence[LogKey], pin: Checkpoint | None, processes: int | None = None
 ) -> tuple[Checkpoint | None, list[Finding]]:
-    """The checkpoint, if it is properly signed, and every finding."""
+    """The checkpoint, if it is properly signed, and every finding. `processes`: None for as many as are quickest."""
+    judge = in_processes(place.store, place.bucket_keys, processes)
+    with LogReader.open(place.store, place.opened_keys()) as log:
+        return _check(log, verifiers, pin, place.parties, judge)
+
+
+def _check(
+    log: LogReader,
+    verifiers: Sequence[LogKey],
+    pin: Checkpoint | None,
+    parties: Mapping[str, str],
+    judge: Judging,
+) -> tuple[Checkpoint | None, list[Finding]]:
     findings, signed = list[Finding](), None
     try:
         head = log.head()  # what is checked, and what is reported, also when the log grows meanwhile
         with contextlib.suppress(ProofError):  # the check says so
             signed = open_checkpoint(head.note, verifiers)
         with entries_done(head.size) as progress:
-            for finding in audit(log, head, verifiers, pin, progress=progress, parties=parties):
+            for finding in audit(log, head, verifiers, pin, progress=progress, parties=parties, judge=judge):
                 findings.append(finding)
     except ProofError as error:  # the file itself is damaged: what was found so far still counts
         findings.append(Finding(error.flaw, about=error.about))

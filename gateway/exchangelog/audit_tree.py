@@ -39,12 +39,19 @@ class LeafHashes:
         self.differing: dict[int, dict[int, bytes]] = {}  # tile → offset → hash of an entry that it has not
 
     def compare(self, index: int, leaf: bytes) -> None:
+        """Remembers the entry when the tree has another hash for it."""
+        found = self.differs(index, leaf)
+        if found is not None:
+            n, offset = divmod(index, WIDTH)
+            self.differing.setdefault(n, {})[offset] = found
+
+    def differs(self, index: int, leaf: bytes) -> bytes | None:
+        """The hash of the entry, when the tree has another."""
         n, offset = divmod(index, WIDTH)
         if self._tile[0] != n:
             self._tile = (n, self._log.tile(0, n, width_at(self._size, 0, n)))
         found = merkle.leaf_hash(leaf)
-        if found != self._tile[1][offset * HASH_SIZE : (offset + 1) * HASH_SIZE]:
-            self.differing.setdefault(n, {})[offset] = found
+        return None if found == self._tile[1][offset * HASH_SIZE : (offset + 1) * HASH_SIZE] else found
 
 
 def check_tree(

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from gateway.model import View
 
 SALT_SIZE = 18  # bytes, 24 characters; RFC 9901 §4.2.1 recommends at least 128 bits
+_SALT_TEXT = SALT_SIZE * 4 // 3  # its characters
 SEED_SIZE = 32  # bytes
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 # For lists of strings and null this encoder writes what RFC 8785 asks, and faster; a test compares.
 _canonical = msgspec.json.Encoder().encode
-_quote = json.encoder.encode_basestring  # JSON string as RFC 8785 writes it; a test compares the two
 
 
 def base64url(data: bytes) -> bytes:
@@ -42,6 +42,18 @@ def base64url(data: bytes) -> bytes:
 def _each_base64url(pieces: Iterable[bytes]) -> list[bytes]:
     """`base64url` of each piece; all of them, a line each, are translated at once."""
     return b"".join(map(b2a_base64, pieces)).translate(_URL_SAFE, b"=").splitlines()
+
+
+def _each_salt(seed: bytes, count: int) -> list[bytes]:
+    """`base64url` of each of the `salts`: three bytes are four characters, so the stream is encoded as a whole."""
+    text = base64url(_stream(seed, count))
+    return [text[at : at + _SALT_TEXT] for at in range(0, len(text), _SALT_TEXT)]
+
+
+def _stream(seed: bytes, count: int) -> bytes:
+    if len(seed) != SEED_SIZE:
+        raise ValueError("a seed has 32 bytes")
+    return shake_256(seed).digest(SALT_SIZE * count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +83,7 @@ def salts(seed: bytes, count: int) -> list[bytes]:
 
     One salt tells nothing of the seed or of the others, so that one value can be disclosed alone.
     """
-    if len(seed) != SEED_SIZE:
-        raise ValueError("a seed has 32 bytes")
-    stream = shake_256(seed).digest(SALT_SIZE * count)
+    stream = _stream(seed, count)
     return [stream[at : at + SALT_SIZE] for at in range(0, len(stream), SALT_SIZE)]
 
 
@@ -168,9 +178,9 @@ class FieldPlan:
         """Digests and root for the values of one exchange: every released path, () when absent."""
         if len(values) != len(self._released):
             raise ValueError("values of other paths than the view releases")
-        encoded = _each_base64url(salts(seed, len(self._released)))
+        encoded = _each_salt(seed, len(self._released))
         disclosed = [
-            b'["' + salt + one.disclosed + _value(values[one.path])
+            b'["%b%b%b]' % (salt, one.disclosed, _canonical(values[one.path] or None))
             for one, salt in zip(self._released, encoded, strict=True)
         ]
         digests = [sha256(text).digest() for text in _each_base64url(disclosed)]
@@ -225,11 +235,6 @@ def _released(position: int, path: str) -> _Released:
     quoted = rfc8785.dumps(path)
     # merkle.leaf_hash's prefix stands before the record, to hash both in one call.
     return _Released(position, path, b'",' + quoted + b",", b'\x00["r",' + quoted + b',"')
-
-
-def _value(texts: tuple[str, ...]) -> bytes:
-    """The value of a disclosure, and the bracket that ends it."""
-    return ("[" + ",".join(map(_quote, texts)) + "]]").encode() if texts else b"null]"
 
 
 def _verdict(item: object) -> tuple[str, str | None]:

@@ -229,6 +229,10 @@ class ProofError(Exception):
         self.flaw: Final = flaw
         self.about: Final = about
 
+    def __reduce__(self) -> tuple[type[ProofError], tuple[Flaw, str]]:
+        """Goes from one process to another."""
+        return type(self), (self.flaw, self.about)
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -119,30 +119,25 @@ class SearchedBy(StrEnum):
 _Check = str  # a regular expression over the canonical JSON of a value
 
 
-def read(data: bytes) -> dict[str, Any]:
-    """The record that these bytes are, once they are canonical JSON (RFC 8785) of exactly the closed form.
+def require(data: bytes) -> Kind:
+    """The kind of record that these bytes are, once they are canonical JSON (RFC 8785) of exactly the closed form.
 
     One expression for each kind says all of it, so that a whole log is checked in seconds: every key in its place,
     no other, every value in the one way to write it. Raises `ProofError`.
     """
-    kind = _KIND.search(data)
-    form = _CANONICAL.get(kind[1]) if kind is not None else None
-    if form is None or form.fullmatch(data) is None:
+    named = _KIND.search(data)
+    kind, form = (None, None) if named is None else _CANONICAL.get(named[1], (None, None))
+    found = None if form is None else form.fullmatch(data)
+    if kind is None or found is None:
         raise ProofError(Flaw.ENTRY_FORM, _wrong(data))
-    record: dict[str, Any] = _decode(data)
     try:
-        datetime.fromisoformat(record["t"])
+        datetime.fromisoformat(found["t"].decode())
     except ValueError:  # 30 February
         raise ProofError(Flaw.ENTRY_FORM, "t") from None
-    if record["kind"] == Kind.SETTLEMENT:
-        _check_end(record)
-    elif record["kind"] == Kind.ERASURE:
-        _check_erasure(record)
-    elif record["kind"] == Kind.PRUNING and record["minimum"] % WIDTH:
-        raise ProofError(Flaw.ENTRY_FORM, "minimum")
-    elif record["kind"] == Kind.ACCESS:
-        _check_range(record)
-    return record
+    sense = _SENSE.get(kind)
+    if sense is not None:
+        sense(decode(data))
+    return kind
 
 
 def write(record: Mapping[str, object]) -> bytes:
@@ -155,7 +150,7 @@ def write(record: Mapping[str, object]) -> bytes:
         data = _encode(record)
     except (TypeError, ValueError):
         raise ProofError(Flaw.ENTRY_FORM, "not JSON") from None
-    read(data)
+    require(data)
     return data
 
 
@@ -195,6 +190,11 @@ def _check_erasure(erasure: Mapping[str, object]) -> None:
         raise ProofError(Flaw.ENTRY_FORM, "ground")
 
 
+def _check_minimum(pruning: Mapping[str, Any]) -> None:
+    if pruning["minimum"] % WIDTH:
+        raise ProofError(Flaw.ENTRY_FORM, "minimum")
+
+
 def _check_range(access: Mapping[str, Any]) -> None:
     if access["start"] > access["end"]:
         raise ProofError(Flaw.ENTRY_FORM, "end")
@@ -213,9 +213,10 @@ def _only(*allowed: object) -> _Check:
     return "(?:" + "|".join(re.escape(json.dumps(one)) for one in allowed) + ")"
 
 
-_TIME = _text(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z")
-_PARTY = _text(r"\d{10}(/[A-Za-z0-9][A-Za-z0-9 ._-]{0,63})?")
-_UUID = _text(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_MOMENT = r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z"
+_TIME = _text(_MOMENT)
+_PARTY = _text(r"\d{10}(?:/[A-Za-z0-9][A-Za-z0-9 ._-]{0,63})?")
+_UUID = _text(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _OPERATION = _text(r"[A-Za-z][A-Za-z0-9]{0,63}")
 _CONTEXT = _text(r"[A-Z]{1,16}:[A-Z_]{1,47}")
 _REVISION = _text(r"[0-9a-f]{64}")
@@ -349,12 +350,19 @@ _FORM: Final[Mapping[str, Mapping[str, _Check]]] = {
 def _compiled(form: Mapping[str, _Check]) -> re.Pattern[bytes]:
     """The whole record: its keys sorted, and one revision under two names."""
     values = dict(form) | {"policy": f"(?P<policy>{form['policy']})", "schema": "(?P=policy)"}
+    values["t"] = f'"(?P<t>{_MOMENT})"'
     inner = ",".join(f'"{key}":{values[key]}' for key in sorted(values))
     return re.compile(rf"\{{{inner}\}}".encode())
 
 
 KEYS: Final[Mapping[str, frozenset[str]]] = {kind: frozenset(form) for kind, form in _FORM.items()}
 _KIND = re.compile(rb'"kind":"([a-z-]{1,32})"')  # no value can hold a quotation mark: the first is the key
-_CANONICAL: Final = {kind.encode(): _compiled(form) for kind, form in _FORM.items()}
+_CANONICAL: Final = {kind.encode(): (Kind(kind), _compiled(form)) for kind, form in _FORM.items()}
+_SENSE: Final = {  # what no expression says: how values go together
+    Kind.SETTLEMENT: _check_end,
+    Kind.ERASURE: _check_erasure,
+    Kind.PRUNING: _check_minimum,
+    Kind.ACCESS: _check_range,
+}
 _encode = msgspec.json.Encoder(order="deterministic").encode
-_decode = msgspec.json.Decoder(dict[str, Any]).decode
+decode = msgspec.json.Decoder(dict[str, Any]).decode  # of bytes that were checked

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from gateway.exchangelog.bucket import Bucket, bucket_of
-from gateway.exchangelog.flaw import Finding, Flaw, ProofError
+from gateway.exchangelog.bucket import Bucket
+from gateway.exchangelog.flaw import Finding, Flaw
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.indices import Growing, Indices
 from gateway.exchangelog.leaf import Leaf
 
 if TYPE_CHECKING:
-    from gateway.exchangelog.audit import Row
+    from gateway.exchangelog.audit_rows import Judged
     from gateway.exchangelog.erasure import Record
 
 # With these something is always kept: what was received, or what was released.
@@ -36,9 +36,8 @@ class Kept:
         self._newest: tuple[int, object] | None = None  # erasure of entries: its index and commitment
         self._minimum = 0
 
-    def check(self, row: Row, leaf: Leaf | None) -> Iterator[Finding]:
-        """`leaf`: None when the row's has not the closed form."""
-        bucket = _bucket(row.leaf)
+    def check(self, row: Judged) -> Iterator[Finding]:
+        bucket, leaf = row.bucket, row.leaf
         if leaf is not None:
             self._say(row.index, leaf)
         erased = row.index in self._before.indices
@@ -51,7 +50,7 @@ class Kept:
             return
         if leaf is not None and leaf.kind in _WITH_MESSAGES and not (row.messages or erased):
             yield Finding(Flaw.MESSAGE_GONE, row.index)
-        if bucket is not None and row.bucket != str(bucket):
+        if bucket is not None and row.named != str(bucket):
             yield Finding(Flaw.COLUMN, row.index, "bucket")
         if row.sealed is Flaw.BUCKET_KEY:
             self._keyless.setdefault(bucket, row.index)
@@ -117,10 +116,3 @@ class Kept:
                 yield Finding(Flaw.BUCKET_KEY, first, f"bucket {bucket}")
         for bucket in sorted(settled.keys() & (held or frozenset())):
             yield Finding(Flaw.BUCKET_KEY_REMAINS, settled[bucket], f"bucket {bucket}")
-
-
-def _bucket(leaf: bytes) -> Bucket | None:
-    try:
-        return bucket_of(leaf)
-    except ProofError:
-        return None

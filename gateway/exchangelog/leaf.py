@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.form import KEYS, RETENTION, VERSION, Kind, read, write
+from gateway.exchangelog.form import KEYS, RETENTION, VERSION, Kind, decode, require, write
 from gateway.exchangelog.tile import MAX_ENTRY
 
 __all__ = ["Kind", "Leaf"]
@@ -97,13 +97,14 @@ class Leaf(msgspec.Struct, frozen=True, rename=_KEYS):
         """The entry, once it has exactly the closed form. Raises `ProofError`."""
         if len(data) > MAX_ENTRY:
             raise ProofError(Flaw.ENTRY_FORM, "too large")
-        record = read(data)
-        more = _MORE.get(record["kind"])
-        if more is not None:
-            record["more"] = {key: record[key] for key in more}
-        return msgspec.convert(record, cls)
+        more = _MORE.get(require(data))
+        if more is None:
+            return _leaf(data)
+        record = decode(data)
+        return msgspec.convert(record | {"more": {key: record[key] for key in more}}, cls)
 
 
+_leaf = msgspec.json.Decoder(Leaf).decode
 _OWN = {
     "v",
     "schema",

@@ -35,52 +35,51 @@ def root(leaves: Sequence[bytes]) -> bytes:
     Pairing from the left and carrying an odd last node upwards gives the tree that RFC 9162 §2.1.1
     defines by splitting at the largest power of two.
     """
-    if not leaves:
-        return EMPTY_ROOT
     level = list(leaves)
     while len(level) > 1:
-        above = [
-            sha256(b"\x01" + left + right).digest()
-            for left, right in zip(level[::2], level[1::2], strict=False)
-        ]
+        above = pairs(level)
         if len(level) % 2:
             above.append(level[-1])
         level = above
-    return level[0]
+    return level[0] if level else EMPTY_ROOT
+
+
+def pairs(level: Sequence[bytes]) -> list[bytes]:
+    """The nodes above those of a level, as far as both of their children are there."""
+    return [
+        sha256(b"\x01" + left + right).digest() for left, right in zip(level[::2], level[1::2], strict=False)
+    ]
 
 
 class PartialTree:
     """A tree of which some leaves never change: their subtrees are hashed once, when it is made."""
 
-    __slots__ = ("_levels",)
+    __slots__ = ("_changing", "_nodes")
 
     def __init__(self, template: Sequence[bytes]) -> None:
         """`template`: the leaf hashes that stay, and b"" for each that differs every time."""
-        # Level by level above the leaves: the nodes that stay, and which ones to compute, from which two.
-        self._levels: list[tuple[list[bytes], list[tuple[int, int, int]]]] = []
-        level = list(template)
+        # Leaves, then level by level the nodes above them, the root at the end; b"" is to be computed.
+        self._nodes = list(template) or [EMPTY_ROOT]
+        self._changing: list[tuple[int, int, int]] = []  # which, from which two
+        level = list(range(len(template)))
         while len(level) > 1:
-            pairs = list(zip(level[::2], level[1::2], strict=False))
-            above = [node_hash(left, right) if left and right else b"" for left, right in pairs]
-            changing = [(at, 2 * at, 2 * at + 1) for at, node in enumerate(above) if not node]
-            if len(level) % 2:
-                above.append(level[-1])
-            self._levels.append((above, changing))
-            level = above
+            above = [self._add(left, right) for left, right in zip(level[::2], level[1::2], strict=False)]
+            level = above + level[len(above) * 2 :]
+
+    def _add(self, left: int, right: int) -> int:
+        at, pair = len(self._nodes), (self._nodes[left], self._nodes[right])
+        if not all(pair):
+            self._changing.append((at, left, right))
+        self._nodes.append(node_hash(*pair) if all(pair) else b"")
+        return at
 
     def root(self, leaves: Sequence[bytes]) -> bytes:
         """As the function of this name, for leaves that agree with the template."""
-        if not leaves:
-            return EMPTY_ROOT
-        level = leaves
-        for template, changing in self._levels:
-            above = template.copy()
-            for at, left, right in changing:
-                above[at] = sha256(b"\x01" + level[left] + level[right]).digest()
-            if len(level) % 2:
-                above[-1] = level[-1]
-            level = above
-        return level[0]
+        nodes = self._nodes.copy()
+        nodes[: len(leaves)] = leaves
+        for at, left, right in self._changing:
+            nodes[at] = sha256(b"\x01" + nodes[left] + nodes[right]).digest()
+        return nodes[-1]
 
 
 def nodes_of(leaves: Sequence[bytes]) -> Nodes:

@@ -169,19 +169,29 @@ class TileNodes:
     def __init__(self, size: int, read: ReadTile) -> None:
         self._size = size
         self._read = read
-        self._seen: dict[tuple[int, int], tuple[bytes, ...]] = {}
+        self._seen: dict[tuple[int, int], Sequence[Sequence[bytes]]] = {}
 
     def __call__(self, height: int, n: int) -> bytes:
         level, below = divmod(height, HEIGHT)
         tile, offset = divmod(n << below, WIDTH)
-        hashes = self._hashes(level, tile)[offset : offset + (1 << below)]
-        return merkle.root(hashes)
+        return self._subtrees(level, tile)[below][offset >> below]
 
-    def _hashes(self, level: int, n: int) -> tuple[bytes, ...]:
+    def _subtrees(self, level: int, n: int) -> Sequence[Sequence[bytes]]:
         if (level, n) not in self._seen:
             width = width_at(self._size, level, n)
-            self._seen[level, n] = split_hashes(self._read(level, n, width), width)
+            self._seen[level, n] = _subtrees(Tile(level, n, self._read(level, n, width)), width)
         return self._seen[level, n]
+
+
+@lru_cache(
+    maxsize=64
+)  # 45 KB each; proofs from a large tree have the upper tiles and the right edge in common
+def _subtrees(tile: Tile, width: int) -> Sequence[Sequence[bytes]]:
+    """The complete subtrees of a tile by their height, from its hashes upwards. Raises `ProofError`."""
+    levels: list[Sequence[bytes]] = [split_hashes(tile.hashes, width)]
+    while len(levels[-1]) > 1:
+        levels.append(merkle.pairs(levels[-1]))
+    return levels
 
 
 def split_hashes(data: bytes, width: int) -> tuple[bytes, ...]:

@@ -139,5 +139,9 @@ class Failing:
         self._step()
         return self._connection.executemany(*arguments)
 
+    def insert(self, *arguments):
+        self._step()
+        return self._connection.insert(*arguments)
+
     def __getattr__(self, name):
         return getattr(self._connection, name)

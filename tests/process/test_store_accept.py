@@ -482,6 +482,26 @@ async def test_store_of_an_earlier_version_is_not_opened(path):
     assert caught.value.flaw is Flaw.UNREADABLE
 
 
+def test_entries_beside_other_work_and_beside_refused_ones_have_each_their_place(path):
+    new_log(path, [SIGNER])
+    log = Log.open(path, [SIGNER], keys_beside(path))
+    first, again = (acceptance(path, "told", accepted("told", DossierNumber(number))) for number in "de")
+    batch = [*map(Work, exchange_entries("a")), first, *map(Work, exchange_entries("b"))]
+    refused = [again, Work(request_entry("a")), Work(request_entry("told"))]
+    assert log.append(batch) == [0, 1, 2, 3, 4]
+    outcomes = log.append([Work(request_entry("c")), *refused, acceptance(path, "new", accepted("new", OTHER)),
+                           Work(request_entry("d"))])  # fmt: skip
+    assert [one.code if isinstance(one, Refusal) else one for one in outcomes] == [
+        5,
+        *[Code.TICKET] * 3,
+        6,
+        7,
+    ]
+    log.close()
+    assert not any(finding.fails for finding in findings(path))
+    assert counted(path)["entries"] == 8
+
+
 # Failure in the middle.
 
 

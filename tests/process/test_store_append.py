@@ -287,7 +287,7 @@ async def test_failure_at_any_statement_of_a_batch_leaves_all_of_it_or_nothing(p
         assert len(stored(path)) == appended
         assert findings(path) == []
         statement += 1
-    assert statement > 8
+    assert statement > 7
     log.close()
 
 

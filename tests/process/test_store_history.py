@@ -263,7 +263,7 @@ class History(RuleBasedStateMachine):
             assert [one for one in audit(log, head, VERIFIERS) if one.fails] == []
             for index in {self.minimum, head.size - 1}:
                 log.prove(index).verify(self.log[index], VERIFIERS)
-            seeds = {row.index for row in log.rows(head.size) if row.seeded}
+            seeds = {row.index for row in log.rows(None, head.size) if row.seeded}
         assert self.erased.isdisjoint(seeds)
 
     def teardown(self):

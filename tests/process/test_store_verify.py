@@ -23,7 +23,10 @@ from gateway.adapters.login import login
 from gateway.adapters.pki import write_pki
 from gateway.adapters.store import LogReader
 from gateway.agreement.identifiers import dossier_number
+from gateway.cli import log_processes
 from gateway.cli.log import app
+from gateway.cli.log_place import Place
+from gateway.cli.log_verify import check
 from gateway.exchangelog import merkle
 from gateway.exchangelog.audit import audit
 from gateway.exchangelog.checkpoint import open_checkpoint, sign_checkpoint
@@ -83,6 +86,39 @@ def test_good_log_has_only_the_notice_of_the_open_request(path):
     assert (notice.flaw, notice.index) == UNKNOWN
     assert notice.flaw.row.level is Level.NOTICE
     assert not notice.fails
+
+
+def test_several_processes_find_what_one_finds(path, monkeypatch):
+    alter(
+        path,
+        "UPDATE entries SET leaf = CAST(replace(leaf, 'consultDossier', 'consultStatus') AS BLOB) WHERE idx = 20",
+        "UPDATE entries SET leaf = CAST(replace(leaf, '\"v\":1', '\"v\":2') AS BLOB) WHERE idx = 255",
+        "DELETE FROM seeds WHERE idx = 256",
+        "UPDATE entries SET digests = zeroblob(length(digests)) WHERE idx = 257",
+        "UPDATE entries SET idx = -5 WHERE idx = 400",
+        "UPDATE seeds SET subject = zeroblob(length(subject)) WHERE idx = 520",
+    )
+    monkeypatch.setattr(log_processes, "_RANGE", 256)  # three of them
+    place = Place(path, bucket_keys=path.parent / "bucket-keys")
+    one, several = (check(place, [VERIFIER], None, processes) for processes in (1, 2))
+    assert several == one
+    found = {(finding.flaw, finding.index) for finding in several[1]}
+    assert found >= {
+        (Flaw.ALTERED, 20),
+        (Flaw.ENTRY_FORM, 255),
+        (Flaw.SEED, 256),
+        (Flaw.FIELDS, 257),
+        (Flaw.SURPLUS, -5),
+        (Flaw.MISSING, 400),
+        (Flaw.WRAPPED, 520),
+    }
+
+
+def test_what_a_process_cannot_read_is_a_finding(path):
+    alter(path, "DROP TABLE seeds")
+    one, several = (check(Place(path), [VERIFIER], None, processes) for processes in (1, 2))
+    assert several == one
+    assert Flaw.UNREADABLE in {finding.flaw for finding in several[1]}
 
 
 ENTRY = "(idx, exchange, kind, leaf)"
