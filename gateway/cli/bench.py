@@ -79,6 +79,7 @@ def bench(
         return
     base = _QUICK if quick else _FULL
     with bench_options.told():
+        counted = exchanges or (None if seconds else base.exchanges)
         plan = Plan(
             profiles=bench_options.members("--profiles", profiles, Profile) or base.profiles,
             sizes=bench_options.numbers("--sizes", sizes, MIN_KB, MAX_KB) or base.sizes,
@@ -86,9 +87,9 @@ def bench(
             clients=bench_options.counts("--clients", clients, MAX_CLIENTS) or base.clients,
             workers=bench_options.counts("--workers", workers, MAX_WORKERS) or base.workers,
             seconds=seconds or base.seconds,
-            exchanges=exchanges or (None if seconds else base.exchanges),
+            exchanges=counted,
             rounds=rounds or base.rounds,
-            repetitions=base.repetitions,
+            repetitions=min(base.repetitions, counted or base.repetitions),  # a floor is no longer than its load
         )
         checked(plan)
         with working(directory) as place, bench_options.shown() as tell:
