@@ -79,7 +79,8 @@ class Tally:
 
 
 def request(pipe: Connection, target: Target) -> None:
-    """Work of the process: the port where it hears of acknowledgements; an Order, then "ready", a word to begin, the Tally; and again."""
+    """Work of the process: the port where it hears of acknowledgements; an Order, then how often
+    something was told in the warm-up, a word to begin, the Tally; and again."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(pipe, target))
 
@@ -101,7 +102,7 @@ async def _round(
     warmup, asked = crowd.prepare(order, order.warmup), crowd.prepare(order, order.kinds)
     clients = [_Client(crowd) for _ in range(order.clients)]
     await _all(clients, deque(warmup), before, None)
-    pipe.send("ready")
+    pipe.send(before.kinds[Kind.TELL])
     await receive()
     tally.errors, tally.trouble, tally.started = before.errors, before.trouble, perf_counter()
     await _all(clients, deque(asked), tally, order.rate)

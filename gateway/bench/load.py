@@ -155,13 +155,13 @@ class World:
     def load(self, load: Load, exchanges: int, warmup: int) -> Round:
         """One round: all sign, connect and warm up; then the clock runs for all at once. Raises BenchError."""
         used = self._used(load)
-        self._order(used, load, exchanges, warmup)
+        idle = self.hub.scrape()
+        self._settled(idle, self._order(used, load, exchanges, warmup))
         before, spent, memory = self.hub.scrape(), self.hub.spent, self.hub.memory_mb
         for helper in used:
             helper.send("begin")
         tallies = tuple(_gather(used, Tally))
-        told = sum(tally.kinds[Kind.TELL] for tally in tallies) * len(RECIPIENTS)
-        metrics = self._settled(before, told)
+        metrics = self._settled(before, sum(tally.kinds[Kind.TELL] for tally in tallies))
         return Round(tallies, self.hub.spent - spent, memory, self.hub.memory_mb, metrics)
 
     def _used(self, load: Load) -> list[Helper]:
@@ -169,7 +169,8 @@ class World:
         most = 1 if Kind.MAILBOX in SHARES[load.profile] else len(self._clients)
         return self._clients[: min(load.clients, most)]
 
-    def _order(self, used: Sequence[Helper], load: Load, exchanges: int, warmup: int) -> None:
+    def _order(self, used: Sequence[Helper], load: Load, exchanges: int, warmup: int) -> int:
+        """Have all sign, connect and warm up; how many notifications they told."""
         first = 0
         shares = [_share(total, len(used)) for total in (load.clients, warmup, exchanges)]
         for helper, clients, before, asked in zip(used, *shares, strict=True):
@@ -177,12 +178,12 @@ class World:
             rate = None if load.rate is None else load.rate / len(used)
             helper.send(Order(load.kilobytes, clients, kinds[0], kinds[1], first, rate))
             first += clients
-        _gather(used, str)
+        return sum(_gather(used, int))
 
     def _settled(self, before: Scrape, told: int) -> Scrape:
-        """What the round added, once every delivery is settled: what happens after the acknowledgement counts too."""
-        deadline = time.monotonic() + _PATIENCE
-        while (added := self.hub.scrape() - before).acknowledged < told and time.monotonic() < deadline:
+        """What was added, once every delivery is settled: what happens after the acknowledgement counts too."""
+        deadline, deliveries = time.monotonic() + _PATIENCE, told * len(RECIPIENTS)
+        while (added := self.hub.scrape() - before).acknowledged < deliveries and time.monotonic() < deadline:
             time.sleep(_LOOK_AGAIN)
         return added
 

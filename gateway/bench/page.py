@@ -100,10 +100,11 @@ def of_runs(told: Told) -> str:
           e("figcaption", "Line: percentiles 1 to 99. Bar: the middle half. Mark, and first number: the median; second number:"
             " percentile 99. With a closed loop, latency grows with the number of clients once the hub is busy.")),
         e("h2", "Hub CPU, by stage, against the floor"),
+        e("p", "All bars are in multiples of the run's own floor, so that runs of every size can be compared.", class_="soft"),
         e("h3", "Hub"), markup.key((colour, words) for _, colour, words in _PARTS),
         e("h3", "Floor"), markup.key([*((colour, words) for _, colour, words in _FLOOR), _WIRE]),
-        e("figure", plots.stacks("CPU of one exchange", [_pair(run) for run in runs], "CPU milliseconds of one exchange"),
-          e("figcaption", "At the end of the hub's bar: its ratio to the floor, with the lowest and highest round.")),
+        e("figure", plots.stacks("CPU of one exchange", [_pair(run) for run in runs], "multiples of the floor"),
+          e("figcaption", "At the end of a bar: CPU milliseconds of one exchange; of the hub's its ratio to the floor, too, with the lowest and the highest round.")),
         e("h2", "All figures"),
         _figures(runs),
         *(_stages(run) for run in runs),
@@ -204,11 +205,16 @@ def _band(run: Told) -> Band:
 
 def _pair(run: Told) -> tuple[Stack, Stack]:
     cpu, pieces, floor = run["cpu_ms"], run["floor"], run["floor_cpu_ms"]
-    parts = [(colour, words, sum(cpu.get(name, 0.0) for name in names)) for names, colour, words in _PARTS]
+    parts = [
+        (colour, words, sum(cpu.get(name, 0.0) for name in names) / floor) for names, colour, words in _PARTS
+    ]
     spread = f"{run['ratio']:.2f} × ({run['ratio_min']:.2f}–{run['ratio_max']:.2f})"
-    known = [(colour, words, pieces[name]) for name, colour, words in _FLOOR]
-    rest = max(floor - sum(length for _, _, length in known), 0.0)
-    return Stack(named(run), parts, spread), Stack("floor", [*known, (*_WIRE, rest)], f"{floor:.2f} ms")
+    known = [(colour, words, pieces[name] / floor) for name, colour, words in _FLOOR]
+    rest = max(1.0 - sum(length for _, _, length in known), 0.0)
+    return (
+        Stack(named(run), parts, f"{run['hub_cpu_ms']:.2f} ms, {spread}"),
+        Stack("floor", [*known, (*_WIRE, rest)], f"{floor:.2f} ms"),
+    )
 
 
 def _figures(runs: Sequence[Told]) -> Element:

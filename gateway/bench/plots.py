@@ -10,7 +10,9 @@ from typing import Final
 from gateway.bench.markup import COLOURS, e
 from gateway.soap.xml import Element
 
-_WIDTH: Final = 640.0
+_WIDTH: Final = 640.0  # of lines, two beside each other
+_WIDE: Final = 940.0  # of rows, alone
+_NOTE: Final = 190.0  # room for words at the end of a row
 _LEFT: Final = 62.0  # room for numbers at an axis
 _RIGHT: Final = 20.0
 _ROW: Final = 22.0
@@ -48,6 +50,11 @@ class Stack:
 def colour(number: int) -> str:
     """A CSS colour of the palette."""
     return f"var(--c{number % COLOURS})"
+
+
+def figure(value: float) -> str:
+    """Three digits that count."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def dash(number: int) -> str:
@@ -100,7 +107,7 @@ def bands(title: str, rows: Sequence[Band], x: str) -> Element:
     place, bottom = _log(low, high), 24.0 + _ROW * len(rows)
 
     def across(value: float) -> float:
-        return label + place(max(value, low)) * (_WIDTH - label - 90.0)
+        return label + place(max(value, low)) * (_WIDE - label - _NOTE)
 
     drawn = [_grid_x(tick, across(tick), 20.0, bottom) for tick in _decades(low, high)]
     for number, row in enumerate(rows):
@@ -112,11 +119,18 @@ def bands(title: str, rows: Sequence[Band], x: str) -> Element:
                 across(row.at[25]), middle - 6, max(across(row.at[75]) - across(row.at[25]), 1.0), colour(0)
             ),
             _stroke((across(row.at[50]), middle - 8), (across(row.at[50]), middle + 8), colour(1), 3.0),
-            _words(across(row.at[99]) + 6, middle + 4, f"{row.at[50]:.3g} / {row.at[99]:.3g}", class_="soft"),
+            _words(
+                across(row.at[99]) + 6,
+                middle + 4,
+                f"{figure(row.at[50])} / {figure(row.at[99])}",
+                class_="soft",
+            ),
         ]
-    drawn.append(_words(_WIDTH - _RIGHT, bottom + 34, x, "end", class_="soft"))
-    told = "; ".join(f"{row.name}: median {row.at[50]:.3g}, percentile 99 {row.at[99]:.3g}" for row in rows)
-    return _svg(title, f"{x}. {told}.", bottom + 40, drawn)
+    drawn.append(_words(_WIDE - _NOTE, bottom + 34, x, "end", class_="soft"))
+    told = "; ".join(
+        f"{row.name}: median {figure(row.at[50])}, percentile 99 {figure(row.at[99])}" for row in rows
+    )
+    return _svg(title, f"{x}. {told}.", bottom + 40, drawn, _WIDE)
 
 
 def stacks(title: str, groups: Sequence[Sequence[Stack]], x: str) -> Element:
@@ -125,7 +139,7 @@ def stacks(title: str, groups: Sequence[Sequence[Stack]], x: str) -> Element:
     longest = _nice(max(sum(part[2] for part in bar.parts) for group in groups for bar in group))
 
     def across(value: float) -> float:
-        return label + value / longest * (_WIDTH - label - 110.0)
+        return label + value / longest * (_WIDE - label - _NOTE)
 
     drawn: list[Element] = []
     y = 24.0
@@ -137,13 +151,13 @@ def stacks(title: str, groups: Sequence[Sequence[Stack]], x: str) -> Element:
             y += 20.0
         y += 8.0
     grid = [_grid_x(tick, across(tick), 20.0, y) for tick in _ticks(0.0, longest)]
-    drawn.append(_words(_WIDTH - _RIGHT, y + 34, x, "end", class_="soft"))
+    drawn.append(_words(_WIDE - _NOTE, y + 34, x, "end", class_="soft"))
     told = "; ".join(
         f"{bar.name}: " + ", ".join(f"{name} {length:.3g}" for _, name, length in bar.parts)
         for group in groups
         for bar in group
     )
-    return _svg(title, f"{x}. {told}.", y + 40, grid + drawn)
+    return _svg(title, f"{x}. {told}.", y + 40, grid + drawn, _WIDE)
 
 
 def _parts(bar: Stack, across: Callable[[float], float], y: float) -> Iterator[Element]:
@@ -176,10 +190,10 @@ def _told(line: Line) -> Sequence[Point]:
     return line.points if len(line.points) <= _FEW else (line.points[0], line.points[-1])
 
 
-def _svg(title: str, told: str, height: float, drawn: Sequence[Element]) -> Element:
+def _svg(title: str, told: str, height: float, drawn: Sequence[Element], width: float = _WIDTH) -> Element:
     return e(
         "svg", e("title", title), e("desc", told), *drawn,
-        viewBox=f"0 0 {_WIDTH:g} {height:g}", width=f"{_WIDTH:g}", role="img", aria_label=f"{title}. {told}",
+        viewBox=f"0 0 {width:g} {height:g}", width=f"{width:g}", role="img", aria_label=f"{title}. {told}",
     )  # fmt: skip
 
 

@@ -7,9 +7,10 @@ from typing import Final
 
 from gateway.bench import markup, plots
 from gateway.bench.markup import e
+from gateway.bench.memory import RULE
 from gateway.bench.page import LET_IN, Told, conditions, heading
 from gateway.bench.plots import Line
-from gateway.bench.soak import MODERATE, RULE
+from gateway.bench.soak import MODERATE
 from gateway.soap.xml import Element
 
 _Plot = tuple[str, Mapping[str, str]]  # what its y axis says; name of a figure → what it is called
@@ -25,7 +26,7 @@ _STORED: Final[tuple[_Plot, ...]] = (
 _METHOD: Final = (
     (
         "load",
-        f"Constant: {MODERATE:.0%} of the throughput that the hub had without a limit at the start; clients begin an exchange when it is time, and when they are done with the last. Between two rounds the next messages are signed, and the hub rests.",
+        f"Constant: {MODERATE * 100:g} % of the throughput that the hub had without a limit at the start; clients begin an exchange when it is time, and when they are done with the last. Between two rounds the next messages are signed, and the hub rests.",
     ),
     ("verdict", RULE),
     ("memory", "Resident memory (RSS) of each worker after each round; shared pages count in each."),

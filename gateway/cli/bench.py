@@ -89,7 +89,9 @@ def bench(
             seconds=seconds or base.seconds,
             exchanges=counted,
             rounds=rounds or base.rounds,
-            repetitions=min(base.repetitions, counted or base.repetitions),  # a floor is no longer than its load
+            repetitions=min(
+                base.repetitions, counted or base.repetitions
+            ),  # a floor is no longer than its load
         )
         checked(plan)
         with working(directory) as place, bench_options.shown() as tell:
