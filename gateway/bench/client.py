@@ -79,8 +79,9 @@ class Tally:
 
 
 def request(pipe: Connection, target: Target) -> None:
-    """Work of the process: the port where it hears of acknowledgements; an Order, then how often
-    something was told in the warm-up, a word to begin, the Tally; and again."""
+    """Work of the process: the port where it hears of acknowledgements; an Order, then how often something
+    was told in the warm-up, a word to begin, the Tally; and again.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(pipe, target))
 

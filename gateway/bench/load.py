@@ -161,8 +161,11 @@ class World:
         for helper in used:
             helper.send("begin")
         tallies = tuple(_gather(used, Tally))
-        metrics = self._settled(before, sum(tally.kinds[Kind.TELL] for tally in tallies))
-        return Round(tallies, self.hub.spent - spent, memory, self.hub.memory_mb, metrics)
+        asked_only = self.hub.spent - spent  # scraping costs the hub something, too
+        told = sum(tally.kinds[Kind.TELL] for tally in tallies)
+        metrics = self._settled(before, told)
+        used_up = self.hub.spent - spent if told else asked_only
+        return Round(tallies, used_up, memory, self.hub.memory_mb, metrics)
 
     def _used(self, load: Load) -> list[Helper]:
         """A mailbox has one owner: all of a load that has one comes from one process."""
