@@ -39,9 +39,10 @@ svg .soft { fill: var(--soft) } svg .axis { stroke: var(--line); stroke-width: 1
   vertical-align: -.05rem }
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; margin: .6rem 0 }
-caption { text-align: left; color: var(--soft); padding: .2rem 0 } th, td { padding: .25rem .6rem; text-align: right;
+caption { text-align: left; color: var(--soft); padding: .2rem 0 } th, td { padding: .25rem .5rem; text-align: right;
   border-bottom: 1px solid var(--line); white-space: nowrap } thead th { border-bottom: 2px solid var(--soft) }
-th[scope=row], .words td, .words th { text-align: left; white-space: normal; vertical-align: top; font-weight: 400 }
+th[scope=row] { text-align: left; font-weight: 400 }
+.words td, .words th { text-align: left; white-space: normal; vertical-align: top }
 .words th { font-weight: 600; white-space: nowrap } summary { cursor: pointer; margin: .6rem 0 }
 @media print { body { max-width: none; font-size: 10pt } figure, tr { break-inside: avoid } details { display: block } }
 """

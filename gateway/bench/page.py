@@ -219,8 +219,8 @@ def _pair(run: Told) -> tuple[Stack, Stack]:
 
 def _figures(runs: Sequence[Told]) -> Element:
     heads = (
-        "run, clients", "exchanges", "errors", "/s", "p50 ms", "p99 ms", "hub CPU ms", "floor ms", "ratio", "lowest", "highest",
-        "per CPU second", "RSS MB", "by worker",
+        "run, clients", "exchanges", "errors", "/s", "p50 ms", "p99 ms", "CPU ms", "floor ms", "ratio", "lowest", "highest",
+        "/CPU s", "RSS MB", "by worker",
     )  # fmt: skip
     rows = [
         (
