@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from gateway.broker.event import Event
+from gateway.broker.event import Event, Stage
 from gateway.model import AuthorityId
 from gateway.refusal import Code
 
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+# Most stages take less than a millisecond, a commit some, a provider as long as it likes.
+_STAGE: Final = (
+    0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0,
+)  # fmt: skip
 _DAY: Final = 24 * 3600.0
 # Around the terms of the law: 8, 15, 30, 90 and 120 days.
 _STEP: Final = tuple(_DAY * days for days in (1, 2, 5, 8, 15, 21, 30, 45, 60, 90, 120, 180))
@@ -82,8 +87,12 @@ class ExchangeSeries:
             buckets=_BUCKETS,
             registry=counted,
         )
-        self._stages = Counter(
-            "gateway_stage_seconds", "Time by stage of the path.", ["stage"], registry=counted
+        self._stages = Histogram(
+            "gateway_stage_seconds",
+            "Time of an exchange or of a delivery by stage of the path.",
+            ["stage"],
+            buckets=_STAGE,
+            registry=counted,
         )
         self._step = Histogram(
             "gateway_step_seconds",
@@ -108,13 +117,17 @@ class ExchangeSeries:
         if event.code is not None:
             self._refusals.labels(event.code.row.label).inc()
         self._provider_of(operation).observe(event.provider_seconds)
-        self._own_of(operation).observe(sum(event.seconds.values()) - event.provider_seconds)
-        for stage, seconds in event.seconds.items():
-            self._stage(stage).inc(seconds)
+        self._own_of(operation).observe(event.own_seconds)
+        self.staged(event.seconds)
         if event.log_index is not None:
             self._checkpoint.set_to_current_time()
         if event.withheld:
             self._withheld_of(operation).inc(event.withheld)
+
+    def staged(self, seconds: Mapping[Stage, float]) -> None:
+        """Count the stages of an exchange, or of an attempt to deliver."""
+        for stage, spent in seconds.items():
+            self._stage(stage).observe(spent)
 
     def refused_on_the_wire(self, label: str) -> None:
         """Count a bare HTTP refusal, before any exchange began."""

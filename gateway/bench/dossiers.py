@@ -1,4 +1,4 @@
-"""The dossiers of the benchmark: schema-valid, of about 1, 10 or 100 KB, all of fields a platform provides.
+"""The dossiers of the benchmark: schema-valid, of half a KB to 100 KB, all of fields a platform provides.
 
 A dossier grows as real ones do: first more field groups, then more places of work, qualifications, family
 members and foreign identifiers (the schema allows 50 of each). About half of the leaves are withheld from
@@ -10,35 +10,53 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from gateway.agreement import identifiers
 from gateway.model import COMMON, DOSSIER, DossierNumber
 from gateway.soap.xml import text
 
 Content = str | Sequence["Item"]
 Item = tuple[str, Content]  # element name, its text or its children; "c:" marks the common namespace
 
-MAX_KB: Final = 110  # beyond this the schema's limits on repetition are reached
+MIN_KB: Final = 0.5
+MAX_KB: Final = 100.0  # a little more, and the schema's limits on repetition are reached
+_ASKED, _TOLD, _POSTED = (
+    2026,
+    2025,
+    2024,
+)  # years of the dossiers that are asked for, told to endpoints, to a mailbox
 _DIGEST: Final = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 
-def dossier_number(kilobytes: int) -> DossierNumber:
-    """The sequence number tells the size, so that a provider knows what to answer. PROTOCOL §6: mod 97."""
-    return DossierNumber(f"WIB-2026-{kilobytes:07d}-{97 - int(f'2026{kilobytes:07d}') % 97:02d}")
+def dossier_number(kilobytes: float) -> DossierNumber:
+    """The sequence number tells the size in bytes, so that a provider knows what to answer."""
+    return identifiers.dossier_number(_ASKED, round(kilobytes * 1024))
 
 
-def kilobytes_of(number: str) -> int:
+def told_number(lane: int) -> DossierNumber:
+    """The dossier of which one client tells: what is told of one dossier is delivered one after the other."""
+    return identifiers.dossier_number(_TOLD, lane)
+
+
+def posted_number(lane: int) -> DossierNumber:
+    """The dossier of which one client tells a mailbox."""
+    return identifiers.dossier_number(_POSTED, lane)
+
+
+def kilobytes_of(number: str) -> float:
     """The size that a dossier number of the benchmark asks for."""
-    return int(number.split("-")[2])
+    return int(number.split("-")[2]) / 1024
 
 
-def payload(kilobytes: int) -> str:
+def payload(kilobytes: float, number: DossierNumber | None = None) -> str:
     """The payload element of the answer, in canonical form, of about this size on the wire.
 
-    On the wire each namespace is declared once (`answers.compact`); in canonical form a hundred times.
+    On the wire each namespace is declared once (`messages.compact`); in canonical form a hundred times.
+    `number`: the dossier, by default the one that is asked for at this size.
     """
-    target = kilobytes * 1024 - len("<s:dossier></s:dossier>")
+    target = round(kilobytes * 1024) - len("<s:dossier></s:dossier>")
     groups: dict[str, list[Item]] = {}
     size = 0
-    for item in _growing(dossier_number(kilobytes)):
+    for item in _growing(number or dossier_number(kilobytes)):
         length = len(_write(item, "d", declared=True).encode())
         if size + length <= target:
             groups.setdefault(item[0], []).append(item)
@@ -91,7 +109,7 @@ def _core(number: DossierNumber) -> list[Item]:
             ("familyName", "El Idrissi"), ("givenNames", "Samira"), ("birthDate", "1990-05-17"), ("nationality", "MA"),
         ]),
         ("travelDocument", [("type", "PASSPORT"), ("number", "XK4419027"), ("expiryDate", "2031-03-02")]),
-        ("employer", [("cbeNumber", "0999088804"), ("name", "Atelier Zenne NV")]),
+        ("employer", [("cbeNumber", "0999066643"), ("name", "Atelier Zenne NV")]),
         ("salary", [("amount", "4120.00"), ("period", "MONTH"), ("currency", "EUR")]),
         ("criminalRecordPresent", "true"),
     ]  # fmt: skip
@@ -106,7 +124,7 @@ def _full() -> list[Item]:
             ("country", "MA"),
         ]),
         ("establishment", [("unitNumber", "2999900023"), ("nssoNumber", "0999900123")]),
-        ("proxy", [("cbeNumber", "0999088804"), ("mandateReference", "MAND-2026-00417")]),
+        ("proxy", [("cbeNumber", "0999066643"), ("mandateReference", "MAND-2026-00417")]),
         ("function", [
             ("title", "Software developer"), ("isco", "2512"), ("workerCategory", "HIGHLY_SKILLED"),
         ]),

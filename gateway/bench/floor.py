@@ -9,7 +9,9 @@ same pieces in loops of their own are told beside it: hot in the caches, they ar
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import process_time
@@ -19,7 +21,7 @@ import uvloop
 
 from gateway.bench import raw
 from gateway.bench.place import Party
-from gateway.bench.raw import Sample
+from gateway.bench.raw import Act, Sample
 from gateway.bench.wire import Channel, Listener, connect, contexts
 from gateway.wss.sign import SigningKey
 
@@ -36,9 +38,14 @@ class Floor:
     fsync_ms: float
 
     @classmethod
-    def mean(cls, one: Self, other: Self) -> Self:
-        values = zip(asdict(one).items(), asdict(other).values(), strict=True)
-        return cls(**{name: (value + second) / 2 for (name, value), second in values})
+    def mean(cls, floors: Iterable[tuple[float, Self]]) -> Self:
+        """Of floors with their weights."""
+        weighed = list(floors)
+        whole = sum(weight for weight, _ in weighed)
+        names = asdict(weighed[0][1])
+        return cls(
+            **{name: sum(weight * asdict(one)[name] for weight, one in weighed) / whole for name in names}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +60,9 @@ class FloorOrder:
 
 @dataclass(frozen=True, slots=True)
 class EchoOrder:
-    """What the peer sends: messages of these sizes, one after the other on each connection."""
+    """What the peers send of a sample, one exchange after the other on each connection."""
 
-    sizes: tuple[int, int, int, int]
+    sample: Sample
     connections: int
     repetitions: int
 
@@ -68,11 +75,11 @@ def measure(pipe: Connection, hub: Party, signing: str, peer_name: str) -> None:
             order: FloorOrder = pipe.recv()
             alone = _alone(order, key, hub.pki.parent)
             total = runner.run(_Bare(order, hub, key, peer_name).run(pipe))
-            pipe.send(Floor(total_ms=total, crypto_ms=alone[0], xml_ms=alone[1], fsync_ms=alone[2]))
+            pipe.send(Floor(total, *alone))
 
 
 def echo(pipe: Connection, requester: Party, provider: Party, hub_name: str) -> None:
-    """Work of the peer's process: an EchoOrder, then its port; the floor's port, then "done"; and again."""
+    """Work of the peers' process: an EchoOrder, then its port, then the floor's port in return, then a word."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         while True:
             runner.run(_drive(pipe, pipe.recv(), requester, provider, hub_name))
@@ -83,8 +90,13 @@ def _alone(order: FloorOrder, key: SigningKey, directory: Path) -> tuple[float, 
 
     What is repeated alone finds its code and data in the caches and looks cheaper than it ever is.
     """
-    durable, close = raw.fsync(directory)
-    pieces = (raw.cryptography(order.sample, key), raw.xml(order.sample), durable)
+    durable, close = raw.durable(directory)
+    commits = sum(one.act is Act.COMMIT for one in order.sample)
+    pieces: tuple[raw.Work, ...] = (
+        raw.cryptography(order.sample, key),
+        raw.xml(order.sample),
+        partial(_repeat, durable, commits),
+    )
     spent = [0.0] * len(pieces)
     for piece in pieces:
         piece()
@@ -98,15 +110,18 @@ def _alone(order: FloorOrder, key: SigningKey, directory: Path) -> tuple[float, 
     return crypto, xml, fsync
 
 
+def _repeat(work: raw.Work, times: int) -> None:
+    for _ in range(times):
+        work()
+
+
 class _Bare:
     """Server of one leg and client of the other: bytes in, raw work, bytes on, raw work, bytes back."""
 
     def __init__(self, order: FloorOrder, hub: Party, key: SigningKey, peer_name: str) -> None:
         self._order = order
-        self._ask, self._return = raw.legs(order.sample, key)
-        self._durable, self._close = raw.fsync(hub.pki.parent, writes=1)
-        self._question = b"q" * order.sample.sizes[1]
-        self._reply = b"r" * order.sample.sizes[3]
+        durable, self._close = raw.durable(hub.pki.parent)
+        self._steps = [(one, raw.step(one, key, durable)) for one in order.sample]
         self._client, self._server = contexts(hub)
         self._peer_name = peer_name
         self._count = 0
@@ -123,21 +138,27 @@ class _Bare:
         return self._spent / (_echoes(self._order) - _warmup(self._order.connections)) * 1000
 
     async def _converse(self, channel: Channel) -> None:
-        request, _, answer, _ = self._order.sample.sizes
         onward = await connect(self._order.peer, self._peer_name, self._client)
         try:
             while True:
-                await channel.reader.readexactly(request)
-                self._ask()
-                self._durable()
-                onward.writer.write(self._question)
-                await onward.reader.readexactly(answer)
-                self._return()
-                self._durable()
-                channel.writer.write(self._reply)
+                await self._exchange(channel, onward)
                 self._tick()
         finally:
             onward.close()
+
+    async def _exchange(self, channel: Channel, onward: Channel) -> None:
+        for one, work in self._steps:
+            match one.act:
+                case Act.TAKE | Act.HEAR:
+                    peer = channel if one.act is Act.TAKE else onward
+                    await peer.reader.readexactly(len(one.message))
+                    work()
+                case Act.GIVE | Act.ASK:
+                    work()
+                    peer = channel if one.act is Act.GIVE else onward
+                    peer.writer.write(one.message)
+                case Act.COMMIT:
+                    work()
 
     def _tick(self) -> None:
         self._count += 1
@@ -162,14 +183,16 @@ async def _drive(
     pipe: Connection, order: EchoOrder, requester: Party, provider: Party, hub_name: str
 ) -> None:
     """Provider of one leg and requester of the other."""
-    request, question, answer, reply = order.sizes
     (client, _), (_, server_side) = contexts(requester), contexts(provider)
-    answered = b"a" * answer
+    sizes = {act: [len(one.message) for one in order.sample if one.act is act] for act in Act}
 
     async def provide(channel: Channel) -> None:
-        while True:
-            await channel.reader.readexactly(question)
-            channel.writer.write(answered)
+        if not sizes[Act.ASK]:  # nobody is asked in this exchange
+            await channel.reader.read()
+        while sizes[Act.ASK]:
+            for question, answer in zip(sizes[Act.ASK], sizes[Act.HEAR], strict=True):
+                await channel.reader.readexactly(question)
+                channel.writer.write(bytes(answer))
 
     listener = Listener(provide)
     pipe.send(await listener.open(server_side))
@@ -181,8 +204,8 @@ async def _drive(
         nonlocal left
         while left > 0:
             left -= 1
-            channel.writer.write(b"q" * request)
-            await channel.reader.readexactly(reply)
+            channel.writer.write(bytes(sizes[Act.TAKE][0]))
+            await channel.reader.readexactly(sizes[Act.GIVE][0])
 
     await asyncio.gather(*(ask(channel) for channel in channels))
     for channel in channels:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,11 +17,12 @@ from urllib.parse import urlsplit
 from gateway.adapters.log_key import ensure_log
 from gateway.adapters.store_directory import Directory
 from gateway.app import secret_key
-from gateway.bench.dossiers import dossier_number
-from gateway.bench.place import ORIGIN, PROVIDER, REQUESTER, Place
-from gateway.bench.process import Side, cpu_seconds, resident_mb
+from gateway.bench.dossiers import dossier_number, posted_number, told_number
+from gateway.bench.place import MAILBOX_OWNER, ORIGIN, PROVIDER, RECIPIENTS, REQUESTER, Place
+from gateway.bench.process import Side, Spent, family, forget_peak, peak_mb, resident_mb, spent
+from gateway.bench.scrape import Scrape
 from gateway.bench.trouble import BenchError
-from gateway.model import DossierScope, Inscription, Role
+from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, Role
 from gateway.policy.person import person_digest
 
 _WORKER: Final = "90612400144"  # of the test range: nobody's
@@ -30,12 +31,33 @@ _STOP_SECONDS: Final = 15.0
 _SERVE: Final = ("-m", "gateway", "serve", "--config")
 
 
+_PARTS: Final[Mapping[str, Mapping[AuthorityId, Role]]] = {
+    "UNDER_REVIEW": {PROVIDER: Role.PLAT, REQUESTER: Role.REG, RECIPIENTS[1]: Role.OE},
+    "PERMIT_GRANTED": {PROVIDER: Role.PLAT, REQUESTER: Role.REG, MAILBOX_OWNER: Role.MUN},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Dossiers:
+    """What the hub's directory holds: a dossier for each size that is asked for, and two for each client that tells."""
+
+    sizes: Sequence[float]  # KB
+    lanes: int
+
+    def by_status(self) -> Iterator[tuple[str, list[DossierNumber]]]:
+        told = [told_number(lane) for lane in range(self.lanes)]
+        yield "UNDER_REVIEW", [*map(dossier_number, self.sizes), *told]
+        yield "PERMIT_GRANTED", [posted_number(lane) for lane in range(self.lanes)]
+
+
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """A running hub. `url` is its SOAP endpoint."""
+    """A running hub. `url` is its SOAP endpoint, `operations` where its metrics are."""
 
     pid: int
     url: str
+    operations: str
+    store: Path
 
     @property
     def port(self) -> int:
@@ -48,35 +70,58 @@ class Hub:
         return urlsplit(self.url).path
 
     @property
-    def cpu(self) -> float:
-        """CPU seconds so far."""
-        return cpu_seconds(self.pid)
+    def spent(self) -> Spent:
+        """CPU seconds so far, of all workers."""
+        return spent(self.pid)
 
     @property
-    def rss_mb(self) -> float:
-        return resident_mb(self.pid)
+    def memory_mb(self) -> tuple[float, ...]:
+        """Resident memory of each worker; a hub of one process is its own worker."""
+        return tuple(map(resident_mb, self._workers))
+
+    @property
+    def peak_mb(self) -> tuple[float, ...]:
+        """The most resident memory that each worker ever had."""
+        return tuple(map(peak_mb, self._workers))
+
+    def forget_peak(self) -> None:
+        """What each worker has now is its peak so far."""
+        for pid in self._workers:
+            forget_peak(pid)
+
+    def scrape(self) -> Scrape:
+        """Its metrics, now."""
+        return Scrape.of(self.operations)
+
+    @property
+    def _workers(self) -> list[int]:
+        first, *started = family(self.pid)
+        return started or [first]
 
 
 @contextmanager
-def running(place: Place, sizes: Sequence[int], serve: Sequence[str] = _SERVE) -> Iterator[Hub]:
+def running(
+    place: Place, dossiers: Dossiers, workers: int = 1, serve: Sequence[str] = _SERVE
+) -> Iterator[Hub]:
     """Start the hub, inscribe the dossiers, stop it at the end. Raises BenchError.
 
-    `serve`: arguments of the interpreter that take the settings file as their last one.
+    `serve`: arguments of the interpreter that take the settings file as the one that follows.
     """
     ensure_log(place.store, place.log_key, ORIGIN, place.bucket_keys)
     log = place.directory / "hub.log"
-    with log.open("wb") as stream, Side.MEASURED.started():
+    several = ["--workers", str(workers)] if workers > 1 else []
+    with log.open("wb") as stream, Side.MEASURED.started(workers):
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
-            [sys.executable, *serve, str(place.settings)],
+            [sys.executable, *serve, str(place.settings), *several],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
             start_new_session=True,  # Ctrl-C is for the benchmark, which stops the hub in order
         )
     try:
-        url = _url(process, log)
-        _inscribe(place, sizes)
-        yield Hub(process.pid, url)
+        facts = _facts(process, log)
+        _inscribe(place, dossiers)
+        yield Hub(process.pid, facts["url"], facts["operations"], place.store)
     finally:
         process.terminate()
         try:
@@ -86,13 +131,13 @@ def running(place: Place, sizes: Sequence[int], serve: Sequence[str] = _SERVE) -
             process.wait()
 
 
-def _url(process: subprocess.Popen[bytes], log: Path) -> str:
+def _facts(process: subprocess.Popen[bytes], log: Path) -> dict[str, str]:
     """Wait for the line that says where the hub serves."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         for line in log.read_text().splitlines():
             if '"serving"' in line:
-                return str(json.loads(line)["url"])
+                return dict(json.loads(line))
         time.sleep(0.05)
     lines = log.read_text().strip().splitlines() or ["it said nothing"]
     raise BenchError(
@@ -102,17 +147,12 @@ def _url(process: subprocess.Popen[bytes], log: Path) -> str:
     )
 
 
-def _inscribe(place: Place, sizes: Sequence[int]) -> None:
-    """Requester and provider play their roles in each dossier of the benchmark."""
+def _inscribe(place: Place, dossiers: Dossiers) -> None:
+    """Everybody plays their roles in each dossier of the benchmark."""
     since = datetime.now(UTC) - timedelta(days=1)
-    lines = (
-        Inscription(PROVIDER, Role.PLAT, since, None),
-        Inscription(REQUESTER, Role.REG, since, None),
-    )
     person = person_digest(secret_key(place.directory_key), _WORKER)
     with closing(Directory.open(place.store, writes=True)) as directory:
-        for size in sizes:
-            number = dossier_number(size)
-            directory.put(
-                DossierScope(number, "SINGLE_PERMIT", "FIRST", "UNDER_REVIEW", since, lines, person)
-            )
+        for status, numbers in dossiers.by_status():
+            lines = tuple(Inscription(name, role, since, None) for name, role in _PARTS[status].items())
+            for number in numbers:
+                directory.put(DossierScope(number, "SINGLE_PERMIT", "FIRST", status, since, lines, person))

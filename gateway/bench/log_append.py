@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store import Store
 from gateway.bench.log_entries import deliveries, notification, refused_exchanges
+from gateway.bench.memory import Memory
 from gateway.bench.process import resident_mb
 from gateway.bench.trouble import BenchError
 from gateway.exchangelog.entry import Entry
@@ -61,11 +62,16 @@ class Appended:
     seconds: float = 0.0
     cpu_seconds: float = 0.0  # of this process, all threads, in these seconds
     latencies: Counter[int] = field(default_factory=Counter)
-    resident: list[float] = field(default_factory=list)  # MB, after each round
+    resident: list[tuple[int, float]] = field(default_factory=list)  # entries so far and MB, after each round
 
     @property
     def per_second(self) -> float:
         return self.entries / self.seconds
+
+    @property
+    def memory(self) -> Memory:
+        """Over the entries, by `memory.RULE`."""
+        return Memory.of(self.resident)
 
     def percentile_ms(self, percent: int) -> float:
         """Nearest rank."""
@@ -86,8 +92,9 @@ class Appended:
             "p50_ms": round(self.percentile_ms(50), 2),
             "p99_ms": round(self.percentile_ms(99), 2),
             "cpu_us": round(self.cpu_seconds / self.entries * 1e6, 1),
-            "rss_before_mb": round(self.resident[0], 1),
-            "rss_mb": round(self.resident[-1], 1),
+            "rss_before_mb": round(self.resident[0][1], 1),
+            "rss_mb": round(self.resident[-1][1], 1),
+            "memory": self.memory.json(),
         }
 
 
@@ -121,7 +128,7 @@ async def _append(path: Path, key: Ed25519PrivateKey, load: Load, progress: Prog
                 shares = [list(share) for share in shares]
             await _round(store, shares, result)
             result.entries += count * load.clients
-            result.resident.append(resident_mb(os.getpid()))
+            result.resident.append((result.entries, resident_mb(os.getpid())))
             progress(result.entries)
     return result
 

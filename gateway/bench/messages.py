@@ -59,7 +59,7 @@ class Asked:
     message: bytes
 
 
-def ask(kilobytes: int, requester: Enterprise, key: SigningKey) -> Asked:
+def ask(kilobytes: float, requester: Enterprise, key: SigningKey) -> Asked:
     """A signed question for the dossier of this size."""
     now, ticket = datetime.now(UTC), str(uuid.uuid4())
     question = Question(

@@ -20,11 +20,11 @@ from gateway.adapters.pki import write_pki
 from gateway.adapters.store_directory import Directory
 from gateway.agreement.register import load_register
 from gateway.app import secret_key
-from gateway.bench import provider
+from gateway.bench import endpoints
 from gateway.bench.crowd import Crowded, Crowding, Door, crowd
 from gateway.bench.dossiers import dossier_number
-from gateway.bench.hub import Hub, running
-from gateway.bench.place import ORIGIN, PROVIDER, SUITES, Place, write_endpoint
+from gateway.bench.hub import Dossiers, Hub, running
+from gateway.bench.place import ORIGIN, PROVIDER, SUITES, Place, write_endpoints
 from gateway.bench.process import Helper
 from gateway.bench.trouble import BenchError
 from gateway.bench.wire import HOST
@@ -232,10 +232,10 @@ class _World:
         shares = {name: clients // 4 + (at < clients % 4) for at, name in enumerate(REGIONS)}
         self._many.send(Crowding(self._size, shares, seconds, heeds, ready=round(75 * seconds)))
         _expect(self._many, str)
-        cpu = self._hub.cpu
+        spent = self._hub.spent
         self._many.send("begin")
         result = _expect(self._many, Crowded)
-        return Load(clients, heeds, result, self._hub.cpu - cpu, self._hub.rss_mb)
+        return Load(clients, heeds, result, (self._hub.spent - spent).total, sum(self._hub.memory_mb))
 
     def calm(self, seconds: float) -> Crowded:
         self._few.send(self._calm(seconds))
@@ -270,9 +270,9 @@ def _crowded(trial: Trial, *, quotas: bool) -> Iterator[_World]:
     """The hub with all its regions, up and then down again. Raises BenchError."""
     place = _prepare(trial, quotas=quotas)
     with ExitStack() as stack:
-        answering = stack.enter_context(Helper("provider", provider.provide, place.party(PROVIDER)))
-        write_endpoint(place, f"https://{HOST}:{_expect(answering, int)}/soap")
-        hub = stack.enter_context(running(place, []))
+        answering = stack.enter_context(Helper("provider", endpoints.provide, place.party(PROVIDER)))
+        write_endpoints(place, {PROVIDER: f"https://{HOST}:{_expect(answering, int)}/soap"})
+        hub = stack.enter_context(running(place, Dossiers([], 0)))
         _inscribe(place, trial.size)
         door = Door(hub.port, hub.path, place.register.hub.tls_name)
         parties = [place.party(name) for name in REGIONS]

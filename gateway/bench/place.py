@@ -30,10 +30,23 @@ SUITES: Final[Mapping[str, str]] = {
     "ecdsa": "ecdsa-sha256",
 }  # option → the register's word
 REQUESTER: Final = AuthorityId("BRUSSELS")
-PROVIDER: Final = AuthorityId("PLATFORM")
+PROVIDER: Final = AuthorityId("PLATFORM")  # answers the requester; tells the two recipients, and the mailbox
+RECIPIENTS: Final = (REQUESTER, AuthorityId("IMMIGRATION_OFFICE"))
+MAILBOX_OWNER: Final = AuthorityId("MUN_EUPEN")
 ORIGIN: Final = "gateway.wib.example/bench"  # of the exchange log
-# Between those two: authorities with RSA suites get RSA and P-256 keys in turn (`identity.issue.key_kinds`).
-_BETWEEN: Final = AuthorityId("FLANDERS")
+# Authorities with RSA suites get RSA and P-256 keys in turn (`identity.issue.key_kinds`): every other one is ours.
+_HOLDERS: Final = (
+    REQUESTER, AuthorityId("FLANDERS"), PROVIDER, AuthorityId("WALLONIA"), RECIPIENTS[1],
+    AuthorityId("GERMAN_COMMUNITY"), MAILBOX_OWNER,
+)  # fmt: skip
+PARTIES: Final = _HOLDERS[::2]
+# A crowd of one authority at one address, which the shipped limits would send away; and what it tells is delivered
+# as fast as it comes. Section of the settings → what it begins with.
+CROWD: Final[Mapping[str, str]] = {
+    "limits": "connections = 4096\nconnections_per_address = 4096\nconnections_per_authority = 4096\n"
+    "in_flight = 1024\nin_flight_per_authority = 1024\n",
+    "delivery": "at_once = 32\n",
+}
 _TRUST: Final = ("root.crt.pem", "issuing.crt.pem", "root.crl.pem", "issuing.crl.pem")
 
 
@@ -110,8 +123,10 @@ class Place:
         return Party(found, self.directory / "pki")
 
 
-def prepare(directory: Path, suite: str, contracts: Path) -> Place:
-    """Fill `directory` but for the provider's endpoint (`write_endpoint`). Raises BenchError."""
+def prepare(directory: Path, suite: str, contracts: Path, limits: Mapping[str, str]) -> Place:
+    """Fill `directory` but for the endpoints (`write_endpoints`). `limits`: as CROWD, or {} for those that are
+    shipped. Raises BenchError.
+    """
     source = contracts / "register.toml"
     if not source.is_file():
         raise BenchError(
@@ -119,19 +134,22 @@ def prepare(directory: Path, suite: str, contracts: Path) -> Place:
         )
     register = _with_suite(source.read_text(), suite)
     place = Place(suite, directory, load_register(register.encode(), str(source)))
-    parties = [place.party(name).authority for name in (REQUESTER, _BETWEEN, PROVIDER)]
+    parties = [place.party(name).authority for name in _HOLDERS]
     write_pki(directory / "pki", issue_pki(place.register.hub, parties, datetime.now(UTC), origin=ORIGIN))
-    for name in (REQUESTER, PROVIDER):
+    for name in PARTIES:
         assert place.party(name).signing_key().method == place.hub_key.method
-    place.settings.write_text(hub_settings(contracts, ORIGIN, "https://gateway.wib.example/soap/v1"))
+    settings = hub_settings(contracts, ORIGIN, "https://gateway.wib.example/soap/v1")
+    for section, lines in limits.items():
+        settings = re.sub(rf"(?m)^\[{section}\].*\n", rf"\g<0>{lines}", settings)
+    place.settings.write_text(settings)
     (directory / "register.toml").write_text(register)
     return place
 
 
-def write_endpoint(place: Place, url: str) -> None:
-    """Say in the register where the provider answers."""
+def write_endpoints(place: Place, urls: Mapping[AuthorityId, str]) -> None:
+    """Say in the register where authorities answer."""
     path = place.directory / "register.toml"
-    path.write_text(register_with_endpoints(path.read_text(), {PROVIDER: url}))
+    path.write_text(register_with_endpoints(path.read_text(), urls))
 
 
 def _with_suite(register: str, suite: str) -> str:

@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass
 from enum import Enum
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,7 +25,7 @@ _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class Side(Enum):
-    """Which CPUs a process runs on. What is measured has one to itself, hub and floor alike; the load has the others.
+    """Which CPUs a process runs on. What is measured has its own, one for each worker; the load has the others.
 
     Otherwise the kernel would account to the hub what its neighbours cost it in caches and branch predictors.
     """
@@ -32,12 +33,16 @@ class Side(Enum):
     MEASURED = "measured"
     LOAD = "load"
 
+    def cpus(self, measured: int = 1) -> set[int]:
+        """Its CPUs, when so many are measured: where there are not enough for both, the load has all."""
+        allowed = sorted(os.sched_getaffinity(0))
+        return set(allowed[:measured] if self is Side.MEASURED else allowed[measured:] or allowed)
+
     @contextmanager
-    def started(self) -> Iterator[None]:
+    def started(self, measured: int = 1) -> Iterator[None]:
         """Processes started in this block inherit the CPUs of this side."""
         allowed = os.sched_getaffinity(0)
-        first = {min(allowed)}
-        os.sched_setaffinity(0, first if self is Side.MEASURED else (allowed - first) or allowed)
+        os.sched_setaffinity(0, self.cpus(measured))
         try:
             yield
         finally:
@@ -48,14 +53,19 @@ class Helper:
     """A process that runs `work(pipe, *arguments)` until its pipe closes."""
 
     def __init__(
-        self, name: str, work: Callable[..., None], *arguments: object, side: Side = Side.LOAD
+        self,
+        name: str,
+        work: Callable[..., None],
+        *arguments: object,
+        side: Side = Side.LOAD,
+        measured: int = 1,
     ) -> None:
         self.name = name
         self._pipe, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(
             target=_quietly, args=(work, theirs, *arguments), name=name, daemon=True
         )
-        with side.started():
+        with side.started(measured):
             self._process.start()
         theirs.close()
 
@@ -94,12 +104,68 @@ def _quietly(work: Callable[..., None], pipe: Connection, *arguments: object) ->
         work(pipe, *arguments)
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process, all its threads, also those that ended (proc(5): utime, stime)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+def family(pid: int) -> list[int]:
+    """A process and all that it started and that still run, the hub's workers (proc(5): children)."""
+    found = [pid]
+    for one in found:
+        with suppress(OSError):  # it ended meanwhile
+            tasks = Path(f"/proc/{one}/task").iterdir()
+            found += [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """CPU seconds so far, user and system, of a process and all that it started."""
+
+    total: float  # of all threads, also those that ended
+    loops: float  # of the main threads alone, where the event loops run
+    held_up: float  # no CPU time: for which the main threads could have run, and others had the CPU
+
+    def __sub__(self, other: Self) -> Self:
+        return type(self)(
+            *(mine - theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True))
+        )
+
+
+def spent(pid: int) -> Spent:
+    """What the process and its family spent. What ended before this is not in it."""
+    family_ = family(pid)
+    return Spent(
+        sum(_cpu_seconds(Path(f"/proc/{one}/stat")) for one in family_),
+        sum(_cpu_seconds(Path(f"/proc/{one}/task/{one}/stat")) for one in family_),
+        sum(_held_up(Path(f"/proc/{one}/task/{one}/schedstat")) for one in family_),
+    )
+
+
+def _cpu_seconds(stat: Path) -> float:
+    """Of a process or of a thread (proc(5): utime, stime)."""
+    try:
+        fields = stat.read_text().rpartition(")")[2].split()
+    except OSError:  # it ended meanwhile
+        return 0.0
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def _held_up(schedstat: Path) -> float:
+    """Seconds in the run queue (the kernel's sched-stats.txt); 0 where the kernel does not count them."""
+    try:
+        return int(schedstat.read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0
+
+
 def resident_mb(pid: int) -> float:
-    """Resident memory in MB of 10⁶ bytes (proc(5): statm)."""
+    """Resident memory of one process in MB of 10⁶ bytes (proc(5): statm)."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 1e6
+
+
+def peak_mb(pid: int) -> float:
+    """The most resident memory that one process ever had, in MB of 10⁶ bytes (proc(5): VmHWM)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024 / 1e6
+
+
+def forget_peak(pid: int) -> None:
+    """What a process has now is its peak so far (proc(5): clear_refs)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
@@ -27,20 +28,55 @@ from gateway.wss.signed_info import decode
 from gateway.wss.verify import public_key
 
 _ENTRY: Final = b"x" * 600  # bytes of a typical entry of the exchange log with what is kept beside it
+Work = Callable[[], None]
+
+
+class Act(Enum):
+    """What is done in a step of an exchange."""
+
+    TAKE = "take"  # a message of whoever began the exchange: parse, canonicalise, digest, verify
+    GIVE = "give"  # the response to it: digest, sign
+    ASK = "ask"  # a message to another peer: digest, sign
+    HEAR = "hear"  # that peer's answer: as TAKE
+    COMMIT = "commit"  # append, and make it durable
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """The four messages of one exchange, as they went over the wire."""
+class Step:
+    """One step, with the message as it went over the wire; a commit has none."""
 
-    request: bytes
-    question: bytes
-    answer: bytes
-    reply: bytes
+    act: Act
+    message: bytes = b""
 
-    @property
-    def sizes(self) -> tuple[int, int, int, int]:
-        return len(self.request), len(self.question), len(self.answer), len(self.reply)
+
+Sample = Sequence[Step]  # one exchange, in order
+COMMIT: Final = Step(Act.COMMIT)
+
+
+def consultation(request: bytes, question: bytes, answer: bytes, reply: bytes) -> Sample:
+    """Request, commit, question, answer, commit, reply."""
+    return (
+        Step(Act.TAKE, request), COMMIT, Step(Act.ASK, question), Step(Act.HEAR, answer), COMMIT,
+        Step(Act.GIVE, reply),
+    )  # fmt: skip
+
+
+def notification(request: bytes, receipt: bytes, deliveries: Sequence[tuple[bytes, bytes]]) -> Sample:
+    """Request, commit, receipt; for each delivery commit, message, acknowledgement, commit.
+
+    The receipt is put last, so that a client begins its next exchange when this one is over altogether.
+    """
+    delivered = [
+        step
+        for message, acknowledgement in deliveries
+        for step in (COMMIT, Step(Act.ASK, message), Step(Act.HEAR, acknowledgement), COMMIT)
+    ]
+    return Step(Act.TAKE, request), COMMIT, *delivered, Step(Act.GIVE, receipt)
+
+
+def visit(request: bytes, reply: bytes) -> Sample:
+    """Fetching from a mailbox, or acknowledging: request, two commits, reply."""
+    return Step(Act.TAKE, request), COMMIT, COMMIT, Step(Act.GIVE, reply)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,71 +85,65 @@ class _Signed:
 
     parts: tuple[bytes, bytes]
     info: bytes
-    verify: Callable[[], None]
+    verify: Work
 
 
-def cryptography(sample: Sample, key: SigningKey) -> Callable[[], None]:
-    """Verify the request, sign the question, verify the answer, sign the reply; SHA-256 of every part."""
-    request, question, answer, reply = map(
-        _signed, (sample.request, sample.question, sample.answer, sample.reply)
-    )
+def step(one: Step, key: SigningKey, durable: Work) -> Work:
+    """All the work of a step, but for the bytes on the wire."""
+    if one.act is Act.COMMIT:
+        return durable
+    signed, digest, sign = _signed(one.message), hashlib.sha256, _signer(key)
+
+    def take() -> None:
+        for element in _signed_elements(parse_verified(one.message)):
+            digest(canonical(element)).digest()
+        signed.verify()
+
+    def give() -> None:
+        for part in signed.parts:
+            digest(part).digest()
+        sign(signed.info)
+
+    return take if one.act in {Act.TAKE, Act.HEAR} else give
+
+
+def cryptography(sample: Sample, key: SigningKey) -> Work:
+    """Every signature verified or made; SHA-256 of every part."""
     digest, sign = hashlib.sha256, _signer(key)
+    messages = [(one.act, _signed(one.message)) for one in sample if one.act is not Act.COMMIT]
 
     def once() -> None:
-        for message in (request, question, answer, reply):
+        for act, message in messages:
             for part in message.parts:
                 digest(part).digest()
-        request.verify()
-        sign(question.info)
-        answer.verify()
-        sign(reply.info)
+            if act in {Act.TAKE, Act.HEAR}:
+                message.verify()
+            else:
+                sign(message.info)
 
     return once
 
 
-def xml(sample: Sample) -> Callable[[], None]:
-    """Parse the two incoming messages and canonicalise what is signed in each."""
+def xml(sample: Sample) -> Work:
+    """Parse the incoming messages and canonicalise what is signed in each."""
+    incoming = [one.message for one in sample if one.act in {Act.TAKE, Act.HEAR}]
 
     def once() -> None:
-        for message in (sample.request, sample.answer):
+        for message in incoming:
             for element in _signed_elements(parse_verified(message)):
                 canonical(element)
 
     return once
 
 
-def legs(sample: Sample, key: SigningKey) -> tuple[Callable[[], None], Callable[[], None]]:
-    """The work between receiving the request and sending the question, and between answer and reply."""
-    return (
-        _leg(sample.request, sample.question, _signer(key)),
-        _leg(sample.answer, sample.reply, _signer(key)),
-    )
-
-
-def _leg(incoming: bytes, outgoing: bytes, sign: Callable[[bytes], bytes]) -> Callable[[], None]:
-    """Parse, canonicalise and digest the parts, verify; digest the parts of the next message, sign."""
-    received, sent, digest = _signed(incoming), _signed(outgoing), hashlib.sha256
-
-    def once() -> None:
-        for element in _signed_elements(parse_verified(incoming)):
-            digest(canonical(element)).digest()
-        received.verify()
-        for part in sent.parts:
-            digest(part).digest()
-        sign(sent.info)
-
-    return once
-
-
-def fsync(directory: Path, writes: int = 2) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Appends, each made durable, as the two commits of an exchange; and what closes the file."""
+def durable(directory: Path) -> tuple[Work, Work]:
+    """An append that is made durable, as a commit; and what closes the file."""
     path = directory / "floor.log"
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
     def once() -> None:
-        for _ in range(writes):
-            os.write(file, _ENTRY)
-            os.fdatasync(file)
+        os.write(file, _ENTRY)
+        os.fdatasync(file)
 
     def close() -> None:
         os.close(file)
@@ -138,7 +168,7 @@ def _signed_elements(root: Element) -> tuple[Element, Element, Element]:
     return signature[0], timestamp, body
 
 
-def _verifier(certificate: bytes, value: bytes, data: bytes) -> Callable[[], None]:
+def _verifier(certificate: bytes, value: bytes, data: bytes) -> Work:
     key = public_key(certificate)
     if isinstance(key, rsa.RSAPublicKey):
         return lambda: key.verify(value, data, padding.PKCS1v15(), hashes.SHA256())

@@ -8,7 +8,8 @@ class BenchError(Exception):
 
     BEN001 the hub did not start · BEN002 exchanges failed · BEN003 a helper process ended ·
     BEN004 an option makes no sense · BEN005 the contracts are not there · BEN006 the log took no more entries ·
-    BEN007 the log that was appended does not verify
+    BEN007 the log that was appended does not verify · BEN008 py-spy is missing, or may not trace ·
+    BEN009 a file cannot be written
     """
 
     def __init__(self, code: str, message: str, remedy: str) -> None:

@@ -65,8 +65,8 @@ class Listener:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
-    async def open(self, context: ssl.SSLContext) -> int:
-        """Listen; returns the port."""
+    async def open(self, context: ssl.SSLContext | None) -> int:
+        """Listen; returns the port. None: without TLS."""
         self._server = await asyncio.start_server(
             self._accepted, HOST, 0, ssl=context, backlog=512, limit=_BUFFER
         )

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from time import perf_counter
 from typing import Final
 
 from gateway.agreement.answer import accept, own
@@ -99,15 +98,16 @@ class Asker:
     async def _ask_one(
         self, provider: Authority, permitted: Permitted, event: Event, received: datetime, rules: Rules
     ) -> Answer:
-        ticket, message = await self.question(provider, permitted, event.exchange, received, rules)
-        asked = perf_counter()
-        raw = await self._spokes.ask(provider, message, f"{SERVICE}/{permitted.request.operation}")
-        event.waited(asked)
-        now = self._clock()
-        with untrusted():
-            verified = verify(read(raw, rules.limits), rules.terms.window, now)
-        answered = identify_provider(verified, provider, rules.certificates, rules.register, now)
-        return accept(answered, ticket, permitted, rules.agreement)
+        with event.stage("question"):
+            ticket, message = await self.question(provider, permitted, event.exchange, received, rules)
+        with event.waiting():
+            raw = await self._spokes.ask(provider, message, f"{SERVICE}/{permitted.request.operation}")
+        with event.stage("answer"):
+            now = self._clock()
+            with untrusted():
+                verified = verify(read(raw, rules.limits), rules.terms.window, now)
+            answered = identify_provider(verified, provider, rules.certificates, rules.register, now)
+            return accept(answered, ticket, permitted, rules.agreement)
 
 
 async def _results(asked: Sequence[Coroutine[None, None, Answer]]) -> Sequence[Answer | BaseException]:

@@ -47,13 +47,13 @@ class Consultation:
             scope = await self._directory.scope(dossier) if dossier is not None else None
             facts = rules.facts(scope, message.received)
             permitted = decide(request, facts)
-        with event.stage("record"):  # §8 commit 1, with the replay claim: the question may be forwarded
+        with event.stage("commit-1"):  # §8, with the replay claim: the question may be forwarded
             await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))
-        with event.stage("ask"):  # §9 the same checks in the other direction
-            answers, unanswered = await self._asker.ask(permitted, event, facts, rules)
+        # §9 the same checks in the other direction, in stages of their own
+        answers, unanswered = await self._asker.ask(permitted, event, facts, rules)
         with event.stage("release"):  # §10 → Released
             released = apply_view(permitted, answers, unanswered)
-        with event.stage("record"):  # §8 commit 2: the reply may be returned (it says may, not did)
+        with event.stage("commit-2"):  # §8 the reply may be returned (it says may, not did)
             receipt = await self._log.append(
                 entry.returned(released, exchange, self._clock(), self._random, self._plans)
             )

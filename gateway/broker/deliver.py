@@ -88,13 +88,12 @@ class Deliverer:
             await self._settle(delivery, Settlement.LAPSED, None, rules)
             event.ended(Settlement.LAPSED)
             return
-        with event.stage("record"):  # §8 commit 2: it may be delivered
+        with event.stage("commit-2"):  # §8: it may be delivered
             receipt = await self._recorded(dispatched)
-        with event.stage("ask"):  # the same checks as of a provider's answer
-            answer = await self._hand_over(dispatched, receipt, rules)
+        answer = await self._hand_over(dispatched, receipt, event, rules)
         signature = acknowledged(answer, Ticket(delivery.id), delivery, rules.agreement)
         message = answer.verified.message
-        with event.stage("record"):  # §13.7 acknowledged and purged in one transaction
+        with event.stage("settle"):  # §13.7 acknowledged and purged in one transaction
             await self._settle(delivery, Settlement.ACKNOWLEDGED, signature, rules, message)
         event.ended(Settlement.ACKNOWLEDGED)
 
@@ -127,19 +126,24 @@ class Deliverer:
         made = entry.delivered(dispatched, delivery.id, self._clock(), self._random, self._plans)
         return await self._queue.record(delivery, made)
 
-    async def _hand_over(self, dispatched: Dispatch, receipt: Receipt, rules: Rules) -> Caller:
-        """Send it to the recipient's endpoint; the verified answer."""
+    async def _hand_over(
+        self, dispatched: Dispatch, receipt: Receipt, event: DeliveryEvent, rules: Rules
+    ) -> Caller:
+        """Send it to the recipient's endpoint; the verified answer, after the same checks as a provider's."""
         delivery, recipient = dispatched.delivery, dispatched.recipient
-        now, operation = self._clock(), delivery.notification.operation
-        customer = Customer(Ticket(delivery.id), now, rules.register.hub.enterprise)
-        question = _question(dispatched, receipt, customer)
-        body = write_notification(question, dispatched.view.filtered, dispatched.payload)
-        message = await rules.signer.question(body, recipient, Ticket(delivery.id), now)
-        raw = await self._spokes.ask(recipient, message, f"{SERVICE}/{operation}")
-        now = self._clock()
-        with untrusted():
-            verified = verify(read(raw, rules.limits), rules.terms.window, now)
-        return identify_provider(verified, recipient, rules.certificates, rules.register, now)
+        with event.stage("question"):
+            now, operation = self._clock(), delivery.notification.operation
+            customer = Customer(Ticket(delivery.id), now, rules.register.hub.enterprise)
+            question = _question(dispatched, receipt, customer)
+            body = write_notification(question, dispatched.view.filtered, dispatched.payload)
+            message = await rules.signer.question(body, recipient, Ticket(delivery.id), now)
+        with event.stage("wait"):
+            raw = await self._spokes.ask(recipient, message, f"{SERVICE}/{operation}")
+        with event.stage("answer"):
+            now = self._clock()
+            with untrusted():
+                verified = verify(read(raw, rules.limits), rules.terms.window, now)
+            return identify_provider(verified, recipient, rules.certificates, rules.register, now)
 
     async def _again(self, delivery: Delivery, code: Code, event: DeliveryEvent) -> None:
         now = self._clock()

@@ -13,7 +13,6 @@ from binascii import b2a_base64
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
-from time import perf_counter
 from typing import Final, Protocol
 
 from gateway.agreement.answer import accept_document, deposited, not_found
@@ -141,13 +140,13 @@ class Retrieval:
             facts = rules.facts(scope, message.received)
             permitted = decide(request, facts)
         async with AsyncExitStack() as stack:
-            with event.stage("record"):  # §8 commit 1, with the replay claim: the question may be forwarded
+            with event.stage("commit-1"):  # §8, with the replay claim: the question may be forwarded
                 await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))
-            with event.stage("ask"):  # §9 the same checks in the other direction, and the digest asked for
-                answer, kept = await self._obtain(permitted, event, message, stack)
+            # §9 the same checks in the other direction, and the digest asked for, in stages of their own
+            answer, kept = await self._obtain(permitted, event, message, stack)
             with event.stage("release"):  # §10 → Released
                 released = apply_view(permitted, [answer], [])
-            with event.stage("record"):  # §8 commit 2: the reply may be returned (it says may, not did)
+            with event.stage("commit-2"):  # §8: the reply may be returned (it says may, not did)
                 receipt = await self._log.append(
                     entry.returned(released, exchange, self._clock(), self._random, self._plans)
                 )
@@ -173,32 +172,34 @@ class Retrieval:
         stack.push_async_callback(kept.close)
         if uploaded is None:
             return await self._fetch(permitted, event, message, kept), kept
-        digest = uploaded.sha256
-        document = Document(uploaded.reference, uploaded.type, uploaded.media_type, digest, digest)
-        answer = deposited(provider, document, uploaded.signature, permitted)
-        if kept.size > INLINE and not message.mtom:
-            raise Refusal(Code.DOCUMENT_TOO_LARGE)
-        await _require_whole(kept, digest)
-        return answer, kept
+        with event.stage("answer"):
+            digest = uploaded.sha256
+            document = Document(uploaded.reference, uploaded.type, uploaded.media_type, digest, digest)
+            answer = deposited(provider, document, uploaded.signature, permitted)
+            if kept.size > INLINE and not message.mtom:
+                raise Refusal(Code.DOCUMENT_TOO_LARGE)
+            await _require_whole(kept, digest)
+            return answer, kept
 
     async def _fetch(self, permitted: Permitted, event: Event, message: Received, kept: Kept) -> Answer:
         """Ask the provider; what it delivers is kept, and is what was asked for, when this returns."""
         rules, (provider,) = message.rules, permitted.providers
-        ticket, question = await self._asker.question(
-            provider, permitted, event.exchange, message.received, rules
-        )
-        asked = perf_counter()
+        with event.stage("question"):
+            ticket, question = await self._asker.question(
+                provider, permitted, event.exchange, message.received, rules
+            )
         most = None if message.mtom else INLINE  # bytes that the requester can be given
         action = f"{SERVICE}/{permitted.request.operation}"
-        async with self._source.fetch(provider, question, action) as arrived:
-            verified, place = await self._receive(arrived, kept, most, rules)
-            event.waited(asked)
-        now = self._clock()
-        answered = identify_provider(verified, provider, rules.certificates, rules.register, now)
-        answer, content = accept_document(answered, ticket, permitted, rules.agreement, place)
-        for at in range(0, len(content), PIECE):
-            await _keep(kept, content[at : at + PIECE], most)
-        return answer
+        with event.waiting():  # it is verified and kept while it comes
+            async with self._source.fetch(provider, question, action) as arrived:
+                verified, place = await self._receive(arrived, kept, most, rules)
+        with event.stage("answer"):
+            now = self._clock()
+            answered = identify_provider(verified, provider, rules.certificates, rules.register, now)
+            answer, content = accept_document(answered, ticket, permitted, rules.agreement, place)
+            for at in range(0, len(content), PIECE):
+                await _keep(kept, content[at : at + PIECE], most)
+            return answer
 
     async def _receive(
         self, arrived: Arrived, kept: Kept, most: int | None, rules: Rules

@@ -6,6 +6,8 @@ text that a peer chose.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from time import perf_counter
@@ -27,7 +29,12 @@ from gateway.model import (
 )
 from gateway.refusal import Code, Refusal
 
-Stage = Literal["read", "verify", "identify", "admit", "recall", "decide", "record", "ask", "release", "sign"]
+# In the order of the path. Making an entry and making it durable is one stage; so is all of a question to a provider
+# before it leaves, and all of its answer after it came.
+Stage = Literal[
+    "read", "verify", "identify", "admit", "recall", "decide", "commit-1", "question", "wait", "answer",
+    "release", "commit-2", "sign", "settle",
+]  # fmt: skip
 
 # What an exchange may come to: label of metrics, word of the operational log.
 OUTCOMES: Final = (
@@ -45,7 +52,7 @@ _PLACES: Final = 32  # code positions in a trace: those of an endless recursion 
 
 
 class Timed:
-    """Adds the time of a `with` block to a stage. A class, because it is entered nine times an exchange."""
+    """Adds the time of a `with` block to a stage. A class, because it is entered a dozen times an exchange."""
 
     __slots__ = ("_name", "_seconds", "_start")
 
@@ -87,16 +94,29 @@ class Event:
     left: Left | None = None  # what the notification moved the dossier from
     log_index: int | None = None  # of the last entry that this exchange left
     seconds: dict[Stage, float] = field(default_factory=dict)
-    provider_seconds: float = 0.0  # of those in "ask": waiting for the slowest provider, or for a message
+    provider_seconds: float = 0.0  # waiting for the slowest provider, or for a message
     trace: str = ""  # for a bug: exception type and code positions, never its message
 
     def stage(self, name: Stage) -> Timed:
         """Time a stage; a stage entered twice adds up."""
         return Timed(self.seconds, name)
 
-    def waited(self, since: float) -> None:
-        """What was waited for is here: a provider's bytes, or a message for a list; `since`: what `perf_counter` said."""
-        self.provider_seconds = max(self.provider_seconds, perf_counter() - since)
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Time the wait for a provider, or for a message to list: no time of the gateway's own. Several providers
+        are waited for at once: the slowest counts.
+        """
+        began = perf_counter()
+        try:
+            with self.stage("wait"):
+                yield
+        finally:
+            self.provider_seconds = max(self.provider_seconds, perf_counter() - began)
+
+    @property
+    def own_seconds(self) -> float:
+        """Time of all stages but the wait."""
+        return sum(seconds for stage, seconds in self.seconds.items() if stage != "wait")
 
     def finished(self, released: Released, receipt: Receipt) -> None:
         """Both commits are made; only signing is left."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 from datetime import datetime, timedelta
-from time import perf_counter
 from typing import Final
 
 from gateway.agreement import messages, notices
@@ -119,12 +118,10 @@ class MailboxService:
     async def _list(self, permitted: Permitted, message: Received, event: Event) -> bytes:
         """Identifiers of the owner's own messages: nothing of a dossier, hence no entry of the log (§14.1)."""
         request = permitted.request
-        with event.stage("ask"):
-            asked = perf_counter()
+        with event.waiting():  # a long poll is the owner's wish
             found = await self._wait(
                 request, self._clock() + timedelta(seconds=request.criteria.wait_seconds)
             )
-            event.waited(asked)  # a long poll is the owner's wish, and no time of the gateway's own
         event.outcome = "released"
         now = self._clock()
         gateway = messages.information_gateway(event.exchange, message.received, now, None)
@@ -180,11 +177,11 @@ class MailboxService:
         ):  # the owner's part in the dossier has ended, or it rectifies what never reached it
             await self._settle(delivery, Settlement.LAPSED, delivery.id, rules)
             raise Refusal(Code.MESSAGE_UNKNOWN)
-        with event.stage("record"):  # §8 commit 1, with the replay claim
+        with event.stage("commit-1"):  # §8, with the replay claim
             await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))
         now = self._clock()
         await self._mailbox.take(owner.id, wanted, now, now + self._lease)
-        with event.stage("record"):  # §8 commit 2: it may be returned
+        with event.stage("commit-2"):  # §8: it may be returned
             made = entry.delivered(released, exchange, self._clock(), self._random, self._plans)
             receipt = await self._mailbox.record(delivery, made)
         event.dispatched(released, receipt)
@@ -210,10 +207,10 @@ class MailboxService:
         if delivery is not None:
             if not delivery.recorded:  # nobody fetched it: it would be purged unread
                 raise Refusal(Code.MESSAGE_UNKNOWN, "not fetched")
-            with event.stage("record"):  # §8 commit 1, with the replay claim
+            with event.stage("commit-1"):  # §8, with the replay claim
                 await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))
             signature = request.caller.verified.signature
-            with event.stage("record"):  # §14.3 acknowledged and purged in one transaction
+            with event.stage("settle"):  # §14.3 acknowledged and purged in one transaction
                 receipt = await self._settle(
                     delivery, Settlement.ACKNOWLEDGED, exchange, message.rules, signature
                 )

@@ -59,7 +59,7 @@ class Intake:
             facts = rules.facts(scope, message.received, rules.terms.window.future)
             accepted = accept(request, facts, *await self._earlier(request, rules))
         try:
-            with event.stage("record"):  # §13.4 one transaction: it may be delivered, and cannot be lost
+            with event.stage("commit-1"):  # §13.4 one transaction: it may be delivered, and cannot be lost
                 receipt = await self._notifications.accept(
                     entry.accepted(accepted, exchange, self._clock(), self._random),
                     accepted,

@@ -80,12 +80,12 @@ class Uploading:
             facts = rules.facts(scope, message.received)
             permitted = decide(request, facts)
             media_type, content = require_uploaded(request, place)
-        with event.stage("record"):  # §17.4 the file, then with the replay claim commit 1: it exists
+        with event.stage("commit-1"):  # §17.4 the file, then with the replay claim the entry: it exists
             for at in range(0, len(content), PIECE):
                 await file.write(content[at : at + PIECE])
             await self._record(permitted, media_type, file, event)
         released = apply_view(permitted, [kept(rules.register.hub)], [])
-        with event.stage("record"):  # §8 commit 2: the acknowledgement may be returned
+        with event.stage("commit-2"):  # §8: the acknowledgement may be returned
             receipt = await self._log.append(
                 entry.returned(released, exchange, self._clock(), self._random, self._plans)
             )

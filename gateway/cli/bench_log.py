@@ -135,7 +135,7 @@ def _tell(
             (
                 one.load.profile, str(one.load.clients), str(one.entries), f"{one.per_second:.0f}", f"{one.percentile_ms(50):.2f}",
                 f"{one.percentile_ms(99):.2f}", f"{one.cpu_seconds / one.entries * 1e6:.0f}",
-                f"{one.resident[0]:.0f} to {one.resident[-1]:.0f}",
+                f"{one.memory.start_mb:.0f} to {one.memory.end_mb:.0f}, {one.memory.verdict}",
             )
             for one in appended
         ],

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Name → module in this package. A module with `app` has a group of commands, else a function of the same name.
 _COMMANDS: Final = ("serve", "check", "demo", "sandbox", "call", "explain")
 _GROUPS: Final[Mapping[str, str]] = {
-    "bench": "Measure a hub under load; log: the exchange log alone.",
+    "bench": "Measure a hub under load; soak, documents, the exchange log alone; where its time goes.",
     "agreement": "The protocol agreement as code.",
     "log": "The exchange log: what is in it, whether it holds, and how it ends.",
     "witness": "A witness: cosign the logs of others.",

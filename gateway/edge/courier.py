@@ -127,6 +127,7 @@ class Courier:
     def _told(self, event: DeliveryEvent) -> None:
         self._log.delivery(event)
         self._metrics.delivered(event, self._clock())
+        self._metrics.staged(event.seconds)
 
     def _heed(self, event: DeliveryEvent) -> None:
         recipient = event.delivery.recipient

@@ -383,7 +383,8 @@ async def test_what_a_list_waited_is_no_time_of_the_gateway_s_own(hub: Hub):
     waited, hub.bell.wait = [], wait
     event = (await mailbox(hub, "POST_RABAT", "listMessages", VISA, wait_seconds=1)).event
     assert waited
-    assert 0 < event.provider_seconds <= event.seconds["ask"]
+    assert event.provider_seconds >= event.seconds["wait"] > 0
+    assert event.own_seconds == pytest.approx(sum(event.seconds.values()) - event.seconds["wait"])
 
 
 class Watched:
