@@ -85,7 +85,7 @@ def events(directory: Path) -> list[dict[str, object]]:
 
 
 async def until(done) -> None:
-    for _ in range(900):
+    for _ in range(1800):
         if done():
             return
         await asyncio.sleep(0.1)

@@ -126,7 +126,7 @@ async def test_what_is_wrong_with_the_settings_is_told_once_and_ends_it_all(tmp_
 
 async def ready(hub: Several, *wanted: object) -> None:
     """Wait until that is what the hub says of itself."""
-    for _ in range(600):
+    for _ in range(1800):
         if await hub.readiness() == wanted:
             return
         await asyncio.sleep(0.1)
