@@ -35,11 +35,9 @@ from gateway.sandbox.settings import hub_settings
 
 REGIONS: Final = tuple(map(AuthorityId, ("BRUSSELS", "FLANDERS", "WALLONIA", "GERMAN_COMMUNITY")))
 CALM, FLOODING = REGIONS[0], REGIONS[2]
-BEST: Final = 125  # clients, with which the hub is about at its peak
 OVER: Final = 4  # times as many
 _CALM_CLIENTS: Final = 2
 _CALM_PAUSE: Final = 0.02  # seconds
-_FLOOD: Final = 120  # connections
 _WORKER: Final = "90612400144"  # of the test range: nobody's
 _UNBOUND: Final = "quota = { per_second = 100000.0, burst = 1000000 }\n"
 # Many clients at one address, which wait until all have connected.
@@ -135,6 +133,7 @@ class Fairness:
     alone: tuple[Crowded, Crowded]
     beside: Crowded
     flood: Crowded
+    connections: int  # of the flood
 
     def slower(self, percent: int) -> float:
         """How many times as long it waits beside the flood."""
@@ -164,7 +163,7 @@ class Fairness:
             "p50_times": round(self.slower(50), 2),
             "p99_times": round(self.slower(99), 2),
             "flood": {
-                "connections": _FLOOD,
+                "connections": self.connections,
                 "throughput": round(len(self.flood.latencies) / (self.flood.ended - self.flood.started), 1),
                 "turned_away": self.flood.turned_away,
             },
@@ -188,6 +187,7 @@ class Trial:
 
     suite: str
     size: int  # KB of payload
+    clients: int  # with which the hub is about at its peak; as many connections has a flood
     seconds: float  # of each round
     directory: Path
     contracts: Path
@@ -198,15 +198,15 @@ def overload(trial: Trial, tell: Tell) -> Overload:
     name = f"overload, {trial.suite}, {trial.size} KB"
     with _crowded(trial, quotas=False) as here:
         tell(f"{name}: warming up")
-        here.load(BEST, min(2.0, trial.seconds), heeds=True)
+        here.load(trial.clients, min(2.0, trial.seconds), heeds=True)
 
         def load(clients: int, *, heeds: bool) -> Load:
             tell(f"{name}: {clients} clients{'' if heeds else ' that heed nothing'}")
             return here.load(clients, trial.seconds, heeds=heeds)
 
-        first = load(BEST, heeds=True)
-        over = load(OVER * BEST, heeds=True), load(OVER * BEST, heeds=False)
-        return Overload(trial.suite, trial.size, (first, load(BEST, heeds=True)), over)
+        first = load(trial.clients, heeds=True)
+        over = load(OVER * trial.clients, heeds=True), load(OVER * trial.clients, heeds=False)
+        return Overload(trial.suite, trial.size, (first, load(trial.clients, heeds=True)), over)
 
 
 def fairness(trial: Trial, tell: Tell, *, quotas: bool) -> Fairness:
@@ -217,9 +217,10 @@ def fairness(trial: Trial, tell: Tell, *, quotas: bool) -> Fairness:
         here.calm(min(2.0, trial.seconds))
         before = here.calm(trial.seconds)
         tell(f"{name}: beside a flood")
-        beside, flood = here.beside_flood(trial.seconds)
+        beside, flood = here.beside_flood(trial.clients, trial.seconds)
         tell(f"{name}: alone again")
-        return Fairness(trial.suite, trial.size, quotas, (before, here.calm(trial.seconds)), beside, flood)
+        alone = before, here.calm(trial.seconds)
+        return Fairness(trial.suite, trial.size, quotas, alone, beside, flood, trial.clients)
 
 
 class _World:
@@ -243,9 +244,11 @@ class _World:
         self._few.send("begin")
         return _expect(self._few, Crowded)
 
-    def beside_flood(self, seconds: float) -> tuple[Crowded, Crowded]:
+    def beside_flood(self, connections: int, seconds: float) -> tuple[Crowded, Crowded]:
         """The flood begins a second before, and ends a second after."""
-        flood = Crowding(self._size, {FLOODING: _FLOOD}, seconds + 2, heeds=False, ready=round(150 * seconds))
+        flood = Crowding(
+            self._size, {FLOODING: connections}, seconds + 2, heeds=False, ready=round(150 * seconds)
+        )
         self._many.send(flood)
         _expect(self._many, str)
         self._few.send(self._calm(seconds, delay=1.0))

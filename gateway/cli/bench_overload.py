@@ -14,7 +14,7 @@ import typer
 import gateway
 from gateway.bench import machine
 from gateway.bench.dossiers import MAX_KB
-from gateway.bench.overload import BEST, OVER, Fairness, Overload, Trial, fairness, overload
+from gateway.bench.overload import Fairness, Overload, Trial, fairness, overload
 from gateway.bench.place import SUITES
 from gateway.bench.trouble import BenchError
 from gateway.cli.bench_place import AsJson, Directory, warn_if_volatile, working
@@ -23,6 +23,12 @@ _CONTRACTS: Final = Path(gateway.__file__).parents[1] / "contracts"
 
 Size = Annotated[int, typer.Option(min=1, max=MAX_KB, help="Payload in KB, under overload.")]
 Suite = Annotated[str, typer.Option(help="Signature suite of everybody: rsa or ecdsa.")]
+Clients = Annotated[
+    int,
+    typer.Option(
+        min=4, max=125, help="With which the hub is at its peak; there are four times as many then."
+    ),
+]
 Seconds = Annotated[float, typer.Option(min=0.5, max=60, help="Length of each round.")]
 Contracts = Annotated[Path, typer.Option(help="Directory of the contracts.")]
 
@@ -31,6 +37,7 @@ def run(
     *,
     size: Size = 100,
     suite: Suite = "rsa",
+    clients: Clients = 125,
     seconds: Seconds = 10.0,
     directory: Directory = None,
     contracts: Contracts = _CONTRACTS,
@@ -41,9 +48,9 @@ def run(
         _require_known(suite)
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # everything is stopped in order
         with working(directory) as place:
-            over = overload(Trial(suite, size, seconds, place / "overload", contracts), _tell)
+            over = overload(Trial(suite, size, clients, seconds, place / "overload", contracts), _tell)
             fair = [
-                fairness(Trial(suite, 1, seconds, place / name, contracts), _tell, quotas=quotas)
+                fairness(Trial(suite, 1, clients, seconds, place / name, contracts), _tell, quotas=quotas)
                 for name, quotas in (("unbound", False), ("quotas", True))
             ]
             _print(over, fair, place, as_json=as_json)
@@ -81,11 +88,13 @@ def _print(over: Overload, fair: list[Fairness], place: Path, *, as_json: bool) 
         typer.echo(json.dumps({"machine": machine.facts(place), "runs": runs}, indent=2))
         return
     peak = sum(load.throughput for load in over.peaks) / len(over.peaks)
-    typer.echo(f"{over.size} KB, {over.suite}: {peak:.0f} exchanges a second with {BEST} clients.")
+    typer.echo(
+        f"{over.size} KB, {over.suite}: {peak:.0f} exchanges a second with {over.peaks[0].clients} clients."
+    )
     for load in over.over:
         who = "come back when they are told to" if load.heeds else "come back at once"
         typer.echo(
-            f"With {OVER * BEST} clients that {who}: {over.kept(load):.0%} of that, {over.kept_per_cpu(load):.0%} for"
+            f"With {load.clients} clients that {who}: {over.kept(load):.0%} of that, {over.kept_per_cpu(load):.0%} for"
             f" each CPU second of the hub; {load.result.turned_away} times somebody was turned away."
         )
     for one in fair:

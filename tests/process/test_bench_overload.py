@@ -1,0 +1,51 @@
+"""`gateway bench overload` on real hubs, small: its result has the promised shape. Nothing is timed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.process.running import ROOT
+
+
+def bench(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gateway", "bench", "overload", *options],
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def result() -> dict:
+    done = bench("--seconds", "1", "--clients", "8", "--size", "1", "--suite", "ecdsa", "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_overload_is_held_against_the_peaks_before_and_after(result):
+    over = result["runs"][0]
+    assert (over["profile"], over["suite"], over["size"]) == ("overload", "ecdsa", 1)
+    assert [one["clients"] for one in over["peak"]] == [8, 8]
+    assert [(one["clients"], one["heeds_retry_after"]) for one in over["over"]] == [(32, True), (32, False)]
+    for one in over["over"]:
+        assert one["kept"] > 0 < one["kept_per_cpu"]
+    assert all(one["errors"] == 0 < one["throughput"] for one in (*over["peak"], *over["over"]))
+
+
+def test_the_calm_are_compared_with_themselves_with_and_without_quotas(result):
+    fair = result["runs"][1:]
+    assert [(one["profile"], one["quotas"]) for one in fair] == [("fairness", False), ("fairness", True)]
+    for one in fair:
+        assert one["errors"] == 0
+        assert one["p50_times"] > 0 < one["p99_times"]
+        assert all(part["exchanges"] > 0 for part in (*one["alone"], one["beside"]))
+        assert one["flood"]["throughput"] > 0
+
+
+def test_an_unknown_suite_is_refused_with_a_remedy():
+    done = bench("--suite", "dsa")
+    assert done.returncode == 1
+    assert done.stderr.startswith("BEN004: --suite dsa")
