@@ -20,7 +20,7 @@ from gateway.bench.run import Json, Tell, told
 from gateway.bench.trouble import BenchError
 
 MODERATE: Final = 0.5  # of the throughput that the hub had at the start
-_SAMPLES: Final = 60  # at most so many seconds apart as this many samples allow
+_SAMPLES: Final = 60  # of a short soak; a long one has one at the end of each round
 _SECONDS: Final = (1.0, 10.0)  # of a round
 _CALIBRATION: Final = 2.0  # seconds
 

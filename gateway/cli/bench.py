@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.box import SIMPLE
-from rich.console import Console
-from rich.table import Table
 
 from gateway.bench import machine, page
 from gateway.bench.dossiers import MAX_KB, MIN_KB
@@ -26,6 +23,7 @@ from gateway.cli import (
 )
 from gateway.cli.bench_options import CONTRACTS, MAX_CLIENTS, MAX_WORKERS, Contracts, Report
 from gateway.cli.bench_place import AsJson, Directory, warn_if_volatile, working
+from gateway.cli.lines import table
 
 _FULL: Final = Plan(
     (Profile.CONSULT,), (1, 10, 100), tuple(SUITES), (1, 8, 32), (1,), 2.5, None, rounds=3, repetitions=80
@@ -46,6 +44,9 @@ Rounds = Annotated[
 ]
 Quick = Annotated[bool, typer.Option("--quick", help="1 KB, both suites, 8 clients, 200 exchanges once.")]
 
+_HEADS: Final = (
+    "profile", "suite", "KB", "clients", "/s", "p50 ms", "p99 ms", "hub CPU", "floor", "ratio", "spread", "/CPU s", "RSS MB",
+)  # fmt: skip
 
 app = typer.Typer(invoke_without_command=True)
 app.command("log")(bench_log.log)
@@ -108,7 +109,7 @@ def _tell(results: list[Run], place: Path, report: Path | None, *, as_json: bool
     if as_json:
         typer.echo(json.dumps(told, indent=2))
     else:
-        Console().print(_table(results))
+        table(_HEADS, [_row(run) for run in results])
         typer.echo(
             f"{facts['cpu']}, {facts['cpus']} CPUs, store on {facts['store_filesystem']}.\n"
             "hub CPU: ms of CPU per exchange, of all the hub's threads. floor: the same cryptography, XML parse and\n"
@@ -118,30 +119,11 @@ def _tell(results: list[Run], place: Path, report: Path | None, *, as_json: bool
     bench_options.require_none_failed(sum(run.errors for run in results), [run.trouble for run in results])
 
 
-def _table(results: list[Run]) -> Table:
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0))
-    for heading in ("profile", "suite"):
-        table.add_column(heading, no_wrap=True)
-    for heading in (
-        "KB",
-        "clients",
-        "/s",
-        "p50 ms",
-        "p99 ms",
-        "hub CPU",
-        "floor",
-        "ratio",
-        "/CPU s",
-        "RSS MB",
-    ):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for run in results:
-        several = f" ×{run.workers}" if run.workers > 1 else ""
-        table.add_row(
-            run.load.profile.value, run.suite + several, f"{run.load.kilobytes:g}", str(run.load.clients),
-            f"{run.throughput:.0f}", f"{run.percentile_ms(50):.1f}", f"{run.percentile_ms(99):.1f}",
-            f"{run.hub_cpu_ms:.2f}", f"{run.floor.total_ms:.2f}",
-            f"{run.ratio:.2f} ({run.ratios[0]:.2f}-{run.ratios[-1]:.2f})", f"{1000 / run.hub_cpu_ms:.0f}",
-            f"{sum(run.memory_mb):.0f}",
-        )  # fmt: skip
-    return table
+def _row(run: Run) -> tuple[str, ...]:
+    several = f" ×{run.workers}" if run.workers > 1 else ""
+    return (
+        run.load.profile.value, run.suite + several, f"{run.load.kilobytes:g}", str(run.load.clients),
+        f"{run.throughput:.0f}", f"{run.percentile_ms(50):.1f}", f"{run.percentile_ms(99):.1f}",
+        f"{run.hub_cpu_ms:.2f}", f"{run.floor.total_ms:.2f}", f"{run.ratio:.2f}",
+        f"{run.ratios[0]:.2f}-{run.ratios[-1]:.2f}", f"{1000 / run.hub_cpu_ms:.0f}", f"{sum(run.memory_mb):.0f}",
+    )  # fmt: skip
