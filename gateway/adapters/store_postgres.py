@@ -154,9 +154,24 @@ class PostgresSession:
 
     def forget(self) -> bool:
         """Row versions that nobody can see any more are removed, and their pages with them where those were the last."""
+        self._warned = False
         for table in ("seeds", "contents", "messages", "entries"):
             self._connection.execute(f"VACUUM {table}")
-        return True
+        return not self._warned  # whoever does not own them is warned that nothing was done
+
+    def copy(self, table: str, rows: Sequence[Sequence[object]]) -> None:
+        """Many rows at once, in the order of the columns."""
+        with self._connection.cursor() as cursor:
+            with cursor.copy(f"COPY {table} FROM STDIN".encode()) as stream:
+                for row in rows:
+                    stream.write_row(row)
+            if cursor.rowcount != len(rows):
+                raise psycopg.IntegrityError(table)
+
+    @property
+    def broken(self) -> bool:
+        """Its server has ended it, or did not answer."""
+        return self._connection.closed
 
     def close(self) -> None:
         self._connection.close()
@@ -215,10 +230,8 @@ def create(place: PostgresUri, root: bytes, note: bytes) -> bool:
 
     Raises `ProofError`.
     """
-    migrate(place)
-    session = _connect(place, Use.APPEND)
+    session = begin(place)
     try:
-        session.settle()
         with session:
             session.execute("INSERT INTO head VALUES (1, 0, ?, ?) ON CONFLICT DO NOTHING", (root, note))
             if session.changes() == 0:
@@ -230,6 +243,15 @@ def create(place: PostgresUri, root: bytes, note: bytes) -> bool:
     finally:
         session.close()
     return True
+
+
+def begin(place: PostgresUri) -> PostgresSession:
+    """To a database for a new log; its tables are made where it has none. Raises `ProofError`."""
+    migrate(place)
+    session = _connect(place, Use.APPEND)
+    with _closed_on_error(session, place):
+        session.settle()
+    return session
 
 
 def require_server(session: PostgresSession) -> None:

@@ -6,13 +6,14 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Final, Protocol, TypeVar
 
 from gateway.adapters import store_postgres
 from gateway.adapters.postgres_uri import PostgresUri
 from gateway.adapters.store_connect import connect
 from gateway.adapters.store_postgres import PostgresSession
-from gateway.adapters.store_session import Session, StorePlace, Use
+from gateway.adapters.store_session import DatabaseError, Session, StorePlace, Use
 from gateway.exchangelog.flaw import ProofError
 from gateway.refusal import Code, Refusal
 
@@ -20,13 +21,14 @@ T = TypeVar("T")
 
 SESSIONS: Final = 4  # for reading, each with its thread
 READ_SECONDS: Final = 10.0  # from asking to the answer
+_AT_ONCE_SECONDS: Final = 1.0  # what fails later has waited for its server, and is not tried again
 
 
 class Reads(Protocol):
     """Where a look is made."""
 
     async def look(self, at: Callable[[Session], T]) -> T:
-        """Raises as `at` does; `Refusal`: LOG_UNAVAILABLE when there is no answer in time."""
+        """Raises as `at` does, which tells of its database by `Refusal`: LOG_UNAVAILABLE; that, too, without an answer in time."""
         ...
 
     def renew(self, known: int) -> None:
@@ -93,4 +95,11 @@ class _Apart:
             session.known = lambda: self._known
             self._mine.session = session
             self._sessions.append(session)
-        return at(self._mine.session)
+        mine: PostgresSession = self._mine.session
+        begun = monotonic()
+        try:
+            return at(mine)
+        except (Refusal, *DatabaseError):
+            if not mine.broken or monotonic() - begun > _AT_ONCE_SECONDS:
+                raise
+        return at(mine)  # it was ended while nobody used it; a look changes nothing

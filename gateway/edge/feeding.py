@@ -8,7 +8,7 @@ signature, is proof of a fork or of a rollback: the log is frozen (PROTOCOL.md Â
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -98,19 +98,19 @@ class Feeder:
     async def run(self, leads: asyncio.Event) -> None:
         """Until cancelled. Without `leads` another process of the hub feeds, and this one reads what came of it."""
         while True:
-            try:
-                if leads.is_set():
-                    await self.round()
-                else:
-                    self._follow()
-            except Refusal as refusal:  # the store is busy or has failed: the next round keeps it
-                self._log.note("witnesses", code=refusal.code.row.code)
-            except ProofError as error:
-                self._log.note("witnesses", code=error.flaw.row.code)
-            except Exception as error:  # noqa: BLE001 - the feeding outlives a bug
-                self._log.note("failed", trace=trace(error))
-            await self._watch()
+            await self._outlive(self.round() if leads.is_set() else self._follow())
+            await self._outlive(self._watch())
             await asyncio.sleep(_PAUSE)
+
+    async def _outlive(self, step: Awaitable[None]) -> None:
+        try:
+            await step
+        except Refusal as refusal:  # the store is busy or has failed: the next round keeps it
+            self._log.note("witnesses", code=refusal.code.row.code)
+        except ProofError as error:
+            self._log.note("witnesses", code=error.flaw.row.code)
+        except Exception as error:  # noqa: BLE001 - the feeding outlives a bug
+            self._log.note("failed", trace=trace(error))
 
     async def round(self) -> None:
         """Send the checkpoint of this moment to all, and keep it if enough cosign. Raises Refusal, `ProofError`."""
@@ -127,9 +127,9 @@ class Feeder:
             await self._store.keep_cosigned(self._last)
             self._metrics.cosigned(self._last.time)
 
-    def _follow(self) -> None:
+    async def _follow(self) -> None:
         """What is cosigned, as the process that feeds kept it. Raises Refusal."""
-        kept = self._store.cosigned()
+        kept = await self._store.cosigned()
         if kept is not None:
             self._last = kept
             self._metrics.cosigned(kept.time)

@@ -187,7 +187,7 @@ async def test_no_exchange_waits_for_a_witness(path, tmp_path):
         assert world.cosigned is None
         assert world.events("witness")[0]["outcome"] == "unreachable"
         world.clock.wait(10 * STOP)
-        world.feeder._watch()
+        await world.feeder._watch()
         assert all(not isinstance(one, Code) for one in await world.append("b"))
         assert [line["outcome"] for line in world.events("cosignatures")] == ["late"]
 
@@ -219,18 +219,18 @@ async def test_exchanges_stop_when_witnesses_are_silent_for_too_long_and_go_on_w
     trusted = policy([("http://127.0.0.1:1", key)])
     async with feeding_of(path, trusted) as world:
         world.clock.wait(WARN + 1)
-        world.feeder._watch()
+        await world.feeder._watch()
         assert world.feeder.trouble is None
         assert all(not isinstance(one, Code) for one in await world.append("a"))
         world.clock.wait(STOP)
-        world.feeder._watch()
+        await world.feeder._watch()
         assert world.feeder.trouble is not None
         assert world.store.held
         assert await world.append("b") == [Code.LOG_UNAVAILABLE] * 2
         async with witnesses(tmp_path) as found:
             trusted.witnesses |= policy(found).witnesses
             await world.feeder.round()
-            world.feeder._watch()
+            await world.feeder._watch()
         assert (world.feeder.trouble, world.store.held) == (None, False)
         assert all(not isinstance(one, Code) for one in await world.append("c"))
 
@@ -307,7 +307,7 @@ async def test_a_fork_that_a_witness_shows_while_the_hub_runs_freezes_the_log(
         assert world.events("witness")[-1]["outcome"] == outcome
         assert len(world.events("frozen")) == 1
         assert await world.append("b") == [Code.LOG_UNAVAILABLE] * 2
-        world.feeder._watch()  # what is frozen stays so
+        await world.feeder._watch()  # what is frozen stays so
         assert world.store.held
     with pytest.raises(ProofError) as caught:
         open_store(path)
