@@ -208,8 +208,8 @@ def _pin(  # noqa: PLR0913, PLR0917 - what is pinned, where, and who hears of it
     """Keep the checkpoint elsewhere, where the settings say so."""
     if settings.log.pin is None:
         return
-    pinning = Pinning(settings.log.pin, lambda: store.checkpoint, metrics, log)
-    stack.callback(pinning.finish)
+    pinning = Pinning(settings.log.pin, store.checkpoint, metrics, log)
+    stack.push_async_callback(pinning.keep)
     stack.callback(asyncio.create_task(once_leading(fellows, pinning.run), name="pinning").cancel)
 
 
@@ -336,15 +336,15 @@ def operational_log(lines: TextIO, fellows: Fellows) -> OperationalLog:
     return OperationalLog(lines, worker=fellows.number if fellows.several else None)
 
 
-def _due(in_force: RulesInForce, store: Store) -> int:
+async def _due(in_force: RulesInForce, store: Store) -> int:
     """How many buckets of the log are kept too long."""
-    return store.due(in_force.rules.agreement.retention.log_years, clock())
+    return await store.due(in_force.rules.agreement.retention.log_years, clock())
 
 
-def _exposition(metrics: Metrics, store: Store) -> bytes:
+async def _exposition(metrics: Metrics, store: Store) -> bytes:
     """What is scraped, with the size of the log as it is now; a store that cannot be read leaves the last one."""
     with suppress(Refusal):
-        metrics.log_size(Checkpoint.parse(parse_note(store.checkpoint).text).size)
+        metrics.log_size(Checkpoint.parse(parse_note(await store.checkpoint()).text).size)
     return metrics.exposition()
 
 

@@ -186,7 +186,7 @@ async def sign_log(store: Store, loaded: Loaded) -> None:
     Raises `Refusal`, and `ProofError` as `Store.sign_with`.
     """
     hub = str(loaded.rules.register.hub.enterprise)
-    for vkey in store.unannounced(loaded.log_keys):
+    for vkey in await store.unannounced(loaded.log_keys):
         await store.append(entry.rotated(vkey, hub, clock(), os.urandom))
     await store.sign_with(loaded.log_keys)
 

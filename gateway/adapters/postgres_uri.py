@@ -38,9 +38,18 @@ class PostgresUri:
             raise ValueError("a PostgreSQL URI of another machine has sslmode=verify-full")
         return cls(uri)
 
-    def conninfo(self, **settings: str | int) -> str:
-        """For libpq, with further settings."""
-        return make_conninfo(self.uri, **settings)
+    def conninfo(self, options: str = "", **settings: str | int) -> str:
+        """For libpq, with further settings; `options` are added to its own."""
+        own = conninfo_to_dict(self.uri)
+        return make_conninfo(
+            self.uri, **settings | {"options": f"{own.get('options', '')} {options}".strip()}
+        )
+
+    @property
+    def target(self) -> str:
+        """Which server of several is taken for reading: the primary, unless the URI says otherwise."""
+        own = conninfo_to_dict(self.uri).get("target_session_attrs", "read-write")
+        return "primary" if own == "read-write" else str(own)  # a session that only reads is not read-write
 
     def __str__(self) -> str:
         return self.uri

@@ -36,7 +36,7 @@ from gateway.adapters.store_delivery import Row, parties, reading
 from gateway.adapters.store_directory import Directory
 from gateway.adapters.store_log import Log, new_log
 from gateway.adapters.store_reader import LogReader
-from gateway.adapters.store_reading import reads
+from gateway.adapters.store_reading import Reads, reads
 from gateway.adapters.store_session import Session, StorePlace
 from gateway.adapters.store_witnessed import CosignedNote, Freeze, Frozen, KeepCosigned
 from gateway.adapters.store_work import ClaimKey, Work, instant
@@ -75,8 +75,10 @@ class Store:
         place: StorePlace,
         appender: Appender,
         signers: Sequence[Signer],
+        looks: Reads,
         seal: Seal,
         bucket_keys: BucketKeys,
+        keys: ClaimKey,
         former: Sequence[store_releases.Former] = (),
     ) -> None:
         self._former = former
@@ -86,8 +88,8 @@ class Store:
         self._verifiers = {one.verifier: None for one in signers}
         self._seal = seal
         self._bucket_keys = bucket_keys
-        self._reads = reads(place)
-        self._keys = self._reads.look_now(ClaimKey.of)
+        self._reads = looks
+        self._keys = keys
 
     @classmethod
     def open(  # noqa: PLR0913 - which log, whose, and how it is opened
@@ -122,8 +124,9 @@ class Store:
         try:
             store_agreements.require_key(place, seal)
             predecessors = _predecessors(former, bucket_keys)
-            appender = Appender(log, queue_limit, _reopening(place, bucket_keys, beside))
-            return cls(place, appender, named, seal, bucket_keys, predecessors)
+            looks = reads(place)
+            appender = Appender(log, queue_limit, _reopening(place, bucket_keys, beside, looks))
+            return cls(place, appender, named, looks, seal, bucket_keys, log.keys, predecessors)
         except ProofError:
             log.close()
             raise
@@ -148,16 +151,15 @@ class Store:
         """Entries in the log as far as this process knows."""
         return self._appender.size
 
-    def due(self, years: int, now: datetime) -> int:
+    async def due(self, years: int, now: datetime) -> int:
         """Buckets whose retention period of so many years has ended and that are not erased."""
         with reading("log"):
-            return self._reads.look_now(lambda session: store_seeds.due(session, years, now))
+            return await self._reads.look(lambda at: store_seeds.due(at, years, now))
 
-    @property
-    def checkpoint(self) -> bytes:
+    async def checkpoint(self) -> bytes:
         """The signed checkpoint as it is stored at this moment, verbatim. Raises `Refusal`: LOG_UNAVAILABLE."""
         with reading("head"):
-            return self._reads.look_now(_note)
+            return await self._reads.look(_note)
 
     @property
     def pending(self) -> int:
@@ -176,10 +178,10 @@ class Store:
 
     # Witnesses.
 
-    def cosigned(self) -> CosignedNote | None:
+    async def cosigned(self) -> CosignedNote | None:
         """The newest checkpoint with enough cosignatures. Raises `Refusal`: LOG_UNAVAILABLE."""
         with reading("cosigned"):
-            return self._reads.look_now(store_witnessed.cosigned)
+            return await self._reads.look(store_witnessed.cosigned)
 
     async def keep_cosigned(self, cosigned: CosignedNote) -> None:
         """Keep it beside the head. Raises `Refusal`: BUSY, LOG_UNAVAILABLE."""
@@ -188,15 +190,15 @@ class Store:
     async def freeze(self, frozen: Frozen) -> None:
         """Append nothing any more, for good, and keep why. Raises `Refusal`: BUSY, LOG_UNAVAILABLE."""
         await self._appender.perform(Work(None, Freeze(frozen), of_head=True))
-        self.hold(wanted=True)
+        await self.hold(wanted=True)
 
-    def hold(self, wanted: bool) -> None:  # noqa: FBT001 - a switch
+    async def hold(self, wanted: bool) -> None:  # noqa: FBT001 - a switch
         """Take no entry as long as it is wanted: what asks for one is refused with LOG_UNAVAILABLE."""
-        self._appender.held = wanted or self._is_frozen()
+        self._appender.held = wanted or await self._is_frozen()
 
-    def _is_frozen(self) -> bool:
+    async def _is_frozen(self) -> bool:
         with reading("frozen"):
-            return self._reads.look_now(store_witnessed.frozen) is not None
+            return await self._reads.look(store_witnessed.frozen) is not None
 
     # ExchangeLog, and what the store itself is told.
 
@@ -205,9 +207,9 @@ class Store:
         work: Work[int] = Work(entry)
         return self._receipt(await self._appender.perform(work))
 
-    def unannounced(self, keys: Sequence[PrivateKey]) -> Sequence[str]:
+    async def unannounced(self, keys: Sequence[PrivateKey]) -> Sequence[str]:
         """The vkeys of those that have not signed the present checkpoint. Raises `Refusal`: LOG_UNAVAILABLE."""
-        signed = {one.key_id for one in parse_note(self.checkpoint).signatures}
+        signed = {one.key_id for one in parse_note(await self.checkpoint()).signatures}
         known = (Signer.of(self._origin, key).verifier for key in keys)
         return [one.vkey for one in known if one.key_id not in signed]
 
@@ -222,7 +224,7 @@ class Store:
         the same; `Refusal`: BUSY, LOG_UNAVAILABLE.
         """
         signers = [Signer.of(self._origin, key) for key in keys]
-        open_checkpoint(self.checkpoint, [one.verifier for one in signers])
+        open_checkpoint(await self.checkpoint(), [one.verifier for one in signers])
         await self._appender.sign_with(signers)
         self._verifiers |= {one.verifier: None for one in signers}
 
@@ -455,8 +457,14 @@ def _predecessors(paths: Sequence[StorePlace], keys: BucketKeys) -> Sequence[sto
     return found
 
 
-def _reopening(place: StorePlace, keys: BucketKeys, beside: Cosigner | None) -> Reopen | None:
+def _reopening(place: StorePlace, keys: BucketKeys, beside: Cosigner | None, looks: Reads) -> Reopen | None:
     """A server may come back. A file whose commit failed is opened by a new process only: the disk may be failing."""
     if isinstance(place, Path):
         return None
-    return lambda signers, known: Log.open(place, signers, keys, known, beside)
+
+    def reopen(signers: Sequence[Signer], known: Checkpoint) -> Log:
+        log = Log.open(place, signers, keys, known, beside)
+        looks.renew(log.size)
+        return log
+
+    return reopen

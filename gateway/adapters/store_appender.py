@@ -31,7 +31,8 @@ from gateway.refusal import Code, Refusal
 MAX_BATCH: Final = 256  # works handed over at once; a transaction has less than twice as many
 MAX_QUEUE: Final = 4_096  # works waiting; beyond that the hub is at its capacity
 
-_PAUSE: Final = 0.5  # seconds from one look for the server to the next
+_PAUSE: Final = 0.5  # seconds from one look for a server that is away to the next
+_IDLE: Final = 2.0  # seconds without work, after which the server is looked at
 
 Reopen: TypeAlias = Callable[[Sequence[Signer], Checkpoint], Log]  # whose keys sign; what the log must extend
 _Waiting: TypeAlias = tuple[Work[Any], "asyncio.Future[Any]"]
@@ -135,7 +136,7 @@ class Appender:
                         self._arrived.popleft()
                 _settle(outcomes)
             elif going:
-                self._come_back()
+                self._look_after()
 
     def _hand_over(self) -> None:
         """Pass what was gathered to the appender thread, at most a batch at a time."""
@@ -145,10 +146,10 @@ class Appender:
                 self._queue.put(gathered[start : start + MAX_BATCH])
 
     def _take(self) -> tuple[list[_Waiting], bool]:
-        """Waits for work and takes along what else is there; False after the last. Nothing: it is time to come back."""
+        """Waits for work and takes along what else is there; False after the last. Nothing: there is time to look."""
         batch = list[_Waiting]()
         try:
-            item = self._queue.get(timeout=_PAUSE if self._broken and self._reopen else None)
+            item = self._queue.get(timeout=self._patience())
         except Empty:
             return batch, True
         while item is not None:
@@ -161,26 +162,45 @@ class Appender:
                 return batch, True
         return batch, False
 
+    def _patience(self) -> float | None:
+        """Seconds to wait for work; None: for ever, since there is nothing else to do."""
+        if self._reopen is None:
+            return None
+        return _PAUSE if self._broken else _IDLE
+
     def _commit(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
         if self._broken:
             return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
         try:
             outcomes = self._log.append([work for work, _ in batch])
         except Exception:  # noqa: BLE001 - whatever it was, the outcome of the batch is unknown: stop
-            with self._gate:
-                self._accepting, self._broken = False, True
-            with contextlib.suppress(*DatabaseError):
-                self._log.close()  # gives up the write lock: the outcome is found out by opening anew
+            self._break()
             return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
         return [(future, outcome) for (_, future), outcome in zip(batch, outcomes, strict=True)]
+
+    def _break(self) -> None:
+        with self._gate:
+            self._accepting, self._broken = False, True
+        with contextlib.suppress(*DatabaseError):
+            self._log.close()  # gives up the write lock: the outcome is found out by opening anew
+
+    def _look_after(self) -> None:
+        """A server that went away is noticed though nobody asks for anything, and one that came back, too."""
+        if self._broken:
+            self._come_back()
+            return
+        try:
+            self._log.look()
+        except Exception:  # noqa: BLE001 - as when a commit fails: whatever it was
+            self._break()
 
     def _come_back(self) -> None:
         """Open the log anew; leave everything as it is when that is not possible yet."""
         assert self._reopen is not None
         try:
             self._log = self._reopen(self._log.signers, self._log.known)
-        except ProofError as error:
-            self.trouble = error.flaw
+        except Exception as error:  # noqa: BLE001 - the thread outlives whatever it was, and tries again
+            self.trouble = error.flaw if isinstance(error, ProofError) else Flaw.UNREADABLE
             return
         self.trouble = None
         with self._gate:

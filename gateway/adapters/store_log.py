@@ -48,6 +48,9 @@ _USED = """
 SELECT 1 FROM entries WHERE authority = :authority AND ticket = :ticket
 UNION ALL SELECT 1 FROM spent WHERE authority = :authority AND ticket = :ticket
 """
+_NEAR = 4 * 1_024  # entries that are taken in one by one; a full look reads a few tiles
+_SIGNED = "SELECT size, root, note FROM head"
+_SINCE = "SELECT leaf, kind FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
 _HEAD = "SELECT size, root, EXISTS (SELECT 1 FROM frozen) FROM head"
 _TILE = "INSERT INTO tiles VALUES (?,?,?) ON CONFLICT (level, n) DO UPDATE SET hashes = excluded.hashes"
 
@@ -118,6 +121,10 @@ class Log:
         return self._edge.size
 
     @property
+    def keys(self) -> ClaimKey:
+        return self._keys
+
+    @property
     def signers(self) -> Sequence[Signer]:
         """Whose keys sign from now on."""
         return self._signers
@@ -158,6 +165,12 @@ class Log:
         self._seeds.committed()
         self._views.update(entry.fields.vector_hash for entry in entries if entry.fields is not None)
         return outcomes
+
+    def look(self) -> None:
+        """The server is there, and its log is no shorter than what is known. Raises `DatabaseError`, `ProofError`."""
+        ((size,),) = self._connection.execute("SELECT size FROM head")
+        if size < self._edge.size:
+            raise ProofError(Flaw.ROLLBACK, f"size {self._edge.size}")
 
     def sign_with(self, signers: Sequence[Signer]) -> None:
         """Sign with these keys from now on, and the present checkpoint anew: one root, other signatures.
@@ -298,10 +311,29 @@ class Log:
         known = self.known
         if stored == [known.size, known.root]:
             return
+        if known.size < stored[0] <= known.size + _NEAR and self._follow():
+            return
         edge = load_edge(self._connection, [one.verifier for one in self._signers])
         _check_extends(self._connection, edge, known)
         self._edge = edge
         self._seeds.forget()
+
+    def _follow(self) -> bool:
+        """Takes in what others appended since, leaf by leaf: then the tree extends ours by its making.
+
+        False, and nothing taken in, when that does not lead to the head; why, a full look will tell. Raises `ProofError`
+        for a checkpoint that none of the log's keys signed.
+        """
+        ((size, root, note),) = self._connection.execute(_SIGNED)
+        rows = self._connection.execute(_SINCE, (self._edge.size, size)).fetchall()
+        edge, _ = self._edge.extend([leaf_hash(leaf) for leaf, _ in rows])
+        signed = open_checkpoint(note, [one.verifier for one in self._signers])
+        if not (edge.size, edge.root()) == (size, root) == (signed.size, signed.root):
+            return False
+        self._edge = edge
+        if any(kind == Kind.ERASURE.value for _, kind in rows):
+            self._seeds.forget()
+        return True
 
     def _roll_back(self) -> None:
         self._connection.roll_back()
@@ -336,7 +368,7 @@ def new_log(place: StorePlace, signers: Sequence[Signer]) -> None:
 
 def load_edge(connection: Session, verifiers: Sequence[NoteKey]) -> Edge:
     """The edge of the stored tree, once head, checkpoint and tiles agree. Raises `ProofError`."""
-    rows: list[tuple[Any, ...]] = connection.execute("SELECT size, root, note FROM head").fetchall()
+    rows: list[tuple[Any, ...]] = connection.execute(_SIGNED).fetchall()
     if len(rows) != 1:
         raise ProofError(Flaw.HEAD)
     size, root, note = rows[0]

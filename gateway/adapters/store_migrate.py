@@ -9,7 +9,7 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import NullPool, create_engine
+from sqlalchemy import Connection, NullPool, create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.adapters.postgres_uri import PostgresUri
@@ -19,6 +19,16 @@ REVISION: Final = "0001"  # the newest, which this program needs
 _SCRIPTS: Final = Path(__file__).with_name("migrations")
 _FOUND: Final = "SELECT to_regclass('alembic_version') IS NOT NULL"
 _LOCK: Final = "SELECT pg_advisory_xact_lock(1464418887)"  # "WIBG": one migration at a time
+
+
+_GRANTS: Final = (
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
+    "GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}",
+    "REVOKE UPDATE ON entries, views, claim_key FROM {role}",
+    "REVOKE INSERT, DELETE ON head, minimum, claim_key FROM {role}",
+    "REVOKE DELETE ON tiles, views FROM {role}",
+    "REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {role}",
+)
 
 
 class _Executing(Protocol):
@@ -33,8 +43,11 @@ def revision_of(session: _Executing) -> str | None:
     return None if row is None else str(row[0])
 
 
-def migrate(place: PostgresUri) -> None:
-    """Brings the tables to the newest version, all or nothing. Raises `ProofError` (LOG512, LOG517)."""
+def migrate(place: PostgresUri, role: str | None = None) -> None:
+    """Brings the tables to the newest version, all or nothing. Raises `ProofError` (LOG512, LOG517).
+
+    `role`: is granted what a hub needs, which for entries is to add and read them, and to remove what was pruned.
+    """
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: psycopg.connect(place.conninfo()), poolclass=NullPool
     )
@@ -45,7 +58,15 @@ def migrate(place: PostgresUri) -> None:
             connection.exec_driver_sql(_LOCK)
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+            if role is not None:
+                _grant(connection, role)
     except psycopg.Error as error:
         raise ProofError(Flaw.DATABASE, f"{place}: {type(error).__name__}") from error
     except (SQLAlchemyError, CommandError) as error:
         raise ProofError(Flaw.SCHEMA, f"{place}: {type(error).__name__}") from error
+
+
+def _grant(connection: Connection, role: str) -> None:
+    name = connection.dialect.identifier_preparer.quote_identifier(role)
+    for statement in _GRANTS:
+        connection.exec_driver_sql(statement.format(role=name))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from types import TracebackType
@@ -37,6 +37,7 @@ _BEGIN: Final = {
     Begin.EXCLUSIVE: "BEGIN",
 }
 _TURN: Final = "SELECT 1 FROM head FOR UPDATE"
+_SIZE: Final = "SELECT size FROM head"
 _SERVER: Final = """
 SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), pg_is_in_recovery(),
        current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')
@@ -58,16 +59,40 @@ class _Bounded(psycopg.Connection[tuple[Any, ...]]):
 
 
 class PostgresSession:
-    """A `store_session.Session` on a server."""
+    """A `store_session.Session` on a server.
 
-    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
-        self._connection = connection
-        self._cursor = connection.cursor(binary=True)
+    One for reading takes a new connection when its own is broken or stale, for nothing is lost with it. One that writes
+    is used no more: what became of its last statement is unknown.
+    """
+
+    def __init__(self, place: PostgresUri, use: Use) -> None:
+        self._place = place
+        self._use = use
         self._within = 0  # `with` blocks that are open
         self._warned = False
-        connection.add_notice_handler(self._hear)
+        self.stale = False  # set: take a new connection before the next statement
+        self.known: Callable[[], int] = lambda: 0  # entries that the log must have on a new connection
+        self._connect()
+
+    def _connect(self) -> None:
+        self._connection = _open(self._place, self._use)
+        self._connection.add_notice_handler(self._hear)
+        self._cursor = self._connection.cursor(binary=True)
+        self.stale = False
+
+    def _renew(self) -> None:
+        """A server that was left behind after a failover may still answer."""
+        if not (self.stale or self._connection.closed) or self._use is not Use.READ or self.in_transaction:
+            return
+        self._connection.close()
+        self._connect()
+        known = self.known()
+        if known and self._connection.execute(_SIZE).fetchone() < (known,):  # type: ignore[operator]
+            self._connection.close()
+            raise psycopg.OperationalError("the log on this server lacks entries")
 
     def execute(self, statements: str, bindings: Any = (), /) -> psycopg.Cursor[tuple[Any, ...]]:
+        self._renew()
         self._cursor = self._connection.execute(_translated(statements), bindings, binary=True)
         return self._cursor
 
@@ -85,6 +110,7 @@ class PostgresSession:
         return self._cursor.rowcount
 
     def begin(self, kind: Begin) -> None:
+        self._renew()
         self._connection.execute(_BEGIN[kind])
         if kind is Begin.EXCLUSIVE:
             self._connection.execute(_TURN)
@@ -97,7 +123,8 @@ class PostgresSession:
             raise psycopg.OperationalError("not committed as asked")
 
     def roll_back(self) -> None:
-        self._connection.execute("ROLLBACK")
+        if not self._connection.closed:  # otherwise the server has done so
+            self._connection.execute("ROLLBACK")
 
     @property
     def in_transaction(self) -> bool:
@@ -127,13 +154,23 @@ class PostgresSession:
 
     def forget(self) -> bool:
         """Row versions that nobody can see any more are removed, and their pages with them where those were the last."""
+        self._warned = False
         for table in ("seeds", "contents", "messages", "entries"):
             self._connection.execute(f"VACUUM {table}")
-        return True
+        return not self._warned  # whoever does not own them is warned that nothing was done
+
+    def copy(self, table: str, rows: Sequence[Sequence[object]]) -> None:
+        """Many rows at once, in the order of the columns."""
+        with self._connection.cursor() as cursor:
+            with cursor.copy(f"COPY {table} FROM STDIN".encode()) as stream:
+                for row in rows:
+                    stream.write_row(row)
+            if cursor.rowcount != len(rows):
+                raise psycopg.IntegrityError(table)
 
     @property
     def broken(self) -> bool:
-        """Of no use any more."""
+        """Its server has ended it, or did not answer."""
         return self._connection.closed
 
     def close(self) -> None:
@@ -154,7 +191,7 @@ def connect(place: PostgresUri, use: Use) -> PostgresSession:
 def _connect(place: PostgresUri, use: Use) -> PostgresSession:
     """To the tables, whether or not there is a log in them."""
     try:
-        session = PostgresSession(_open(place, use))
+        session = PostgresSession(place, use)
     except psycopg.Error as error:
         raise unreadable(error, place) from error
     with _closed_on_error(session, place):
@@ -193,10 +230,8 @@ def create(place: PostgresUri, root: bytes, note: bytes) -> bool:
 
     Raises `ProofError`.
     """
-    migrate(place)
-    session = _connect(place, Use.APPEND)
+    session = begin(place)
     try:
-        session.settle()
         with session:
             session.execute("INSERT INTO head VALUES (1, 0, ?, ?) ON CONFLICT DO NOTHING", (root, note))
             if session.changes() == 0:
@@ -208,6 +243,15 @@ def create(place: PostgresUri, root: bytes, note: bytes) -> bool:
     finally:
         session.close()
     return True
+
+
+def begin(place: PostgresUri) -> PostgresSession:
+    """To a database for a new log; its tables are made where it has none. Raises `ProofError`."""
+    migrate(place)
+    session = _connect(place, Use.APPEND)
+    with _closed_on_error(session, place):
+        session.settle()
+    return session
 
 
 def require_server(session: PostgresSession) -> None:
@@ -236,7 +280,7 @@ def _open(place: PostgresUri, use: Use) -> _Bounded:
     return _Bounded.connect(
         place.conninfo(
             connect_timeout=CONNECT_SECONDS,
-            target_session_attrs="read-write" if writes else "any",
+            target_session_attrs="read-write" if writes else place.target,
             application_name="wib-gateway",
             client_encoding="UTF8",
             tcp_user_timeout=int(ANSWER_SECONDS * 1_000),

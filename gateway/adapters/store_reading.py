@@ -6,13 +6,14 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Final, Protocol, TypeVar
 
 from gateway.adapters import store_postgres
 from gateway.adapters.postgres_uri import PostgresUri
 from gateway.adapters.store_connect import connect
 from gateway.adapters.store_postgres import PostgresSession
-from gateway.adapters.store_session import Session, StorePlace, Use
+from gateway.adapters.store_session import DatabaseError, Session, StorePlace, Use
 from gateway.exchangelog.flaw import ProofError
 from gateway.refusal import Code, Refusal
 
@@ -20,17 +21,18 @@ T = TypeVar("T")
 
 SESSIONS: Final = 4  # for reading, each with its thread
 READ_SECONDS: Final = 10.0  # from asking to the answer
+_AT_ONCE_SECONDS: Final = 1.0  # what fails later has waited for its server, and is not tried again
 
 
 class Reads(Protocol):
     """Where a look is made."""
 
     async def look(self, at: Callable[[Session], T]) -> T:
-        """Raises as `at` does; `Refusal`: LOG_UNAVAILABLE when there is no answer in time."""
+        """Raises as `at` does, which tells of its database by `Refusal`: LOG_UNAVAILABLE; that, too, without an answer in time."""
         ...
 
-    def look_now(self, at: Callable[[Session], T]) -> T:
-        """The same, while everything else waits: for what is asked seldom."""
+    def renew(self, known: int) -> None:
+        """The log was opened anew, perhaps on another server, and has so many entries for sure."""
         ...
 
     def close(self) -> None: ...
@@ -50,22 +52,22 @@ class _AtOnce:
     async def look(self, at: Callable[[Session], T]) -> T:
         return at(self._session)
 
-    def look_now(self, at: Callable[[Session], T]) -> T:
-        return at(self._session)
+    def renew(self, known: int) -> None:
+        """A file is where it was."""
 
     def close(self) -> None:
         self._session.close()
 
 
 class _Apart:
-    """In threads, each with a session of its own; one that is broken is replaced when it is next needed."""
+    """In threads, each with a session of its own."""
 
     def __init__(self, place: PostgresUri) -> None:
         self._place = place
+        self._known = 0
         self._threads = ThreadPoolExecutor(SESSIONS, "store-read")
         self._mine = threading.local()
-        self._now = threading.Lock()
-        self._open = set[PostgresSession]()
+        self._sessions = list[PostgresSession]()
 
     async def look(self, at: Callable[[Session], T]) -> T:
         try:
@@ -74,36 +76,30 @@ class _Apart:
         except (TimeoutError, RuntimeError) as error:  # RuntimeError: the threads have ended
             raise Refusal(Code.LOG_UNAVAILABLE, "store") from error
 
-    def look_now(self, at: Callable[[Session], T]) -> T:
-        return self._look(at)
+    def renew(self, known: int) -> None:
+        self._known = known
+        for session in self._sessions:
+            session.stale = True
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
-        with self._now:
-            for session in self._open:
-                session.close()
-            self._open.clear()
+        for session in self._sessions:
+            session.close()
 
     def _look(self, at: Callable[[Session], T]) -> T:
-        session = self._session()
-        try:
-            return at(session)
-        finally:
-            if session.broken:
-                with self._now:
-                    self._open.discard(session)
-                session.close()
-                self._mine.session = None
-
-    def _session(self) -> PostgresSession:
-        """Of this thread."""
-        session: PostgresSession | None = getattr(self._mine, "session", None)
-        if session is None:
+        if not hasattr(self._mine, "session"):
             try:
                 session = store_postgres.connect(self._place, Use.READ)
             except ProofError as error:
                 raise Refusal(Code.LOG_UNAVAILABLE, "store") from error
+            session.known = lambda: self._known
             self._mine.session = session
-            with self._now:
-                self._open.add(session)
-        return session
+            self._sessions.append(session)
+        mine: PostgresSession = self._mine.session
+        begun = monotonic()
+        try:
+            return at(mine)
+        except (Refusal, *DatabaseError):
+            if not mine.broken or monotonic() - begun > _AT_ONCE_SECONDS:
+                raise
+        return at(mine)  # it was ended while nobody used it; a look changes nothing

@@ -138,7 +138,10 @@ def unreadable(error: Exception, place: StorePlace | None = None) -> ProofError:
 
 @contextmanager
 def snapshot(session: Session) -> Iterator[None]:
-    """Everything that is read within is of one moment. Raises `DatabaseError`."""
+    """Everything that is read within is of one moment; within a transaction it is so anyhow. Raises `DatabaseError`."""
+    if session.in_transaction:
+        yield
+        return
     session.begin(Begin.SNAPSHOT)
     try:
         yield

@@ -15,6 +15,14 @@ ON CONFLICT (id) DO UPDATE SET size = excluded.size, note = excluded.note, time 
 _FREEZE: Final = "INSERT INTO frozen VALUES (1, ?, ?, ?) ON CONFLICT DO NOTHING"  # the first evidence stays
 
 
+_MOVED: Final = b"moved "  # no checkpoint begins so: a log's name has no blank
+
+
+def moved_to(place: str) -> bytes:
+    """What stands in the place of a contradiction when a log goes on in another store."""
+    return _MOVED + place.encode()
+
+
 @dataclass(frozen=True, slots=True)
 class CosignedNote:
     """A checkpoint with enough cosignatures, verbatim."""
@@ -30,11 +38,13 @@ class Frozen:
 
     time: int  # seconds since 1970
     mine: bytes
-    theirs: bytes  # empty: nothing contradicts it
+    theirs: bytes  # empty: nothing contradicts it; or where the log goes on (`moved_to`)
 
     @property
     def flaw(self) -> Flaw:
         """Why the log takes no entry."""
+        if self.theirs.startswith(_MOVED):
+            return Flaw.MOVED
         return Flaw.FROZEN if self.theirs else Flaw.ENDED
 
 

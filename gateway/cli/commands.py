@@ -26,6 +26,7 @@ _GROUPS: Final[Mapping[str, str]] = {
     "witness": "A witness: cosign the logs of others.",
     "evidence": "An exchange in one file that anybody can check.",
     "dossier": "The dossier directory.",
+    "store": "Where all of this is kept, and how it gets to a PostgreSQL server.",
     "queue": "Notifications that wait for delivery.",
     "pki": "Certificates: a development PKI; enrolment, withdrawal and rotation at a hub.",
 }

@@ -29,7 +29,7 @@ _LARGEST: Final = 512 * 1024 * 1024  # bytes of a file that is read whole; a doc
 _BESIDE = Path(__file__).parents[2] / "contracts"  # the contracts of this program, without settings
 
 
-def _store_place(text: str) -> StorePlace:
+def parse_store(text: str) -> StorePlace:
     """Raises typer.BadParameter."""
     try:
         return PostgresUri.parse(text) if text.startswith(SCHEMES) else Path(text)
@@ -41,7 +41,7 @@ StoreFile = Annotated[
     StorePlace | None,
     typer.Option(
         "--store",
-        parser=_store_place,
+        parser=parse_store,
         metavar="FILE|URI",
         help="The store's SQLite file, or the URI of its PostgreSQL database.",
     ),

@@ -8,7 +8,7 @@ signature, is proof of a fork or of a rollback: the log is frozen (PROTOCOL.md Â
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -72,9 +72,7 @@ class Feeder:
         self._held: dict[str, int] = {}  # sizes that witnesses are known to hold
         self._outcomes: dict[str, str] = {}  # of each witness, its last
         self._late = False
-        kept = store.cosigned()
-        self._last = kept or CosignedNote(0, b"", self._now())
-        metrics.cosigned(self._last.time if kept else 0)
+        self._last = CosignedNote(0, b"", self._now())
 
     @property
     def trouble(self) -> str | None:
@@ -88,32 +86,35 @@ class Feeder:
 
         Raises `ProofError`: LOG702 or LOG711 when it does not; with `refuse` LOG712 when too few can be asked.
         """
+        kept = await self._store.cosigned()
+        self._last = kept or self._last
+        self._metrics.cosigned(self._last.time if kept else 0)
         results = await asyncio.gather(*(self._asked_first(one) for one in self._policy.witnesses.values()))
         answered = {name: 0 for name in results if name is not None}
         if refuse and not self._policy.is_met(answered):
             raise ProofError(Flaw.WITNESS_SILENT, ", ".join(answered) or "none answered")
-        self._watch()  # of a log that was not cosigned for too long nothing is recorded before it is
+        await self._watch()  # of a log that was not cosigned for too long nothing is recorded before it is
 
     async def run(self, leads: asyncio.Event) -> None:
         """Until cancelled. Without `leads` another process of the hub feeds, and this one reads what came of it."""
         while True:
-            try:
-                if leads.is_set():
-                    await self.round()
-                else:
-                    self._follow()
-            except Refusal as refusal:  # the store is busy or has failed: the next round keeps it
-                self._log.note("witnesses", code=refusal.code.row.code)
-            except ProofError as error:
-                self._log.note("witnesses", code=error.flaw.row.code)
-            except Exception as error:  # noqa: BLE001 - the feeding outlives a bug
-                self._log.note("failed", trace=trace(error))
-            self._watch()
+            await self._outlive(self.round() if leads.is_set() else self._follow())
+            await self._outlive(self._watch())
             await asyncio.sleep(_PAUSE)
+
+    async def _outlive(self, step: Awaitable[None]) -> None:
+        try:
+            await step
+        except Refusal as refusal:  # the store is busy or has failed: the next round keeps it
+            self._log.note("witnesses", code=refusal.code.row.code)
+        except ProofError as error:
+            self._log.note("witnesses", code=error.flaw.row.code)
+        except Exception as error:  # noqa: BLE001 - the feeding outlives a bug
+            self._log.note("failed", trace=trace(error))
 
     async def round(self) -> None:
         """Send the checkpoint of this moment to all, and keep it if enough cosign. Raises Refusal, `ProofError`."""
-        note = self._store.checkpoint
+        note = await self._store.checkpoint()
         if self._last.note.startswith(note) and self._lag() < self._patience.refresh:
             return
         checkpoint = Checkpoint.parse(parse_note(note).text)
@@ -126,9 +127,9 @@ class Feeder:
             await self._store.keep_cosigned(self._last)
             self._metrics.cosigned(self._last.time)
 
-    def _follow(self) -> None:
+    async def _follow(self) -> None:
         """What is cosigned, as the process that feeds kept it. Raises Refusal."""
-        kept = self._store.cosigned()
+        kept = await self._store.cosigned()
         if kept is not None:
             self._last = kept
             self._metrics.cosigned(kept.time)
@@ -185,7 +186,7 @@ class Feeder:
 
     async def _require_ours(self, held: bytes, *, freeze: bool) -> None:
         """That the log extends what a witness holds. Raises `ProofError`; proof against the log is kept."""
-        mine = self._store.checkpoint  # after the witness's: the log may have grown meanwhile
+        mine = await self._store.checkpoint()  # after the witness's: the log may have grown meanwhile
         size = Checkpoint.parse(parse_note(mine).text).size
         try:
             require_grown(held, self._store.verifiers, size, self._reader.tile)
@@ -203,12 +204,12 @@ class Feeder:
             self._outcomes[witness.name] = outcome
             self._log.note("witness", witness=witness.key.name, outcome=outcome)
 
-    def _watch(self) -> None:
+    async def _watch(self) -> None:
         late = self._lag() > self._patience.warn
         if late != self._late:
             self._late = late
             self._log.note("cosignatures", outcome="late" if late else "in time", seconds=round(self._lag()))
-        self._store.hold(self.trouble is not None)
+        await self._store.hold(self.trouble is not None)
 
     def _lag(self) -> float:
         return max(0.0, self._clock().timestamp() - self._last.time)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from gateway.adapters.metrics import CONTENT_TYPE
 from gateway.edge.listener import SERVER, Handler, not_found
 
-Exposition = Callable[[], bytes]  # what Prometheus scrapes
+Exposition = Callable[[], Awaitable[bytes]]  # what Prometheus scrapes
 Readiness = Callable[[], str | None]  # why the hub is not ready; None when it is
 
 
 def operations(exposed: Exposition, readiness: Readiness) -> Handler:
     """`/metrics`, `/healthz` (the process answers), `/readyz` (an exchange would be recorded)."""
 
-    def exposition() -> web.Response:
-        return web.Response(body=exposed(), headers={**SERVER, "Content-Type": CONTENT_TYPE})
+    async def exposition() -> web.Response:
+        return web.Response(body=await exposed(), headers={**SERVER, "Content-Type": CONTENT_TYPE})
 
-    def health() -> web.Response:
+    async def health() -> web.Response:
         return web.Response(text="ok\n", headers=SERVER)
 
-    def ready() -> web.Response:
+    async def ready() -> web.Response:
         reason = readiness()
         return web.Response(text=f"{reason or 'ready'}\n", status=503 if reason else 200, headers=SERVER)
 
@@ -30,6 +30,6 @@ def operations(exposed: Exposition, readiness: Readiness) -> Handler:
 
     async def serve(http: web.BaseRequest) -> web.Response:
         page = pages.get(http.rel_url.raw_path) if http.method in {"GET", "HEAD"} else None
-        return page() if page else not_found()
+        return await page() if page else not_found()
 
     return serve

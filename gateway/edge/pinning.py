@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +19,7 @@ from gateway.adapters.pin import write_pin
 from gateway.broker.event import trace
 from gateway.edge.operational_log import OperationalLog
 from gateway.exchangelog.flaw import ProofError
+from gateway.refusal import Refusal
 
 _PAUSE: Final = 1.0  # seconds from one look at the log to the next
 
@@ -28,7 +28,7 @@ class Pinning:
     """Owns the file of the pin, together with the other processes of its hub."""
 
     def __init__(
-        self, path: Path, checkpoint: Callable[[], bytes], metrics: Metrics, log: OperationalLog
+        self, path: Path, checkpoint: Callable[[], Awaitable[bytes]], metrics: Metrics, log: OperationalLog
     ) -> None:
         """`checkpoint`: the log's, as it is at that moment; a log that is open only grows."""
         self._path = path
@@ -40,35 +40,35 @@ class Pinning:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            note = self._checkpoint()
-            await asyncio.to_thread(self._keep, partial(bytes, note))
+            await self.keep()
             await asyncio.sleep(_PAUSE)
 
-    def finish(self) -> None:
-        """Once this process appends nothing any more."""
-        self._keep(self._checkpoint)
+    async def keep(self) -> None:
+        """Once more at the end, when this process appends nothing any more.
 
-    def _keep(self, checkpoint: Callable[[], bytes]) -> None:
-        """An old pin is weaker, not wrong: exchanges go on while it cannot be written, and the metric tells."""
+        An old pin is weaker, not wrong: exchanges go on while it cannot be written, and the metric tells.
+        """
         try:
-            with _alone(self._path.parent):
-                note = checkpoint()
+            async with _alone(self._path.parent):
+                note = await self._checkpoint()
                 if note != self._kept:
-                    write_pin(self._path, note)
+                    await asyncio.to_thread(write_pin, self._path, note)
                     self._kept = note
             self._metrics.pinned()
         except ProofError as error:
             self._log.note("pin", code=error.flaw.row.code)
+        except Refusal as refusal:  # the store is away
+            self._log.note("pin", code=refusal.code.row.code)
         except Exception as error:  # noqa: BLE001 - the pinning outlives a bug
             self._log.note("failed", trace=trace(error))
 
 
-@contextmanager
-def _alone(directory: Path) -> Iterator[None]:
+@asynccontextmanager
+async def _alone(directory: Path) -> AsyncIterator[None]:
     """No other process of the hub writes a pin meanwhile, so that none is replaced by an older one. Raises OSError."""
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

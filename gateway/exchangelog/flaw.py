@@ -122,6 +122,8 @@ class Flaw(Enum):
     SERVER_ENCODING = _row("LOG516", "The PostgreSQL database does not have the encoding UTF8.", "Make a database with ENCODING 'UTF8' and TEMPLATE template0.")
     SCHEMA = _row("LOG517", "The tables in the PostgreSQL database are of another version than this program.", "With the program that is to run, on one machine: gateway store migrate --config FILE")
 
+    MOVED = _row("LOG518", "The log goes on in another store.", "Name that store in log.store of the settings (gateway store copy said which). This one stays readable.")
+
     # Buckets and their keys.
     BUCKET_NAME = _row("LOG641", "This is not the name of a bucket.", "Name it by retention class and month, such as exchange/2026-11.")
     BUCKET_KEYS = _row("LOG642", "The directory of bucket keys is missing or cannot be used.", "Correct the path (log.bucket_keys in the settings) or its permissions; only for a new log: gateway log init --config FILE")
@@ -139,7 +141,7 @@ class Flaw(Enum):
     NOT_DUE = _row("LOG652", "The retention period has not ended.", "See what is due: gateway log retention --config FILE")
     NOTHING = _row("LOG653", "Nothing of it is left to erase.", "See what was erased: gateway log list --kind erasure")
     NOT_DONE = _row("LOG654", "Nothing was done: another command came in between, or the entry could not be signed or kept.", "Repeat it. If it stays so, look after the token and the bucket keys.")
-    WRITE_AHEAD = _row("LOG655", "Somebody reads the store, so its write-ahead log still holds pages from before.", "It is emptied when the hub stops, and by the next erasure.", Level.NOTICE)
+    WRITE_AHEAD = _row("LOG655", "Old pages of the store still hold what was erased: somebody reads it, or its server has not removed them.", "A file is cleared when the hub stops, and by the next erasure; on a server the owner of the tables does it: VACUUM", Level.NOTICE)
     PRUNED_REMAINS = _row("LOG656", "Entries below the minimum index are still there.", "A pruning is being ended, by its command or by the start of a hub: check again. If they stay, they came back, perhaps from a backup.", Level.NOTICE)
 
     # The agreement against the log, and what happened to one exchange.

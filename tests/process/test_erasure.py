@@ -623,8 +623,8 @@ async def test_entries_that_are_kept_cannot_be_deleted_by_mistake(old):
 
 async def test_the_hub_knows_how_many_buckets_are_due(old):
     async with open_store(old) as store:
-        assert [store.due(years, NOW) for years in (10, 12, 20)] == [3, 3, 0]
-        assert store.due(12, datetime(2026, 3, 31, tzinfo=UTC)) == 2
+        assert [await store.due(years, NOW) for years in (10, 12, 20)] == [3, 3, 0]
+        assert await store.due(12, datetime(2026, 3, 31, tzinfo=UTC)) == 2
     erase_bucket(old, Bucket("exchange", "2014-01"))
     async with open_store(old) as store:
-        assert store.due(10, NOW) == 2
+        assert await store.due(10, NOW) == 2

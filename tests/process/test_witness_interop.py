@@ -52,7 +52,7 @@ async def test_a_witness_of_others_cosigns_our_log_and_proves_its_fork(path, tmp
             await world.append("later")
             await world.feeder.round()
             assert world.cosigned == 6
-            kept = world.store.cosigned()
+            kept = await world.store.cosigned()
         assert read_by_others(tmp_path, kept.note, vkey) == 0
         assert read_by_others(tmp_path, kept.note.replace(b"\n6\n", b"\n7\n"), vkey) != 0
         go_back(path, backup)
@@ -113,7 +113,7 @@ async def test_ml_dsa_lines_of_others_and_ours_verify_on_the_other_side(path, tm
     beside = Cosigner.of(ORIGIN, MLDSA44PrivateKey.from_seed_bytes(bytes(range(32))))
     async with open_store(path, beside=beside) as store:
         await store.append(refusal_entry())
-        (tmp_path / "checkpoint").write_bytes(store.checkpoint)
+        (tmp_path / "checkpoint").write_bytes(await store.checkpoint())
     script = Path(__file__).parents[1] / "clients/witness/ml_dsa.py"
     said = json.loads(foreign_witness.python(script, tmp_path / "checkpoint", beside.public.vkey).stdout)
     theirs = CosignerKey.parse(said["vkey"])
