@@ -17,11 +17,12 @@ from gateway.exchangelog.tile import Edge
 
 @dataclass(frozen=True)
 class Told:
-    """What a caller was told of its exchange: where its answer stands in the log, under which signed checkpoint."""
+    """What somebody was told of an entry: where it stands in the log, under which signed checkpoint."""
 
     exchange: str
     index: int
     checkpoint: bytes
+    kind: Kind = Kind.RESPONSE
 
 
 def judge(log: LogReader, keys: list[NoteKey], told: Iterable[Told]) -> None:
@@ -35,7 +36,7 @@ def judge(log: LogReader, keys: list[NoteKey], told: Iterable[Told]) -> None:
     assert max(Counter((leaf.id, leaf.kind) for leaf in leaves).values()) == 1
     assert len({one.index for one in told}) == len(told)
     for one in told:
-        assert (leaves[one.index].id, leaves[one.index].kind) == (one.exchange, Kind.RESPONSE)
+        assert (leaves[one.index].id, leaves[one.index].kind) == (one.exchange, one.kind)
     roots = _roots(entries)
     for note in {one.checkpoint for one in told}:
         checkpoint = open_checkpoint(note, keys)

@@ -42,6 +42,15 @@ class Load:
 
         await until(answered, f"{count} more exchanges: {self.refused[-3:]} {self.broken[-3:]}")
 
+    async def until_refused(self) -> None:
+        """Until another exchange was refused."""
+        before = len(self.refused)
+
+        async def refused() -> bool:
+            return len(self.refused) > before
+
+        await until(refused, "an exchange is refused")
+
     async def ask(self, session: aiohttp.ClientSession, url: str) -> None:
         """One exchange."""
         message = memory.signed_question(
@@ -64,16 +73,20 @@ class Load:
             self.refused.append(str(answered.code))
 
 
+def calling(pki: Path) -> aiohttp.ClientSession:
+    """Of one authority, over one connection."""
+    own = pki / "BRUSSELS"
+    tls = client_context(own / "tls.crt.pem", own / "tls.key.pem", [pki / one for one in TRUST])
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls, limit=1))
+
+
 @asynccontextmanager
 async def constant_load(pki: Path, port: int, callers: int = CALLERS):
     """Callers, each with a connection that it keeps for as long as it is let."""
-    load, url = Load(), f"https://127.0.0.1:{port}/soap/v1"
-    own = pki / "BRUSSELS"
-    tls = client_context(own / "tls.crt.pem", own / "tls.key.pem", [pki / one for one in TRUST])
-    ended = asyncio.Event()
+    load, url, ended = Load(), f"https://127.0.0.1:{port}/soap/v1", asyncio.Event()
 
     async def caller() -> None:
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls, limit=1)) as session:
+        async with calling(pki) as session:
             while not ended.is_set():
                 before = len(load.broken) + len(load.refused)
                 await load.ask(session, url)

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from gateway.adapters.log_key import ensure_log
+from gateway.adapters.pin import write_pin
 from gateway.adapters.pki import write_pki
 from gateway.adapters.store_reader import LogReader
 from gateway.config import load
@@ -48,6 +49,10 @@ class Node:
     @property
     def settings(self) -> Path:
         return self.place / f"{self.name}.toml"
+
+    @property
+    def pin(self) -> Path:
+        return self.place / f"{self.name}.pin"
 
     @property
     def lines(self) -> Path:
@@ -139,20 +144,28 @@ async def running_nodes(place: Path, count: int = 2, store: str = "store.db", **
         text = hub_settings(memory.ROOT / "contracts", ORIGIN, URL).replace('"store.db"', json.dumps(store))
         lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
         for node in nodes.nodes:
-            node.settings.write_text(text.replace("[listen]\n", f"[listen]\n{lines}"))
+            pinned = text.replace("[log]\n", f'[log]\npin = "{node.pin.name}"\n')
+            node.settings.write_text(pinned.replace("[listen]\n", f"[listen]\n{lines}"))
             stack.push_async_callback(node.close)
-        known = load(nodes.nodes[0].settings)
-        ensure_log(known.log.store, known.keys.log_key, known.log.origin, known.log.bucket_keys)
-        inscribe(known.log.store, known.keys.directory_key)
+        await asyncio.to_thread(_begin, nodes.nodes)  # perhaps over a wire of this very loop
         await asyncio.gather(*(node.start() for node in nodes.nodes))
         yield nodes
 
 
-def opened(nodes: Nodes) -> tuple[LogReader, list[NoteKey]]:
-    """The exchange log, and what its checkpoints are verified with."""
-    settings = load(nodes.nodes[0].settings)
-    keys = [Signer.of(ORIGIN, key).verifier for key in read_log_keys(settings.keys.log_key)]
-    return LogReader.open(settings.log.store), keys
+def _begin(nodes: list[Node]) -> None:
+    """The log, the pin of each node, and a dossier in the directory."""
+    known = load(nodes[0].settings)
+    ensure_log(known.log.store, known.keys.log_key, known.log.origin, known.log.bucket_keys)
+    with LogReader.open(known.log.store) as log:
+        for node in nodes:
+            write_pin(node.pin, log.checkpoint)
+    inscribe(known.log.store, known.keys.directory_key)
+
+
+def log_keys(nodes: Nodes) -> list[NoteKey]:
+    """What checkpoints of their log are verified with."""
+    keys = read_log_keys(load(nodes.nodes[0].settings).keys.log_key)
+    return [Signer.of(ORIGIN, key).verifier for key in keys]
 
 
 class Balancer:
