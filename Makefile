@@ -2,15 +2,16 @@
 # make test    fresh machine → every check and every test
 # make attack  the catalogue of attacks against a running hub, printed as a table
 # make drills  adversary drills on the exchange log: what was done, who noticed, by what code
+# make failures a cluster of PostgreSQL and four nodes, and whatever can happen to them, for MINUTES=10
 # make install the set-up alone: .venv with locked, hash-checked dependencies and the gateway command
 # make fuzz    look for inputs that break a rule, for MINUTES=10 altogether; see tests/README.md
 .DEFAULT_GOAL := help
-.PHONY: help install install-test demo test attack drills faults lint fuzz lock clean
+.PHONY: help install install-test demo test attack drills faults failures lint fuzz lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 
 help:
-	@sed -n '1,6s/^# //p' Makefile
+	@sed -n '1,7s/^# //p' Makefile
 
 .venv/bin/python:
 	@deploy/prepare "$(PYTHON)"
@@ -64,6 +65,11 @@ drills: install-test
 faults: install-test
 	@deploy/prepare --test "$(PYTHON)"
 	$(BIN)/python -m tests.faults
+
+# Troubles of the database, the network and the nodes in an order of chance; SEED=n repeats one.
+failures: install-test
+	@deploy/prepare --test "$(PYTHON)"
+	$(BIN)/python -m tests.postgres --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 # The tests of the pure middle measure its coverage; counting lines doubles the time of a test.
 MEASURED := tests/rules tests/path

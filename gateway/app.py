@@ -72,17 +72,18 @@ _FINISH_SECONDS: Final = 35.0  # for what is under way; deploy/gateway.service g
 
 
 @asynccontextmanager
-async def hub(
+async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is heard and told meanwhile
     settings: Settings,
     loaded: Loaded,
     lines: TextIO,
     told: asyncio.Event | None = None,
     shared: Shared | None = None,
+    hurry: asyncio.Event | None = None,
 ) -> AsyncIterator[tuple[str, str]]:
     """Run the hub; yields the URLs of the SOAP and the operations listener. `lines`: the operational log.
 
     `told`: set to have the files looked at now. `shared`: what this process has from its supervisor; None for
-    the only process of a hub.
+    the only process of a hub. `hurry`: set to end the draining that the end begins with.
     """
     fellows = shared.fellows if shared else Fellows()
     metrics, log = Metrics(fellows.number), operational_log(lines, fellows)
@@ -140,11 +141,11 @@ async def hub(
             ),
             clock=clock,
         )
-        trouble = partial(_trouble, store, log, feeder)
-        inside = operations(partial(_exposition, metrics, store), partial(_trouble_of_all, trouble, fellows))
         host, limits = settings.listen.host, _connection_limits(settings.limits)
         wire = partial(Listener, log=log, refused=edge.refused, limits=limits)
         outside = wire(edge.handle, owner=edge.owner, watch=Watch(metrics, "soap"))
+        trouble = partial(_trouble, store, log, feeder, outside)
+        inside = operations(partial(_exposition, metrics, store), partial(_trouble_of_all, trouble, fellows))
         within = wire(inside, owner=nobody, watch=Watch(metrics, "operations"))
         bound, ops = (shared.soap, shared.operations) if shared else _bound(settings.listen)
         urls = f"https://{host}:{bound.getsockname()[1]}{PATH}", f"http://{host}:{ops.getsockname()[1]}"
@@ -185,6 +186,7 @@ async def hub(
         if not fellows.several:  # of several the supervisor says it, once all serve
             log.note("serving", url=urls[0], operations=urls[1], agreement=agreement.revision)
         yield urls
+        await _drain(outside, settings.listen.drain_seconds, hurry or asyncio.Event(), log)
         log.catch_up(ending=True)
         log.note("stopping")
 
@@ -298,23 +300,27 @@ async def serve(settings: Settings, *, stop_with_stdin: bool = False, shared: Sh
     """Run until SIGTERM or SIGINT, or until standard input closes, or the supervisor of `shared` ends; finish what
     is under way. SIGHUP: reload.
 
-    Raises StartError, ConfigError, ProofError.
+    The first SIGTERM or SIGINT begins to drain, a second one ends that. Raises StartError, ConfigError, ProofError.
     """
     forbid_dumps()  # before there is a key
-    stop, told = asyncio.Event(), asyncio.Event()
+    stop, told, hurry = asyncio.Event(), asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     if stop_with_stdin:
-        Thread(target=_drain, args=(sys.stdin.fileno(), loop, stop), name="stdin", daemon=True).start()
+        Thread(target=_until_closed, args=(sys.stdin.fileno(), loop, stop), name="stdin", daemon=True).start()
     loop.add_signal_handler(signal.SIGHUP, told.set)  # which would otherwise end a hub that is starting
     fellows = shared.fellows if shared else Fellows()
     fellows.listen(told.set, stop.set)
     loaded = load(settings)
+
+    def end() -> None:
+        (hurry if stop.is_set() else stop).set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     log = operational_log(sys.stderr, fellows)
     logging.basicConfig(handlers=[LibraryLines(log)], level=logging.WARNING, force=True)
     tell_uncaught(log)  # nobody but the log prints: libraries, and Python itself, quote what a peer sent
-    async with hub(settings, loaded, sys.stderr, told, shared):
+    async with hub(settings, loaded, sys.stderr, told, shared, hurry):
         sys.setswitchinterval(_SWITCH_SECONDS)
         gc.set_threshold(*_COLLECT)
         gc.freeze()  # the agreement and its views live as long as the process: no collection need look at them
@@ -348,8 +354,10 @@ async def _exposition(metrics: Metrics, store: Store) -> bytes:
     return metrics.exposition()
 
 
-def _trouble(store: Store, log: OperationalLog, feeder: Feeder | None) -> str | None:
+def _trouble(store: Store, log: OperationalLog, feeder: Feeder | None, outside: Listener) -> str | None:
     """Why the hub is not ready; None when an exchange would be recorded, and told."""
+    if outside.draining:
+        return "the hub was told to stop, and takes what still comes for a while"
     if not store.ready:
         flaw = store.trouble
         return (
@@ -368,7 +376,7 @@ def _trouble_of_all(trouble: Callable[[], str | None], fellows: Fellows) -> str 
     return trouble() or next(of_others, None)
 
 
-def _drain(descriptor: int, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+def _until_closed(descriptor: int, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     """Whoever started the hub holds the other end of the pipe: the kernel closes it, however they die."""
     with suppress(OSError, RuntimeError):  # RuntimeError: the loop has ended before
         while os.read(descriptor, 4096):
@@ -398,6 +406,15 @@ def _listen(
     door = Door(bound, listener.connection, tls, listener.limits, listener.watch)
     stack.push_async_callback(_finish, door, listener)
     return door
+
+
+async def _drain(outside: Listener, seconds: float, hurry: asyncio.Event, log: OperationalLog) -> None:
+    """Not ready any more, though everything is still served: a balancer sees it, and leads new connections elsewhere."""
+    outside.draining = True
+    if seconds:
+        log.note("draining")
+        with suppress(TimeoutError):
+            await asyncio.wait_for(hurry.wait(), seconds)
 
 
 async def _finish(door: Door, listener: Listener) -> None:

@@ -22,6 +22,7 @@ from gateway.model import AuthorityId
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
+Pause = Annotated[float, Meta(ge=0, le=3600)]  # seconds; none is 0
 Count = Annotated[int, Meta(ge=1)]
 Days = Annotated[float, Meta(gt=0, le=3660)]
 Hours = Annotated[float, Meta(gt=0, le=720)]
@@ -78,6 +79,7 @@ class Listen(Section, frozen=True, kw_only=True):
     port: Port = 8443  # signed SOAP over mutual TLS; 0 takes a free one
     operations_port: Port = 9464  # /metrics, /healthz, /readyz in plain HTTP: keep it inside
     public_url: str  # what WSDLs say, and what wsa:To must name
+    drain_seconds: Pause = 0.0  # told to stop, it serves on so long while /readyz says no: for a balancer
 
 
 class Contracts(Section, frozen=True, kw_only=True):

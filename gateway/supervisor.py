@@ -252,7 +252,8 @@ def supervise(
     soap, operations = bind(settings.listen, workers)
     with _private() as shared, selectors.PollSelector() as poll:
         places = [Worker(number, one) for number, one in enumerate(soap)]
-        supervisor = Supervisor(config, log, places, operations, shared, poll)
+        patience = settings.listen.drain_seconds + _STOP_SECONDS
+        supervisor = Supervisor(config, log, places, operations, shared, poll, patience)
         with _signals(
             poll,
             {signal.SIGTERM: supervisor.stop, signal.SIGINT: supervisor.stop, signal.SIGHUP: supervisor.look},

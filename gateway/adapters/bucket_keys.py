@@ -28,11 +28,11 @@ on an encrypted volume.
 
 from __future__ import annotations
 
-import fcntl
 import hmac
 import os
+import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +48,7 @@ _SALT_SIZE: Final = 8  # bytes
 _NONCE_SIZE: Final = 12  # bytes
 _USES: Final = 1 << 31  # of one derived key: half of what SP 800-38D §8.3 allows
 _SUFFIX: Final = ".key"
+_NEW: Final = ".new"
 
 
 class BucketKeys:
@@ -79,17 +80,19 @@ class BucketKeys:
     def make(self, bucket: Bucket) -> None:
         """A key for the bucket, durable when this returns; where there is one, it stays. Raises `ProofError`.
 
-        Several processes may come at once. One that finds the file makes its name durable as well: whoever
-        wrote it may not have come so far.
+        Several processes may come at once, from several machines: a link is made by one of them, without a lock,
+        which a file system across a network may not have. Whoever finds the file makes its name durable as well:
+        who wrote it may not have come so far.
         """
         path = self._path(bucket)
-        with _told(path), self._alone():
+        with _told(path):
             if not path.exists():
-                new = path.with_suffix(
-                    ".new"
-                )  # of a process that was killed perhaps: nothing is wrapped under it
+                new = path.with_suffix(f".{secrets.token_hex(8)}{_NEW}")
                 _write(new, os.urandom(KEY_SIZE), self._directory)
-                new.replace(path)
+                with suppress(FileExistsError, FileNotFoundError):  # somebody was first, and has tidied up
+                    os.link(new, path)
+                for one in self._begun(path):
+                    one.unlink(missing_ok=True)
             _sync(self._directory)
 
     def wrap(self, bucket: Bucket, secret: bytes, about: bytes) -> bytes:
@@ -121,9 +124,9 @@ class BucketKeys:
         """Overwrites and removes the key, durably; where there is none, nothing. Raises `ProofError`."""
         path = self._path(bucket)
         self._loaded.pop(bucket, None)
-        with _told(path), self._alone():
-            for one in (path, path.with_suffix(".new")):
-                if one.exists():
+        with _told(path):
+            for one in (path, *self._begun(path)):
+                with suppress(FileNotFoundError):  # another process destroys it, too
                     _overwrite(one)
                     one.unlink()
             _sync(self._directory)
@@ -155,15 +158,9 @@ class BucketKeys:
         except ExposedError as error:
             raise ProofError(Flaw.BUCKET_KEYS, str(error)) from error
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One process at a time makes and destroys."""
-        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
+    def _begun(self, path: Path) -> list[Path]:
+        """Keys of this bucket that never got its name, of a process that was killed perhaps: nothing is wrapped under them."""
+        return list(self._directory.glob(f"{path.stem}*{_NEW}"))
 
 
 class _Loaded:
@@ -213,7 +210,6 @@ def _make_directory(directory: Path) -> None:
 
 
 def _write(path: Path, key: bytes, directory: Path) -> None:
-    path.unlink(missing_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         if os.geteuid() == 0:  # a command run by root, on what is the hub's

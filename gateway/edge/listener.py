@@ -12,7 +12,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, cast
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import _ErrInfo
 
 from gateway.edge.connections import ConnectionLimits, Cut, Shares, Watch
@@ -43,6 +45,9 @@ class Listener(web.Server):
     reply before, is closed (attack H16). That is aiohttp's keep-alive timer, which runs until a header is
     complete, not until the first byte. One that does not take what was written to it within `reply_seconds`
     is cut off (attack H18).
+
+    `draining`: set it, and every further reply says that it ends its connection. Who keeps connections makes a new
+    one, which a balancer leads elsewhere; none is closed under a request that is on its way.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root passes each collaborator by name
@@ -55,7 +60,8 @@ class Listener(web.Server):
         limits: ConnectionLimits,
         watch: Watch,
     ) -> None:
-        super().__init__(handler)
+        super().__init__(handler, request_factory=self._request)
+        self.draining = False
         self.refused: Final = refused
         self.owner: Final = owner
         self.limits: Final = limits
@@ -64,6 +70,18 @@ class Listener(web.Server):
         # In no hierarchy, so that no other handler prints it.
         self._words = logging.Logger("aiohttp.server", logging.WARNING)  # noqa: LOG001 - see above
         self._words.addHandler(LibraryLines(log))
+
+    def _request(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: asyncio.Task[None],
+    ) -> web.BaseRequest:
+        if self.draining:  # as if the client had asked for it (RFC 9112 §9.6)
+            message = message._replace(should_close=True)
+        return web.BaseRequest(message, payload, protocol, writer, task, self._loop)
 
     def connection(self, ended: asyncio.Future[None]) -> web.RequestHandler:
         """The protocol of one connection, which fulfils `ended` when nothing is left of it."""

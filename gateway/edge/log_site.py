@@ -69,7 +69,7 @@ class LogSite:
         self._reader.close()
 
     async def serve(self, method: str, name: str, peer: Authority) -> web.Response:
-        """A resource, to this authority. Raises Refusal: METHOD, LOG_DENIED."""
+        """A resource, to this authority. Raises Refusal: METHOD, LOG_DENIED, LOG_UNAVAILABLE."""
         if method not in METHODS:
             raise Refusal(Code.METHOD)
         kind = _kind(name)
@@ -81,6 +81,8 @@ class LogSite:
         except ProofError as error:
             if error.flaw in {Flaw.TILE_PATH, Flaw.PRUNED}:  # beyond the tree, or no longer kept
                 return not_found()
+            if error.flaw is Flaw.DATABASE:  # its server has ended the session; the next look begins another
+                raise Refusal(Code.LOG_UNAVAILABLE) from error
             raise
         self._metrics.log_read(peer.id, kind)
         if kind == "entries":  # who looked at the exchanges of others can be found out

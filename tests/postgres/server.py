@@ -23,7 +23,7 @@ from gateway.adapters.postgres_uri import PostgresUri
 from gateway.adapters.store_migrate import migrate
 
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-_USER = "nobody" if os.getuid() == 0 else None
+USER = "nobody" if os.getuid() == 0 else None
 _LOOKS, _PAUSE = 1200, 0.05
 _TEMPLATE = "template_store"
 _SETTINGS = {
@@ -43,9 +43,7 @@ class Server:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._names = map("store_{}".format, count())
-        self._run(
-            "initdb", "-D", self._data, "-U", "postgres", "-E", "UTF8", "--locale=C", "-A", "trust", "-N"
-        )
+        make(self._data)
         self.process = self._start()
         self.ask(f"CREATE DATABASE {_TEMPLATE}")
         migrate(self.uri(_TEMPLATE))
@@ -88,7 +86,7 @@ class Server:
                 [BIN / "postgres", "-D", self._data, *options],
                 stdout=log,
                 stderr=log,
-                user=_USER,
+                user=USER,
                 cwd=self.directory,
             )
         for _ in range(_LOOKS):
@@ -101,23 +99,34 @@ class Server:
                 return process
         raise AssertionError("the server takes no connection")
 
-    def _run(self, program: str, *arguments: str | Path) -> None:
-        subprocess.run(
-            [BIN / program, *arguments], user=_USER, cwd=self.directory, check=True, capture_output=True
-        )
+
+def make(data: Path) -> None:
+    """What a server needs in its directory, once."""
+    run(data.parent, "initdb", "-D", data, "-U", "postgres", "-E", "UTF8", "--locale=C", "-A", "trust", "-N")
+
+
+def run(directory: Path, program: str, *arguments: str | Path) -> None:
+    """A program of PostgreSQL, as the user of its servers."""
+    subprocess.run([BIN / program, *arguments], user=USER, cwd=directory, check=True, capture_output=True)
+
+
+@contextmanager
+def owned_directory() -> Iterator[Path]:
+    """Of the user of the servers. A socket's path has at most 107 bytes: pytest's own directories are longer, and closed."""
+    directory = Path(tempfile.mkdtemp(prefix="wib-pg-", dir="/tmp"))
+    try:
+        if USER is not None:
+            shutil.chown(directory, USER)
+        yield directory
+    finally:
+        shutil.rmtree(directory)
 
 
 @contextmanager
 def running_server() -> Iterator[Server]:
-    """A socket's path has at most 107 bytes: pytest's own directories are longer."""
-    directory = Path(tempfile.mkdtemp(prefix="wib-pg-", dir="/tmp"))
-    try:
-        if _USER is not None:
-            shutil.chown(directory, _USER)
+    with owned_directory() as directory:
         server = Server(directory)
         try:
             yield server
         finally:
             server.stop()
-    finally:
-        shutil.rmtree(directory)
