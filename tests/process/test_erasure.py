@@ -599,10 +599,10 @@ async def test_what_came_back_below_the_minimum_index_with_its_seed_is_no_prunin
 class Overtaken(LogReader):
     """The log is pruned between the look at its minimum index and that at its entries."""
 
-    def rows(self, end: int):
+    def rows(self, start: int | None, end: int):
         if self.minimum == 0:
             prune(self.path)
-        return super().rows(end)
+        return super().rows(start, end)
 
 
 async def test_a_pruning_during_a_check_makes_nothing_missing(old):
