@@ -379,8 +379,8 @@ async def test_log_of_another_key_or_origin_is_not_opened(path):
         assert caught.value.flaw is Flaw.UNSIGNED
 
 
-@of_a_file
-def test_no_log_begins_by_itself_behind_a_mistyped_path(path, tmp_path):
+def test_no_log_begins_by_itself_behind_a_mistyped_path(tmp_path):
+    path = tmp_path / "mistyped" / "store.sqlite"
     keys = keys_beside(tmp_path / "keys" / "store.sqlite")
     with pytest.raises(ProofError) as caught:
         Store.open(path, KEY, ORIGIN, payload_key=PAYLOAD_KEY, bucket_keys=keys)
