@@ -60,9 +60,9 @@ def migrate(place: PostgresUri, role: str | None = None) -> None:
             command.upgrade(config, "head")
             if role is not None:
                 _grant(connection, role)
-    except psycopg.Error as error:
+    except SQLAlchemyError as error:
         raise ProofError(Flaw.DATABASE, f"{place}: {type(error).__name__}") from error
-    except (SQLAlchemyError, CommandError) as error:
+    except CommandError as error:  # tables that this program does not know
         raise ProofError(Flaw.SCHEMA, f"{place}: {type(error).__name__}") from error
 
 

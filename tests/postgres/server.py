@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -74,6 +74,12 @@ class Server:
                 result = connection.execute(statement)
             return result.fetchall() if result.description else []
 
+    def signal(self, number: signal.Signals) -> None:
+        """To all of its processes, the one that begins others first."""
+        for pid in (self.process.pid, *_children(self.process.pid)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
     def stop(self) -> None:
         self.process.send_signal(signal.SIGQUIT)  # at once: nobody needs the data any more
         self.process.wait()
@@ -130,3 +136,7 @@ def running_server() -> Iterator[Server]:
             yield server
         finally:
             server.stop()
+
+
+def _children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

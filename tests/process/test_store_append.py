@@ -385,7 +385,7 @@ def test_no_log_begins_by_itself_behind_a_mistyped_path(tmp_path):
     with pytest.raises(ProofError) as caught:
         Store.open(path, KEY, ORIGIN, payload_key=PAYLOAD_KEY, bucket_keys=keys)
     assert caught.value.flaw is Flaw.NO_STORE
-    assert not path.parent.exists()
+    assert not path.exists()
 
 
 async def test_a_log_is_begun_once(path):
