@@ -212,5 +212,5 @@ async def test_who_leaves_while_it_waits_leaves_nothing_behind():
 def test_who_does_not_heed_when_to_come_back_is_told_later_and_others_at_once():
     door, _ = admission()
     told = [door.patience("A") for _ in range(60)]
-    assert told == [0.0] * 40 + [1.0] * 20
+    assert told == [0.0] * 40 + [2.0] * 20
     assert door.patience("B") == 0.0
