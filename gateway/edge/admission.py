@@ -179,7 +179,8 @@ class Admission:
             last = self._queue.drop_last(holder)
             if last is not None and last.turn is not None:
                 self._give_back(last)
-                last.turn.set_exception(Refusal(Code.BUSY))
+                if not last.turn.done():  # else its time is over, or its peer left, and it does not know yet
+                    last.turn.set_exception(Refusal(Code.BUSY))
                 return
         raise Refusal(Code.BUSY)
 
