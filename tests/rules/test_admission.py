@@ -172,6 +172,18 @@ async def test_a_few_cannot_take_all_places():
     assert (counted.wait, counted.under_way) == (0, 0)
 
 
+async def test_the_place_of_one_that_leaves_at_the_same_moment_can_be_had():
+    door, counted = admission(Clock(1), in_flight=4, of_an_authority=4)
+    told: list[str] = []
+    flood = [asyncio.create_task(exchange(door, "A", told)) for _ in range(5)]
+    await asyncio.sleep(0)
+    assert flood[4].cancel()  # it hears of that when the loop turns
+    with door.place("B", 0):
+        results = await asyncio.gather(*flood, return_exceptions=True)
+    assert [type(one) for one in results] == [type(None)] * 4 + [asyncio.CancelledError]
+    assert (told, counted.wait, counted.under_way) == (["A"] * 4, 0, 0)
+
+
 async def test_nobody_is_pushed_out_by_an_authority_that_has_as_many():
     door, _ = admission(Clock(1), in_flight=3, of_an_authority=3)
     told: list[str] = []
@@ -212,5 +224,5 @@ async def test_who_leaves_while_it_waits_leaves_nothing_behind():
 def test_who_does_not_heed_when_to_come_back_is_told_later_and_others_at_once():
     door, _ = admission()
     told = [door.patience("A") for _ in range(60)]
-    assert told == [0.0] * 40 + [1.0] * 20
+    assert told == [0.0] * 40 + [2.0] * 20
     assert door.patience("B") == 0.0
