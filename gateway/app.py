@@ -145,7 +145,8 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
         wire = partial(Listener, log=log, refused=edge.refused, limits=limits)
         outside = wire(edge.handle, owner=edge.owner, watch=Watch(metrics, "soap"))
         trouble = partial(_trouble, store, log, feeder, outside)
-        inside = operations(partial(_exposition, metrics, store), partial(_trouble_of_all, trouble, fellows))
+        of_all_workers = partial(_trouble_of_all, trouble, fellows)
+        inside = operations(partial(_exposition, metrics, store, of_all_workers), of_all_workers)
         within = wire(inside, owner=nobody, watch=Watch(metrics, "operations"))
         bound, ops = (shared.soap, shared.operations) if shared else _bound(settings.listen)
         urls = f"https://{host}:{bound.getsockname()[1]}{PATH}", f"http://{host}:{ops.getsockname()[1]}"
@@ -347,10 +348,14 @@ async def _due(in_force: RulesInForce, store: Store) -> int:
     return await store.due(in_force.rules.agreement.retention.log_years, clock())
 
 
-async def _exposition(metrics: Metrics, store: Store) -> bytes:
-    """What is scraped, with the size of the log as it is now; a store that cannot be read leaves the last one."""
-    with suppress(Refusal):
-        metrics.log_size(Checkpoint.parse(parse_note(await store.checkpoint()).text).size)
+async def _exposition(metrics: Metrics, store: Store, trouble: Callable[[], str | None]) -> bytes:
+    """What is scraped, with the size of the log as it is now. A store that cannot be read leaves the last one; one that
+    is known to be away is not waited for, since whoever scrapes does not wait long.
+    """
+    if store.ready:
+        with suppress(Refusal):
+            metrics.log_size(Checkpoint.parse(parse_note(await store.checkpoint()).text).size)
+    metrics.ready(is_so=trouble() is None)
     return metrics.exposition()
 
 

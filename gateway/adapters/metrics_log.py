@@ -27,6 +27,9 @@ class LogSeries:
 
     def _state_log(self, stated: CollectorRegistry) -> None:
         self._log_size = Stated("gateway_log_entries", "Entries in the exchange log.", registry=stated)
+        self._ready = Stated(
+            "gateway_ready", "1 when an exchange would be recorded: what /readyz says.", registry=stated
+        )
         self._due = Stated(
             "gateway_buckets_due",
             "Buckets of the exchange log whose retention period has ended and that are not erased.",
@@ -46,6 +49,10 @@ class LogSeries:
     def log_size(self, entries: int) -> None:
         """State the size of the exchange log."""
         self._log_size.set(entries)
+
+    def ready(self, *, is_so: bool) -> None:
+        """State whether an exchange would be recorded."""
+        self._ready.set(is_so)
 
     def buckets_due(self, number: int) -> None:
         """How many buckets of the exchange log are kept longer than the agreement permits."""

@@ -106,8 +106,10 @@ async def test_disk_that_is_full_stops_exchanges_until_there_is_room(hub):
 async def test_hub_that_nobody_asks_notices_that_its_database_is_gone_and_when_it_is_back(hub):
     hub.database.kill()
     await hub.node.until_ready(ready=False)
+    assert "\ngateway_ready 0.0\n" in (await hub.node.get("/metrics"))[1]
     hub.database.start()
     await hub.node.until_ready()
+    assert "\ngateway_ready 1.0\n" in (await hub.node.get("/metrics"))[1]
 
 
 async def test_disk_that_is_slow_fails_no_exchange(hub):
