@@ -83,24 +83,30 @@ async def test_a_worker_that_is_killed_loses_nothing_and_has_a_successor(tmp_pat
     assert flaws(tmp_path) <= {Flaw.OUTCOME_UNKNOWN}
 
 
-async def test_what_is_under_way_at_the_end_is_answered(tmp_path):
-    asked, go = asyncio.Event(), asyncio.Event()
+async def test_all_drain_then_end_and_what_is_under_way_is_answered(tmp_path):
+    asked, go = [], asyncio.Event()
 
     async def slowly(world, provider, question):
-        asked.set()
+        asked.append(question)
         await go.wait()
         return memory.answer_well(world, provider, question)
 
-    async with several(tmp_path, slowly) as hub:
+    async with several(tmp_path, slowly, drain_seconds=600.0) as hub:
         exchange = asyncio.create_task(hub.soap("BRUSSELS", question()))
-        await asked.wait()
+        await until(lambda: len(asked) == 1)
+        hub.process.terminate()
+        await until(lambda: len(hub.events("draining")) == 2)
+        assert (await hub.readiness())[0] == 503
+        late = asyncio.create_task(hub.soap("BRUSSELS", question()))  # still served, at either
+        await until(lambda: len(asked) == 2)
         hub.process.terminate()
         await until(lambda: len(hub.events("stopping")) == 2)
         go.set()
-        status, answered = await exchange
-        assert (status, answered.code) == (200, None)
+        for one in (exchange, late):
+            status, answered = await one
+            assert (status, answered.code) == (200, None)
+            assert recorded(tmp_path, answered)
         assert await hub.process.wait() == 0
-    assert recorded(tmp_path, answered)
     assert flaws(tmp_path) == set()
 
 
