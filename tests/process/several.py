@@ -42,12 +42,16 @@ class Several(Running):
     def events(self, *names: str) -> list[dict[str, object]]:
         return [line for line in events(self.directory) if line["event"] in names]
 
-    async def reload(self) -> list[dict[str, object]]:
-        """Have all look at their files, which changed; what each says of them."""
-        before, workers = len(self.events("reloaded", "not reloaded")), len(self.workers())
+    async def reload(self, change) -> list[dict[str, object]]:
+        """Change files and have all look at them, until each has put something in force; what they say of it.
+
+        One that was looking already while the files were written may say first that they are not in order.
+        """
+        before, workers = len(self.events("reloaded")), set(self.workers())
+        change()
         self.process.send_signal(signal.SIGHUP)
-        await until(lambda: len(self.events("reloaded", "not reloaded")) >= before + workers)
-        return self.events("reloaded", "not reloaded")[before:]
+        await until(lambda: {line["worker"] for line in self.events("reloaded")[before:]} == workers)
+        return self.events("reloaded")[before:]
 
     def workers(self) -> dict[int, int]:
         """Number → process, of those that are there."""

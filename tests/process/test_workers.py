@@ -83,24 +83,30 @@ async def test_a_worker_that_is_killed_loses_nothing_and_has_a_successor(tmp_pat
     assert flaws(tmp_path) <= {Flaw.OUTCOME_UNKNOWN}
 
 
-async def test_what_is_under_way_at_the_end_is_answered(tmp_path):
-    asked, go = asyncio.Event(), asyncio.Event()
+async def test_all_drain_then_end_and_what_is_under_way_is_answered(tmp_path):
+    asked, go = [], asyncio.Event()
 
     async def slowly(world, provider, question):
-        asked.set()
+        asked.append(question)
         await go.wait()
         return memory.answer_well(world, provider, question)
 
-    async with several(tmp_path, slowly) as hub:
+    async with several(tmp_path, slowly, drain_seconds=600.0) as hub:
         exchange = asyncio.create_task(hub.soap("BRUSSELS", question()))
-        await asked.wait()
+        await until(lambda: len(asked) == 1)
+        hub.process.terminate()
+        await until(lambda: len(hub.events("draining")) == 2)
+        assert (await hub.readiness())[0] == 503
+        late = asyncio.create_task(hub.soap("BRUSSELS", question()))  # still served, at either
+        await until(lambda: len(asked) == 2)
         hub.process.terminate()
         await until(lambda: len(hub.events("stopping")) == 2)
         go.set()
-        status, answered = await exchange
-        assert (status, answered.code) == (200, None)
+        for one in (exchange, late):
+            status, answered = await one
+            assert (status, answered.code) == (200, None)
+            assert recorded(tmp_path, answered)
         assert await hub.process.wait() == 0
-    assert recorded(tmp_path, answered)
     assert flaws(tmp_path) == set()
 
 
@@ -161,26 +167,25 @@ async def test_an_address_that_is_taken_is_told(tmp_path):
 
 
 async def test_everything_changes_under_load_and_no_exchange_fails(tmp_path):
-    drafts = Drafts(tmp_path / "agreements")
+    drafts, own = Drafts(tmp_path / "agreements"), []
     place = tmp_path / "hub"
     place.mkdir()
+
+    def another_log_key() -> None:
+        with (place / "pki/HUB/log.key.pem").open("ab") as file:
+            file.write(private_pem(Ed25519PrivateKey.generate()))
+
     async with several(place, contracts=drafts.begin()) as hub:
         async with load(hub) as asked:
             await until(lambda: len(asked.released) >= 4)
-            drafts.put(revised(2, (READ, LESS)))
-            numbers = [one["number"] for one in await hub.reload()]
-            register(hub, suspend("MUN_LIEGE"))
-            changed = await hub.reload()
-            own = replace_own(hub, "tls"), replace_own(hub, "sign-rsa")
-            changed += await hub.reload()
-            renew(hub.pki, "issuing", datetime.now(UTC), [])  # the revocation list
-            changed += await hub.reload()
-            with (hub.pki / "HUB/log.key.pem").open("ab") as file:
-                file.write(private_pem(Ed25519PrivateKey.generate()))
-            changed += await hub.reload()
+            told = await hub.reload(lambda: drafts.put(revised(2, (READ, LESS))))
+            await hub.reload(lambda: register(hub, suspend("MUN_LIEGE")))
+            await hub.reload(lambda: own.extend(replace_own(hub, name) for name in ("tls", "sign-rsa")))
+            await hub.reload(lambda: renew(hub.pki, "issuing", datetime.now(UTC), []))  # the revocation list
+            await hub.reload(another_log_key)
             after = len(asked.released)
             await until(lambda: len(asked.released) >= after + 8)
-        assert (numbers, {one["event"] for one in changed}) == ([2, 2], {"reloaded"})
+        assert [one["number"] for one in told] == [2, 2]
         assert (asked.refused, asked.cut) == ([], 0)
         assert asked.signed_by[-1] == own[1] != asked.signed_by[0]
         assert asked.released[-1].texts(EXPIRES) < asked.released[0].texts(EXPIRES)
