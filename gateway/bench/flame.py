@@ -1,4 +1,8 @@
-"""A flame graph of a hub under load, by py-spy: all threads, and the C code that they run.
+"""A flame graph of a hub under load, by py-spy: each thread as a flame of its own, the event loop's and the store's.
+
+What a C function spends is told of the Python function that called it. A thread that only waits (`_worker`,
+`SimpleQueue.get`) may burn all the same: not every kernel tells py-spy that it is idle. C frames (`--native`) are
+left out, because with them no thread is ever seen to be idle.
 
 The hub is told to let itself be traced by whoever may, so that this works for a plain user too where only a parent
 may trace a process (Yama's ptrace_scope 1).
@@ -43,7 +47,7 @@ def flame(  # noqa: PLR0913, PLR0917 - what is loaded, how long, where, and whom
         exchanges = here.exchanges_for(float(seconds), load)
         tell(f"flame, {told(suite, 1, load)}: {exchanges} exchanges")
         command = [
-            spy, "record", "--pid", str(here.hub.pid), "--output", str(output.resolve()), "--native",
+            spy, "record", "--pid", str(here.hub.pid), "--output", str(output.resolve()), "--threads",
             "--rate", str(_RATE), "--duration", str(seconds),
         ]  # fmt: skip
         tracing = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)  # noqa: S603 - py-spy with our own arguments

@@ -49,7 +49,7 @@ def flame(
     directory: Directory = None,
     contracts: Contracts = CONTRACTS,
 ) -> None:
-    """Draw a flame graph of a hub under load: all threads, and the C code that they run. Needs py-spy."""
+    """Draw a flame graph of a hub under load, a flame for each thread. Needs py-spy."""
     with bench_options.told():
         (known,) = bench_options.suites(suite)
         with working(directory) as place, bench_options.shown() as tell:
