@@ -123,7 +123,8 @@ def prepare(directory: Path, endpoint: str, contracts: Path = CONTRACTS, **limit
 
 
 async def started(directory: Path, *options: str) -> asyncio.subprocess.Process:
-    environment = {**os.environ, "PYTHONPATH": str(memory.ROOT)}
+    # What workers count together stays behind when their supervisor is killed: here, not in /dev/shm.
+    environment = {**os.environ, "PYTHONPATH": str(memory.ROOT), "RUNTIME_DIRECTORY": str(directory)}
     with (directory / "hub.log").open("ab") as log:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway", "serve", "--workers", "2", *options),
