@@ -17,11 +17,16 @@ from tests.process.tokens import KEYS, SoftToken
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def path(request, tmp_path) -> StorePlace:
+def place(request, tmp_path) -> StorePlace:
     """Where a store may be; nothing is there yet. `of_a_file` leaves a test the first."""
     if request.param == "sqlite":
         return tmp_path / "store.sqlite"
     return placed_beside(tmp_path, request.getfixturevalue("postgres").database())
+
+
+@pytest.fixture
+def path(place) -> StorePlace:
+    return place
 
 
 @pytest.fixture(scope="session")

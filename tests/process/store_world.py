@@ -30,7 +30,7 @@ VERIFIER = SIGNER.verifier
 PAYLOAD_KEY = bytes(range(32, 64))
 
 
-of_a_file = pytest.mark.parametrize("path", ["sqlite"], indirect=True)  # what is tested is a file
+of_a_file = pytest.mark.parametrize("place", ["sqlite"], indirect=True)  # what is tested is a file
 _BESIDE: dict[StorePlace, Path] = {}
 
 
