@@ -6,13 +6,12 @@ peer wrote. It is evidence of nothing: when it cannot be written, the hub goes o
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import threading
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final, TextIO
+from typing import TextIO
 
 import structlog
 
@@ -35,9 +34,7 @@ class OperationalLog:
             self._lines,
             processors=[
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
-                structlog.processors.JSONRenderer(
-                    _json, default=None
-                ),  # ASCII: no line can be split or recoloured (L01, L02)
+                structlog.processors.JSONRenderer(),  # ASCII: no line can be split or recoloured (L01, L02)
             ],
         ).bind(**({} if worker is None else {"worker": worker}))  # now, not at every line
 
@@ -107,13 +104,6 @@ class OperationalLog:
         """Tell how many refusals were only counted, of each minute that is over; of all when the hub is `ending`."""
         for facts, more in self._repeats.over(ending=ending):
             self._logger.info("refused", **dict(facts), repeated=more)
-
-
-_ENCODER: Final = json.JSONEncoder(default=repr)  # `json.dumps` would make one for each line
-
-
-def _json(facts: Any, **_: object) -> str:
-    return _ENCODER.encode(facts)
 
 
 class _Lines:
