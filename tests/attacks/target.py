@@ -59,7 +59,12 @@ SECRET = "Content-of-a-local-file-9f3b"  # of the file that some attacks want to
 # More certificates of the attacker that are enrolled, each for a case that is about something else.
 ENROLLED: list[Callable[[Target], bytes]] = []
 DEADLINE = 60.0  # seconds until a hang is a failure; the machine may be busy
-PATIENT = {"header_seconds": DEADLINE, "body_seconds": DEADLINE, "provider_seconds": DEADLINE}
+PATIENT = {
+    "header_seconds": DEADLINE,
+    "body_seconds": DEADLINE,
+    "provider_seconds": DEADLINE,
+    "wait_seconds": DEADLINE,
+}
 LIMITS = {"header_seconds": 3, "body_seconds": 3, "provider_seconds": 3, "answer_bytes": 2_000_000}
 _MEDIA = {V11: "text/xml; charset=utf-8", V12: "application/soap+xml; charset=utf-8"}
 
