@@ -70,6 +70,7 @@ def copy(  # noqa: PLR0913 - from where, to where, whose, and who watches
             source.begin(Begin.EXCLUSIVE)
             _require_open(source, new)
             edge = load_edge(source, verifiers)
+            target.take_time()
             target.begin(Begin.WRITE)
             _require_empty(target, new)
             _copy_all(source, target, progress)

@@ -77,6 +77,9 @@ class SqliteSession(apsw.Connection):
             return False
         return True
 
+    def take_time(self) -> None:
+        """Nobody limits it here."""
+
     def close(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 - of apsw
         super().close(force)
         if self._turn is not None:

@@ -49,8 +49,11 @@ _NAMED: Final = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 class _Bounded(psycopg.Connection[tuple[Any, ...]]):
     """Gives up on a server that does not answer: a session that waits for ever would stop the hub."""
 
+    patient = False  # set: it is waited for as long as it takes
+
     def wait(self, gen: Any, *arguments: Any, **options: Any) -> Any:
-        options.setdefault("timeout", ANSWER_SECONDS)
+        if not self.patient:
+            options.setdefault("timeout", ANSWER_SECONDS)
         try:
             return super().wait(gen, *arguments, **options)
         except errors._WaitTimeout as error:  # noqa: SLF001 - psycopg has no public name for it
@@ -69,7 +72,7 @@ class PostgresSession:
         self._place = place
         self._use = use
         self._within = 0  # `with` blocks that are open
-        self._warned = False
+        self._warned = self._patient = False
         self.stale = False  # set: take a new connection before the next statement
         self.known: Callable[[], int] = lambda: 0  # entries that the log must have on a new connection
         self._connect()
@@ -79,6 +82,13 @@ class PostgresSession:
         self._connection.add_notice_handler(self._hear)
         self._cursor = self._connection.cursor(binary=True)
         self.stale = False
+        if self._patient:
+            self._wait_longer()
+
+    def _wait_longer(self) -> None:
+        self._connection.patient = True
+        self._connection.execute("SET statement_timeout = 0")
+        self._connection.execute("SET idle_in_transaction_session_timeout = 0")
 
     def _renew(self) -> None:
         """A server that was left behind after a failover may still answer."""
@@ -167,6 +177,11 @@ class PostgresSession:
                     stream.write_row(row)
             if cursor.rowcount != len(rows):
                 raise psycopg.IntegrityError(table)
+
+    def take_time(self) -> None:
+        if not self._patient:
+            self._patient = True
+            self._wait_longer()
 
     @property
     def broken(self) -> bool:

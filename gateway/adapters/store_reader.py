@@ -204,6 +204,7 @@ class LogReader:
             start, end = (start, chunk[-1][0]) if newest else (chunk[-1][0] + 1, end)
 
     def _narrowed(self, wanted: Filter) -> Narrowed:
+        self._connection.take_time()
         given = {name: getattr(wanted, name) for name in CONDITIONS if getattr(wanted, name) is not None}
         narrowed = Narrowed(given)
         if wanted.about is not None:
@@ -414,6 +415,7 @@ class LogReader:
         return None
 
     def repeated(self, end: int) -> Iterable[Finding]:
+        self._connection.take_time()
         for (index,) in self._query(_REPEATED_TICKETS, (end,)):
             yield Finding(Flaw.CLAIM, index, "ticket used twice")
         for (index,) in self._query(_REPEATED_EXCHANGES, (end,)):

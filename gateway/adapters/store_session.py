@@ -122,6 +122,10 @@ class Session(Protocol):
         """Nothing of what was deleted is left in old pages. False while somebody still reads them."""
         ...
 
+    def take_time(self) -> None:
+        """From now on a statement may take long: for those who read the whole log, and not for a hub."""
+        ...
+
     def close(self) -> None: ...
 
 

@@ -337,16 +337,16 @@ TAMPERING = {
     ),
     "list gone": ("DELETE FROM erased", {(Flaw.ERASURE, 10), (Flaw.SEED, 0), (Flaw.SEED, 4), (Flaw.SEED, 8)}),
     "salt changed": (
-        "UPDATE erased SET salt = zeroblob(18)",
+        "UPDATE erased SET salt = ?",
         {(Flaw.ERASURE, 10), (Flaw.SEED, 0), (Flaw.SEED, 4), (Flaw.SEED, 8)},
     ),
     "seed came back": (
         "INSERT INTO seeds SELECT 4, bucket, subject, fields, dossier, person FROM seeds WHERE idx = 2",
         {(Flaw.SEED_REMAINS, 4), (Flaw.WRAPPED, 4)},
     ),
-    "seed altered": ("UPDATE seeds SET subject = zeroblob(76) WHERE idx = 2", {(Flaw.WRAPPED, 2)}),
+    "seed altered": ("UPDATE seeds SET subject = ? WHERE idx = 2", {(Flaw.WRAPPED, 2)}),
     "seed of the fields altered": (
-        "UPDATE seeds SET fields = zeroblob(76) WHERE idx = 3",
+        "UPDATE seeds SET fields = ? WHERE idx = 3",
         {(Flaw.WRAPPED, 3)},
     ),
     "seeds exchanged": (
@@ -365,7 +365,7 @@ async def test_hand_on_what_stands_beside_the_tree_is_found(path, tampering):
     erase(path)
     assert findings(path) == []
     statements, expected = TAMPERING[tampering]
-    alter(path, *statements.split("; "))
+    alter(path, *statements.split("; "), bindings=(bytes(76),))
     assert flaws(path) == expected
 
 
