@@ -19,7 +19,7 @@ from gateway.refusal import Refusal
 from tests.exchanges import exchange_entries
 from tests.postgres.stores import opened
 
-_AT_ONCE, _PAUSE = 4, 0.05
+_AT_ONCE, _PAUSE = 2, 0.05
 
 
 async def append(store: Store, name: str) -> None:

@@ -16,4 +16,4 @@ async def test_whatever_happens_the_log_stays_one_and_the_nodes_go_on_by_themsel
         for trouble in chance.sample(list(one.troubles), len(one.troubles)):
             print(trouble)
             await one.suffer(trouble)
-            one.judge()
+        one.judge()

@@ -50,6 +50,10 @@ class Node:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def written(self) -> int:
+        """Bytes of what it was promised: a line is written at once."""
+        return sum(file.stat().st_size for file in self.place.glob(f"{self.name}.*.out"))
+
     def told(self) -> list[Told]:
         """What it was promised, in all its lives. A line that was not finished was not read by anybody."""
         files = self.place.glob(f"{self.name}.*.out")
@@ -96,13 +100,13 @@ class Trial:
     async def go_on(self) -> None:
         """Every node was promised more than before."""
         for node in self.nodes:
-            before = len(node.told())
+            before = node.written()
 
             async def more(node: Node = node, before: int = before) -> bool:
                 assert node.process.poll() is None, (
                     self.nodes[0].place / f"{node.name}.{node.lives}.err"
                 ).read_text()[-2000:]
-                return len(node.told()) > before
+                return node.written() > before
 
             await until(more, f"{node.name} appends")
 
