@@ -1,9 +1,12 @@
-"""Which version of the tables a PostgreSQL database has, and the way to the newest (Alembic)."""
+"""The way of a PostgreSQL database to the newest version of the tables (Alembic).
+
+Loaded when it is needed, once in the life of a version: it takes more than half a second, and 24 MB.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
 import psycopg
 from alembic import command
@@ -15,9 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from gateway.adapters.postgres_uri import PostgresUri
 from gateway.exchangelog.flaw import Flaw, ProofError
 
-REVISION: Final = "0001"  # the newest, which this program needs
 _SCRIPTS: Final = Path(__file__).with_name("migrations")
-_FOUND: Final = "SELECT to_regclass('alembic_version') IS NOT NULL"
 _LOCK: Final = "SELECT pg_advisory_xact_lock(1464418887)"  # "WIBG": one migration at a time
 
 
@@ -29,18 +30,6 @@ _GRANTS: Final = (
     "REVOKE DELETE ON tiles, views FROM {role}",
     "REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {role}",
 )
-
-
-class _Executing(Protocol):
-    def execute(self, statements: str, bindings: Any = ..., /) -> Any: ...
-
-
-def revision_of(session: _Executing) -> str | None:
-    """Of the tables that are there; None without any."""
-    if session.execute(_FOUND).fetchone() != (True,):
-        return None
-    row = session.execute("SELECT version_num FROM alembic_version").fetchone()
-    return None if row is None else str(row[0])
 
 
 def migrate(place: PostgresUri, role: str | None = None) -> None:

@@ -20,8 +20,8 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from gateway.adapters.postgres_uri import PostgresUri
-from gateway.adapters.store_migrate import REVISION, migrate, revision_of
 from gateway.adapters.store_session import Begin, Use, postgresql, unreadable
+from gateway.adapters.store_version import REVISION, revision_of
 from gateway.exchangelog.flaw import Flaw, ProofError
 
 MIN_SERVER: Final = 150_000  # as PostgreSQL counts: 15.0
@@ -262,6 +262,8 @@ def create(place: PostgresUri, root: bytes, note: bytes) -> bool:
 
 def begin(place: PostgresUri) -> PostgresSession:
     """To a database for a new log; its tables are made where it has none. Raises `ProofError`."""
+    from gateway.adapters.store_migrate import migrate  # noqa: PLC0415 - what takes long to load is needed here alone
+
     migrate(place)
     session = _connect(place, Use.APPEND)
     with _closed_on_error(session, place):

@@ -12,9 +12,9 @@ from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
 from gateway.adapters.postgres_uri import PostgresUri
 from gateway.adapters.store_copy import copy as copy_store
-from gateway.adapters.store_migrate import REVISION
 from gateway.adapters.store_migrate import migrate as migrate_tables
 from gateway.adapters.store_reader import LogReader
+from gateway.adapters.store_version import REVISION
 from gateway.cli.lines import write
 from gateway.cli.log_place import AsJson, Settled, explained, parse_store
 from gateway.cli.log_progress import entries_done
