@@ -6,6 +6,7 @@ import asyncio
 import base64
 import os
 import uuid
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256 as hashed
@@ -17,6 +18,8 @@ from msgspec import structs
 from gateway.adapters.shelf import Shelf
 from gateway.adapters.spool import Spool
 from gateway.adapters.store import Store
+from gateway.adapters.store_connect import connect
+from gateway.adapters.store_session import Use
 from gateway.adapters.store_work import Work
 from gateway.assembly import sweep_of
 from gateway.broker.content import Attachment
@@ -112,7 +115,8 @@ async def test_at_rest_it_is_sealed_and_names_no_dossier(hub: Hub):
     sealed = (hub.path.parent / "documents" / file).read_bytes()
     assert SCAN[:8] not in sealed
     assert (await hub.store.uploaded_files()) == {file}
-    (row,) = hub.store._reader.execute("SELECT * FROM documents").fetchall()
+    with closing(connect(hub.path, Use.READ)) as session:
+        (row,) = session.execute("SELECT * FROM documents").fetchall()
     key = (await hub.store.uploaded(DOSSIER, "POST_RABAT", "scan-1")).key
     assert DOSSIER not in row
     assert not any(key in value for value in row if isinstance(value, bytes))
