@@ -48,7 +48,7 @@ test: lint
 	$(BIN)/coverage erase
 	$(BIN)/pytest -n 2 --dist loadfile --cov=gateway --cov-branch --cov-report= $(PYTEST) $(MEASURED)
 	$(BIN)/coverage report --include='$(PURE)' --fail-under=90
-	$(BIN)/pytest -n 2 --dist loadfile $(PYTEST) $(MEASURED:%=--ignore=%)
+	$(BIN)/pytest -n 3 --dist loadfile $(PYTEST) $(MEASURED:%=--ignore=%)
 
 MINUTES ?= 10
 fuzz: .venv/installed-fuzz

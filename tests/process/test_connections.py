@@ -176,7 +176,7 @@ async def test_a_handshake_that_is_not_acceptable_ends_before_http(tmp_path):
 async def test_a_certificate_that_the_register_does_not_know_gets_a_bare_refusal(tmp_path):
     async with running_hub(tmp_path) as hub:
         async with connected(hub, tls=certified(tmp_path, "stranger", cbe="0999099999")) as (reader, writer):
-            writer.write(whole(message()))
+            writer.write(whole(message(), "Connection: close"))
             said = await reader.read()
         assert said.startswith(b"HTTP/1.1 403 ")
         assert b"WIB01006" in said

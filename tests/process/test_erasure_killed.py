@@ -9,10 +9,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from gateway.adapters import bucket_keys, store_eraser, store_erasure, store_log
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.flaw import Flaw
-from tests.process.store_world import open_store, query
+from tests.process.store_world import of_a_file, open_store, query
 from tests.process.test_erasure import (
     ABOUT_MINE,
     EXPIRED,
@@ -75,15 +77,17 @@ def recorded(store: Path, kind: str) -> int:
     return query(store, f"SELECT count(*) FROM entries WHERE kind = '{kind}'")[0][0]
 
 
+@of_a_file  # which can be copied as it was left
 async def test_entries_are_erased_and_recorded_or_neither(path, tmp_path):  # noqa: F811
     outcomes = []
-    async for store in every_kill(tmp_path, path, lambda copy: erase(copy, ABOUT_MINE), set(), 3):
+    async for store in every_kill(tmp_path, path, lambda copy: erase(copy, ABOUT_MINE), set(), 7):
         ((left,),) = query(store, "SELECT count(*) FROM seeds WHERE idx IN (0, 1, 4, 5, 8, 9)")
         outcomes.append((recorded(store, "erasure"), left))
     assert set(outcomes) == {(0, 6), (1, 0)}
     assert outcomes == sorted(outcomes)  # nothing that was erased is ever back
 
 
+@of_a_file  # which can be copied as it was left
 async def test_bucket_is_erased_and_recorded_or_neither_and_its_key_goes_with_it(path, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setattr(store_erasure, "AT_ONCE", 2)
 
@@ -92,7 +96,7 @@ async def test_bucket_is_erased_and_recorded_or_neither_and_its_key_goes_with_it
             one.erase_bucket(one.state(MARCH, NOW).bucket, EXPIRED, [SIGNER], NOW)
 
     outcomes = []
-    async for store in every_kill(tmp_path, path, act, {Flaw.BUCKET_KEY_REMAINS, Flaw.SEED_REMAINS}, 2):
+    async for store in every_kill(tmp_path, path, act, {Flaw.BUCKET_KEY_REMAINS, Flaw.SEED_REMAINS}, 5):
         key = store.parent / "bucket-keys" / "exchange_2026-03.key"
         ((left,),) = query(store, "SELECT count(*) FROM seeds WHERE bucket = 'exchange/2026-03'")
         outcomes.append((recorded(store, "erasure"), left, key.exists()))
@@ -100,6 +104,7 @@ async def test_bucket_is_erased_and_recorded_or_neither_and_its_key_goes_with_it
     assert outcomes == sorted(outcomes, key=lambda one: one[0])
 
 
+@pytest.mark.parametrize("old", ["sqlite"], indirect=True)
 async def test_pruning_is_recorded_and_ended_or_has_not_begun(old, tmp_path, monkeypatch):  # noqa: F811
     monkeypatch.setattr(store_erasure, "AT_ONCE", 128)
     with eraser(old) as one:

@@ -47,7 +47,7 @@ NO_HTTP = {
     "a long field": f"POST /soap/v1 HTTP/1.1\r\nHost: x\r\nX: {SECRET * 500}\r\n\r\n",
     "a long line": f"POST /soap/v1?{SECRET * 1000} HTTP/1.1\r\nHost: x\r\n\r\n",
     "many fields": "POST /soap/v1 HTTP/1.1\r\nHost: x\r\n" + f"X: {SECRET}\r\n" * 1000 + "\r\n",
-    "expectation": head(f"Expect: {SECRET}", "Content-Length: 1").decode() + "x",
+    "expectation": head(f"Expect: {SECRET}", "Content-Length: 1", "Connection: close").decode() + "x",
     "chunks": head("Transfer-Encoding: chunked").decode() + f"{SECRET}\r\n\r\n",
 }
 

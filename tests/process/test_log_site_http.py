@@ -148,7 +148,9 @@ async def test_the_hub_itself_is_no_reader(hub):
 
 async def test_the_log_is_read_and_nothing_else(hub):
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"):
-        said = await said_to(hub, head("Content-Length: 0", method=method, path=f"/log/{ENTRIES}"))
+        said = await said_to(
+            hub, head("Content-Length: 0", "Connection: close", method=method, path=f"/log/{ENTRIES}")
+        )
         assert said.startswith(b"HTTP/1.1 405 ")
         assert b"\r\nAllow: GET, HEAD\r\n" in said
         assert said.partition(b"\r\n\r\n")[2].startswith(b"WIB01001 ")

@@ -109,7 +109,7 @@ async def test_a_new_key_is_announced_once_under_the_old_one(tmp_path):
         sign_with = store.sign_with
 
         async def watched(keys) -> None:
-            made.append(store.checkpoint)  # of the announcement: the new key has not signed yet
+            made.append(await store.checkpoint())  # of the announcement: the new key has not signed yet
             await sign_with(keys)
 
         store.sign_with = watched
@@ -271,7 +271,7 @@ def test_of_a_forked_log_people_agree_on_the_last_checkpoint(place):
 
     async def freeze() -> None:
         async with opened(old) as store:
-            await store.freeze(Frozen(1, store.checkpoint, b"what contradicts it"))
+            await store.freeze(Frozen(1, await store.checkpoint(), b"what contradicts it"))
 
     asyncio.run(freeze())
     told = CliRunner().invoke(app, ["log", "fork", "--config", str(place / "gateway.toml")])

@@ -25,6 +25,7 @@ from tests.process.store_world import (
     VERIFIER,
     append_all,
     keys_beside,
+    of_a_file,
     open_store,
 )
 from tests.process.test_store_append import request_entry
@@ -141,6 +142,7 @@ async def test_a_new_key_that_does_not_sign_leaves_the_old_one_in_force(path, be
     assert signed_by(path) == [VERIFIER]
 
 
+@of_a_file  # PostgreSQL is read first, in a thread: then it is no batch
 async def test_a_batch_that_is_not_signed_leaves_the_keys_as_they_were(path):
     """The change of keys was in it, and could be made without a signature of its own."""
     new = Switched(NEW)
