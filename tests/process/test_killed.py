@@ -43,7 +43,7 @@ from tests.path import hub as memory
 from tests.path.notifying import dossier
 from tests.process.running import TRUST
 
-ROUNDS = 8  # times that the hub is killed
+ROUNDS = 5  # times that the hub is killed
 DOSSIERS = [dossier_number(2026, number) for number in range(501, 505)]
 PARTS = [
     ("PLATFORM", Role.PLAT),
