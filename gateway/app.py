@@ -63,9 +63,6 @@ from gateway.trusted import trust_files
 __all__ = ["Loaded", "clock", "contract_files", "hub", "load", "secret_key", "serve"]
 
 
-# How long the event loop may keep the thread that commits from running. Python's own 5 ms, at each of the thread's
-# steps, make a commit beside a busy loop several times as long as one beside an idle loop.
-_SWITCH_SECONDS: Final = 0.0005
 # New objects before a collection: an exchange makes a thousand, and next to none of them refer in circles.
 _COLLECT: Final = 20_000, 20, 20
 _FINISH_SECONDS: Final = 35.0  # for what is under way; deploy/gateway.service gives a little more
@@ -322,7 +319,6 @@ async def serve(settings: Settings, *, stop_with_stdin: bool = False, shared: Sh
     logging.basicConfig(handlers=[LibraryLines(log)], level=logging.WARNING, force=True)
     tell_uncaught(log)  # nobody but the log prints: libraries, and Python itself, quote what a peer sent
     async with hub(settings, loaded, sys.stderr, told, shared, hurry):
-        sys.setswitchinterval(_SWITCH_SECONDS)
         gc.set_threshold(*_COLLECT)
         gc.freeze()  # the agreement and its views live as long as the process: no collection need look at them
         await stop.wait()
