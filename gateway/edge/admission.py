@@ -21,11 +21,12 @@ from gateway.model import AuthorityId, Quota
 from gateway.policy.quota import draw
 from gateway.refusal import Code, Refusal
 
-# The next exchange begins when the event loop has nothing else to do, so that what was begun is finished first: a turn
-# of the loop that took less than `_IDLE` seconds did nothing. Where connections leave it no such turn, it begins after
+# The next exchanges begin when the event loop has nothing else to do, so that what was begun is finished first: a turn
+# of the loop that took less than `_IDLE` seconds did nothing. Where connections leave it no such turn, they begin after
 # `_TURNS`.
 _IDLE: Final = 0.0001
 _TURNS: Final = 24
+_TOGETHER: Final = 8  # exchanges: one by one each would have a commit of its own
 _COST_BYTES: Final = 32 * 1024  # of a message that is read cost as much again as what each exchange costs
 # Refusals of one authority that are told at once. Whoever wants more does not heed Retry-After: each further one is
 # told after `_HELD` seconds, during which its connection is not read. A refusal costs the hub about a sixth of what an
@@ -144,13 +145,14 @@ class Admission:
         return _HELD if wait else 0.0
 
     def _begin(self) -> None:
-        """Give the next turn, if anybody waits for one."""
-        place = self._queue.pop()
-        self._looking = place is not None
-        if place is None:
+        """Give the next turns, if anybody waits for one. Those that begin together share their commits."""
+        given = [place for _ in range(_TOGETHER) if (place := self._queue.pop()) is not None]
+        self._looking = bool(given)
+        if not given:
             return
-        if place.turn is not None and not place.turn.done():
-            place.turn.set_result(None)
+        for place in given:
+            if place.turn is not None and not place.turn.done():
+                place.turn.set_result(None)
         self._turns, self._turned = 0, self._clock()
         asyncio.get_running_loop().call_soon(self._look)
 
