@@ -78,11 +78,11 @@ def audit(  # noqa: PLR0913 - what is checked, by which keys, against what is kn
     size, root = (head.size, head.root) if signed is None else (signed.size, signed.root)
     origin = next((one.name for one in verifiers), "")
     known = Known(size, origin, parties or {})
-    entries = _Entries(log, size, progress)
-    found = list(entries.check(judge(log, known)))
-    while entries.overtaken:  # what a pruning takes away meanwhile is not missing: it is another log to check
+    while True:
         entries = _Entries(log, size, progress)
         found = list(entries.check(judge(log, known)))
+        if not entries.overtaken:
+            break  # else: what a pruning took away meanwhile is not missing, it is another log to check
     yield from found
     yield from check_tree(log, size, root, entries.differing)
     yield from _surplus(log)
