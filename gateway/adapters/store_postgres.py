@@ -42,6 +42,13 @@ _SERVER: Final = """
 SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), pg_is_in_recovery(),
        current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')
 """
+# Within a pipeline the server counts no idle time: whoever is cut off there would keep the head for ever.
+_CUT_OFF: Final = f"""
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity JOIN pg_locks USING (pid)
+WHERE usename = current_user AND state = 'active' AND wait_event = 'ClientRead'
+  AND query_start < clock_timestamp() - interval '{_IDLE_SECONDS} s'
+  AND relation = to_regclass('head') AND mode = 'RowShareLock' AND granted
+"""  # noqa: S608 - our own number
 _BEGUN: Final = "SELECT 1 FROM head UNION ALL SELECT 1 FROM claim_key"  # a head that is gone must be missed
 _NAMED: Final = re.compile(r"(?<!:):([a-z_][a-z0-9_]*)")
 
@@ -81,6 +88,8 @@ class PostgresSession:
         self._connection = _open(self._place, self._use)
         self._connection.add_notice_handler(self._hear)
         self._cursor = self._connection.cursor(binary=True)
+        if self._use is not Use.READ:
+            self._connection.execute(_CUT_OFF)
         self.stale = False
         if self._patient:
             self._wait_longer()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import psycopg
 import pytest
 
 from gateway.adapters.store import Store
@@ -54,6 +58,36 @@ async def test_primary_that_comes_back_after_its_standby_was_promoted_gets_no_en
             told.append(await until_appended(store))
         with reading(uri(both.primary.port)) as log:
             judge(log, [VERIFIER], told)
+
+
+async def test_session_cut_off_between_two_statements_does_not_hold_up_the_others_for_good(tmp_path):
+    """The server waits for the rest of a pipeline, and counts no time: it does not call that idle."""
+    with cluster() as both:
+        both.wait_for_standby()
+        new_log(place_of(named(both)), [SIGNER])
+        async with opened(named(both), tmp_path) as store:
+            with cut_off(named(both)):
+                await until(lambda: has_head(both), "it has the head")
+                with pytest.raises(Refusal) as found:
+                    await store.append(request_entry("meanwhile"))
+                assert found.value.code is Code.LOG_UNAVAILABLE
+                assert await until_appended(store)
+
+
+async def has_head(both: Cluster) -> bool:
+    found = "SELECT count(*) FROM pg_locks WHERE relation = 'head'::regclass AND mode = 'RowShareLock'"
+    return both.primary.ask(found, database="gateway") == [(1,)]
+
+
+@contextmanager
+def cut_off(server: str) -> Iterator[None]:
+    """Somebody has the head, and says nothing more; not that it waits for an answer, either."""
+    with closing(psycopg.connect(server)) as connection:
+        connection.pgconn.enter_pipeline_mode()
+        for statement in (b"BEGIN", b"SELECT 1 FROM head FOR UPDATE"):
+            connection.pgconn.send_query_params(statement, None)
+        connection.pgconn.flush()
+        yield
 
 
 def named(both: Cluster) -> str:
