@@ -87,6 +87,7 @@ class Contracts(Section, frozen=True, kw_only=True):
 
     directory: Path  # holds agreement.toml, xsd/ and wsdl/
     register: Path
+    signatures: Path  # directory of the parties' signatures over the agreement, *.xml
 
 
 class Keys(Section, frozen=True, kw_only=True):

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
-from pathlib import Path
 from typing import Final, TypeVar
 
 from gateway.adapters.destinations import Destinations
@@ -21,8 +20,8 @@ from gateway.adapters.pin import read_pin
 from gateway.adapters.pkcs11_uri import Pkcs11Uri
 from gateway.adapters.shelf import Shelf
 from gateway.adapters.spool import Spool, SpoolError
+from gateway.agreed import adopted, read_agreement
 from gateway.agreement.admit import Terms
-from gateway.agreement.load import Agreement, load_agreement, require_in_force, require_later, revision
 from gateway.agreement.register import Register
 from gateway.broker.reply import SIGNING_SECONDS, Signer
 from gateway.broker.rules import Rules
@@ -87,11 +86,15 @@ def load(settings: Settings) -> Loaded:
     found.of(partial(_require_retries, settings.delivery))
     documents = found.of(partial(_documents, settings))
     destinations = found.of(partial(load_destinations, settings.outbound.allow))
-    agreement = found.of(partial(_agreement, settings.contracts.directory))
+    agreement = found.of(partial(read_agreement, settings.contracts.directory))
     policy = found.of(partial(_policy, settings))
     identities = load_identities(settings, found)
     if identities is not None and destinations is not None:
         _require_allowed(settings, identities.register, destinations, found, policy)
+    adoption = None
+    if identities is not None and agreement is not None:
+        trust = identities.certificates.trust
+        adoption = found.of(partial(adopted, settings.contracts, agreement, trust))
     if identities is not None:
         found.of(partial(_require_readers, settings.log.readers, identities.register))
     log_keys = found.of(partial(read_log_keys, keys.log_key))
@@ -103,7 +106,7 @@ def load(settings: Settings) -> Loaded:
         found.of(partial(_require_two_keys, person_key, payload_key))
     found.done()
     assert identities is not None  # and so on: `done` raises when anything is missing
-    assert agreement is not None
+    assert adoption is not None
     assert log_keys is not None
     assert verifiers is not None
     assert person_key is not None
@@ -112,7 +115,7 @@ def load(settings: Settings) -> Loaded:
     terms = Terms(settings.listen.public_url, Window(), settings.test_numbers)
     rules = Rules(
         announced=identities.announced,
-        agreement=agreement,
+        agreement=adoption.agreement,
         register=identities.register,
         certificates=identities.certificates,
         limits=Limits(bytes=max(settings.limits.request_bytes, settings.limits.answer_bytes)),
@@ -169,22 +172,6 @@ def reload(settings: Settings, before: Loaded) -> Loaded:
         own=identities.own,
         responders=identities.responders,
     )
-
-
-def renewed(settings: Settings, in_force: Agreement) -> Agreement:
-    """The agreement of the files, read anew; the one in force as long as they are the same.
-
-    Raises ConfigError, AgreementError.
-    """
-    files = contract_files(settings.contracts.directory)
-    if revision(files) == in_force.revision:
-        return in_force
-    agreement = load_agreement(files)
-    require_later(agreement, in_force)
-    require_in_force(agreement, clock().date())
-    if revision(contract_files(settings.contracts.directory)) != agreement.revision:
-        raise ConfigError("CFG025", "The files change while they are read.", "They are read again.")
-    return agreement
 
 
 def pinned(settings: Settings, loaded: Loaded) -> Checkpoint | None:
@@ -373,12 +360,6 @@ def _policy(settings: Settings) -> TrustPolicy | None:
 def _beside(settings: Settings) -> Cosigner | None:
     path = settings.keys.log_ml_dsa_key
     return None if path is None else Cosigner.of(settings.log.origin, read_ml_dsa_key(path))
-
-
-def _agreement(directory: Path) -> Agreement:
-    agreement = load_agreement(contract_files(directory))
-    require_in_force(agreement, clock().date())
-    return agreement
 
 
 def _verifiers(origin: str, keys: Sequence[PrivateKey]) -> Sequence[Verifier]:

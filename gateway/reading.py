@@ -248,3 +248,8 @@ def contract_files(directory: Path) -> Mapping[str, bytes]:
     wanted = ("agreement.toml", "procedures.toml", "places.toml", "xsd/*.xsd", "wsdl/*.wsdl")
     found = [path for pattern in wanted for path in sorted(directory.glob(pattern))]
     return {f"contracts/{path.relative_to(directory).as_posix()}": read(path) for path in found}
+
+
+def signature_files(directory: Path) -> Mapping[str, bytes]:
+    """Signatures over the agreement, by file name. Raises ConfigError; not for a directory that is not there."""
+    return {path.name: read(path) for path in sorted(directory.glob("*.xml"))}

@@ -18,6 +18,7 @@ from gateway.adapters.metrics import Metrics
 from gateway.adapters.spokes import HttpSpokes
 from gateway.adapters.store import Store
 from gateway.adapters.tls import PeerCheck, client_context, server_context
+from gateway.agreed import renewed
 from gateway.broker.event import trace
 from gateway.broker.rules import RulesInForce
 from gateway.config import ConfigError, Settings
@@ -27,7 +28,7 @@ from gateway.edge.responders import Questions
 from gateway.exchangelog import entry
 from gateway.identity.chain import Usage
 from gateway.identity.trust import Trust
-from gateway.loading import Loaded, clock, digest_of, reload, renewed
+from gateway.loading import Loaded, clock, digest_of, reload
 from gateway.own import announced_now
 from gateway.reading import FORESEEN, in_words
 from gateway.refusal import Code, Refusal
@@ -105,7 +106,8 @@ class Reload:
 
     async def _look_at_agreement(self) -> None:
         rules = self._loaded.rules
-        agreement = await asyncio.to_thread(renewed, self._settings, rules.agreement)
+        trust = rules.certificates.trust
+        agreement = await asyncio.to_thread(renewed, self._settings.contracts, rules.agreement, trust)
         if agreement is rules.agreement:
             return
         # First in the store: what is accepted under it is delivered by it, whatever is in force then.

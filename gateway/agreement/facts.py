@@ -168,6 +168,7 @@ def _head(agreement: Agreement) -> Iterator[Fact]:
     }
     for what, value in terms.items():
         yield Place(Section.HEAD, what), frozenset({str(value)})
+    yield Place(Section.HEAD, "is signed by"), frozenset(map(str, agreement.parties))
 
 
 def _bases(agreement: Agreement) -> Iterator[Fact]:

@@ -171,6 +171,7 @@ def _compile(
         title=words.head.title,
         number=words.head.revision,
         valid_from=words.head.valid_from,
+        parties=words.parties,
         revision=revision(files),
         retention=words.retention,
         bases=words.bases,

@@ -6,12 +6,13 @@ Each reference among them resolves, or is a finding. Operations, the matrix and 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.agreement import rows
 from gateway.agreement.finding import Findings
+from gateway.agreement.identifiers import check_cbe
 from gateway.agreement.rows import (
     AgreementRow,
     ContextRow,
@@ -26,7 +27,8 @@ from gateway.agreement.rows import (
 )
 from gateway.agreement.schema import Contract
 from gateway.agreement.terms import Context, Names, Retention, RoleQuota, RoleTerms, Source
-from gateway.model import FieldId, LegalContext, Role
+from gateway.model import Enterprise, FieldId, LegalContext, Role
+from gateway.refusal import Refusal
 
 STATUS: Final = FieldId("G01.status")
 PROCEDURE: Final = FieldId("G01.procedure")
@@ -45,6 +47,7 @@ class Words:
     """What rows refer to by name. `head` and `retention` are None only beside a finding."""
 
     head: AgreementRow | None
+    parties: frozenset[Enterprise]
     retention: Retention | None
     bases: Mapping[str, str]
     roles: Mapping[Role, RoleTerms]
@@ -56,8 +59,10 @@ class Words:
 def load_words(tables: rows.Table, contract: Contract, findings: Findings) -> Words:
     """`tables`: of agreement.toml."""
     reader = _Reader(tables, contract, findings)
+    head = rows.decode(tables["agreement"], AgreementRow, "agreement", findings)
     return Words(
-        head=rows.decode(tables["agreement"], AgreementRow, "agreement", findings),
+        head=head,
+        parties=frozenset() if head is None else _parties(head.parties, findings),
         retention=reader.retention(),
         bases=reader.bases,
         roles=reader.roles(),
@@ -65,6 +70,18 @@ def load_words(tables: rows.Table, contract: Contract, findings: Findings) -> Wo
         contexts=reader.contexts(),
         documents=reader.documents(),
     )
+
+
+def _parties(written: Sequence[str], findings: Findings) -> frozenset[Enterprise]:
+    parties = [Enterprise.parse(one) for one in written]
+    for text, party in zip(written, parties, strict=True):
+        try:
+            check_cbe(party.cbe)
+        except Refusal:
+            findings.add("agreement.parties", f'"{text}" has no KBO/CBE number with correct check digits')
+        if parties.count(party) > 1 or str(party) != text:
+            findings.add("agreement.parties", f'"{text}" stands twice, or is not NUMBER or NUMBER/UNIT')
+    return frozenset(parties)
 
 
 class _Reader:

@@ -33,6 +33,7 @@ class AgreementRow(Row, frozen=True):
     title: str
     revision: int
     valid_from: dt.date
+    parties: list[str] = []  # revisions from before they were signed have none
 
 
 class RetentionRow(Row, frozen=True):

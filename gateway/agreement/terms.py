@@ -11,7 +11,17 @@ from datetime import date
 
 from gateway.agreement.course import Course, Places, Routing
 from gateway.agreement.schema import Contract, Messages
-from gateway.model import Authority, FieldId, LegalContext, OperationName, Pattern, Quota, Role, View
+from gateway.model import (
+    Authority,
+    Enterprise,
+    FieldId,
+    LegalContext,
+    OperationName,
+    Pattern,
+    Quota,
+    Role,
+    View,
+)
 
 # Operation, who receives, context, who provides (None: the hub), document type (None: not a document, or any type).
 ViewKey = tuple[OperationName, Role, LegalContext, Role | None, str | None]
@@ -174,6 +184,7 @@ class Agreement:
     title: str
     number: int
     valid_from: date
+    parties: frozenset[Enterprise]  # who adopts it, each by signing it
     revision: str  # SHA-256 over all its files, hexadecimal
     retention: Retention
     bases: Mapping[str, str]

@@ -16,7 +16,6 @@ from math import ceil
 from pathlib import Path
 from typing import Final, TypeVar
 
-from gateway.adapters.pki import write_pki
 from gateway.adapters.store_directory import Directory
 from gateway.agreement.register import load_register
 from gateway.app import secret_key
@@ -24,11 +23,10 @@ from gateway.bench import endpoints
 from gateway.bench.crowd import Crowded, Crowding, Door, crowd
 from gateway.bench.dossiers import dossier_number
 from gateway.bench.hub import Dossiers, Hub, running
-from gateway.bench.place import ORIGIN, PROVIDER, SUITES, Place, write_endpoints
+from gateway.bench.place import ORIGIN, PROVIDER, SUITES, Place, certify, write_endpoints
 from gateway.bench.process import Helper
 from gateway.bench.trouble import BenchError
 from gateway.bench.wire import HOST
-from gateway.identity.issue import issue_pki
 from gateway.model import AuthorityId, DossierScope, Inscription, Role
 from gateway.policy.person import person_digest
 from gateway.sandbox.settings import hub_settings
@@ -295,8 +293,9 @@ def _prepare(trial: Trial, *, quotas: bool) -> Place:
     line = f'suite = "{SUITES[suite]}"\n'
     register = re.sub(r'(?m)^suite = ".*"\n', line if quotas else line + _UNBOUND, source.read_text())
     place = Place(suite, directory, load_register(register.encode(), str(source)))
-    parties = [place.party(name).authority for name in (*REGIONS, PROVIDER)]
-    write_pki(directory / "pki", issue_pki(place.register.hub, parties, datetime.now(UTC), origin=ORIGIN))
+    certify(
+        place, (*REGIONS, PROVIDER, AuthorityId("IMMIGRATION_OFFICE"), AuthorityId("NSSO")), trial.contracts
+    )
     settings = hub_settings(trial.contracts, ORIGIN, "https://gateway.wib.example/soap/v1")
     place.settings.write_text(settings.replace("[limits]\n", _LIMITS))
     (directory / "register.toml").write_text(register)

@@ -7,7 +7,7 @@ with the suite that is measured.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ from gateway.bench.trouble import BenchError
 from gateway.identity.issue import issue_pki
 from gateway.model import Authority, AuthorityId
 from gateway.sandbox.settings import hub_settings, register_with_endpoints
+from gateway.sandbox.signatures import sign_agreement
 from gateway.wss.sign import SigningKey
 
 SUITES: Final[Mapping[str, str]] = {
@@ -37,7 +38,7 @@ ORIGIN: Final = "gateway.wib.example/bench"  # of the exchange log
 # Authorities with RSA suites get RSA and P-256 keys in turn (`identity.issue.key_kinds`): every other one is ours.
 _HOLDERS: Final = (
     REQUESTER, AuthorityId("FLANDERS"), PROVIDER, AuthorityId("WALLONIA"), RECIPIENTS[1],
-    AuthorityId("GERMAN_COMMUNITY"), MAILBOX_OWNER,
+    AuthorityId("GERMAN_COMMUNITY"), MAILBOX_OWNER, AuthorityId("NSSO"),
 )  # fmt: skip
 PARTIES: Final = _HOLDERS[::2]
 # A crowd of one authority at one address, which the shipped limits would send away; and what it tells is delivered
@@ -134,8 +135,7 @@ def prepare(directory: Path, suite: str, contracts: Path, limits: Mapping[str, s
         )
     register = _with_suite(source.read_text(), suite)
     place = Place(suite, directory, load_register(register.encode(), str(source)))
-    parties = [place.party(name).authority for name in _HOLDERS]
-    write_pki(directory / "pki", issue_pki(place.register.hub, parties, datetime.now(UTC), origin=ORIGIN))
+    certify(place, _HOLDERS, contracts)
     for name in PARTIES:
         assert place.party(name).signing_key().method == place.hub_key.method
     settings = hub_settings(contracts, ORIGIN, "https://gateway.wib.example/soap/v1")
@@ -144,6 +144,14 @@ def prepare(directory: Path, suite: str, contracts: Path, limits: Mapping[str, s
     place.settings.write_text(settings)
     (directory / "register.toml").write_text(register)
     return place
+
+
+def certify(place: Place, holders: Iterable[AuthorityId], contracts: Path) -> None:
+    """Certificates for these authorities, among them all parties of the agreement, which they sign."""
+    now, pki = datetime.now(UTC), place.directory / "pki"
+    authorities = [place.party(name).authority for name in holders]
+    write_pki(pki, issue_pki(place.register.hub, authorities, now, origin=ORIGIN))
+    sign_agreement(contracts, pki, place.directory / "signatures", now)
 
 
 def write_endpoints(place: Place, urls: Mapping[AuthorityId, str]) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from gateway.agreement.course import Course
 from gateway.agreement.load import Agreement, Cell, Group, load_agreement
-from gateway.cli import agreement_diff, agreement_simulate
+from gateway.cli import agreement_diff, agreement_sign, agreement_simulate
 from gateway.cli.agreement_courses import course_facts, print_courses
 from gateway.model import Role
 from gateway.reading import contract_files
@@ -20,6 +20,8 @@ from gateway.reading import contract_files
 app = typer.Typer(no_args_is_help=True)
 app.command()(agreement_diff.diff)
 app.command()(agreement_simulate.simulate)
+app.command()(agreement_sign.sign)
+app.command()(agreement_sign.signatures)
 
 Contracts = Annotated[
     Path, typer.Option("--contracts", help="Directory with agreement.toml and the files beside it.")

@@ -1,4 +1,6 @@
-"""The hub's signature over an evidence file: XAdES-B-B (ETSI EN 319 132-1 §6.3) in ASiC-E (EN 319 162-1 §4.4.3).
+"""Signatures over files: XAdES-B-B (ETSI EN 319 132-1 §6.3), detached, in the element of ASiC-E (EN 319 162-1 §4.4.3).
+
+The hub's over an evidence file, which has all that it signs beside it; and a party's over a revision of the agreement.
 
 It is read as it is written: what the file says is put into the one form that there is, and must give the file
 back, byte for byte. So nothing in it can mean anything else, and no XML of others is canonicalised.
@@ -37,7 +39,7 @@ _LIMITS: Final = Limits(elements=200_000, all_attributes=200_000)
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """Who signed the file, and when by its own clock."""
+    """Who signed, and when by its own clock."""
 
     certificate: bytes  # DER
     time: datetime
@@ -45,20 +47,33 @@ class Sealed:
 
 def seal(members: Mapping[str, bytes], key: SigningKey, now: datetime) -> dict[str, bytes]:
     """The members with manifest and signature before them. Raises Refusal when a held key does not sign."""
-    stated = {name: _digest(data) for name, data in members.items()}
+    return {MANIFEST: _manifest(members), SIGNATURE: signature_over(members, key, now), **members}
+
+
+def signature_over(files: Mapping[str, bytes], key: SigningKey, now: datetime) -> bytes:
+    """The signature alone, of all these files by their names. Raises Refusal when a held key does not sign."""
+    stated = {name: _digest(data) for name, data in files.items()}
     properties = _properties(key.certificate, now.astimezone(UTC), stated)
     info = _signed_info(stated, properties, key.method)
-    signature = _signature(info, key.sign(info.encode()), key.certificate, properties)
-    return {MANIFEST: _manifest(members), SIGNATURE: signature, **members}
+    return _signature(info, key.sign(info.encode()), key.certificate, properties)
 
 
 def check_seal(members: Mapping[str, bytes]) -> tuple[Sealed | None, list[Finding]]:
     """Who signed these members, if the signature verifies; and everything that is wrong with it and with them."""
+    signature = members.get(SIGNATURE)
+    if signature is None:
+        return None, [Finding(Flaw.PIECE_MISSING, about=SIGNATURE)]
     try:
-        sealed, stated = _read(members)
+        sealed, stated = _read(signature)
     except ProofError as error:
         return None, [Finding(error.flaw, about=error.about)]
     return sealed, list(_compare(stated, members))
+
+
+def signer_of(signature: bytes, files: Mapping[str, bytes]) -> Sealed | None:
+    """Who signed exactly these files; None: the signature verifies, and is of others. Raises `ProofError` (LOG665)."""
+    sealed, stated = _read(signature)
+    return sealed if stated == {name: _digest(data) for name, data in files.items()} else None
 
 
 def _compare(stated: Mapping[str, str], members: Mapping[str, bytes]) -> Iterator[Finding]:
@@ -74,11 +89,8 @@ def _compare(stated: Mapping[str, str], members: Mapping[str, bytes]) -> Iterato
         yield Finding(Flaw.PIECE_ALTERED, about=MANIFEST)
 
 
-def _read(members: Mapping[str, bytes]) -> tuple[Sealed, Mapping[str, str]]:
-    """Raises `ProofError`: LOG662, LOG665."""
-    data = members.get(SIGNATURE)
-    if data is None:
-        raise ProofError(Flaw.PIECE_MISSING, SIGNATURE)
+def _read(data: bytes) -> tuple[Sealed, Mapping[str, str]]:
+    """Who signed, and the digests of the files by name. Raises `ProofError` (LOG665)."""
     try:
         root = parse(data, _LIMITS)
         (time,) = root.iterfind(".//xades:SigningTime", _DS)

@@ -1,6 +1,7 @@
 """The directory of a sandbox: certificates, register, settings and store, and how to find each.
 
     pki/           the development PKI (certs/README.md)
+    signatures/    of the parties over the agreement
     register.toml  the register of authorities with endpoints on this machine
     gateway.toml   the hub's settings
     store.db       the exchange log and the dossier directory
@@ -30,6 +31,7 @@ from gateway.exchangelog.note import Verifier
 from gateway.identity.issue import issue_pki
 from gateway.model import Authority, AuthorityId
 from gateway.sandbox.settings import hub_settings, register_with_endpoints
+from gateway.sandbox.signatures import sign_agreement
 
 # Authorities without a service of their own: what they are told waits in their mailbox.
 MAILBOXES: Final = frozenset({AuthorityId("POST_NEW_DELHI"), AuthorityId("MUN_EUPEN")})
@@ -205,6 +207,7 @@ def _prepare(directory: Path, contracts: Path, ports: Ports, now: datetime, prov
     origin = f"{register.hub.tls_name}/exchange-log"
     if not (directory / "pki").exists():
         write_pki(directory / "pki", issue_pki(register.hub, register.authorities, now, origin=origin))
+    sign_agreement(contracts, directory / "pki", directory / "signatures", now)
     text = (contracts / "register.toml").read_text("utf-8")
     urls = {name: f"https://127.0.0.1:{port}/soap/v1" for name, port in ports.offices.items()}
     (directory / "register.toml").write_text(register_with_endpoints(text, urls), "utf-8")

@@ -22,6 +22,7 @@ public_url = "{public_url}"
 [contracts]
 directory = {contracts}
 register = "register.toml"
+signatures = "signatures"
 
 [keys]
 tls_certificate = "pki/HUB/tls.crt.pem"

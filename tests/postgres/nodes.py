@@ -12,6 +12,7 @@ import socket
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +27,7 @@ from gateway.exchangelog.note import NoteKey, Signer
 from gateway.model import AuthorityId
 from gateway.reading import read_log_keys
 from gateway.sandbox.settings import hub_settings, register_with_endpoints
+from gateway.sandbox.signatures import sign_agreement
 from tests.path import hub as memory
 from tests.postgres.until import until
 from tests.process.running import inscribe, provider
@@ -141,6 +143,7 @@ async def running_nodes(place: Path, count: int = 2, store: str = "store.db", **
         register = (memory.ROOT / "contracts/register.toml").read_text()
         register = register_with_endpoints(register, {AuthorityId("PLATFORM"): endpoint})
         (place / "register.toml").write_text(register)
+        sign_agreement(memory.ROOT / "contracts", nodes.pki, place / "signatures", datetime.now(UTC))
         text = hub_settings(memory.ROOT / "contracts", ORIGIN, URL).replace('"store.db"', json.dumps(store))
         lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
         for node in nodes.nodes:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from gateway.sandbox.signatures import sign_agreement
 from tests.path.hub import ROOT
 
 READ = 'REG  = { provide = "none", receive = ["number", "issueDate", "expiryDate"]'
@@ -17,6 +19,7 @@ class Drafts:
     """`current` leads to the directory of the revision in force: a link, which is replaced at one moment."""
 
     directory: Path
+    hub: Path  # whose parties sign them
     made: int = 0
 
     @property
@@ -36,6 +39,8 @@ class Drafts:
         shutil.copytree(ROOT / "contracts", made)
         path = made / "agreement.toml"
         path.write_text(change(path.read_text()))
+        if (self.hub / "pki").exists():  # otherwise they sign as the hub is made
+            sign_agreement(made, self.hub / "pki", self.hub / "signatures", datetime.now(UTC))
         (self.directory / "next").symlink_to(made.name)
         (self.directory / "next").replace(self.current)
 

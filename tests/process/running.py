@@ -24,6 +24,7 @@ from gateway.adapters.store_directory import Directory
 from gateway.adapters.tls import client_context, server_context
 from gateway.model import DossierScope, Inscription
 from gateway.policy.person import person_digest
+from gateway.sandbox.signatures import sign_agreement
 from gateway.soap.envelope import read
 from gateway.soap.xml import Limits, parse_verified
 from gateway.wss.profile import Window
@@ -161,6 +162,7 @@ def write_settings(
     for old, new in (
         ('"../contracts"', f'"{contracts}"'),
         ('"../contracts/register.toml"', '"register.toml"'),
+        ('"../contracts/signatures"', '"signatures"'),
         ("port = 8443", "port = 0"),
         ("operations_port = 9464", "operations_port = 0"),
         ("test_numbers = false", "test_numbers = true"),
@@ -174,6 +176,7 @@ def write_settings(
     register = register.replace('id = "PLATFORM"', f'id = "PLATFORM"\nendpoint = "{endpoint}"')
     (directory / "register.toml").write_text(register)
     (directory / "gateway.toml").write_text(text)
+    sign_agreement(contracts, directory / "pki", directory / "signatures", datetime.now(UTC))
     settings = config.load(directory / "gateway.toml")
     ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin, settings.log.bucket_keys)
     return settings

@@ -35,6 +35,7 @@ from gateway.exchangelog.note import Signer
 from gateway.model import AuthorityId, Criteria, DossierScope, Inscription, Role
 from gateway.reading import read_log_keys
 from gateway.sandbox.settings import hub_settings, register_with_endpoints
+from gateway.sandbox.signatures import sign_agreement
 from gateway.soap.envelope import read
 from gateway.soap.xml import Limits, parse_verified
 from gateway.wss.profile import Window
@@ -166,6 +167,7 @@ def prepare(place: Path, endpoints: dict[AuthorityId, str]) -> int:
     text = hub_settings(memory.ROOT / "contracts", "test.example/log", url, ports=ports)
     text = text.replace("provider_seconds = 15.0", "provider_seconds = 0.9")
     (place / "gateway.toml").write_text(f"{text}lease_seconds = 1.0\n")
+    sign_agreement(memory.ROOT / "contracts", place / "pki", place / "signatures", datetime.now(UTC))
     settings = load(place / "gateway.toml")
     ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin, settings.log.bucket_keys)
     since = datetime.now(UTC) - timedelta(days=1)

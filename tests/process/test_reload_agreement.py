@@ -20,7 +20,7 @@ SUSPENDED = "WIB05005"
 
 @pytest.fixture
 def drafts(tmp_path) -> Drafts:
-    return Drafts(tmp_path / "agreements")
+    return Drafts(tmp_path / "agreements", tmp_path / "hub")
 
 
 @pytest.fixture
@@ -75,6 +75,26 @@ async def test_an_exchange_ends_under_the_revision_that_it_began_with(tmp_path, 
         await hub.reload()
         go.set()
         assert len((await under_way).texts(FIELD)) > len((await ask(hub)).texts(FIELD))
+
+
+async def test_what_a_party_has_not_signed_stays_out(hub, drafts):
+    drafts.hub = drafts.directory / "nobody"
+    drafts.put(revised(2, (READ, LESS)))
+    told = await hub.reload()
+    assert (told["event"], told["code"]) == ("not reloaded", "CFG027")
+    assert await revision(hub) == 1
+    drafts.hub = hub.directory
+    drafts.put(revised(2, (READ, LESS)))
+    assert (await hub.reload())["event"] == "reloaded"
+    assert await revision(hub) == 2
+
+
+async def test_a_party_is_not_left_out_by_leaving_it_out(hub, drafts):
+    drafts.put(revised(2, ('"0999022202", ', "")))
+    (hub.directory / "signatures/BRUSSELS.xml").unlink()
+    told = await hub.reload()
+    assert (told["event"], told["code"]) == ("not reloaded", "CFG027")
+    assert await revision(hub) == 1
 
 
 TOMORROW = (datetime.now(UTC) + timedelta(days=2)).date()

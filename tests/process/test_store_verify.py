@@ -604,6 +604,7 @@ public_url = "https://gateway.example/soap/v1"
 [contracts]
 directory = "{register.parent}"
 register = "{register}"
+signatures = "x"
 [keys]
 tls_certificate = "x"
 tls_key = "x"

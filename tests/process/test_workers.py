@@ -167,15 +167,16 @@ async def test_an_address_that_is_taken_is_told(tmp_path):
 
 
 async def test_everything_changes_under_load_and_no_exchange_fails(tmp_path):
-    drafts, own = Drafts(tmp_path / "agreements"), []
-    place = tmp_path / "hub"
+    place, own = tmp_path / "hub", []
+    drafts = Drafts(tmp_path / "agreements", place)
+    contracts = drafts.begin()
     place.mkdir()
 
     def another_log_key() -> None:
         with (place / "pki/HUB/log.key.pem").open("ab") as file:
             file.write(private_pem(Ed25519PrivateKey.generate()))
 
-    async with several(place, contracts=drafts.begin()) as hub:
+    async with several(place, contracts=contracts) as hub:
         async with load(hub) as asked:
             await until(lambda: len(asked.released) >= 4)
             told = await hub.reload(lambda: drafts.put(revised(2, (READ, LESS))))

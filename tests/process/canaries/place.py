@@ -30,6 +30,7 @@ from gateway.identity.leaf import Purpose
 from gateway.model import AuthorityId, DossierScope, Enterprise, Inscription, Role
 from gateway.policy.person import person_digest
 from gateway.sandbox.settings import hub_settings, register_with_endpoints
+from gateway.sandbox.signatures import sign_agreement
 from tests.path.hub import ROOT, register
 from tests.process.canaries.values import _cbe, _ssin
 from tests.process.canaries.world import World, word
@@ -90,6 +91,7 @@ def write_settings(world: World, urls: Mapping[AuthorityId, str]) -> None:
     (place / "register.toml").write_text(register_with_endpoints(text, urls))
     settings = hub_settings(ROOT / "contracts", "canary.example/log", "https://gateway.example.be/soap/v1")
     (place / "gateway.toml").write_text(settings)
+    sign_agreement(ROOT / "contracts", place / "pki", place / "signatures", datetime.now(UTC))
     loaded = load(place / "gateway.toml")
     ensure_log(loaded.log.store, loaded.keys.log_key, loaded.log.origin, loaded.log.bucket_keys)
 
