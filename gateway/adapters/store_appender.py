@@ -1,7 +1,7 @@
 """Group commit without a timer: one thread commits what has arrived.
 
-What arrives during the fsync is the next batch. The thread is the only writer of the hub. Whoever waits for
-work is told of it only after COMMIT.
+What arrives during the fsync is the next batch; what arrives while other processes have their turn joins the batch that
+waits for its own. The thread is the only writer of the process. Whoever waits for work is told of it only after COMMIT.
 
 A commit that failed may have happened: nothing is tried again on its session. Where the store is a server, which ends
 sessions for reasons of its own, the thread opens the log anew, from time to time, until it can. What it finds there must
@@ -56,7 +56,8 @@ class Appender:
             threading.Lock()
         )  # guards the four of `_accepting`, `_gathered`, `_arrived` and the queue's order
         self._accepting = True
-        self._stopped = False
+        self._stopped = False  # nothing more is accepted, not even once the log is back
+        self._ended = False  # the thread has taken the last batch
         self.trouble: Flaw | None = None  # why the log could not be opened anew
         self.held = False  # while it is, no entry is taken
         self._broken = False
@@ -126,16 +127,15 @@ class Appender:
 
     def _run(self) -> None:
         """The appender thread."""
-        going = True
-        while going:
-            batch, going = self._take()
+        while not self._ended:
+            batch = self._take()
             if batch:
                 outcomes = self._commit(batch)
                 with self._gate:
                     for _ in batch:  # the first that came are the first that are done
                         self._arrived.popleft()
                 _settle(outcomes)
-            elif going:
+            elif not self._ended:
                 self._look_after()
 
     def _hand_over(self) -> None:
@@ -145,22 +145,27 @@ class Appender:
             for start in range(0, len(gathered), MAX_BATCH):
                 self._queue.put(gathered[start : start + MAX_BATCH])
 
-    def _take(self) -> tuple[list[_Waiting], bool]:
-        """Waits for work and takes along what else is there; False after the last. Nothing: there is time to look."""
+    def _take(self) -> list[_Waiting]:
+        """Waits for work and takes along what else is there. Nothing: there is time to look, or it was the last."""
         batch = list[_Waiting]()
         try:
-            item = self._queue.get(timeout=self._patience())
+            self._join(batch, self._queue.get(timeout=self._patience()))
         except Empty:
-            return batch, True
-        while item is not None:
+            return batch
+        self._take_along(batch)
+        return batch
+
+    def _take_along(self, batch: list[_Waiting]) -> None:
+        """What is there by now, as far as there is room."""
+        with contextlib.suppress(Empty):
+            while len(batch) < MAX_BATCH and not self._ended:
+                self._join(batch, self._queue.get_nowait())
+
+    def _join(self, batch: list[_Waiting], item: list[_Waiting] | None) -> None:
+        if item is None:
+            self._ended = True
+        else:
             batch += item
-            if len(batch) >= MAX_BATCH:
-                return batch, True
-            try:
-                item = self._queue.get_nowait()
-            except Empty:
-                return batch, True
-        return batch, False
 
     def _patience(self) -> float | None:
         """Seconds to wait for work; None: for ever, since there is nothing else to do."""
@@ -168,15 +173,21 @@ class Appender:
             return None
         return _PAUSE if self._broken else _IDLE
 
-    def _commit(self, batch: Sequence[_Waiting]) -> list[_Outcome]:
+    def _commit(self, batch: list[_Waiting]) -> list[_Outcome]:
+        """The batch grows while it waits for its turn."""
         if self._broken:
             return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
         try:
-            outcomes = self._log.append([work for work, _ in batch])
+            outcomes = self._log.append([work for work, _ in batch], lambda: self._late(batch))
         except Exception:  # noqa: BLE001 - whatever it was, the outcome of the batch is unknown: stop
             self._break()
             return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
         return [(future, outcome) for (_, future), outcome in zip(batch, outcomes, strict=True)]
+
+    def _late(self, batch: list[_Waiting]) -> Sequence[Work[Any]]:
+        known = len(batch)
+        self._take_along(batch)
+        return [work for work, _ in batch[known:]]
 
     def _break(self) -> None:
         with self._gate:

@@ -134,20 +134,28 @@ class Log:
         """The tree as far as this object has seen it: what is committed later, by anybody, extends it."""
         return Checkpoint(self._signers[0].name, self._edge.size, self._edge.root())
 
-    def append(self, batch: Sequence[Work[Any]]) -> list[Any]:
+    def append(
+        self, batch: Sequence[Work[Any]], late: Callable[[], Sequence[Work[Any]]] = tuple
+    ) -> list[Any]:
         """For each work its outcome, or the refusal of this work alone (its ticket was used before).
+
+        `late`: works to be done as well, asked for once nobody else appends: commits are shared with what came while
+        this process waited for its turn.
 
         Returns after COMMIT, or with LOG_UNAVAILABLE for all of them when no checkpoint could be signed: then
         nothing was done, and the next batch may fare better. Anything raised is fatal: the outcome is unknown and the log is to be
         opened anew, never tried again on this connection.
         """
         signers = self._signers
-        self._begin(batch)
+        exclusive = any(work.exclusive for work in batch)
+        self._begin(exclusive=exclusive)
+        if exclusive:
+            batch = [*batch, *late()]
         outcomes = self._together(batch)
         if outcomes is None:  # somebody's entry is refused: whose, is found out one by one
             self._roll_back()
             self._signers = signers
-            self._begin(batch)
+            self._begin(exclusive=exclusive)
             outcomes = self._one_by_one(self._edge.size, batch)
         if all(isinstance(outcome, Refusal) for outcome in outcomes):
             self._roll_back()
@@ -197,9 +205,8 @@ class Log:
         """See `Session.forget`."""
         return self._connection.forget()
 
-    def _begin(self, batch: Sequence[Work[Any]]) -> None:
+    def _begin(self, *, exclusive: bool) -> None:
         """EXCLUSIVE: the lock comes first, so the head that is read here is still the head at COMMIT."""
-        exclusive = any(work.exclusive for work in batch)
         self._connection.begin(Begin.EXCLUSIVE if exclusive else Begin.WRITE)
         if exclusive:
             self._catch_up()

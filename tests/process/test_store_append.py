@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -15,8 +16,9 @@ from msgspec import structs
 
 from gateway.adapters import store_log
 from gateway.adapters.store import LogReader, Store
+from gateway.adapters.store_connect import connect
 from gateway.adapters.store_log import Log, new_log
-from gateway.adapters.store_session import PerEngine
+from gateway.adapters.store_session import Begin, PerEngine, Use
 from gateway.adapters.store_work import Work
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import open_checkpoint, sign_checkpoint
@@ -328,6 +330,7 @@ async def test_cancelled_waiter_does_not_disturb_the_others(path):
 
 APPENDING = """
 import asyncio, sys
+from contextlib import closing
 from pathlib import Path
 from tests.exchanges import exchange_entries
 from tests.process.store_world import open_store
@@ -550,3 +553,18 @@ async def test_fork_signed_with_the_same_key_is_not_continued(path):
         alter(path, "UPDATE head SET root = ?, note = ?", bindings=(forged, note))
         alter(path, "UPDATE tiles SET hashes = ?", bindings=(forged,))
         assert await append_all(store, [request_entry("b")]) == [Code.LOG_UNAVAILABLE]
+
+
+async def test_what_comes_while_another_process_has_its_turn_shares_the_next_commit(path):
+    async with open_store(path) as store:
+        with closing(connect(path, Use.WRITE)) as other:
+            other.begin(Begin.EXCLUSIVE)
+            first = asyncio.create_task(store.append(request_entry("a")))
+            await asyncio.sleep(0.05)  # it waits for its turn by now, or all three do together
+            more = [asyncio.create_task(store.append(request_entry(ticket))) for ticket in ("b", "c")]
+            await asyncio.sleep(0.05)
+            other.roll_back()
+            receipts = await asyncio.gather(first, *more)
+        assert [one.index for one in receipts] == [0, 1, 2]
+        assert len({one.checkpoint for one in receipts}) == 1
+    assert not any(finding.fails for finding in findings(path))
