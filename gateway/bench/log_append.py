@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
 from math import ceil
+from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Final
@@ -24,7 +26,7 @@ from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store import Store
 from gateway.bench.log_entries import deliveries, notification, refused_exchanges
 from gateway.bench.memory import Memory
-from gateway.bench.process import resident_mb
+from gateway.bench.process import Helper, Side, resident_mb
 from gateway.bench.trouble import BenchError
 from gateway.exchangelog.entry import Entry
 from gateway.refusal import Refusal
@@ -50,7 +52,8 @@ class Load:
 
     profile: Profile
     entries: int  # or a few more, so that each client has whole exchanges
-    clients: int  # that append at once
+    clients: int  # that append at once, shared out among the workers
+    workers: int = 1  # processes that append to one store
 
 
 @dataclass(slots=True)
@@ -60,9 +63,11 @@ class Appended:
     load: Load
     entries: int = 0
     seconds: float = 0.0
-    cpu_seconds: float = 0.0  # of this process, all threads, in these seconds
+    cpu_seconds: float = 0.0  # of all workers and their threads, in these seconds
     latencies: Counter[int] = field(default_factory=Counter)
-    resident: list[tuple[int, float]] = field(default_factory=list)  # entries so far and MB, after each round
+    resident: list[tuple[int, float]] = field(
+        default_factory=list
+    )  # entries so far and MB of the largest worker
 
     @property
     def per_second(self) -> float:
@@ -86,6 +91,7 @@ class Appended:
         return {
             "profile": self.load.profile,
             "clients": self.load.clients,
+            "workers": self.load.workers,
             "entries": self.entries,
             "seconds": round(self.seconds, 2),
             "throughput": round(self.per_second, 1),
@@ -100,44 +106,113 @@ class Appended:
 
 def append(path: Path, key: Ed25519PrivateKey, load: Load, progress: Progress) -> Appended:
     """Fill a new store; each client waits for every receipt. Raises BenchError."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
-            return runner.run(_append(path, key, load, progress))
-        except Refusal as refusal:
-            raise BenchError(
-                "BEN006",
-                f"the log took no more entries: {refusal.code.row.code}.",
-                "See whether the disk is full; name another with --directory.",
-            ) from refusal
-
-
-async def _append(path: Path, key: Ed25519PrivateKey, load: Load, progress: Progress) -> Appended:
-    result = Appended(load)
-    keys = BucketKeys.create(path.with_suffix(".keys"))
-    opened = Store.open(path, key, ORIGIN, payload_key=os.urandom(32), bucket_keys=keys, create=True)
-    async with opened as store:
-        told = notification()
-        await store.append(told)
-        making = deliveries(told) if load.profile is Profile.FIELDS else None
-        sources = [making or refused_exchanges() for _ in range(load.clients)]
+    result, place = Appended(load), _Place(path, key.private_bytes_raw(), os.urandom(32), notification())
+    asyncio.run(place.begin())
+    with ExitStack() as stack:
+        workers = [
+            stack.enter_context(
+                Helper(
+                    f"worker {number}",
+                    _work,
+                    place,
+                    load,
+                    side=Side.MEASURED,
+                    measured=len(os.sched_getaffinity(0)),
+                )
+            )
+            for number in range(load.workers)
+        ]
         while result.entries < load.entries:
             # Even, so that a round ends with whole exchanges.
             count = min(_ROUND, 2 * ceil((load.entries - result.entries) / load.clients / 2))
-            shares: list[Iterable[Entry]] = [islice(source, count) for source in sources]
-            if load.profile is Profile.LOG_ONLY:
-                shares = [list(share) for share in shares]
-            await _round(store, shares, result)
             result.entries += count * load.clients
-            result.resident.append((result.entries, resident_mb(os.getpid())))
+            _together(workers, count, result)
             progress(result.entries)
     return result
 
 
-async def _round(store: Store, shares: Iterable[Iterable[Entry]], result: Appended) -> None:
-    began, cpu = perf_counter(), process_time()
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What the workers share."""
+
+    path: Path
+    log_key: bytes
+    payload_key: bytes
+    told: Entry  # what all deliveries deliver
+
+    def open(self, *, create: bool = False) -> Store:
+        key = Ed25519PrivateKey.from_private_bytes(self.log_key)
+        keys = BucketKeys.create(self.path.with_suffix(".keys"))
+        return Store.open(
+            self.path, key, ORIGIN, payload_key=self.payload_key, bucket_keys=keys, create=create
+        )
+
+    async def begin(self) -> None:
+        async with self.open(create=True) as store:
+            await store.append(self.told)
+
+
+def _together(workers: Sequence[Helper], count: int, result: Appended) -> None:
+    """One round: all of them begin when all are ready. Raises BenchError."""
+    for order in (count, None):
+        for worker in workers:
+            worker.send(order)
+        rounds = [worker.receive() for worker in workers]
+    failed = next((one for one in rounds if isinstance(one, str)), None)
+    if failed is not None:
+        raise BenchError(
+            "BEN006",
+            f"the log took no more entries: {failed}.",
+            "See whether the disk is full; name another with --directory.",
+        )
+    done = [one for one in rounds if isinstance(one, _Round)]
+    result.seconds += max(one.seconds for one in done)
+    result.cpu_seconds += sum(one.cpu_seconds for one in done)
+    for one in done:
+        result.latencies.update(one.latencies)
+    result.resident.append((result.entries, max(one.resident_mb for one in done)))
+
+
+@dataclass(slots=True)
+class _Round:
+    """What one worker did in a round."""
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    latencies: Counter[int] = field(default_factory=Counter)
+    resident_mb: float = 0.0
+
+
+def _work(pipe: Connection, place: _Place, load: Load) -> None:
+    """A process of its own with its share of the clients."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(pipe, place, load))
+
+
+async def _serve(pipe: Connection, place: _Place, load: Load) -> None:
+    async with place.open() as store:
+        making = deliveries(place.told) if load.profile is Profile.FIELDS else None
+        sources = [making or refused_exchanges() for _ in range(load.clients // load.workers)]
+        while True:
+            count = pipe.recv()
+            shares: list[Iterable[Entry]] = [islice(source, count) for source in sources]
+            if load.profile is Profile.LOG_ONLY:
+                shares = [list(share) for share in shares]
+            pipe.send(None)  # ready
+            pipe.recv()
+            try:
+                pipe.send(await _round(store, shares))
+            except Refusal as refusal:
+                pipe.send(refusal.code.row.code)
+                return
+
+
+async def _round(store: Store, shares: Iterable[Iterable[Entry]]) -> _Round:
+    result, began, cpu = _Round(), perf_counter(), process_time()
     await asyncio.gather(*(_client(store, share, result.latencies) for share in shares))
-    result.seconds += perf_counter() - began
-    result.cpu_seconds += process_time() - cpu
+    result.seconds, result.cpu_seconds = perf_counter() - began, process_time() - cpu
+    result.resident_mb = resident_mb(os.getpid())
+    return result
 
 
 async def _client(store: Store, entries: Iterable[Entry], latencies: Counter[int]) -> None:

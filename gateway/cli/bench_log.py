@@ -33,6 +33,7 @@ Entries = Annotated[
     int, typer.Option(min=100, max=10_000_000, help="Entries to append, and to check, for each profile.")
 ]
 Clients = Annotated[int, typer.Option(min=1, max=512, help="Clients that append at once.")]
+Workers = Annotated[int, typer.Option(min=1, max=64, help="Processes that append to the one log.")]
 Json = dict[str, object]
 
 
@@ -62,6 +63,7 @@ def log(
     *,
     entries: Entries = 50_000,
     clients: Clients = 64,
+    workers: Workers = 1,
     directory: Directory = None,
     as_json: AsJson = False,
 ) -> None:
@@ -69,7 +71,10 @@ def log(
     try:
         with working(directory) as place:
             key = Ed25519PrivateKey.generate()
-            appended = [_appended(place, key, Load(profile, entries, clients)) for profile in Profile]
+            appended = [
+                _appended(place, key, Load(profile, entries, max(clients // workers, 1) * workers, workers))
+                for profile in Profile
+            ]
             proved = log_tree.prove(place / "tree.db", Signer.of(ORIGIN, key))
             verified = [_verified(place, key, profile) for profile in Profile]
             _tell(machine.facts(place), appended, proved, verified, as_json=as_json)
@@ -130,10 +135,10 @@ def _tell(
         write(json.dumps(shown, indent=2))
         return
     table(
-        ("append", "clients", "entries", "/s", "p50 ms", "p99 ms", "CPU µs", "RSS MB"),
+        ("append", "workers", "clients", "entries", "/s", "p50 ms", "p99 ms", "CPU µs", "RSS MB"),
         [
             (
-                one.load.profile, str(one.load.clients), str(one.entries), f"{one.per_second:.0f}", f"{one.percentile_ms(50):.2f}",
+                one.load.profile, str(one.load.workers), str(one.load.clients), str(one.entries), f"{one.per_second:.0f}", f"{one.percentile_ms(50):.2f}",
                 f"{one.percentile_ms(99):.2f}", f"{one.cpu_seconds / one.entries * 1e6:.0f}",
                 f"{one.memory.start_mb:.0f} to {one.memory.end_mb:.0f}, {one.memory.verdict}",
             )

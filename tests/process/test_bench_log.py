@@ -51,6 +51,15 @@ def test_figures_are_printed_for_people_too(tmp_path):
     assert {one.name for one in (tmp_path / "kept").glob("*.db")} == {"log-only.db", "fields.db", "tree.db"}
 
 
+def test_several_workers_append_to_one_log():
+    done = bench("--entries", "200", "--clients", "9", "--workers", "2", "--json")
+    assert done.exit_code == 0, done.stderr
+    told = json.loads(done.stdout)
+    for run, checked in zip(told["runs"], told["verification"], strict=True):
+        assert (run["workers"], run["clients"]) == (2, 8)
+        assert 200 <= run["entries"] == checked["entries"] - 1
+
+
 def test_a_directory_that_holds_something_is_refused_in_a_sentence(tmp_path):
     (tmp_path / "something").touch()
     done = bench("--directory", str(tmp_path))
