@@ -34,6 +34,7 @@ from gateway.refusal import Refusal
 ORIGIN: Final = "gateway.wib.example/bench-log"
 _ROUND: Final = 64  # entries of one client, made or measured in one go
 _UNIT: Final = 1e-5  # seconds; latencies are counted in these, so that counting them takes no more memory
+_PERCENTILES: Final = (1, 25, 50, 75, 99)  # that tell a distribution
 
 Json = dict[str, object]
 Progress = Callable[[int], None]  # called with the number of entries appended so far
@@ -97,10 +98,12 @@ class Appended:
             "throughput": round(self.per_second, 1),
             "p50_ms": round(self.percentile_ms(50), 2),
             "p99_ms": round(self.percentile_ms(99), 2),
+            "latency_ms": {str(one): round(self.percentile_ms(one), 3) for one in _PERCENTILES},
             "cpu_us": round(self.cpu_seconds / self.entries * 1e6, 1),
             "rss_before_mb": round(self.resident[0][1], 1),
             "rss_mb": round(self.resident[-1][1], 1),
             "memory": self.memory.json(),
+            "resident": [(entries, round(mb, 1)) for entries, mb in self.resident],
         }
 
 

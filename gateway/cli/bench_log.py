@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +16,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from gateway.bench import log_tree, machine
+from gateway.bench import log_page, log_tree, machine, page
 from gateway.bench.log_append import ORIGIN, Appended, Load, Profile, append
 from gateway.bench.log_entries import FIELDS
 from gateway.bench.process import resident_mb
 from gateway.bench.trouble import BenchError
+from gateway.cli.bench_options import Report
 from gateway.cli.bench_place import AsJson, Directory, warn_if_volatile, working
 from gateway.cli.lines import table, write
 from gateway.cli.log_place import Place
@@ -65,6 +66,7 @@ def log(
     clients: Clients = 64,
     workers: Workers = 1,
     directory: Directory = None,
+    report: Report = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure the exchange log alone: entries a second, proofs from a tree of 10⁹ entries, the check of a whole log."""
@@ -77,7 +79,15 @@ def log(
             ]
             proved = log_tree.prove(place / "tree.db", Signer.of(ORIGIN, key))
             verified = [_verified(place, key, profile) for profile in Profile]
-            _tell(machine.facts(place), appended, proved, verified, as_json=as_json)
+            told = {
+                "machine": machine.facts(place),
+                "runs": [one.json() for one in appended],
+                "proof": proved.json(),
+                "verification": [one.json() for one in verified],
+            }
+            if report is not None:
+                page.write(report, log_page.of_log(told))
+            _tell(told, as_json=as_json)
             warn_if_volatile(place)
     except BenchError as error:
         typer.echo(str(error), err=True)
@@ -116,48 +126,16 @@ def _bar(what: str, entries: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: progress.update(task, completed=done)
 
 
-def _tell(
-    facts: machine.Facts,
-    appended: Sequence[Appended],
-    proved: log_tree.Proved,
-    verified: Sequence[Verified],
-    *,
-    as_json: bool,
-) -> None:
-    proof = proved.json()
+def _tell(told: page.Told, *, as_json: bool) -> None:
     if as_json:
-        shown = {
-            "machine": facts,
-            "runs": [one.json() for one in appended],
-            "proof": proof,
-            "verification": [one.json() for one in verified],
-        }
-        write(json.dumps(shown, indent=2))
+        write(json.dumps(told, indent=2))
         return
-    table(
-        ("append", "workers", "clients", "entries", "/s", "p50 ms", "p99 ms", "CPU µs", "RSS MB"),
-        [
-            (
-                one.load.profile, str(one.load.workers), str(one.load.clients), str(one.entries), f"{one.per_second:.0f}", f"{one.percentile_ms(50):.2f}",
-                f"{one.percentile_ms(99):.2f}", f"{one.cpu_seconds / one.entries * 1e6:.0f}",
-                f"{one.memory.start_mb:.0f} to {one.memory.end_mb:.0f}, {one.memory.verdict}",
-            )
-            for one in appended
-        ],
-    )  # fmt: skip
+    facts, proof = told["machine"], told["proof"]
+    table(*log_page.appended(told["runs"]))
     write("")
-    table(
-        ("check", "entries", "processes", "seconds", "/s", "RSS MB"),
-        [
-            (
-                one.profile, str(one.entries), str(processes_for(one.entries)), f"{one.seconds:.2f}", f"{one.entries / one.seconds:.0f}",
-                f"{one.rss_before_mb:.0f} to {one.rss_mb:.0f}",
-            )
-            for one in verified
-        ],
-    )  # fmt: skip
+    table(*log_page.verified(told["verification"]))
     write(
-        f"\nProof of one among {proved.size:,} entries, {proof['hashes']} hashes: made in {proof['made_p50_ms']} ms (p50),"
+        f"\nProof of one among {proof['size']:,} entries, {proof['hashes']} hashes: made in {proof['made_p50_ms']} ms (p50),"
         f" {proof['made_p99_ms']} ms (p99); checked in {proof['checked_p50_ms']} ms, signature included.\n"
         f"{facts['cpu']}, {facts['cpus']} CPUs, Python {facts['python']}, store on {facts['store_filesystem']},"
         f" load {facts['load_average']:.1f}.\n"

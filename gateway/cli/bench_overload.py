@@ -12,11 +12,12 @@ from typing import Annotated, Final
 import typer
 
 import gateway
-from gateway.bench import machine
+from gateway.bench import machine, overload_page, page
 from gateway.bench.dossiers import MAX_KB
 from gateway.bench.overload import Fairness, Overload, Trial, fairness, overload
 from gateway.bench.place import SUITES
 from gateway.bench.trouble import BenchError
+from gateway.cli.bench_options import Report
 from gateway.cli.bench_place import AsJson, Directory, warn_if_volatile, working
 
 _CONTRACTS: Final = Path(gateway.__file__).parents[1] / "contracts"
@@ -41,6 +42,7 @@ def run(
     seconds: Seconds = 10.0,
     directory: Directory = None,
     contracts: Contracts = _CONTRACTS,
+    report: Report = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure what is left of the throughput under overload, and how much a flood slows another authority."""
@@ -53,7 +55,13 @@ def run(
                 fairness(Trial(suite, 1, clients, seconds, place / name, contracts), _tell, quotas=quotas)
                 for name, quotas in (("unbound", False), ("quotas", True))
             ]
-            _print(over, fair, place, as_json=as_json)
+            told = {"machine": machine.facts(place), "runs": [over.json(), *(one.json() for one in fair)]}
+            if report is not None:
+                page.write(report, overload_page.of_overload(told))
+            if as_json:
+                typer.echo(json.dumps(told, indent=2))
+            else:
+                _print(over, fair)
             warn_if_volatile(place)
         _require_none_failed([over, *fair])
     except BenchError as error:
@@ -82,11 +90,7 @@ def _tell(text: str) -> None:
     typer.echo(text, err=True)
 
 
-def _print(over: Overload, fair: list[Fairness], place: Path, *, as_json: bool) -> None:
-    if as_json:
-        runs = [over.json(), *(one.json() for one in fair)]
-        typer.echo(json.dumps({"machine": machine.facts(place), "runs": runs}, indent=2))
-        return
+def _print(over: Overload, fair: list[Fairness]) -> None:
     peak = sum(load.throughput for load in over.peaks) / len(over.peaks)
     typer.echo(
         f"{over.size} KB, {over.suite}: {peak:.0f} exchanges a second with {over.peaks[0].clients} clients."

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from lxml import html
 from typer.testing import CliRunner
 
 from gateway.bench.log_append import Appended, Load, Profile
 from gateway.cli.bench import app
+from tests.process.test_bench import require_self_contained
 
 
 def bench(*options: str):
@@ -16,8 +19,13 @@ def bench(*options: str):
 
 
 @pytest.fixture(scope="module")
-def result() -> dict:
-    done = bench("--entries", "600", "--clients", "70", "--json")
+def report(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("report") / "log.html"
+
+
+@pytest.fixture(scope="module")
+def result(report) -> dict:
+    done = bench("--entries", "600", "--clients", "70", "--report", str(report), "--json")
     assert done.exit_code == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -38,6 +46,17 @@ def test_proofs_come_from_a_tree_of_a_thousand_million_entries(result):
     proof = result["proof"]
     assert (proof["size"], proof["hashes"]) == (10**9, 30)
     assert 0 < proof["made_p50_ms"] <= proof["made_p99_ms"]
+
+
+def test_the_report_has_every_figure_and_loads_nothing(result, report):
+    page = html.parse(str(report)).getroot()
+    require_self_contained(page)
+    rows = {tuple(cell.text for cell in row) for row in page.xpath("//tbody/tr[th]")}
+    for run, checked in zip(result["runs"], result["verification"], strict=True):
+        shown = run["profile"], "1", "70", f"{run['entries']}", f"{run['throughput']:.0f}"
+        assert any(row[:5] == shown for row in rows)
+        assert any(row[:2] == (checked["profile"], f"{checked['entries']}") for row in rows)
+    assert any(row[:4] == ("made", "1,000,000,000", "200", "30") for row in rows)
 
 
 def test_the_machine_is_named(result):

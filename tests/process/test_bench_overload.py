@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from lxml import html
 
 from tests.process.running import ROOT
+from tests.process.test_bench import require_self_contained
 
 
 def bench(*options: str) -> subprocess.CompletedProcess[str]:
@@ -19,8 +22,14 @@ def bench(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def result() -> dict:
-    done = bench("--seconds", "1", "--clients", "8", "--size", "1", "--suite", "ecdsa", "--json")
+def report(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("report") / "overload.html"
+
+
+@pytest.fixture(scope="module")
+def result(report) -> dict:
+    small = ("--seconds", "1", "--clients", "8", "--size", "1", "--suite", "ecdsa")
+    done = bench(*small, "--report", str(report), "--json")
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -43,6 +52,17 @@ def test_the_calm_are_compared_with_themselves_with_and_without_quotas(result):
         assert one["p50_times"] > 0 < one["p99_times"]
         assert all(part["exchanges"] > 0 for part in (*one["alone"], one["beside"]))
         assert one["flood"]["throughput"] > 0
+
+
+def test_the_report_has_every_round_and_loads_nothing(result, report):
+    page = html.parse(str(report)).getroot()
+    require_self_contained(page)
+    over, *fair = result["runs"]
+    shown = page.text_content()
+    for one in (*over["peak"], *over["over"]):
+        assert f"{one['turned_away']}" in shown
+        assert f"{one['throughput']:.0f}" in shown
+    assert all(f"{one['p99_times']:g} ×" in shown for one in fair)
 
 
 def test_an_unknown_suite_is_refused_with_a_remedy():
