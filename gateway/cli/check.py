@@ -73,7 +73,11 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
     rules = loaded.rules
     trust = rules.certificates.trust
     return {
-        "agreement": {"number": rules.agreement.number, "revision": rules.agreement.revision},
+        "agreement": {
+            "number": rules.agreement.number,
+            "revision": rules.agreement.revision,
+            "adopted_by": sorted(map(str, rules.agreement.parties)),
+        },
         "authorities": [one.id for one in rules.register.authorities],
         "operations": sorted(rules.agreement.operations),
         "certificates": _texts(loaded.certificates),
@@ -122,6 +126,7 @@ def _head(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _lines(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"agreement   {facts['agreement']['number']}, revision {facts['agreement']['revision']}"
+    yield f"adopted by  {', '.join(facts['agreement']['adopted_by'])}"
     for name in ("authorities", "operations"):
         yield f"{name:<12}{', '.join(facts[name])}"
     for kind, name in (("certificates", "certificate"), ("issuers", "issuer")):

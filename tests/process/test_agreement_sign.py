@@ -14,7 +14,7 @@ from gateway.cli.agreement import app
 from tests.path import hub as memory
 from tests.path.hub import ROOT
 from tests.process.running import write_settings
-from tests.process.test_check import codes, serve
+from tests.process.test_check import check, codes, serve
 
 PARTIES = ("BRUSSELS", "FLANDERS", "GERMAN_COMMUNITY", "IMMIGRATION_OFFICE", "NSSO", "PLATFORM", "WALLONIA")
 
@@ -56,7 +56,11 @@ def test_each_party_signs_and_then_a_hub_may_serve(place):
         told = json.loads(signatures(place, "--json").stdout)
         assert (told["adopted"], sum(row["file"] is not None for row in told["parties"])) == (False, count)
         assert json.loads(sign(place, name).stdout)["revision"] == told["revision"]
-    assert codes(place) == []
+    facts = json.loads(check(place, "--json").stdout)
+    assert (facts["findings"], facts["agreement"]["adopted_by"]) == (
+        [],
+        sorted(row["party"] for row in told["parties"]),
+    )
     done = signatures(place, "--json")
     told = json.loads(done.stdout)
     assert (done.exit_code, told["adopted"], told["others"]) == (0, True, [])
