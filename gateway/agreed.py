@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from gateway.agreement.load import Agreement, load_agreement, require_in_force, require_later, revision
+from gateway.adapters.store_agreements import last
+from gateway.adapters.store_session import StorePlace
+from gateway.agreement.load import (
+    Agreement,
+    load_agreement,
+    read_head,
+    require_in_force,
+    require_later,
+    revision,
+)
 from gateway.config import ConfigError, Contracts
-from gateway.evidence.adoption import Adopted, AdoptionError, adopt, judge
+from gateway.evidence.adoption import OTHER_FILES, Adopted, AdoptionError, Before, Judge, adopt
 from gateway.identity.trust import Trust
 from gateway.model import Enterprise
 from gateway.reading import StartError, clock, contract_files, signature_files
@@ -26,39 +35,62 @@ def read_agreement(directory: Path) -> Agreement:
 
 
 def adopted(
-    contracts: Contracts, agreement: Agreement, trust: Trust, also: Collection[Enterprise] = ()
+    contracts: Contracts, agreement: Agreement, trust: Trust, hub: Enterprise, before: Before | None
 ) -> Adopted:
-    """`also`: who has to sign besides its own parties. Raises ConfigError, and StartError for parties that are missing."""
+    """`before`: the revision that was in force last, None at the very first start. One that follows it needs its
+    parties, too: nobody is left out by leaving them out of the list.
+
+    Raises ConfigError, AgreementError, and StartError for parties that are missing.
+    """
+    if hub in agreement.parties:
+        raise ConfigError("CFG036", f"agreement.parties: {hub} is the hub.", "It serves; others agree.")
+    lasting = before is not None and before.revision == agreement.revision
+    if before is not None and not lasting:
+        require_later(agreement, before.number)
     found = signature_files(contracts.signatures)
+    judged = Judge(agreement.files, trust, clock(), lasting).of(found)
     try:
-        return adopt(agreement, judge(agreement.files, found, trust, clock()), also)
+        return adopt(agreement, judged, frozenset() if before is None else before.parties)
     except AdoptionError as error:
         raise StartError(list(_told(error, agreement, contracts.signatures))) from error
 
 
-def renewed(contracts: Contracts, in_force: Agreement, trust: Trust) -> Agreement:
+def renewed(contracts: Contracts, in_force: Agreement, trust: Trust, hub: Enterprise) -> Agreement:
     """The agreement of the files, read anew; the one in force as long as they are the same.
 
-    The parties of the one in force sign the new one, too: nobody is left out by leaving them out of the list.
     Raises ConfigError, AgreementError, StartError.
     """
     files = contract_files(contracts.directory)
     if revision(files) == in_force.revision:
         return in_force
     agreement = load_agreement(files)
-    require_later(agreement, in_force)
     require_in_force(agreement, clock().date())
     if revision(contract_files(contracts.directory)) != agreement.revision:
         raise ConfigError("CFG025", "The files change while they are read.", "They are read again.")
-    return adopted(contracts, agreement, trust, in_force.parties).agreement
+    before = Before(in_force.revision, in_force.number, in_force.parties)
+    return adopted(contracts, agreement, trust, hub, before).agreement
+
+
+def before_start(store: StorePlace) -> Before | None:
+    """The revision under which a hub on this store served last. None where there is no store that could be read: without
+    one nothing starts.
+    """
+    files = last(store)
+    if files is None:
+        return None
+    number, parties = read_head(files)
+    return Before(revision(files), number, parties)
 
 
 def _told(error: AdoptionError, agreement: Agreement, directory: Path) -> Iterator[ConfigError]:
     if not agreement.parties:
-        yield ConfigError("CFG027", "agreement.parties: nobody adopts it.", "Name its parties.")
+        yield ConfigError("CFG036", "agreement.parties: nobody adopts it.", "Name its parties.")
+    if not directory.is_dir():
+        yield ConfigError("CFG036", f"{directory}: no such directory.", "Name it: contracts.signatures.")
     for party in sorted(map(str, error.missing)):
         sentence = f"revision {agreement.number} of the agreement is not signed by {party}."
-        yield ConfigError("CFG027", sentence, _REMEDY)
+        yield ConfigError("CFG036", sentence, _REMEDY)
     for one in error.faults:
-        sentence = f"{directory / one.name}: counts for nothing ({one.fault})."
-        yield ConfigError("CFG027", sentence, "Have it made anew, or remove it.")
+        if one.fault != OTHER_FILES:  # those of another revision may lie there
+            sentence = f"{directory / one.name}: counts for nothing ({one.fault})."
+            yield ConfigError("CFG036", sentence, "Have it made anew.")

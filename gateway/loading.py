@@ -20,7 +20,7 @@ from gateway.adapters.pin import read_pin
 from gateway.adapters.pkcs11_uri import Pkcs11Uri
 from gateway.adapters.shelf import Shelf
 from gateway.adapters.spool import Spool, SpoolError
-from gateway.agreed import adopted, read_agreement
+from gateway.agreed import adopted, before_start, read_agreement
 from gateway.agreement.admit import Terms
 from gateway.agreement.register import Register
 from gateway.broker.reply import SIGNING_SECONDS, Signer
@@ -93,8 +93,9 @@ def load(settings: Settings) -> Loaded:
         _require_allowed(settings, identities.register, destinations, found, policy)
     adoption = None
     if identities is not None and agreement is not None:
-        trust = identities.certificates.trust
-        adoption = found.of(partial(adopted, settings.contracts, agreement, trust))
+        trust, hub = identities.certificates.trust, identities.register.hub.enterprise
+        before = before_start(settings.log.store)
+        adoption = found.of(partial(adopted, settings.contracts, agreement, trust, hub, before))
     if identities is not None:
         found.of(partial(_require_readers, settings.log.readers, identities.register))
     log_keys = found.of(partial(read_log_keys, keys.log_key))

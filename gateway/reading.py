@@ -5,6 +5,9 @@ Whether they fit each other is for `loading`.
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -31,9 +34,11 @@ from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.note import PrivateKey
 from gateway.identity.trust import TrustError
 from gateway.policy.person import parse_key
+from gateway.wss.profile import CURVES
 from gateway.wss.sign import SigningKey
 
 T = TypeVar("T")
+_LONGEST_SIGNATURE: Final = 1024 * 1024  # bytes; one has some thousand
 
 
 def clock() -> datetime:
@@ -134,6 +139,8 @@ def read_pair(certificate: Path, key: KeyPlace, in_force: SigningKey | None = No
     assert der is not None
     if not isinstance(private, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise ConfigError("CFG004", f"{key}: neither RSA nor ECDSA.", "Make one with gateway pki.")
+    if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name not in CURVES:
+        raise ConfigError("CFG004", f"{key}: on {private.curve.name}.", "Make one on P-256 or P-384.")
     if _public_key(certificate, der) != private.public_key():
         raise ConfigError(
             "CFG007", f"{certificate}: does not belong to {key}.", "Name the two files of one pair."
@@ -225,7 +232,19 @@ def _private(path: Path) -> bytes:
 
 def read(path: Path) -> bytes:
     """Raises ConfigError."""
-    return _read(Path.read_bytes, path)
+    return _read(_content, path)
+
+
+def _content(path: Path) -> bytes:
+    """Of a file, and nothing else: a pipe would be waited for, and hold up every look. Raises OSError."""
+    with open(path, "rb", opener=_at_once) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file")
+        return file.read()
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _read(how: Callable[[Path], T], path: Path) -> T:
@@ -250,6 +269,13 @@ def contract_files(directory: Path) -> Mapping[str, bytes]:
     return {f"contracts/{path.relative_to(directory).as_posix()}": read(path) for path in found}
 
 
-def signature_files(directory: Path) -> Mapping[str, bytes]:
-    """Signatures over the agreement, by file name. Raises ConfigError; not for a directory that is not there."""
-    return {path.name: read(path) for path in sorted(directory.glob("*.xml"))}
+def signature_files(directory: Path) -> Mapping[str, bytes | None]:
+    """Signatures over the agreement, by file name; None for one that cannot be read, or is too long to be one."""
+    return {path.name: _signature(path) for path in sorted(directory.glob("*.xml"))}
+
+
+def _signature(path: Path) -> bytes | None:
+    try:
+        return read(path) if path.stat().st_size <= _LONGEST_SIGNATURE else None
+    except (ConfigError, OSError):
+        return None

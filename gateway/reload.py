@@ -85,7 +85,8 @@ class Reload:
 
         The agreement by itself: one that is not in order, or whose day has not come, holds up no suspension.
         """
-        in_order = [await self._is_in_order(part) for part in (self._look_at_agreement, self._look_at_others)]
+        # Others first: a certificate that was revoked in the same moment adopts nothing any more.
+        in_order = [await self._is_in_order(part) for part in (self._look_at_others, self._look_at_agreement)]
         if all(in_order):
             self._metrics.reloaded(good=True)
 
@@ -106,8 +107,8 @@ class Reload:
 
     async def _look_at_agreement(self) -> None:
         rules = self._loaded.rules
-        trust = rules.certificates.trust
-        agreement = await asyncio.to_thread(renewed, self._settings.contracts, rules.agreement, trust)
+        judges = rules.certificates.trust, rules.register.hub.enterprise
+        agreement = await asyncio.to_thread(renewed, self._settings.contracts, rules.agreement, *judges)
         if agreement is rules.agreement:
             return
         # First in the store: what is accepted under it is delivered by it, whatever is in force then.

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from gateway.adapters.sealing import Seal
-from gateway.adapters.store_connect import connect
+from gateway.adapters.store_connect import connect, exists
 from gateway.adapters.store_delivery import reading
 from gateway.adapters.store_session import Begin, DatabaseError, Session, StorePlace, Use, unreadable
 from gateway.exchangelog.flaw import ProofError
@@ -21,6 +21,7 @@ _REMEMBER: Final = """
 INSERT INTO agreements VALUES (:revision, :files, :now)
 ON CONFLICT (revision) DO UPDATE SET remembered = excluded.remembered
 """
+_LAST: Final = "SELECT revision FROM agreements ORDER BY remembered DESC LIMIT 1"
 _SEALED: Final = """
 SELECT 1 FROM notifications WHERE sealed IS NOT NULL UNION ALL SELECT 1 FROM documents LIMIT 1
 """
@@ -57,6 +58,18 @@ def agreement(connection: Session, revision: str) -> Mapping[str, bytes] | None:
         return None if row is None else msgspec.msgpack.decode(zlib.decompress(row[0]), type=dict[str, bytes])
     except (zlib.error, msgspec.DecodeError) as error:
         raise Refusal(Code.LOG_UNAVAILABLE, "agreement") from error
+
+
+def last(place: StorePlace) -> Mapping[str, bytes] | None:
+    """The files under which a hub on this store served last; None where there are none, or no store that can be read."""
+    if not exists(place):
+        return None
+    try:
+        with contextlib.closing(connect(place, Use.READ)) as connection:
+            row = connection.execute(_LAST).fetchone()
+            return None if row is None else agreement(connection, row[0])
+    except (ProofError, Refusal, *DatabaseError):
+        return None
 
 
 def require_key(place: StorePlace, seal: Seal) -> None:

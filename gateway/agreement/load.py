@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
+import msgspec
+
 from gateway.agreement import rows
 from gateway.agreement.course import Course, Places, Telling
 from gateway.agreement.finding import AgreementError, Finding, Findings
@@ -24,7 +26,7 @@ from gateway.agreement.schema import Contract, compile_contract
 from gateway.agreement.terms import Agreement, Cell, Context, Group, Operation, RoleTerms
 from gateway.agreement.views import compile_views, told
 from gateway.agreement.wsdl import require_same_operations
-from gateway.model import LegalContext, OperationName, Pattern, Role
+from gateway.model import Enterprise, LegalContext, OperationName, Pattern, Role
 
 __all__ = [
     "Agreement",
@@ -94,14 +96,21 @@ def require_in_force(agreement: Agreement, today: date) -> None:
         raise AgreementError([Finding(name, "agreement.valid_from", sentence)])
 
 
-def require_later(agreement: Agreement, in_force: Agreement) -> None:
-    """Raises AgreementError: what is in force is changed by a revision with a higher number only, so that neither an
-    older one takes its place, nor what is half copied.
+def require_later(agreement: Agreement, in_force: int) -> None:
+    """`in_force`: number of the revision that is. Raises AgreementError: it is changed by one with a higher number only,
+    so that neither an older one takes its place, nor what is half copied.
     """
-    if agreement.number <= in_force.number:
+    if agreement.number <= in_force:
         name = _find(agreement.files, _TERMS)
-        sentence = f"{agreement.number}, while {in_force.number} is in force: a revision has a higher one"
+        sentence = f"{agreement.number}, while {in_force} is in force: a revision has a higher one"
         raise AgreementError([Finding(name, "agreement.revision", sentence)])
+
+
+def read_head(files: Mapping[str, bytes]) -> tuple[int, frozenset[Enterprise]]:
+    """Number and parties of a revision that was in force, whether or not this program would compile it."""
+    tables = rows.parse_toml(files[_find(files, _TERMS)], _TERMS, AgreementError)
+    row = msgspec.convert(tables["agreement"], rows.AgreementRow)
+    return row.revision, frozenset(map(Enterprise.parse, row.parties))
 
 
 def revision(files: Mapping[str, bytes]) -> str:

@@ -13,16 +13,20 @@ import typer
 from gateway.adapters.pkcs11_uri import SCHEME, Pkcs11Uri
 from gateway.adapters.pki import ExistsError, write_file
 from gateway.agreement.load import Agreement, load_agreement
-from gateway.cli.lines import write
+from gateway.cli.lines import plain, write
 from gateway.cli.log_place import AsJson, explained
 from gateway.config import ConfigError, KeyPlace
 from gateway.evidence import adoption
-from gateway.evidence.adoption import Signature
+from gateway.evidence.adoption import Judge, Signature
+from gateway.evidence.xades import signer_of
+from gateway.exchangelog.flaw import ProofError
+from gateway.identity.chain import require_time
 from gateway.identity.leaf import Usage, read_leaf
 from gateway.identity.trust import Trust
 from gateway.model import Enterprise
 from gateway.reading import clock, contract_files, read, read_pair, signature_files
 from gateway.refusal import Refusal
+from gateway.wss.sign import SigningKey
 
 Contracts = Annotated[
     Path, typer.Option("--contracts", help="Directory with agreement.toml and the files beside it.")
@@ -35,9 +39,7 @@ def sign(
     key: Annotated[
         str, typer.Option("--key", help="PEM file of its private key, or a PKCS #11 URI (RFC 7512).")
     ],
-    output: Annotated[
-        Path, typer.Option("--output", help="File to write; its name in contracts.signatures ends in .xml.")
-    ],
+    output: Annotated[Path, typer.Option("--output", help="File to write, a name that ends in .xml.")],
     contracts: Contracts = _DEFAULT,
     as_json: AsJson = False,
 ) -> None:
@@ -49,11 +51,7 @@ def sign(
         agreement = load_agreement(contract_files(contracts))
         pair = read_pair(certificate, _place(key))
         party = _party(pair.certificate, certificate, agreement)
-        try:
-            data = adoption.sign(agreement.files, pair, clock())
-        except Refusal as refusal:
-            raise ConfigError("CFG028", f"{key}: did not sign.", refusal.code.row.remedy) from refusal
-        _write(output, data)
+        _write(output, _signed(agreement, pair, key))
     facts = {
         "id": agreement.id,
         "number": agreement.number,
@@ -77,6 +75,9 @@ def signatures(
     intermediate: Annotated[
         list[Path] | None, typer.Option("--intermediate", help="PEM: an authority below the anchors.")
     ] = None,
+    in_force: Annotated[
+        bool, typer.Option("--in-force", help="It is in force: certificates may have ended since.")
+    ] = False,
     contracts: Contracts = _DEFAULT,
     as_json: AsJson = False,
 ) -> None:
@@ -88,11 +89,27 @@ def signatures(
         agreement = load_agreement(contract_files(contracts))
         below = intermediate or ()
         trust = Trust.load(*([read(one) for one in paths] for paths in (anchor, below, crl)))
-        judged = list(adoption.judge(agreement.files, signature_files(found), trust, clock()))
+        files = signature_files(found)
+        judged = list(Judge(agreement.files, trust, clock(), in_force).of(files))
     facts = _told(agreement, judged)
-    write(json.dumps(facts, indent=2) if as_json else "\n".join(_lines(facts)))
+    write(json.dumps(facts, indent=2) if as_json else "\n".join(map(plain, _lines(facts))))
     if not facts["adopted"]:
         raise typer.Exit(1)
+
+
+def _signed(agreement: Agreement, pair: SigningKey, key: str) -> bytes:
+    """Raises ConfigError (CFG037): what a gateway would not take is not written."""
+    try:
+        data = adoption.sign(agreement.files, pair, clock())
+        if signer_of(data, agreement.files) is None:
+            raise ConfigError(
+                "CFG037", "a file of the agreement has a name that cannot be signed.", "Rename it."
+            )
+    except (Refusal, ProofError) as error:
+        raise ConfigError(
+            "CFG037", f"{key}: did not sign.", "See whether it is there, and its token."
+        ) from error
+    return data
 
 
 def _place(key: str) -> KeyPlace:
@@ -108,25 +125,29 @@ def _party(der: bytes, path: Path, agreement: Agreement) -> Enterprise:
     """Raises ConfigError (CFG028)."""
     parties = ", ".join(sorted(map(str, agreement.parties))) or "nobody"
     try:
-        party = read_leaf(der, Usage.SIGNING).enterprise
+        leaf = read_leaf(der, Usage.SIGNING)
+        require_time(leaf.certificate, clock())
     except Refusal as refusal:
         raise ConfigError(
-            "CFG028", f"{path}: no signing certificate ({refusal.about}).", "See certs/README.md."
+            "CFG037", f"{path}: no signing certificate of this day ({refusal.about}).", "See certs/README.md."
         ) from refusal
+    party = leaf.enterprise
     if party not in agreement.parties:
         raise ConfigError(
-            "CFG028", f"{path}: {party} is no party of this revision.", f"Its parties are {parties}."
+            "CFG037", f"{path}: {party} is no party of this revision.", f"Its parties are {parties}."
         )
     return party
 
 
 def _write(output: Path, data: bytes) -> None:
+    if output.suffix != ".xml":
+        raise ConfigError("CFG037", f"{output}: a gateway reads *.xml only.", "Name it so.")
     try:
         write_file(output, data)
     except ExistsError as error:
-        raise ConfigError("CFG028", f"{error}.", "Name a new file, or remove the old one.") from error
+        raise ConfigError("CFG037", f"{error}.", "Name a new file, or remove the old one.") from error
     except OSError as error:
-        raise ConfigError("CFG028", f"{output}: {error.strerror}.", "Name a place to write.") from error
+        raise ConfigError("CFG037", f"{output}: {error.strerror}.", "Name a place to write.") from error
 
 
 def _told(agreement: Agreement, judged: Sequence[Signature]) -> dict[str, Any]:

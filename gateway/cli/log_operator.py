@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
 from gateway.adapters.pin import read_pin
+from gateway.adapters.store_agreements import last
 from gateway.adapters.store_session import StorePlace
 from gateway.agreement.load import load_agreement
 from gateway.agreement.register import load_register
@@ -33,7 +34,8 @@ class Operator:
     def of(cls, settings: Settings) -> Operator:
         """Raises the errors of `reading.FORESEEN`."""
         register = settings.contracts.register
-        agreement = load_agreement(contract_files(settings.contracts.directory))
+        # What was put in force, not what lies there: nobody has signed that yet.
+        agreement = load_agreement(last(settings.log.store) or contract_files(settings.contracts.directory))
         signers, pinned = appending(settings)
         return cls(
             settings.log.store,

@@ -1,29 +1,31 @@
 """Whether a revision of the agreement is adopted: signed by each of its parties (PROTOCOL §7.9).
 
-Whoever runs a gateway could otherwise widen a view alone. A signature is made once, over all files of the revision,
-and lasts: it is judged by the time that it states, and by the lists at hand whatever their age.
+Whoever may change the files could otherwise widen a view alone. A signature is made once, over all files of the
+revision. When the revision is first put in force, whoever signed must be good at that moment; from then on it lasts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from gateway.agreement.load import Agreement
-from gateway.evidence.revoked import cleared
 from gateway.evidence.xades import signature_over, signer_of
-from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.flaw import ProofError
 from gateway.identity.chain import build_path, require_time
 from gateway.identity.leaf import Usage, read_leaf
 from gateway.identity.trust import Trust
 from gateway.model import Enterprise
-from gateway.refusal import Refusal
+from gateway.refusal import Code, Refusal
 from gateway.wss.sign import SigningKey
 
+OTHER_FILES: Final = "of other files"  # such as those of another revision
 _AHEAD: Final = timedelta(minutes=5)  # by which the clock of a signer may be ahead of ours
 
 
@@ -35,6 +37,15 @@ class Signature:
     party: Enterprise | None = None  # whose it is, whether or not it is one of the revision's
     time: datetime | None = None  # when it was made, by the signer's clock
     fault: str = ""  # why it counts for nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """The revision that was in force last."""
+
+    revision: str  # its hash
+    number: int
+    parties: frozenset[Enterprise]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +67,47 @@ class AdoptionError(Exception):
 
 def sign(files: Mapping[str, bytes], key: SigningKey, now: datetime) -> bytes:
     """A party's signature over a revision, XML. Raises Refusal when a held key does not sign."""
-    return signature_over(_ordered(files), key, now)
+    return signature_over({name: files[name] for name in sorted(files)}, key, now)
 
 
-def judge(
-    files: Mapping[str, bytes], found: Mapping[str, bytes], trust: Trust, now: datetime
-) -> Iterator[Signature]:
-    """What each of these files is worth for the revision. `found`: name → content."""
-    for name, data in found.items():
-        try:
-            yield _judged(name, data, files, trust, now)
-        except Refusal as refusal:
-            yield Signature(name, fault=refusal.about)
-        except ProofError as error:
-            yield Signature(name, fault=error.about if error.flaw is Flaw.REVOKED else "no valid signature")
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            yield Signature(name, fault="certificate")
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Of signatures over these files. `lasting`: they are in force already, and their signatures were judged then."""
+
+    files: Mapping[str, bytes]
+    trust: Trust
+    now: datetime
+    lasting: bool
+
+    def of(self, found: Mapping[str, bytes | None]) -> Iterator[Signature]:
+        """What each is worth. `found`: name → content, None for what cannot be read."""
+        for name, data in found.items():
+            try:
+                yield Signature(name, fault="cannot be read") if data is None else self._one(name, data)
+            except Refusal as refusal:
+                yield Signature(name, fault=refusal.about)
+            except ProofError:
+                yield Signature(name, fault="no valid signature")
+
+    def _one(self, name: str, data: bytes) -> Signature:
+        """Raises `ProofError`; Refusal: CERTIFICATE."""
+        sealed = signer_of(data, self.files)
+        if sealed is None:
+            return Signature(name, fault=OTHER_FILES)
+        if sealed.time > self.now + _AHEAD:
+            return Signature(name, fault="made in the future")
+        leaf = read_leaf(sealed.certificate, Usage.SIGNING)
+        self._path(leaf.certificate, sealed.time)
+        if (
+            not self.lasting
+        ):  # the time is the signer's own word: whoever has an old or stolen key could say it
+            _require_listed_nowhere(self._path(leaf.certificate, self.now), self.trust)
+        return Signature(name, leaf.enterprise, sealed.time)
+
+    def _path(self, certificate: x509.Certificate, moment: datetime) -> Sequence[x509.Certificate]:
+        """Raises Refusal: CERTIFICATE."""
+        require_time(certificate, moment)
+        return build_path(certificate, self.trust, moment)
 
 
 def adopt(agreement: Agreement, judged: Iterable[Signature], also: Iterable[Enterprise] = ()) -> Adopted:
@@ -84,22 +120,11 @@ def adopt(agreement: Agreement, judged: Iterable[Signature], also: Iterable[Ente
     return Adopted(agreement, {party: one for party, one in by_party.items() if party in agreement.parties})
 
 
-def _judged(name: str, data: bytes, files: Mapping[str, bytes], trust: Trust, now: datetime) -> Signature:
-    """Raises Refusal, `ProofError` and what cryptography raises for certificates and lists that it cannot use."""
-    sealed = signer_of(data, _ordered(files))
-    if sealed is None:
-        return Signature(name, fault="of other files")
-    if sealed.time > now + _AHEAD:
-        return Signature(name, fault="made in the future")
-    leaf = read_leaf(sealed.certificate, Usage.SIGNING)
-    path = build_path(leaf.certificate, trust, sealed.time)
-    for one in path:
-        require_time(one, sealed.time)
-    lists = [one.crl for one in trust.revocations.values()]
-    if not cleared(path, sealed.time, lists, Flaw.REVOKED):
-        return Signature(name, fault="revocation unknown")
-    return Signature(name, leaf.enterprise, sealed.time)
-
-
-def _ordered(files: Mapping[str, bytes]) -> Mapping[str, bytes]:
-    return {name: files[name] for name in sorted(files)}
+def _require_listed_nowhere(path: Sequence[x509.Certificate], trust: Trust) -> None:
+    """By the list of each issuer, whatever its age: there is no time to be wrong about, for now is the time."""
+    for one, issuer in pairwise(path):
+        known = trust.revocations.get(issuer.fingerprint(SHA256()))
+        if known is None:
+            raise Refusal(Code.CERTIFICATE, "revocation unknown")
+        if known.crl.get_revoked_certificate_by_serial_number(one.serial_number) is not None:
+            raise Refusal(Code.CERTIFICATE, "revoked")

@@ -1,7 +1,4 @@
-"""Whether whoever signed something that is to last was revoked, by lists that are at hand whatever their age.
-
-By the rule of RFC 3161 §4: what was signed before stays good, if the reason does not put the key itself in doubt.
-"""
+"""Whether a time-stamping authority was revoked (RFC 3161 §4): by lists that its token carries, or that are brought along."""
 
 from __future__ import annotations
 
@@ -30,17 +27,14 @@ _ENDED: Final = frozenset(
 
 
 def cleared(
-    path: Sequence[x509.Certificate],
-    time: datetime,
-    lists: Sequence[x509.CertificateRevocationList],
-    flaw: Flaw,
+    path: Sequence[x509.Certificate], time: datetime, lists: Sequence[x509.CertificateRevocationList]
 ) -> bool:
     """Whether lists tell of each certificate below the anchor that it was not revoked. `path`: the anchor last.
 
-    Raises `ProofError` with this flaw for one that was.
+    Raises `ProofError` (LOG678) for one that was.
     """
     told = [
-        _cleared(one, issuer, time, lists, flaw) for one, issuer in pairwise(path)
+        _cleared(one, issuer, time, lists) for one, issuer in pairwise(path)
     ]  # each may have been revoked
     return all(told)
 
@@ -50,7 +44,6 @@ def _cleared(
     issuer: x509.Certificate,
     time: datetime,
     lists: Sequence[x509.CertificateRevocationList],
-    flaw: Flaw,
 ) -> bool:
     known = False
     for one in lists:
@@ -58,7 +51,7 @@ def _cleared(
             continue
         entry = one.get_revoked_certificate_by_serial_number(certificate.serial_number)
         if entry is not None and (entry.revocation_date_utc <= time or _reason(entry) not in _ENDED):
-            raise ProofError(flaw, "revoked")
+            raise ProofError(Flaw.TIMESTAMP, "revoked")
         # A list with a critical extension is of some certificates or reasons only: it accuses, and clears nobody.
         partial = any(extension.critical for extension in one.extensions)
         known |= not partial and (one.next_update_utc is None or time <= one.next_update_utc)

@@ -69,7 +69,7 @@ def check_token(token: bytes, about: bytes, anchors: Sequence[bytes], lists: Seq
     try:
         signed = _signed_data(token)
         path = _verify(signed, time, anchors)
-        return Stamped(time, cleared(path, time, [*map(_list, lists), *_carried(signed)], Flaw.TIMESTAMP))
+        return Stamped(time, cleared(path, time, [*map(_list, lists), *_carried(signed)]))
     except ProofError:
         raise
     except Exception:  # noqa: BLE001 - what two libraries raise on malformed input is not a closed list

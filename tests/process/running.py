@@ -162,7 +162,7 @@ def write_settings(
     for old, new in (
         ('"../contracts"', f'"{contracts}"'),
         ('"../contracts/register.toml"', '"register.toml"'),
-        ('"../contracts/signatures"', '"signatures"'),
+        ('"../signatures"', '"signatures"'),
         ("port = 8443", "port = 0"),
         ("operations_port = 9464", "operations_port = 0"),
         ("test_numbers = false", "test_numbers = true"),

@@ -15,7 +15,7 @@ from cryptography.x509 import ReasonFlags
 
 from gateway.agreement.finding import AgreementError
 from gateway.agreement.load import load_agreement
-from gateway.evidence.adoption import Adopted, AdoptionError, Signature, adopt, judge, sign
+from gateway.evidence.adoption import Adopted, AdoptionError, Judge, Signature, adopt, sign
 from gateway.identity.certify import BACKDATED, CRL_LIFE, Issuer, issue_crl
 from gateway.identity.chain import Trust
 from gateway.identity.issue import issue_pki, new_ec_key
@@ -62,8 +62,14 @@ def all_but(*names: str) -> dict[str, bytes]:
     return {f"{name}.xml": signed(name) for name in PARTIES - set(names)}
 
 
-def judged(found: Mapping[str, bytes], *, crl: bytes | None = None, now: datetime = LATER) -> list[Signature]:
-    return list(judge(shipped_files(), found, trust(crl), now))
+def judged(
+    found: Mapping[str, bytes | None],
+    *,
+    crl: bytes | None = None,
+    now: datetime = LATER,
+    lasting: bool = False,
+) -> list[Signature]:
+    return list(Judge(shipped_files(), trust(crl), now, lasting).of(found))
 
 
 def adopted(found: Mapping[str, bytes], **options: object) -> Adopted:
@@ -133,7 +139,8 @@ def test_no_byte_of_a_signature_can_be_changed():
     data, chance = signed("BRUSSELS"), Random(1)
     for at in (0, len(data) - 1, *chance.sample(range(len(data)), 150)):
         other = data[:at] + bytes([data[at] ^ chance.randrange(1, 256)]) + data[at + 1 :]
-        assert fault(other)
+        (one,) = judged({"new.xml": other})
+        assert one.fault
 
 
 @pytest.mark.parametrize("data", [b"", b"<x/>", b"\xff", signed("BRUSSELS") * 2, signed("BRUSSELS")[:-1]])
@@ -144,8 +151,7 @@ def test_what_is_no_signature_does_not_count(data):
 NOT_BELIEVED = {
     "a TLS certificate": (lambda: signed("BRUSSELS", "tls"), "usage"),
     "of another issuer": (lambda: signed("BRUSSELS", of="another"), "chain"),
-    "before its certificate": (lambda: signed("BRUSSELS", at=ISSUED - BACKDATED - timedelta(seconds=1)), "chain"),
-    "after its certificate": (lambda: signed("BRUSSELS", at=NOW + timedelta(days=400)), "chain"),
+    "before its certificate": (lambda: signed("BRUSSELS", at=ISSUED - BACKDATED - timedelta(seconds=1)), "validity"),
     "in the future": (lambda: signed("BRUSSELS", at=LATER + timedelta(minutes=6)), "made in the future"),
 }  # fmt: skip
 
@@ -153,18 +159,29 @@ NOT_BELIEVED = {
 @pytest.mark.parametrize("flaw", NOT_BELIEVED)
 def test_a_signature_by_a_certificate_that_was_not_to_be_believed_does_not_count(flaw):
     made, expected = NOT_BELIEVED[flaw]
-    later = LATER + timedelta(days=500) if flaw == "after its certificate" else LATER
-    assert fault(made(), now=later) == expected
+    assert fault(made()) == expected
 
 
-def test_it_lasts_longer_than_certificates_and_lists():
-    assert adopted(all_but(), now=NOW + timedelta(days=3000))
+def test_what_is_in_force_stays_adopted_when_certificates_end_or_are_revoked():
+    assert adopted(all_but(), now=NOW + timedelta(days=3000), lasting=True)
+    assert adopted(all_but(), crl=revoking(LATER, None), lasting=True)
+
+
+def test_nothing_new_is_adopted_with_a_certificate_that_has_ended_by_now():
+    with pytest.raises(AdoptionError) as refused:
+        adopted(all_but(), now=NOW + timedelta(days=400))
+    assert {one.fault for one in refused.value.faults} == {"validity"}
+
+
+def test_what_cannot_be_read_counts_for_nothing():
+    assert adopted({**all_but(), "unreadable.xml": None})
+    assert fault(None) == "cannot be read"
 
 
 def test_without_a_list_nobody_knows_whether_it_was_revoked():
     files = pki("ours")
     alone = Trust.load([files["root.crt.pem"]], [files["issuing.crt.pem"]], [files["root.crl.pem"]])
-    found = judge(shipped_files(), all_but(), alone, LATER)
+    found = Judge(shipped_files(), alone, LATER, lasting=False).of(all_but())
     assert {one.fault for one in found} == {"revocation unknown"}
 
 
@@ -185,20 +202,10 @@ def revoking(at: datetime, reason: ReasonFlags | None) -> bytes:
     return issue_crl(issuer, LATER, before=number).public_bytes(Encoding.PEM)
 
 
-@pytest.mark.parametrize(
-    ("at", "reason"),
-    [
-        (NOW - timedelta(hours=1), ReasonFlags.superseded),
-        (LATER, ReasonFlags.key_compromise),
-        (LATER, None),
-    ],
-)
-def test_a_revoked_certificate_does_not_count(at, reason):
+@pytest.mark.parametrize("reason", [None, ReasonFlags.key_compromise, ReasonFlags.superseded])
+@pytest.mark.parametrize("at", [NOW - timedelta(hours=1), LATER])
+def test_nothing_new_is_adopted_with_a_revoked_certificate_whatever_time_its_holder_states(at, reason):
     assert fault(signed("BRUSSELS"), crl=revoking(at, reason)) == "revoked"
-
-
-def test_one_that_was_replaced_afterwards_does():
-    assert adopted(all_but(), crl=revoking(LATER, ReasonFlags.superseded))
 
 
 def test_what_names_no_parties_is_adopted_by_nobody():
@@ -209,7 +216,7 @@ def test_what_names_no_parties_is_adopted_by_nobody():
     agreement = load_agreement(files)
     found = {f"{name}.xml": sign(files, key(name), NOW) for name in PARTIES}
     with pytest.raises(AdoptionError) as refused:
-        adopt(agreement, judge(files, found, trust(), LATER))
+        adopt(agreement, Judge(files, trust(), LATER, lasting=False).of(found))
     assert refused.value.missing == set()
 
 
@@ -220,3 +227,8 @@ def test_a_party_is_named_once_by_a_correct_number(party):
     with pytest.raises(AgreementError) as refused:
         load_agreement(changed(AGREEMENT, '"0999022202"', f'"{party}"'))
     assert {one.path for one in refused.value.findings} == {"agreement.parties"}
+
+
+def test_what_is_in_force_was_signed_while_the_certificate_was_good():
+    late = signed("BRUSSELS", at=NOW + timedelta(days=400))
+    assert fault(late, now=NOW + timedelta(days=500), lasting=True) == "validity"
