@@ -18,7 +18,7 @@ from gateway.agreement.load import (
 )
 from gateway.config import ConfigError, Contracts
 from gateway.evidence.adoption import OTHER_FILES, Adopted, AdoptionError, Before, Judge, adopt
-from gateway.identity.trust import Trust
+from gateway.identity.chain import Certificates
 from gateway.model import Enterprise
 from gateway.reading import StartError, clock, contract_files, signature_files
 
@@ -35,7 +35,11 @@ def read_agreement(directory: Path) -> Agreement:
 
 
 def adopted(
-    contracts: Contracts, agreement: Agreement, trust: Trust, hub: Enterprise, before: Before | None
+    contracts: Contracts,
+    agreement: Agreement,
+    certificates: Certificates,
+    hub: Enterprise,
+    before: Before | None,
 ) -> Adopted:
     """`before`: the revision that was in force last, None at the very first start. One that follows it needs its
     parties, too: nobody is left out by leaving them out of the list.
@@ -48,14 +52,16 @@ def adopted(
     if before is not None and not lasting:
         require_later(agreement, before.number)
     found = signature_files(contracts.signatures)
-    judged = Judge(agreement.files, trust, clock(), lasting).of(found)
+    judged = Judge(agreement.files, certificates.trust, clock(), lasting, certificates.answers).of(found)
     try:
         return adopt(agreement, judged, frozenset() if before is None else before.parties)
     except AdoptionError as error:
         raise StartError(list(_told(error, agreement, contracts.signatures))) from error
 
 
-def renewed(contracts: Contracts, in_force: Agreement, trust: Trust, hub: Enterprise) -> Agreement:
+def renewed(
+    contracts: Contracts, in_force: Agreement, certificates: Certificates, hub: Enterprise
+) -> Agreement:
     """The agreement of the files, read anew; the one in force as long as they are the same.
 
     Raises ConfigError, AgreementError, StartError.
@@ -68,7 +74,7 @@ def renewed(contracts: Contracts, in_force: Agreement, trust: Trust, hub: Enterp
     if revision(contract_files(contracts.directory)) != agreement.revision:
         raise ConfigError("CFG025", "The files change while they are read.", "They are read again.")
     before = Before(in_force.revision, in_force.number, in_force.parties)
-    return adopted(contracts, agreement, trust, hub, before).agreement
+    return adopted(contracts, agreement, certificates, hub, before).agreement
 
 
 def before_start(store: StorePlace) -> Before | None:

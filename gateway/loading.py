@@ -93,9 +93,9 @@ def load(settings: Settings) -> Loaded:
         _require_allowed(settings, identities.register, destinations, found, policy)
     adoption = None
     if identities is not None and agreement is not None:
-        trust, hub = identities.certificates.trust, identities.register.hub.enterprise
+        judges = identities.certificates, identities.register.hub.enterprise
         before = before_start(settings.log.store)
-        adoption = found.of(partial(adopted, settings.contracts, agreement, trust, hub, before))
+        adoption = found.of(partial(adopted, settings.contracts, agreement, *judges, before))
     if identities is not None:
         found.of(partial(_require_readers, settings.log.readers, identities.register))
     log_keys = found.of(partial(read_log_keys, keys.log_key))

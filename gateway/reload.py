@@ -107,7 +107,7 @@ class Reload:
 
     async def _look_at_agreement(self) -> None:
         rules = self._loaded.rules
-        judges = rules.certificates.trust, rules.register.hub.enterprise
+        judges = rules.certificates, rules.register.hub.enterprise
         agreement = await asyncio.to_thread(renewed, self._settings.contracts, rules.agreement, *judges)
         if agreement is rules.agreement:
             return

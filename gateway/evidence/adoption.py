@@ -7,7 +7,7 @@ revision. When the revision is first put in force, whoever signed must be good a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -20,6 +20,7 @@ from gateway.evidence.xades import signature_over, signer_of
 from gateway.exchangelog.flaw import ProofError
 from gateway.identity.chain import build_path, require_time
 from gateway.identity.leaf import Usage, read_leaf
+from gateway.identity.revocation import Answers
 from gateway.identity.trust import Trust
 from gateway.model import Enterprise
 from gateway.refusal import Code, Refusal
@@ -78,6 +79,7 @@ class Judge:
     trust: Trust
     now: datetime
     lasting: bool
+    answers: Answers = field(default_factory=Answers)  # of responders so far: at a start there are none
 
     def of(self, found: Mapping[str, bytes | None]) -> Iterator[Signature]:
         """What each is worth. `found`: name → content, None for what cannot be read."""
@@ -100,14 +102,25 @@ class Judge:
         self._path(leaf.certificate, sealed.time)
         if (
             not self.lasting
-        ):  # the time is the signer's own word: whoever has an old or stolen key could say it
-            _require_listed_nowhere(self._path(leaf.certificate, self.now), self.trust)
+        ):  # for the time is the signer's own word, and an old or stolen key would say it, too
+            self._require_not_revoked(self._path(leaf.certificate, self.now))
         return Signature(name, leaf.enterprise, sealed.time)
 
     def _path(self, certificate: x509.Certificate, moment: datetime) -> Sequence[x509.Certificate]:
         """Raises Refusal: CERTIFICATE."""
         require_time(certificate, moment)
         return build_path(certificate, self.trust, moment)
+
+    def _require_not_revoked(self, path: Sequence[x509.Certificate]) -> None:
+        """By the list of each issuer, whatever its age, or a responder. Raises Refusal: CERTIFICATE."""
+        for one, issuer in pairwise(path):
+            known = self.trust.revocations.get(issuer.fingerprint(SHA256()))
+            word = self.answers.about(one)
+            if known is None and word is None:
+                raise Refusal(Code.CERTIFICATE, "revocation unknown")
+            listed = known and known.crl.get_revoked_certificate_by_serial_number(one.serial_number)
+            if listed is not None or (word is not None and word.revoked):
+                raise Refusal(Code.CERTIFICATE, "revoked")
 
 
 def adopt(agreement: Agreement, judged: Iterable[Signature], also: Iterable[Enterprise] = ()) -> Adopted:
@@ -118,13 +131,3 @@ def adopt(agreement: Agreement, judged: Iterable[Signature], also: Iterable[Ente
     if missing or not agreement.parties:
         raise AdoptionError(missing, tuple(one for one in signatures if one.party is None))
     return Adopted(agreement, {party: one for party, one in by_party.items() if party in agreement.parties})
-
-
-def _require_listed_nowhere(path: Sequence[x509.Certificate], trust: Trust) -> None:
-    """By the list of each issuer, whatever its age: there is no time to be wrong about, for now is the time."""
-    for one, issuer in pairwise(path):
-        known = trust.revocations.get(issuer.fingerprint(SHA256()))
-        if known is None:
-            raise Refusal(Code.CERTIFICATE, "revocation unknown")
-        if known.crl.get_revoked_certificate_by_serial_number(one.serial_number) is not None:
-            raise Refusal(Code.CERTIFICATE, "revoked")

@@ -99,11 +99,18 @@ async def code(hub: Running, name: str = "BRUSSELS") -> str | None:
 
 @asynccontextmanager
 async def hub_that_asks(directory: Path, responder: Responder, **more: object):
-    """It has no list of the issuing authority: only the responder clears what that one issued."""
+    """Its list of the issuing authority has ended: only the responder clears what that one issued."""
+    issuer = Issuer(
+        x509.load_pem_x509_certificate(pki()["issuing.crt.pem"]),
+        load_pem_private_key(pki()["issuing.key.pem"], None),
+    )
+    ended = issue_crl(issuer, datetime.now(UTC) - 2 * CRL_LIFE).public_bytes(Encoding.PEM)
+    files = {**pki(), "ended.crl.pem": ended}
     async with serving(responder.answer) as url:
         named = f'[{{ issuer = "pki/issuing.crt.pem", url = "{url}" }}]'
-        settings = {"crls": '["pki/root.crl.pem"]', "ocsp": named, "ocsp_seconds": 0.2, **more}
-        async with running_hub(directory, **settings) as hub:
+        lists = '["pki/root.crl.pem", "pki/ended.crl.pem"]'
+        settings = {"crls": lists, "ocsp": named, "ocsp_seconds": 0.2, **more}
+        async with running_hub(directory, files=files, **settings) as hub:
             yield hub
 
 
@@ -235,7 +242,7 @@ async def test_explain_asks_the_responder_itself(tmp_path):
     assert (told["BRUSSELS"]["accepted"], told["BRUSSELS"]["reasons"]) == (False, ["revoked"])
     assert told["FLANDERS"]["accepted"]
     below, above = told["FLANDERS"]["chain"]
-    assert below["list"] is None
+    assert datetime.fromisoformat(below["list"]["next_update"]) < datetime.now(UTC)
     assert below["responder"]["revoked"] is False
     assert above["responder"] is None
 

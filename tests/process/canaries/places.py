@@ -15,7 +15,7 @@ from gateway.adapters.store_reader import LogReader
 from gateway.cli.commands import app
 from tests.process.canaries.place import SSIN
 
-OWN = ("pki/", "register.toml", "gateway.toml", "break")  # what was there before
+OWN = ("pki/", "signatures/", "register.toml", "gateway.toml", "break")  # what was there before
 
 
 def files(directory: Path) -> dict[str, bytes]:
