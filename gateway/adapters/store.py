@@ -264,7 +264,7 @@ class Store:
 
     async def releases(self, dossier: DossierNumber) -> list[EarlierRelease]:
         """See `ports.History`."""
-        found = [one for former in self._former for one in former.releases(dossier)]
+        found = [one for former in self._former for one in await former.releases(dossier)]
         return found + await self._reads.look(
             lambda at: store_releases.releases(at, self._bucket_keys, dossier)
         )

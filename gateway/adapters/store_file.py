@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -16,7 +17,7 @@ from typing import Any, Final
 import apsw
 
 from gateway.adapters.store_schema import APPLICATION_ID, SCHEMA, VERSION
-from gateway.adapters.store_session import Begin, Use, unreadable
+from gateway.adapters.store_session import Begin, Use, placeholders, unreadable
 from gateway.exchangelog.flaw import Flaw, ProofError
 
 # Before 3.51.3 two connections that write and checkpoint in WAL mode can corrupt the file (WAL-reset race).
@@ -51,6 +52,13 @@ class SqliteSession(apsw.Connection):
         before = self.total_changes()
         self.executemany(statement, rows)
         return self.total_changes() - before
+
+    def stream(self, query: str, /) -> Iterator[Any]:
+        return self.execute(query)
+
+    def copy(self, table: str, rows: Sequence[Sequence[object]], /) -> None:
+        if rows:
+            self.executemany(f"INSERT INTO {table} VALUES ({placeholders(rows[0])})", rows)  # noqa: S608 - our own names
 
     def commit(self) -> None:
         try:
@@ -119,40 +127,45 @@ def _require(path: Path) -> None:
         raise ProofError(Flaw.UNREADABLE, f"{path}: {error.strerror}") from error
 
 
-def create(path: Path, root: bytes, note: bytes) -> bool:
-    """A new store with an empty log, readable by its owner only; it appears whole or not at all.
-
-    False when there is a file already, which is left alone. Raises `ProofError`.
+@contextmanager
+def creating(path: Path) -> Iterator[SqliteSession]:
+    """Within the one transaction that fills a new store, readable by its owner only; it appears afterwards, whole or not
+    at all. Raises `ProofError`: LOG507 for a file that is there already, which is left alone.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with TemporaryDirectory(dir=path.parent, prefix=".new-") as directory:
             new = Path(directory, path.name)
             new.touch(mode=0o600)
-            _fill(new, root, note)
-            try:
-                os.link(new, path)
-            except FileExistsError:
-                return False
+            with _filling(new) as connection:
+                yield connection
+            _appear(new, path)
         sync_directory(path.parent)
     except (apsw.Error, OSError) as error:
         raise ProofError(Flaw.UNREADABLE, f"{path}: {type(error).__name__}") from error
-    return True
 
 
-def _fill(path: Path, root: bytes, note: bytes) -> None:
+def _appear(new: Path, path: Path) -> None:
+    try:
+        os.link(new, path)
+    except FileExistsError as error:
+        raise ProofError(Flaw.STORE_EXISTS, str(path)) from error
+
+
+@contextmanager
+def _filling(path: Path) -> Iterator[SqliteSession]:
     connection = _open_for_writing(path)
-    _set_durability(connection)
-    with connection:
-        connection.execute(SCHEMA)
-        connection.execute("INSERT INTO head VALUES (1, 0, ?, ?)", (root, note))
-        connection.execute("INSERT INTO minimum VALUES (1, 0)")
-        connection.execute("INSERT INTO claim_key VALUES (1, ?)", (os.urandom(32),))
-        connection.pragma("application_id", APPLICATION_ID)
-        connection.pragma("user_version", VERSION)
-    # The same happens when it is closed, but then nobody hears that the disk failed.
-    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    connection.close()
+    try:
+        _set_durability(connection)
+        with connection:
+            connection.execute(SCHEMA)
+            connection.pragma("application_id", APPLICATION_ID)
+            connection.pragma("user_version", VERSION)
+            yield connection
+        # The same happens when it is closed, but then nobody hears that the disk failed.
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    finally:
+        connection.close()
 
 
 def sync_directory(path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeAlias
@@ -22,6 +23,7 @@ from gateway.exchangelog.flaw import Flaw, ProofError
 StorePlace: TypeAlias = Path | PostgresUri
 Bindings: TypeAlias = Sequence[object] | Mapping[str, object]
 
+AT_ONCE: Final = 1_024  # rows in memory, of many
 DatabaseError: Final = (apsw.Error, psycopg.Error)  # for `except`: whatever a database fails with
 
 
@@ -85,6 +87,14 @@ class Session(Protocol):
 
     def insert(self, statement: str, rows: Sequence[Any], /) -> int:
         """How many of the rows went in: those in conflict with others do not, where the statement lets them."""
+        ...
+
+    def stream(self, query: str, /) -> Iterator[Any]:
+        """Rows of which there may be many: some are in memory at a time. Within a transaction."""
+        ...
+
+    def copy(self, table: str, rows: Sequence[Sequence[object]], /) -> None:
+        """Many rows at once, in the order of the columns."""
         ...
 
     def changes(self) -> int:
@@ -151,6 +161,12 @@ def snapshot(session: Session) -> Iterator[None]:
         yield
     finally:
         session.roll_back()  # there is nothing to commit
+
+
+def chunks(rows: Iterator[Any]) -> Iterator[list[Any]]:
+    """Some of many rows at a time."""
+    while some := list(islice(rows, AT_ONCE)):
+        yield some
 
 
 def placeholders(values: Sequence[object]) -> str:
