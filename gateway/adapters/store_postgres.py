@@ -177,6 +177,7 @@ class PostgresSession:
 
     def forget(self) -> bool:
         """Row versions that nobody can see any more are removed, and their pages with them where those were the last."""
+        self.take_time()
         self._warned = False
         for table in ("seeds", "contents", "messages", "entries"):
             self._connection.execute(f"VACUUM {table}")
