@@ -216,6 +216,7 @@ class Flaw(Enum):
     ROTATION = _row("LOG716", "The key that the entry announces is none of this log.", _DAMAGED)
     AGREED_MISSING = _row("LOG718", "What the old log was is not said.", "Give the last checkpoint that everybody agrees on with --agreed, and the store with --from unless it is lost; of a log that ended in order the store is enough.")
     OUTSTANDING = _row("LOG717", "Deliveries wait in the store: a successor would not have them.", "Let them be delivered, or drop them: gateway queue list")
+    UNPINNED = _row("LOG719", "Any of several servers may become the primary, and no pin tells whether its log lacks entries.", "Name a pin in the settings (log.pin), one for each node, and begin it: gateway log pin FILE", Level.NOTICE)
     # fmt: on
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import shutil
 from dataclasses import dataclass
@@ -207,6 +208,22 @@ def test_commands_may_read_for_longer_than_a_hub(worlds):
     settings = config.load(worlds[1].place / "gateway.toml").log
     with Eraser(settings.store, BucketKeys.open(settings.bucket_keys)) as eraser:
         assert eraser._query("SHOW statement_timeout") == [("0",)]
+
+
+def test_several_servers_without_a_pin_are_told_of(worlds):
+    place = worlds[1].place
+    path = place / "several.toml"
+    text = (place / "gateway.toml").read_text()
+    database = str(config.load(place / "gateway.toml").log.store)
+    two = re.sub("host=([^&]*)", r"host=\1,\1", database)
+    for store, pin, told in ((database, False, []), (two, True, []), (two, False, ["LOG719"])):
+        named = text.replace(database, store)
+        path.write_text(named.replace("[witnesses]", f'pin = "{place}/a.pin"\n[witnesses]') if pin else named)
+        CliRunner().invoke(app, ["log", "pin", str(place / "a.pin"), "--config", str(place / "gateway.toml")])
+        result = CliRunner().invoke(app, ["check", "--without-names", "--json", "--config", str(path)])
+        assert result.exit_code == 0, result.stderr
+        assert [one["code"] for one in json.loads(result.stdout)["notices"]] == told
+        assert [line[:6] for line in result.stderr.splitlines()] == told
 
 
 @pytest.mark.parametrize("kind", ["file", "database"])
