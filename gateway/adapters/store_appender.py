@@ -3,7 +3,8 @@
 What arrives during the fsync is the next batch; what arrives while other processes have their turn joins the batch that
 waits for its own. The thread is the only writer of the process. Whoever waits for work is told of it only after COMMIT.
 
-A commit that failed may have happened: nothing is tried again on its session. Where the store is a server, which ends
+A commit that failed may have happened: nothing is tried again on its session. A file is opened anew by another process
+only, for the disk may be failing. Where the store is a server, which ends
 sessions for reasons of its own, the thread opens the log anew, from time to time, until it can. What it finds there must
 extend all that it knew: a server that lost entries is as good as none.
 """
@@ -58,7 +59,7 @@ class Appender:
         self._accepting = True
         self._stopped = False  # nothing more is accepted, not even once the log is back
         self._ended = False  # the thread has taken the last batch
-        self.trouble: Flaw | None = None  # why the log could not be opened anew
+        self.trouble: Flaw | None = None  # why nothing is appended
         self.held = False  # while it is, no entry is taken
         self._broken = False
         self._thread = threading.Thread(target=self._run, name="exchange-log", daemon=True)
@@ -73,6 +74,11 @@ class Appender:
         with self._gate:
             waited = monotonic() - self._arrived[0] if self._arrived else 0.0
         return self._accepting and waited <= SIGNING_SECONDS
+
+    @property
+    def failed(self) -> bool:
+        """A commit failed, and only another process will open the log anew."""
+        return self._reopen is None and self.trouble is Flaw.COMMIT
 
     @property
     def size(self) -> int:
@@ -179,8 +185,8 @@ class Appender:
             return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
         try:
             outcomes = self._log.append([work for work, _ in batch], lambda: self._late(batch))
-        except Exception:  # noqa: BLE001 - whatever it was, the outcome of the batch is unknown: stop
-            self._break()
+        except Exception as error:  # noqa: BLE001 - whatever it was, the outcome of the batch is unknown: stop
+            self._break(error)
             return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
         return [(future, outcome) for (_, future), outcome in zip(batch, outcomes, strict=True)]
 
@@ -189,9 +195,10 @@ class Appender:
         self._take_along(batch)
         return [work for work, _ in batch[known:]]
 
-    def _break(self) -> None:
+    def _break(self, why: Exception) -> None:
         with self._gate:
             self._accepting, self._broken = False, True
+        self.trouble = why.flaw if isinstance(why, ProofError) else Flaw.COMMIT
         with contextlib.suppress(*DatabaseError):
             self._log.close()  # gives up the write lock: the outcome is found out by opening anew
 
@@ -202,8 +209,8 @@ class Appender:
             return
         try:
             self._log.look()
-        except Exception:  # noqa: BLE001 - as when a commit fails: whatever it was
-            self._break()
+        except Exception as error:  # noqa: BLE001 - as when a commit fails: whatever it was
+            self._break(error)
 
     def _come_back(self) -> None:
         """Open the log anew; leave everything as it is when that is not possible yet."""

@@ -122,6 +122,7 @@ class Flaw(Enum):
     SERVER_ENCODING = _row("LOG516", "The PostgreSQL database does not have the encoding UTF8.", "Make a database with ENCODING 'UTF8' and TEMPLATE template0.")
     SCHEMA = _row("LOG517", "The tables in the PostgreSQL database are of another version than this program.", "With the program that is to run, on one machine: gateway store migrate --config FILE")
 
+    COMMIT = _row("LOG519", "A commit failed: whether it happened shows when the log is opened anew.", "Look after the disk, or the server. On a file only a new process opens the log: a supervisor starts one by itself, a hub of one process is to be restarted. On a server the hub comes back by itself.")
     MOVED = _row("LOG518", "The log goes on in another store.", "Name that store in log.store of the settings (gateway store copy said which). This one stays readable.")
 
     # Buckets and their keys.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import signal
 import socket
 import uuid
@@ -26,6 +27,7 @@ RELEASED = {"authority": "BRUSSELS", "operation": "consultDossier", "outcome": "
 COUNTED = f"gateway_exchanges_total{json.dumps(RELEASED, sort_keys=True)}"
 EXPIRES = "expiryDate"  # a field of LESS no more
 REPLAYED = "WIB06005"
+UNAVAILABLE = "WIB10001"
 
 
 async def by_each(hub: Several, data: bytes) -> list[str | None]:
@@ -153,6 +155,28 @@ async def test_the_hub_says_which_worker_is_not_ready_and_ends_with_one_that_can
         ends = [line["status"] for line in hub.events("worker ended")]
         assert ends == [-signal.SIGKILL, 1, 1, 1, 1, 1]
         assert {line["worker"] for line in hub.events("stopping")} == {0}
+
+
+async def test_a_worker_whose_log_has_failed_ends_and_another_goes_on(tmp_path):
+    async with several(tmp_path) as hub, load(hub) as asked:
+        await until(lambda: hub.answered_by() == {0, 1})
+        failing = hub.workers()[1]
+        limit = (tmp_path / "hub.log").stat().st_size + 64 * 1024  # it can still write its own lines
+        await until(lambda: (tmp_path / "store.db-wal").stat().st_size > 2 * limit)
+        resource.prlimit(
+            failing, resource.RLIMIT_FSIZE, (limit, limit)
+        )  # as a disk that is full, for it alone
+        await until(lambda: hub.events("worker ended"))
+        (ended,) = hub.events("worker ended")
+        assert (ended["worker"], ended["status"]) == (1, 1)
+        assert "LOG519" in (tmp_path / "hub.log").read_text()
+        before = len(hub.events("exchange"))
+        await until(lambda: {line["worker"] for line in hub.events("exchange")[before:]} == {0, 1})
+        assert hub.workers()[1] != failing
+        assert await hub.readiness() == (200, "ready\n")
+    assert set(asked.refused) <= {UNAVAILABLE}
+    assert all(recorded(tmp_path, one) for one in asked.released)
+    assert flaws(tmp_path) <= {Flaw.OUTCOME_UNKNOWN}
 
 
 async def test_an_address_that_is_taken_is_told(tmp_path):
