@@ -6,7 +6,6 @@ to the file can change it, and `gateway log verify` or anybody with a checkpoint
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,8 @@ from typing import Any, Final
 import apsw
 
 from gateway.adapters.store_schema import APPLICATION_ID, SCHEMA, VERSION
-from gateway.adapters.store_session import Begin, Use, placeholders, unreadable
+from gateway.adapters.store_session import Begin, Occupied, Use, placeholders, unreadable
+from gateway.adapters.store_turn import Turn
 from gateway.exchangelog.flaw import Flaw, ProofError
 
 # Before 3.51.3 two connections that write and checkpoint in WAL mode can corrupt the file (WAL-reset race).
@@ -31,22 +31,30 @@ _BEGIN: Final = {Begin.SNAPSHOT: "BEGIN", Begin.WRITE: "BEGIN IMMEDIATE", Begin.
 class SqliteSession(apsw.Connection):
     """A `store_session.Session` on a file."""
 
-    _turn: int | None = None  # directory of the store, on which processes wait for each other
+    _turn: Turn | None = None
+    _in_line = False
 
     def take_turns(self) -> None:
-        """From now on whoever writes waits for whoever wrote before: a process that ends, ends its turn."""
-        self._turn = os.open(Path(self.filename).parent, os.O_RDONLY | os.O_DIRECTORY)
+        """From now on whoever writes waits for whoever wrote before."""
+        self._turn = Turn(Path(self.filename).parent)
 
     def begin(self, kind: Begin) -> None:
         if self._turn is not None and kind is not Begin.SNAPSHOT:
-            fcntl.flock(
-                self._turn, fcntl.LOCK_EX
-            )  # in order of arrival, where the lock of SQLite is asked for by polling
+            self._turn.take_in_line() if self._in_line else self._turn.take()
         try:
             self.execute(_BEGIN[kind])
+        except apsw.BusyError as error:  # somebody writes out of turn
+            self._pass_on()
+            raise Occupied from error
         except apsw.Error:
             self._pass_on()
             raise
+
+    def stand_in_line(self) -> None:
+        self._in_line = True
+
+    def give_up(self) -> bool:
+        return self._turn is not None and self._turn.give_up()
 
     def insert(self, statement: str, rows: Sequence[Any], /) -> int:
         before = self.total_changes()
@@ -91,12 +99,12 @@ class SqliteSession(apsw.Connection):
     def close(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 - of apsw
         super().close(force)
         if self._turn is not None:
-            os.close(self._turn)  # and with it the lock, if a transaction was never ended
+            self._turn.close()
             self._turn = None
 
     def _pass_on(self) -> None:
         if self._turn is not None:
-            fcntl.flock(self._turn, fcntl.LOCK_UN)
+            self._turn.pass_on()
 
 
 def connect(path: Path, use: Use) -> SqliteSession:

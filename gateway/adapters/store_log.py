@@ -145,7 +145,7 @@ class Log:
         this process waited for its turn.
 
         Returns after COMMIT, or with LOG_UNAVAILABLE for all of them when no checkpoint could be signed: then
-        nothing was done, and the next batch may fare better. Anything raised is fatal: the outcome is unknown and the log is to be
+        nothing was done, and the next batch may fare better; so it may after `Occupied`. Anything else raised is fatal: the outcome is unknown and the log is to be
         opened anew, never tried again on this connection.
         """
         signers = self._signers
@@ -182,6 +182,14 @@ class Log:
         if refused is not None:
             raise refused
         self._extend([first])
+
+    def stand_in_line(self) -> None:
+        """See `Session.stand_in_line`."""
+        self._connection.stand_in_line()
+
+    def give_up(self) -> bool:
+        """See `Session.give_up`."""
+        return self._connection.give_up()
 
     def look(self) -> None:
         """The server is there, and its log is no shorter than what is known. Raises `DatabaseError`, `ProofError`."""

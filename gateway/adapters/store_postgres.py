@@ -138,6 +138,13 @@ class PostgresSession:
         if kind is Begin.EXCLUSIVE:
             self._connection.execute(_TURN)
 
+    def stand_in_line(self) -> None:
+        """The server has a line."""
+
+    def give_up(self) -> bool:
+        """The server ends a wait by itself."""
+        return False
+
     def commit(self) -> None:
         """A warning is a failure: it tells that the standby was not waited for to the end."""
         self._warned = False

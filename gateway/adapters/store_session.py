@@ -27,6 +27,10 @@ AT_ONCE: Final = 1_024  # rows in memory, of many
 DatabaseError: Final = (apsw.Error, psycopg.Error)  # for `except`: whatever a database fails with
 
 
+class Occupied(apsw.BusyError):
+    """Another process did not end its turn in time. Nothing was begun, and the session is as good as before."""
+
+
 class Use(Enum):
     """What a session is for."""
 
@@ -101,7 +105,17 @@ class Session(Protocol):
         """Rows that the last INSERT, UPDATE or DELETE has changed."""
         ...
 
-    def begin(self, kind: Begin) -> None: ...
+    def begin(self, kind: Begin) -> None:
+        """Raises `Occupied`, a `DatabaseError`, when another process does not end its turn."""
+        ...
+
+    def stand_in_line(self) -> None:
+        """From now on `begin` waits for the turns of others however long they take, in order of arrival, until `give_up`."""
+        ...
+
+    def give_up(self) -> bool:
+        """From another thread: whether `begin` has waited for too long; it raises `Occupied` then, once it can."""
+        ...
 
     def commit(self) -> None:
         """Returns when everything is on stable storage. Raised: it may be, or not."""
@@ -140,10 +154,14 @@ class Session(Protocol):
 
 
 def unreadable(error: Exception, place: StorePlace | None = None) -> ProofError:
-    """What a database's error is in the terms of a log: LOG508 for damaged pages, LOG512 for no connection, else LOG501."""
+    """What a database's error is in the terms of a log: LOG508 for damaged pages, LOG512 for no connection,
+    LOG520 for one that somebody holds, else LOG501.
+    """
     flaw = Flaw.UNREADABLE
     if isinstance(error, apsw.CorruptError | psycopg.errors.DataCorrupted | psycopg.errors.IndexCorrupted):
         flaw = Flaw.CORRUPT
+    elif isinstance(error, apsw.BusyError):
+        flaw = Flaw.OCCUPIED
     elif isinstance(error, psycopg.OperationalError):
         flaw = Flaw.DATABASE
     name = type(error).__name__

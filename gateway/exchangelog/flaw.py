@@ -123,6 +123,7 @@ class Flaw(Enum):
     SCHEMA = _row("LOG517", "The tables in the PostgreSQL database are of another version than this program.", "With the program that is to run, on one machine: gateway store migrate --config FILE")
 
     COMMIT = _row("LOG519", "A commit failed: whether it happened shows when the log is opened anew.", "Look after the disk, or the server. On a file only a new process opens the log: a supervisor starts one by itself, a hub of one process is to be restarted. On a server the hub comes back by itself.")
+    OCCUPIED = _row("LOG520", "Another process holds the store, for longer than its turn may take.", "See which one hangs, and end it; /readyz names a worker that does not answer. The others go on by themselves; repeat a command.")
     MOVED = _row("LOG518", "The log goes on in another store.", "Name that store in log.store of the settings (gateway store copy said which). This one stays readable.")
 
     # Buckets and their keys.

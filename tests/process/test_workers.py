@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import resource
@@ -141,6 +142,16 @@ async def ready(hub: Several, *wanted: object) -> None:
     raise AssertionError(wanted)
 
 
+async def says(hub: Several, code: str) -> None:
+    """Wait until the hub names the code as why it is not ready."""
+    for _ in range(1800):
+        status, words = await hub.readiness()
+        if status == 503 and code in words:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(code)
+
+
 async def test_the_hub_says_which_worker_is_not_ready_and_ends_with_one_that_cannot_start(tmp_path):
     async with several(tmp_path) as hub:
         worker = hub.workers()[1]
@@ -175,6 +186,23 @@ async def test_a_worker_whose_log_has_failed_ends_and_another_goes_on(tmp_path):
         assert hub.workers()[1] != failing
         assert await hub.readiness() == (200, "ready\n")
     assert set(asked.refused) <= {UNAVAILABLE}
+    assert all(recorded(tmp_path, one) for one in asked.released)
+    assert flaws(tmp_path) <= {Flaw.OUTCOME_UNKNOWN}
+
+
+async def test_a_process_that_hangs_within_its_turn_hangs_no_other(tmp_path):
+    async with several(tmp_path) as hub, load(hub) as asked:
+        await until(lambda: hub.answered_by() == {0, 1})
+        hanging = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)  # in the place of a process of the hub
+        await asyncio.to_thread(fcntl.flock, hanging, fcntl.LOCK_EX)
+        await until(lambda: asked.refused)
+        await says(hub, "LOG520")
+        os.close(hanging)
+        await ready(hub, 200, "ready\n")
+        released = len(asked.released)
+        await until(lambda: len(asked.released) >= released + 4)
+        assert hub.events("worker ended") == []
+    assert set(asked.refused) == {UNAVAILABLE}
     assert all(recorded(tmp_path, one) for one in asked.released)
     assert flaws(tmp_path) <= {Flaw.OUTCOME_UNKNOWN}
 
