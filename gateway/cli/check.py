@@ -49,6 +49,7 @@ def check(
     if settings is not None and loaded is not None:
         facts = _facts(loaded)
         facts["log"] |= _attempt(lambda: _store(settings, loaded), findings) or {}
+        _attempt(lambda: _require_former(settings), findings)
         _attempt(lambda: require_officers(settings.log.officers, loaded.rules.register), findings)
         notices += in_words(ProofError(Flaw.UNPINNED, str(settings.log.store))) if _unpinned(settings) else []
         if not without_names:
@@ -131,6 +132,13 @@ def _store(settings: Settings, loaded: Loaded) -> dict[str, Any]:
             require_held(pin, reader.head().size, reader.tile)
     compare_key(path, Seal(loaded.payload_key))
     return {"store": str(path), **_head(checkpoint)}
+
+
+def _require_former(settings: Settings) -> None:
+    """A hub reads the stores of former logs as well. Raises `ProofError`."""
+    for place in settings.log.former:
+        with LogReader.open(place) as reader:
+            reader.head()
 
 
 def _head(checkpoint: Checkpoint) -> dict[str, Any]:
