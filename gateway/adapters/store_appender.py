@@ -4,9 +4,9 @@ What arrives during the fsync is the next batch; what arrives while other proces
 waits for its own. The thread is the only writer of the process. Whoever waits for work is told of it only after COMMIT.
 
 A commit that failed may have happened: nothing is tried again on its session. A file is opened anew by another process
-only, for the disk may be failing. Where the store is a server, which ends
-sessions for reasons of its own, the thread opens the log anew, from time to time, until it can. What it finds there must
-extend all that it knew: a server that lost entries is as good as none.
+only, for the disk may be failing. Where the store is a server, which ends sessions for reasons of its own, the thread opens
+the log anew, from time to time, until it can. What it finds there must extend all that it knew: a server that lost entries
+is as good as none.
 
 Another process of a hub on a file may hang within its turn. The thread waits for that to end, however long it takes, but
 nobody else does: what waits is refused after a while, and nothing more is taken until then.

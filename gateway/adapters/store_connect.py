@@ -31,6 +31,12 @@ def exists(place: StorePlace) -> bool:
     return True
 
 
+def prepare(place: StorePlace) -> None:
+    """Makes of a new store what can be there without harm: the tables of a database. Raises `ProofError`."""
+    if isinstance(place, PostgresUri):
+        store_postgres.begin(place).close()
+
+
 def creating(place: StorePlace) -> AbstractContextManager[Session]:
     """Within the one transaction that fills a new store, which is there afterwards, whole or not at all. Raises `ProofError`."""
     if isinstance(place, PostgresUri):

@@ -54,7 +54,8 @@ class SqliteSession(apsw.Connection):
         self._in_line = True
 
     def give_up(self) -> bool:
-        return self._turn is not None and self._turn.give_up()
+        turn = self._turn  # which `close` takes away
+        return turn is not None and turn.give_up()
 
     def insert(self, statement: str, rows: Sequence[Any], /) -> int:
         before = self.total_changes()

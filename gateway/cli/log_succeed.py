@@ -13,7 +13,7 @@ import typer
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
 from gateway.adapters.pin import read_pin, write_pin
-from gateway.adapters.store_connect import exists
+from gateway.adapters.store_connect import exists, prepare
 from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_succession import begin, end
 from gateway.agreement.register import load_register
@@ -76,6 +76,7 @@ def succeed(
             raise ProofError(Flaw.STORE_EXISTS, str(store))
         if pin is not None and pin.exists():
             raise ProofError(Flaw.PIN_EXISTS, str(pin))
+        prepare(store)  # the old log does not end before there is a place for the new one
         register = settings.contracts.register
         hub = load_register(read_file("contracts.register", register), str(register)).hub
         last = _last(old, agreed, Ending(reason), given_keys(vkey or (), vkey_file), now)

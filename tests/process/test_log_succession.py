@@ -373,6 +373,19 @@ def test_a_database_with_a_log_takes_no_other(place):
 
 
 @pytest.mark.parametrize("place", [("store.db", "database")], indirect=True)
+def test_a_log_does_not_end_before_there_is_a_place_for_the_next(place, postgres):
+    old = settings_of(place)
+    fill(old, "a")
+    postgres.ask("CREATE ROLE guest LOGIN")
+    text = (place / "next.toml").read_text()
+    assert "postgres@" in text
+    (place / "next.toml").write_text(text.replace("postgres@", "guest@"))  # who may make no table there
+    assert succeed(place, "--from", old.log.store).stderr[:6] == "LOG512"
+    with LogReader.open(old.log.store) as log:
+        assert log.frozen() is None
+
+
+@pytest.mark.parametrize("place", [("store.db", "database")], indirect=True)
 def test_a_successor_is_begun_as_a_whole_or_not_at_all(place):
     old, new = settings_of(place), settings_of(place, "next.toml")
     fill(old, "a")
