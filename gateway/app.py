@@ -10,9 +10,9 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from threading import Thread
@@ -52,6 +52,7 @@ from gateway.edge.responders import Questions, asking, count_in
 from gateway.edge.soap import PATH, HttpLimits, ServedContract, SoapEdge
 from gateway.edge.survey import survey
 from gateway.exchangelog.checkpoint import Checkpoint
+from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import parse_note
 from gateway.loading import Loaded, clock, contract_files, load, pinned, secret_key
 from gateway.model import Role
@@ -76,11 +77,13 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
     told: asyncio.Event | None = None,
     shared: Shared | None = None,
     hurry: asyncio.Event | None = None,
+    give_up: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[tuple[str, str]]:
     """Run the hub; yields the URLs of the SOAP and the operations listener. `lines`: the operational log.
 
     `told`: set to have the files looked at now. `shared`: what this process has from its supervisor; None for
-    the only process of a hub. `hurry`: set to end the draining that the end begins with.
+    the only process of a hub. `hurry`: set to end the draining that the end begins with. `give_up`: called when only another
+    process can go on with the log.
     """
     fellows = shared.fellows if shared else Fellows()
     metrics, log = Metrics(fellows.number), operational_log(lines, fellows)
@@ -101,7 +104,8 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
                 beside=loaded.beside,
             )
         )
-        await sign_log(store, loaded)  # each, before an older one goes, though no exchange came by
+        with _recorded(store):
+            await sign_log(store, loaded)  # each, before an older one goes, though no exchange came by
         feeder = await _feeding(stack, settings, loaded, store, metrics, log, fellows)
         _pin(stack, settings, store, metrics, log, fellows)
         loaded.rules.certificates.graced = lambda authority: metrics.graced(authority.id)
@@ -109,8 +113,7 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
         server_tls, client_tls = contexts_of(settings, in_force)
         spokes = _spokes(settings, client_tls, in_force)
         stack.push_async_callback(spokes.close)
-        await store.remember(agreement.revision, agreement.files)
-        await store.believe(loaded.rules.certificates.trust, clock())
+        await _remember(store, loaded)
         bell = Bell(fellows.ring)
         fellows.rung = bell.rung
         parts = Parts(
@@ -174,7 +177,7 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
             "cleaning": partial(cleaning, partial(sweep_of, parts), log),
         }
         for name, work in (
-            ("pulse", pulse(fellows, trouble, metrics, log)),
+            ("pulse", pulse(fellows, trouble, partial(_end_if_failed, store, give_up), metrics, log)),
             ("courier", courier.run()),
             ("reload", reload.run(told or asyncio.Event())),
             *((name, once_leading(fellows, one)) for name, one in of_all.items()),
@@ -187,6 +190,23 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
         await _drain(outside, settings.listen.drain_seconds, hurry or asyncio.Event(), log)
         log.catch_up(ending=True)
         log.note("stopping")
+
+
+@contextmanager
+def _recorded(store: Store) -> Iterator[None]:
+    """A start that the store does not take is told as whatever else stops one. Raises `ProofError`."""
+    try:
+        yield
+    except Refusal as refusal:
+        raise ProofError(store.trouble or Flaw.NOT_DONE) from refusal
+
+
+async def _remember(store: Store, loaded: Loaded) -> None:
+    """What the hub goes by from now on, kept for later. Raises `ProofError`."""
+    agreement, trust = loaded.rules.agreement, loaded.rules.certificates.trust
+    with _recorded(store):
+        await store.remember(agreement.revision, agreement.files)
+        await store.believe(trust, clock())
 
 
 def _signing_beside(stack: AsyncExitStack, loaded: Loaded) -> Loaded:
@@ -298,11 +318,12 @@ async def serve(settings: Settings, *, stop_with_stdin: bool = False, shared: Sh
     """Run until SIGTERM or SIGINT, or until standard input closes, or the supervisor of `shared` ends; finish what
     is under way. SIGHUP: reload.
 
-    The first SIGTERM or SIGINT begins to drain, a second one ends that. Raises StartError, ConfigError, ProofError.
+    The first SIGTERM or SIGINT begins to drain, a second one ends that. Raises StartError, ConfigError, ProofError, and
+    LOG519 of those in a worker once a commit to a file has failed.
     """
     forbid_dumps()  # before there is a key
     stop, told, hurry = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
+    failed, loop = asyncio.Event(), asyncio.get_running_loop()
     if stop_with_stdin:
         Thread(target=_until_closed, args=(sys.stdin.fileno(), loop, stop), name="stdin", daemon=True).start()
     loop.add_signal_handler(signal.SIGHUP, told.set)  # which would otherwise end a hub that is starting
@@ -313,15 +334,22 @@ async def serve(settings: Settings, *, stop_with_stdin: bool = False, shared: Sh
     def end() -> None:
         (hurry if stop.is_set() else stop).set()
 
+    def give_up() -> None:
+        if fellows.several:  # there is somebody to start another process: a hub of one goes on refusing
+            for one in (failed, hurry, stop):
+                one.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
     log = operational_log(sys.stderr, fellows)
     logging.basicConfig(handlers=[LibraryLines(log)], level=logging.WARNING, force=True)
     tell_uncaught(log)  # nobody but the log prints: libraries, and Python itself, quote what a peer sent
-    async with hub(settings, loaded, sys.stderr, told, shared, hurry):
+    async with hub(settings, loaded, sys.stderr, told, shared, hurry, give_up):
         gc.set_threshold(*_COLLECT)
         gc.freeze()  # the agreement and its views live as long as the process: no collection need look at them
         await stop.wait()
+    if failed.is_set():
+        raise ProofError(Flaw.COMMIT, str(settings.log.store))
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,14 +389,15 @@ def _trouble(store: Store, log: OperationalLog, feeder: Feeder | None, outside: 
         return "the hub was told to stop, and takes what still comes for a while"
     if not store.ready:
         flaw = store.trouble
-        return (
-            f"{flaw.row.code}: {flaw.row.sentence}"
-            if flaw
-            else "the exchange log has failed or hangs: restart"
-        )
+        return f"{flaw.row.code}: {flaw.row.sentence}" if flaw else "the exchange log hangs: restart"
     if store.held:
         return (feeder and feeder.trouble) or "the exchange log is frozen"
     return None if log.writable else "the operational log cannot be written"
+
+
+def _end_if_failed(store: Store, give_up: Callable[[], None]) -> None:
+    if store.failed:
+        give_up()
 
 
 def _trouble_of_all(trouble: Callable[[], str | None], fellows: Fellows) -> str | None:

@@ -228,13 +228,19 @@ class Supervisor:
             self._appoint()
         if not served:
             self._failed(worker, status)
+        elif status > 0:  # it gave up by itself: its log has failed, and might at once again
+            self._put_off(worker)
 
     def _failed(self, worker: Worker, status: int) -> None:
         """It did not come to serve. When that happens again and again, or at the very start, it ends the hub."""
-        worker.failures += 1
-        worker.due = monotonic() + _FIRST_PAUSE * 2 ** (worker.failures - 1)
+        self._put_off(worker)
         if not self.serving or worker.failures >= _STARTS:
             self.stop(status if status > 0 else 1)
+
+    @staticmethod
+    def _put_off(worker: Worker) -> None:
+        worker.failures += 1
+        worker.due = monotonic() + _FIRST_PAUSE * 2 ** (worker.failures - 1)
 
     def _kill(self) -> None:
         for one in self._running():

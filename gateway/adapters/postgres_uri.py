@@ -46,6 +46,12 @@ class PostgresUri:
         )
 
     @property
+    def several(self) -> bool:
+        """Whether it names more than one server."""
+        own = conninfo_to_dict(self.uri)
+        return any("," in str(own.get(name) or "") for name in ("host", "hostaddr"))
+
+    @property
     def target(self) -> str:
         """Which server of several is taken for reading: the primary, unless the URI says otherwise."""
         own = conninfo_to_dict(self.uri).get("target_session_attrs", "read-write")

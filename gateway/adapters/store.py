@@ -138,8 +138,13 @@ class Store:
 
     @property
     def trouble(self) -> Flaw | None:
-        """While it is not ready: why the server of the store could not be taken again."""
+        """Why nothing is appended, and on a server why it could not be taken again; None while something is, or hangs."""
         return self._appender.trouble
+
+    @property
+    def failed(self) -> bool:
+        """A commit failed, and only another process will open the log anew."""
+        return self._appender.failed
 
     @property
     def held(self) -> bool:
@@ -264,7 +269,7 @@ class Store:
 
     async def releases(self, dossier: DossierNumber) -> list[EarlierRelease]:
         """See `ports.History`."""
-        found = [one for former in self._former for one in former.releases(dossier)]
+        found = [one for former in self._former for one in await former.releases(dossier)]
         return found + await self._reads.look(
             lambda at: store_releases.releases(at, self._bucket_keys, dossier)
         )

@@ -3,9 +3,13 @@
 What arrives during the fsync is the next batch; what arrives while other processes have their turn joins the batch that
 waits for its own. The thread is the only writer of the process. Whoever waits for work is told of it only after COMMIT.
 
-A commit that failed may have happened: nothing is tried again on its session. Where the store is a server, which ends
-sessions for reasons of its own, the thread opens the log anew, from time to time, until it can. What it finds there must
-extend all that it knew: a server that lost entries is as good as none.
+A commit that failed may have happened: nothing is tried again on its session. A file is opened anew by another process
+only, for the disk may be failing. Where the store is a server, which ends sessions for reasons of its own, the thread opens
+the log anew, from time to time, until it can. What it finds there must extend all that it knew: a server that lost entries
+is as good as none.
+
+Another process of a hub on a file may hang within its turn. The thread waits for that to end, however long it takes, but
+nobody else does: what waits is refused after a while, and nothing more is taken until then.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from gateway.adapters.store_log import Log, SignWith
-from gateway.adapters.store_session import DatabaseError
+from gateway.adapters.store_session import DatabaseError, Occupied
 from gateway.adapters.store_work import T, Work
 from gateway.broker.reply import SIGNING_SECONDS
 from gateway.exchangelog.checkpoint import Checkpoint
@@ -58,9 +62,14 @@ class Appender:
         self._accepting = True
         self._stopped = False  # nothing more is accepted, not even once the log is back
         self._ended = False  # the thread has taken the last batch
-        self.trouble: Flaw | None = None  # why the log could not be opened anew
+        self.trouble: Flaw | None = None  # why nothing is appended
         self.held = False  # while it is, no entry is taken
         self._broken = False
+        self._batch: list[_Waiting] = []  # what the thread is about to commit
+        self._over = threading.Event()  # the thread has ended
+        if reopen is None:
+            log.stand_in_line()
+            threading.Thread(target=self._watch, name="exchange-log-watch", daemon=True).start()
         self._thread = threading.Thread(target=self._run, name="exchange-log", daemon=True)
         self._thread.start()
 
@@ -73,6 +82,11 @@ class Appender:
         with self._gate:
             waited = monotonic() - self._arrived[0] if self._arrived else 0.0
         return self._accepting and waited <= SIGNING_SECONDS
+
+    @property
+    def failed(self) -> bool:
+        """A commit failed, and only another process will open the log anew."""
+        return self._reopen is None and self.trouble is Flaw.COMMIT
 
     @property
     def size(self) -> int:
@@ -120,6 +134,7 @@ class Appender:
         self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+        self._over.set()
 
     def close(self) -> None:
         """After `stop` and all readers: the last to close moves the write-ahead log into the file."""
@@ -177,10 +192,15 @@ class Appender:
         """The batch grows while it waits for its turn."""
         if self._broken:
             return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
+        self._batch = batch
         try:
             outcomes = self._log.append([work for work, _ in batch], lambda: self._late(batch))
-        except Exception:  # noqa: BLE001 - whatever it was, the outcome of the batch is unknown: stop
-            self._break()
+        except Occupied:  # nothing was begun, and that turn has ended
+            with self._gate:
+                self._accepting, self.trouble = not self._stopped, None
+            return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
+        except Exception as error:  # noqa: BLE001 - whatever it was, the outcome of the batch is unknown: stop
+            self._break(error)
             return [(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in batch]
         return [(future, outcome) for (_, future), outcome in zip(batch, outcomes, strict=True)]
 
@@ -189,9 +209,28 @@ class Appender:
         self._take_along(batch)
         return [work for work, _ in batch[known:]]
 
-    def _break(self) -> None:
+    def _watch(self) -> None:
+        while not self._over.wait(_PAUSE):
+            with self._gate:  # the thread that comes back waits here, and accepts again afterwards
+                refused = self._refused() if self._log.give_up() else []
+            _settle([(future, Refusal(Code.LOG_UNAVAILABLE)) for _, future in refused])
+
+    def _refused(self) -> list[_Waiting]:
+        """Everything that waits, while another process holds the store."""
+        self._accepting, self.trouble = False, Flaw.OCCUPIED
+        behind = list[_Waiting]()
+        with contextlib.suppress(Empty):
+            while (item := self._queue.get_nowait()) is not None:
+                behind += item
+            self._queue.put(None)  # the last: for the thread
+        for _ in behind:
+            self._arrived.pop()
+        return [*self._batch, *behind]
+
+    def _break(self, why: Exception) -> None:
         with self._gate:
             self._accepting, self._broken = False, True
+        self.trouble = why.flaw if isinstance(why, ProofError) else Flaw.COMMIT
         with contextlib.suppress(*DatabaseError):
             self._log.close()  # gives up the write lock: the outcome is found out by opening anew
 
@@ -202,8 +241,8 @@ class Appender:
             return
         try:
             self._log.look()
-        except Exception:  # noqa: BLE001 - as when a commit fails: whatever it was
-            self._break()
+        except Exception as error:  # noqa: BLE001 - as when a commit fails: whatever it was
+            self._break(error)
 
     def _come_back(self) -> None:
         """Open the log anew; leave everything as it is when that is not possible yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from gateway.adapters import store_file, store_postgres
@@ -30,8 +31,14 @@ def exists(place: StorePlace) -> bool:
     return True
 
 
-def create(place: StorePlace, root: bytes, note: bytes) -> bool:
-    """A new store with an empty log; False when there is a log already. Raises `ProofError`."""
+def prepare(place: StorePlace) -> None:
+    """Makes of a new store what can be there without harm: the tables of a database. Raises `ProofError`."""
     if isinstance(place, PostgresUri):
-        return store_postgres.create(place, root, note)
-    return store_file.create(place, root, note)
+        store_postgres.begin(place).close()
+
+
+def creating(place: StorePlace) -> AbstractContextManager[Session]:
+    """Within the one transaction that fills a new store, which is there afterwards, whole or not at all. Raises `ProofError`."""
+    if isinstance(place, PostgresUri):
+        return store_postgres.creating(place)
+    return store_file.creating(place)

@@ -6,11 +6,10 @@ committed; when that fails, the same command may be repeated, for the same datab
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from gateway.adapters import store_file, store_postgres
 from gateway.adapters.bucket_keys import BucketKeys
@@ -18,7 +17,7 @@ from gateway.adapters.postgres_uri import PostgresUri
 from gateway.adapters.store_log import load_edge
 from gateway.adapters.store_postgres import PostgresSession
 from gateway.adapters.store_reader import LogReader
-from gateway.adapters.store_session import Begin, DatabaseError, Session, Use, unreadable
+from gateway.adapters.store_session import Begin, DatabaseError, Session, Use, chunks, unreadable
 from gateway.adapters.store_witnessed import Freeze, Frozen, frozen, moved_to
 from gateway.exchangelog.audit import audit
 from gateway.exchangelog.checkpoint import Checkpoint
@@ -42,7 +41,6 @@ _TABLES: Final = (
     *("tiles", "erased", "minimum", "dossiers", "inscriptions", "passages", "agreements", "payload_key"),
     *("notifications", "deliveries", "documents", "trusted", "trusted_since", "answers"),
 )
-_AT_ONCE: Final = 1_024  # rows in memory
 _POSITIONS: Final = """
 SELECT setval(pg_get_serial_sequence('deliveries', 'position'), coalesce(max(position), 0) + 1, false) FROM deliveries
 """
@@ -96,19 +94,13 @@ def _require_empty(target: Session, new: PostgresUri) -> None:
 
 def _copy_all(source: Session, target: PostgresSession, progress: Callable[[int], None]) -> None:
     for table in _TABLES:
-        rows = iter(source.execute(f"SELECT * FROM {table}"))  # noqa: S608 - our own names
         done = 0
-        for some in _chunks(rows):
+        for some in chunks(source.stream(f"SELECT * FROM {table}")):  # noqa: S608 - our own names
             target.copy(table, some)
             done += len(some)
             if table == "entries":
                 progress(done)
     target.execute(_POSITIONS)
-
-
-def _chunks(rows: Iterator[Any]) -> Iterator[list[Any]]:
-    while some := list(islice(rows, _AT_ONCE)):
-        yield some
 
 
 def _require_whole(log: LogReader, verifiers: Sequence[NoteKey]) -> None:

@@ -74,6 +74,7 @@ class Eraser:
         self._keys = keys
         self._pinned = pinned
         self._connection = connect(place, Use.READ)
+        self._connection.take_time()
 
     def __enter__(self) -> Self:
         return self

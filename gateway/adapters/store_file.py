@@ -6,9 +6,9 @@ to the file can change it, and `gateway log verify` or anybody with a checkpoint
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -16,7 +16,8 @@ from typing import Any, Final
 import apsw
 
 from gateway.adapters.store_schema import APPLICATION_ID, SCHEMA, VERSION
-from gateway.adapters.store_session import Begin, Use, unreadable
+from gateway.adapters.store_session import Begin, Occupied, Use, placeholders, unreadable
+from gateway.adapters.store_turn import Turn
 from gateway.exchangelog.flaw import Flaw, ProofError
 
 # Before 3.51.3 two connections that write and checkpoint in WAL mode can corrupt the file (WAL-reset race).
@@ -30,27 +31,43 @@ _BEGIN: Final = {Begin.SNAPSHOT: "BEGIN", Begin.WRITE: "BEGIN IMMEDIATE", Begin.
 class SqliteSession(apsw.Connection):
     """A `store_session.Session` on a file."""
 
-    _turn: int | None = None  # directory of the store, on which processes wait for each other
+    _turn: Turn | None = None
+    _in_line = False
 
     def take_turns(self) -> None:
-        """From now on whoever writes waits for whoever wrote before: a process that ends, ends its turn."""
-        self._turn = os.open(Path(self.filename).parent, os.O_RDONLY | os.O_DIRECTORY)
+        """From now on whoever writes waits for whoever wrote before."""
+        self._turn = Turn(Path(self.filename).parent)
 
     def begin(self, kind: Begin) -> None:
         if self._turn is not None and kind is not Begin.SNAPSHOT:
-            fcntl.flock(
-                self._turn, fcntl.LOCK_EX
-            )  # in order of arrival, where the lock of SQLite is asked for by polling
+            self._turn.take_in_line() if self._in_line else self._turn.take()
         try:
             self.execute(_BEGIN[kind])
+        except apsw.BusyError as error:  # somebody writes out of turn
+            self._pass_on()
+            raise Occupied from error
         except apsw.Error:
             self._pass_on()
             raise
+
+    def stand_in_line(self) -> None:
+        self._in_line = True
+
+    def give_up(self) -> bool:
+        turn = self._turn  # which `close` takes away
+        return turn is not None and turn.give_up()
 
     def insert(self, statement: str, rows: Sequence[Any], /) -> int:
         before = self.total_changes()
         self.executemany(statement, rows)
         return self.total_changes() - before
+
+    def stream(self, query: str, /) -> Iterator[Any]:
+        return self.execute(query)
+
+    def copy(self, table: str, rows: Sequence[Sequence[object]], /) -> None:
+        if rows:
+            self.executemany(f"INSERT INTO {table} VALUES ({placeholders(rows[0])})", rows)  # noqa: S608 - our own names
 
     def commit(self) -> None:
         try:
@@ -83,12 +100,12 @@ class SqliteSession(apsw.Connection):
     def close(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 - of apsw
         super().close(force)
         if self._turn is not None:
-            os.close(self._turn)  # and with it the lock, if a transaction was never ended
+            self._turn.close()
             self._turn = None
 
     def _pass_on(self) -> None:
         if self._turn is not None:
-            fcntl.flock(self._turn, fcntl.LOCK_UN)
+            self._turn.pass_on()
 
 
 def connect(path: Path, use: Use) -> SqliteSession:
@@ -119,40 +136,45 @@ def _require(path: Path) -> None:
         raise ProofError(Flaw.UNREADABLE, f"{path}: {error.strerror}") from error
 
 
-def create(path: Path, root: bytes, note: bytes) -> bool:
-    """A new store with an empty log, readable by its owner only; it appears whole or not at all.
-
-    False when there is a file already, which is left alone. Raises `ProofError`.
+@contextmanager
+def creating(path: Path) -> Iterator[SqliteSession]:
+    """Within the one transaction that fills a new store, readable by its owner only; it appears afterwards, whole or not
+    at all. Raises `ProofError`: LOG507 for a file that is there already, which is left alone.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with TemporaryDirectory(dir=path.parent, prefix=".new-") as directory:
             new = Path(directory, path.name)
             new.touch(mode=0o600)
-            _fill(new, root, note)
-            try:
-                os.link(new, path)
-            except FileExistsError:
-                return False
+            with _filling(new) as connection:
+                yield connection
+            _appear(new, path)
         sync_directory(path.parent)
     except (apsw.Error, OSError) as error:
         raise ProofError(Flaw.UNREADABLE, f"{path}: {type(error).__name__}") from error
-    return True
 
 
-def _fill(path: Path, root: bytes, note: bytes) -> None:
+def _appear(new: Path, path: Path) -> None:
+    try:
+        os.link(new, path)
+    except FileExistsError as error:
+        raise ProofError(Flaw.STORE_EXISTS, str(path)) from error
+
+
+@contextmanager
+def _filling(path: Path) -> Iterator[SqliteSession]:
     connection = _open_for_writing(path)
-    _set_durability(connection)
-    with connection:
-        connection.execute(SCHEMA)
-        connection.execute("INSERT INTO head VALUES (1, 0, ?, ?)", (root, note))
-        connection.execute("INSERT INTO minimum VALUES (1, 0)")
-        connection.execute("INSERT INTO claim_key VALUES (1, ?)", (os.urandom(32),))
-        connection.pragma("application_id", APPLICATION_ID)
-        connection.pragma("user_version", VERSION)
-    # The same happens when it is closed, but then nobody hears that the disk failed.
-    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-    connection.close()
+    try:
+        _set_durability(connection)
+        with connection:
+            connection.execute(SCHEMA)
+            connection.pragma("application_id", APPLICATION_ID)
+            connection.pragma("user_version", VERSION)
+            yield connection
+        # The same happens when it is closed, but then nobody hears that the disk failed.
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    finally:
+        connection.close()
 
 
 def sync_directory(path: Path) -> None:

@@ -6,6 +6,7 @@ the object; whether the batch was persisted is found out by opening the store ag
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,7 +14,7 @@ from typing import Any
 
 from gateway.adapters import store_messages, store_seeds
 from gateway.adapters.bucket_keys import BucketKeys
-from gateway.adapters.store_connect import connect, create
+from gateway.adapters.store_connect import connect, creating
 from gateway.adapters.store_erasure import complete
 from gateway.adapters.store_seeds import Seeds
 from gateway.adapters.store_session import (
@@ -26,7 +27,7 @@ from gateway.adapters.store_session import (
     unreadable,
 )
 from gateway.adapters.store_witnessed import frozen
-from gateway.adapters.store_work import ClaimKey, Work
+from gateway.adapters.store_work import CLAIM_KEY_SIZE, ClaimKey, Work
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from gateway.exchangelog.cosignature import Cosigner
@@ -52,6 +53,7 @@ _NEAR = 4 * 1_024  # entries that are taken in one by one; a full look reads a f
 _SIGNED = "SELECT size, root, note FROM head"
 _SINCE = "SELECT leaf, kind FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
 _HEAD = "SELECT size, root, EXISTS (SELECT 1 FROM frozen) FROM head"
+_BEGIN_LOG = "INSERT INTO head VALUES (1, 0, ?, ?) ON CONFLICT DO NOTHING"
 _TILE = "INSERT INTO tiles VALUES (?,?,?) ON CONFLICT (level, n) DO UPDATE SET hashes = excluded.hashes"
 
 
@@ -143,7 +145,7 @@ class Log:
         this process waited for its turn.
 
         Returns after COMMIT, or with LOG_UNAVAILABLE for all of them when no checkpoint could be signed: then
-        nothing was done, and the next batch may fare better. Anything raised is fatal: the outcome is unknown and the log is to be
+        nothing was done, and the next batch may fare better; so it may after `Occupied`. Anything else raised is fatal: the outcome is unknown and the log is to be
         opened anew, never tried again on this connection.
         """
         signers = self._signers
@@ -173,6 +175,21 @@ class Log:
         self._seeds.committed()
         self._views.update(entry.fields.vector_hash for entry in entries if entry.fields is not None)
         return outcomes
+
+    def begin_with(self, first: Entry) -> None:
+        """Entry 0, in the transaction in which the store is made. Raises `Refusal` when it cannot be kept or signed."""
+        refused = self._insert(0, [first])
+        if refused is not None:
+            raise refused
+        self._extend([first])
+
+    def stand_in_line(self) -> None:
+        """See `Session.stand_in_line`."""
+        self._connection.stand_in_line()
+
+    def give_up(self) -> bool:
+        """See `Session.give_up`."""
+        return self._connection.give_up()
 
     def look(self) -> None:
         """The server is there, and its log is no shorter than what is known. Raises `DatabaseError`, `ProofError`."""
@@ -369,8 +386,24 @@ class SignWith:
 
 def new_log(place: StorePlace, signers: Sequence[Signer]) -> None:
     """Makes a store with an empty log. Raises `ProofError`: LOG507 when there is one already."""
-    if not create(place, merkle.EMPTY_ROOT, sign_checkpoint(0, merkle.EMPTY_ROOT, signers)):
+    with creating(place) as session:
+        begin_log(session, place, signers, os.urandom(CLAIM_KEY_SIZE))
+
+
+def begin_log(session: Session, place: StorePlace, signers: Sequence[Signer], claim_key: bytes) -> None:
+    """An empty log in a store that is being made. Raises `ProofError`: LOG507 when there is one already."""
+    note = sign_checkpoint(0, merkle.EMPTY_ROOT, signers)
+    session.execute(_BEGIN_LOG, (merkle.EMPTY_ROOT, note))
+    if session.changes() == 0:
         raise ProofError(Flaw.STORE_EXISTS, str(place))
+    session.execute("INSERT INTO minimum VALUES (1, 0)")
+    session.execute("INSERT INTO claim_key VALUES (1, ?)", (claim_key,))
+
+
+def first_entry(session: Session, signers: Sequence[Signer], bucket_keys: BucketKeys, first: Entry) -> None:
+    """Of a log that was begun in the same transaction. Raises `Refusal` when it cannot be kept or signed."""
+    edge = load_edge(session, [one.verifier for one in signers])
+    Log(session, signers, edge, ClaimKey.of(session), bucket_keys).begin_with(first)
 
 
 def load_edge(connection: Session, verifiers: Sequence[NoteKey]) -> Edge:

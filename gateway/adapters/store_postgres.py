@@ -7,7 +7,6 @@ answered in time ends its session; what became of a COMMIT is then unknown.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from gateway.adapters.postgres_uri import PostgresUri
-from gateway.adapters.store_session import Begin, Use, postgresql, unreadable
+from gateway.adapters.store_session import AT_ONCE, Begin, Use, postgresql, unreadable
 from gateway.adapters.store_version import REVISION, revision_of
 from gateway.exchangelog.flaw import Flaw, ProofError
 
@@ -125,6 +124,11 @@ class PostgresSession:
         self.executemany(statement, rows)
         return self.changes() if rows else 0
 
+    def stream(self, query: str, /) -> Iterator[tuple[Any, ...]]:
+        with self._connection.cursor("stream", binary=True) as cursor:
+            cursor.itersize = AT_ONCE
+            yield from cursor.execute(_translated(query), binary=True)
+
     def changes(self) -> int:
         return self._cursor.rowcount
 
@@ -133,6 +137,13 @@ class PostgresSession:
         self._connection.execute(_BEGIN[kind])
         if kind is Begin.EXCLUSIVE:
             self._connection.execute(_TURN)
+
+    def stand_in_line(self) -> None:
+        """The server has a line."""
+
+    def give_up(self) -> bool:
+        """The server ends a wait by itself."""
+        return False
 
     def commit(self) -> None:
         """A warning is a failure: it tells that the standby was not waited for to the end."""
@@ -173,13 +184,13 @@ class PostgresSession:
 
     def forget(self) -> bool:
         """Row versions that nobody can see any more are removed, and their pages with them where those were the last."""
+        self.take_time()
         self._warned = False
         for table in ("seeds", "contents", "messages", "entries"):
             self._connection.execute(f"VACUUM {table}")
         return not self._warned  # whoever does not own them is warned that nothing was done
 
-    def copy(self, table: str, rows: Sequence[Sequence[object]]) -> None:
-        """Many rows at once, in the order of the columns."""
+    def copy(self, table: str, rows: Sequence[Sequence[object]], /) -> None:
         with self._connection.cursor() as cursor:
             with cursor.copy(f"COPY {table} FROM STDIN".encode()) as stream:
                 for row in rows:
@@ -249,24 +260,20 @@ def _require_begun(session: PostgresSession, place: PostgresUri) -> None:
         raise ProofError(Flaw.NO_STORE, str(place))
 
 
-def create(place: PostgresUri, root: bytes, note: bytes) -> bool:
-    """A new store with an empty log; its tables, too, where the database has none. False when it has a log already.
+@contextmanager
+def creating(place: PostgresUri) -> Iterator[PostgresSession]:
+    """Within the one transaction that fills a new store; its tables are made where the database has none.
 
     Raises `ProofError`.
     """
     session = begin(place)
     try:
         with session:
-            session.execute("INSERT INTO head VALUES (1, 0, ?, ?) ON CONFLICT DO NOTHING", (root, note))
-            if session.changes() == 0:
-                return False
-            session.execute("INSERT INTO minimum VALUES (1, 0)")
-            session.execute("INSERT INTO claim_key VALUES (1, ?)", (os.urandom(32),))
+            yield session
     except psycopg.Error as error:
         raise unreadable(error, place) from error
     finally:
         session.close()
-    return True
 
 
 def begin(place: PostgresUri) -> PostgresSession:

@@ -38,9 +38,9 @@ class Reads(Protocol):
     def close(self) -> None: ...
 
 
-def reads(place: StorePlace) -> Reads:
-    """Raises `ProofError`."""
-    return _Apart(place) if isinstance(place, PostgresUri) else _AtOnce(connect(place, Use.READ))
+def reads(place: StorePlace, sessions: int = SESSIONS) -> Reads:
+    """`sessions`: at most so many on a server. Raises `ProofError`."""
+    return _Apart(place, sessions) if isinstance(place, PostgresUri) else _AtOnce(connect(place, Use.READ))
 
 
 class _AtOnce:
@@ -62,10 +62,10 @@ class _AtOnce:
 class _Apart:
     """In threads, each with a session of its own."""
 
-    def __init__(self, place: PostgresUri) -> None:
+    def __init__(self, place: PostgresUri, sessions: int) -> None:
         self._place = place
         self._known = 0
-        self._threads = ThreadPoolExecutor(SESSIONS, "store-read")
+        self._threads = ThreadPoolExecutor(sessions, "store-read")
         self._mine = threading.local()
         self._sessions = list[PostgresSession]()
 

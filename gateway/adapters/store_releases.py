@@ -6,6 +6,7 @@ An entry whose seed was erased is found no more: erasing a seed takes away what 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
@@ -14,8 +15,9 @@ from typing import Any, Final
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_connect import connect
 from gateway.adapters.store_delivery import reading
+from gateway.adapters.store_reading import reads
 from gateway.adapters.store_seeds import digests, fields_of
-from gateway.adapters.store_session import Session, StorePlace, Use, placeholders
+from gateway.adapters.store_session import DatabaseError, Session, StorePlace, Use, placeholders, unreadable
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.fields import FieldPlan, disclosure, salts
 from gateway.exchangelog.flaw import ProofError
@@ -58,20 +60,24 @@ def releases(connection: Session, keys: BucketKeys, dossier: DossierNumber) -> l
 class Former:
     """The releases of a log that this one succeeds, as they stand in its store, which is only read."""
 
-    def __init__(self, path: StorePlace, keys: BucketKeys, after: int) -> None:
+    def __init__(self, place: StorePlace, keys: BucketKeys, after: int) -> None:
         """`after`: entries of the logs between it and this one. Raises `ProofError`."""
-        self._connection = connect(path, Use.READ)
         self._keys = keys
-        ((size,),) = self._connection.execute("SELECT size FROM head")
+        try:
+            with closing(connect(place, Use.READ)) as session:
+                ((size,),) = session.execute("SELECT size FROM head")
+        except DatabaseError as error:
+            raise unreadable(error, place) from error
         self.entries = int(size) + after  # to the beginning of this log: there its indices would be 0
+        self._reads = reads(place, sessions=1)
 
-    def releases(self, dossier: DossierNumber) -> list[EarlierRelease]:
+    async def releases(self, dossier: DossierNumber) -> list[EarlierRelease]:
         """As of this log, with indices below 0. Raises Refusal: LOG_UNAVAILABLE."""
-        found = releases(self._connection, self._keys, dossier)
+        found = await self._reads.look(lambda at: releases(at, self._keys, dossier))
         return [replace(one, index=one.index - self.entries) for one in found]
 
     def close(self) -> None:
-        self._connection.close()
+        self._reads.close()
 
 
 def outstanding(connection: Session, dossier: DossierNumber) -> list[Outstanding]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeAlias
@@ -22,7 +23,12 @@ from gateway.exchangelog.flaw import Flaw, ProofError
 StorePlace: TypeAlias = Path | PostgresUri
 Bindings: TypeAlias = Sequence[object] | Mapping[str, object]
 
+AT_ONCE: Final = 1_024  # rows in memory, of many
 DatabaseError: Final = (apsw.Error, psycopg.Error)  # for `except`: whatever a database fails with
+
+
+class Occupied(apsw.BusyError):
+    """Another process did not end its turn in time. Nothing was begun, and the session is as good as before."""
 
 
 class Use(Enum):
@@ -87,11 +93,29 @@ class Session(Protocol):
         """How many of the rows went in: those in conflict with others do not, where the statement lets them."""
         ...
 
+    def stream(self, query: str, /) -> Iterator[Any]:
+        """Rows of which there may be many: some are in memory at a time. Within a transaction."""
+        ...
+
+    def copy(self, table: str, rows: Sequence[Sequence[object]], /) -> None:
+        """Many rows at once, in the order of the columns."""
+        ...
+
     def changes(self) -> int:
         """Rows that the last INSERT, UPDATE or DELETE has changed."""
         ...
 
-    def begin(self, kind: Begin) -> None: ...
+    def begin(self, kind: Begin) -> None:
+        """Raises `Occupied`, a `DatabaseError`, when another process does not end its turn."""
+        ...
+
+    def stand_in_line(self) -> None:
+        """From now on `begin` waits for the turns of others however long they take, in order of arrival, until `give_up`."""
+        ...
+
+    def give_up(self) -> bool:
+        """From another thread: whether `begin` has waited for too long; it raises `Occupied` then, once it can."""
+        ...
 
     def commit(self) -> None:
         """Returns when everything is on stable storage. Raised: it may be, or not."""
@@ -130,10 +154,14 @@ class Session(Protocol):
 
 
 def unreadable(error: Exception, place: StorePlace | None = None) -> ProofError:
-    """What a database's error is in the terms of a log: LOG508 for damaged pages, LOG512 for no connection, else LOG501."""
+    """What a database's error is in the terms of a log: LOG508 for damaged pages, LOG512 for no connection,
+    LOG520 for one that somebody holds, else LOG501.
+    """
     flaw = Flaw.UNREADABLE
     if isinstance(error, apsw.CorruptError | psycopg.errors.DataCorrupted | psycopg.errors.IndexCorrupted):
         flaw = Flaw.CORRUPT
+    elif isinstance(error, apsw.BusyError):
+        flaw = Flaw.OCCUPIED
     elif isinstance(error, psycopg.OperationalError):
         flaw = Flaw.DATABASE
     name = type(error).__name__
@@ -151,6 +179,12 @@ def snapshot(session: Session) -> Iterator[None]:
         yield
     finally:
         session.roll_back()  # there is nothing to commit
+
+
+def chunks(rows: Iterator[Any]) -> Iterator[list[Any]]:
+    """Some of many rows at a time."""
+    while some := list(islice(rows, AT_ONCE)):
+        yield some
 
 
 def placeholders(values: Sequence[object]) -> str:

@@ -1,25 +1,30 @@
-"""A log goes on under another name: the old one ends, and a new store begins with an entry that names it.
+"""One log ends and another begins: what the new store takes over from the old one, and what it does not.
 
-The new store takes over what the hub works with: directory, agreements, uploaded documents, and every ticket that was
-used, digested as it was. Entries stay in the old store, which is only read from then on.
+Taken over is what the hub works with: directory, agreements, uploaded documents, and which tickets are spent. Entries,
+and the seeds beside them, stay in the old store, which is only read from then on. Either may be a file or a database.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from gateway.adapters.bucket_keys import BucketKeys
-from gateway.adapters.store_connect import connect
-from gateway.adapters.store_file import sync_directory
-from gateway.adapters.store_log import Log, load_edge, new_log
-from gateway.adapters.store_session import DatabaseError, Use, unreadable
+from gateway.adapters.store_connect import connect, creating
+from gateway.adapters.store_log import begin_log, first_entry, load_edge
+from gateway.adapters.store_session import (
+    DatabaseError,
+    Session,
+    StorePlace,
+    Use,
+    chunks,
+    snapshot,
+    unreadable,
+)
 from gateway.adapters.store_witnessed import Freeze, Frozen, frozen
-from gateway.adapters.store_work import Work
+from gateway.adapters.store_work import CLAIM_KEY_SIZE
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -27,26 +32,25 @@ from gateway.exchangelog.note import NoteKey, Signer
 from gateway.refusal import Refusal
 
 _OUTSTANDING: Final = "SELECT count(*) FROM deliveries WHERE state <> 'settled'"
-_CARRY: Final = (
-    "INSERT INTO main.agreements SELECT * FROM old.agreements",
-    "INSERT INTO main.payload_key SELECT * FROM old.payload_key",
-    "INSERT INTO main.documents SELECT * FROM old.documents",
-    "INSERT INTO main.dossiers SELECT * FROM old.dossiers",
-    "INSERT INTO main.inscriptions SELECT * FROM old.inscriptions",
-    "INSERT INTO main.passages SELECT * FROM old.passages",
-    "UPDATE main.claim_key SET key = (SELECT key FROM old.claim_key)",
-    "INSERT INTO main.spent SELECT authority, ticket FROM old.spent",
-    "INSERT OR IGNORE INTO main.spent SELECT authority, ticket FROM old.entries WHERE ticket IS NOT NULL",
-)
+# Table of the new store → what it has of the old one, in an order in which each finds what it refers to.
+_CARRIED: Final[Mapping[str, str]] = {
+    **{
+        table: f"SELECT * FROM {table}"  # noqa: S608 - our own names
+        for table in ("agreements", "payload_key", "documents", "dossiers", "inscriptions", "passages")
+    },
+    "spent": """
+SELECT authority, ticket FROM spent UNION SELECT authority, ticket FROM entries WHERE ticket IS NOT NULL
+""",
+}
 
 
-def end(path: Path, verifiers: Sequence[NoteKey], now: int) -> Checkpoint:
+def end(place: StorePlace, verifiers: Sequence[NoteKey], now: int) -> Checkpoint:
     """The last checkpoint of a log that takes no entry any more from now on; one that was frozen stays so.
 
     `now`: seconds since 1970. Raises `ProofError`: LOG717 while deliveries wait.
     """
-    connection = connect(path, Use.WRITE)
-    try:
+    with _translated(place), contextlib.closing(connect(place, Use.WRITE)) as connection:
+        connection.settle()
         with connection:  # one transaction: no hub appends in between
             connection.execute("UPDATE head SET size = size")  # the write lock, before anything is read
             ((waiting,),) = connection.execute(_OUTSTANDING)
@@ -56,45 +60,56 @@ def end(path: Path, verifiers: Sequence[NoteKey], now: int) -> Checkpoint:
             ((note,),) = connection.execute("SELECT note FROM head")
             if frozen(connection) is None:
                 Freeze(Frozen(now, bytes(note), b"")).apply(connection, edge.size)
-    except DatabaseError as error:
-        raise unreadable(error, path) from error
-    finally:
-        connection.close()
     return Checkpoint(verifiers[0].name, edge.size, edge.root())
 
 
 def begin(
-    path: Path, signers: Sequence[Signer], bucket_keys: BucketKeys, first: Entry, old: Path | None
+    place: StorePlace,
+    signers: Sequence[Signer],
+    bucket_keys: BucketKeys,
+    first: Entry,
+    old: StorePlace | None,
 ) -> None:
     """The store of the successor, whole or not at all. `old`: what it takes over from. Raises `ProofError`."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=path.parent, prefix=".new-") as directory:
-            staged = Path(directory, path.name)
-            new_log(staged, signers)
-            if old is not None:
-                _carry(old, staged)
-            with contextlib.closing(Log.open(staged, signers, bucket_keys)) as log:
-                (outcome,) = log.append([Work(first)])
-            if isinstance(outcome, Refusal):  # the key in a token does not sign
-                raise ProofError(Flaw.UNSIGNED, str(path))
-            os.link(staged, path)
-        sync_directory(path.parent)
-    except FileExistsError as error:
-        raise ProofError(Flaw.STORE_EXISTS, str(path)) from error
-    except DatabaseError as error:
-        raise unreadable(error, path) from error
-    except OSError as error:
-        raise ProofError(Flaw.UNREADABLE, f"{path}: {type(error).__name__}") from error
+        with _taken_over(old) as (claim_key, carry), creating(place) as session:
+            session.take_time()
+            begin_log(session, place, signers, claim_key)
+            carry(session)
+            first_entry(session, signers, bucket_keys, first)
+    except Refusal as refusal:  # the key in a token does not sign
+        raise ProofError(Flaw.UNSIGNED, str(place)) from refusal
 
 
-def _carry(old: Path, new: Path) -> None:
-    connect(old, Use.READ).close()  # a store of this version
-    connection = connect(new, Use.WRITE)
+@contextlib.contextmanager
+def _taken_over(old: StorePlace | None) -> Iterator[tuple[bytes, Callable[[Session], None]]]:
+    """The key of the claims, and what fills the other tables of the new store."""
+    if old is None:
+        yield os.urandom(CLAIM_KEY_SIZE), lambda _: None
+        return
+    with contextlib.closing(connect(old, Use.READ)) as source:
+        source.take_time()
+        with _translated(old), snapshot(source):
+            ((key,),) = source.execute("SELECT key FROM claim_key")
+            yield bytes(key), lambda target: _carry(source, old, target)
+
+
+def _carry(source: Session, old: StorePlace, target: Session) -> None:
+    for table, query in _CARRIED.items():
+        for some in _read(source, old, query):
+            target.copy(table, some)
+
+
+def _read(source: Session, old: StorePlace, query: str) -> Iterator[list[Any]]:
+    with _translated(old):  # whoever takes the rows tells of the new store
+        yield from chunks(source.stream(query))
+
+
+@contextlib.contextmanager
+def _translated(place: StorePlace) -> Iterator[None]:
     try:
-        connection.execute("ATTACH ? AS old", (str(old),))
-        with connection:
-            for statement in _CARRY:
-                connection.execute(statement)
-    finally:
-        connection.close()
+        yield
+    except DatabaseError as error:
+        raise unreadable(error, place) from error
+    except OSError as error:
+        raise ProofError(Flaw.UNREADABLE, f"{place}: {error.strerror}") from error

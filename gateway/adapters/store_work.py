@@ -37,6 +37,9 @@ class Work(Generic[T]):
         return self.of_head or self.entry is not None
 
 
+CLAIM_KEY_SIZE: Final = 32  # bytes
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimKey:
     """The store's own key: digests under it tell values apart, and tell nothing without the store."""

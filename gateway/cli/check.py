@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import typer
 
 from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.postgres_uri import PostgresUri
 from gateway.adapters.sealing import Seal
 from gateway.adapters.secret_file import read_own_secret
 from gateway.adapters.store_agreements import compare_key
@@ -41,24 +42,37 @@ def check(
 ) -> None:
     """Validate settings, agreement, contracts, register, keys, certificates and the store; serve nothing."""
     findings: list[str] = []
+    notices: list[str] = []
     facts: dict[str, Any] = {}
     settings = _attempt(lambda: load_settings(config), findings)
     loaded = _attempt(lambda: load(settings), findings) if settings is not None else None
     if settings is not None and loaded is not None:
         facts = _facts(loaded)
         facts["log"] |= _attempt(lambda: _store(settings, loaded), findings) or {}
+        _attempt(lambda: _require_former(settings), findings)
         _attempt(lambda: require_officers(settings.log.officers, loaded.rules.register), findings)
+        notices += in_words(ProofError(Flaw.UNPINNED, str(settings.log.store))) if _unpinned(settings) else []
         if not without_names:
             _attempt(lambda: require_names(settings, loaded.rules.register, loaded.policy), findings)
     if as_json:
-        told = [{"code": one[:6], "text": one} for one in findings]
-        typer.echo(json.dumps({**facts, "findings": told}, indent=2))
+        told = {"findings": _told(findings), "notices": _told(notices)}
+        typer.echo(json.dumps({**facts, **told}, indent=2))
     elif not findings:
         typer.echo("\n".join(_lines(facts)))
-    for one in findings:
+    for one in (*findings, *notices):
         typer.echo(one, err=True)
     if findings:
         raise typer.Exit(1)
+
+
+def _told(lines: Sequence[str]) -> list[dict[str, str]]:
+    return [{"code": one[:6], "text": one} for one in lines]
+
+
+def _unpinned(settings: Settings) -> bool:
+    """A failover that loses entries would not be noticed by a hub that starts after it."""
+    store = settings.log.store
+    return isinstance(store, PostgresUri) and store.several and settings.log.pin is None
 
 
 def _attempt(step: Callable[[], T], findings: list[str]) -> T | None:
@@ -118,6 +132,13 @@ def _store(settings: Settings, loaded: Loaded) -> dict[str, Any]:
             require_held(pin, reader.head().size, reader.tile)
     compare_key(path, Seal(loaded.payload_key))
     return {"store": str(path), **_head(checkpoint)}
+
+
+def _require_former(settings: Settings) -> None:
+    """A hub reads the stores of former logs as well. Raises `ProofError`."""
+    for place in settings.log.former:
+        with LogReader.open(place) as reader:
+            reader.head()
 
 
 def _head(checkpoint: Checkpoint) -> dict[str, Any]:

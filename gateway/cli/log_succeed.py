@@ -13,13 +13,23 @@ import typer
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
 from gateway.adapters.pin import read_pin, write_pin
+from gateway.adapters.store_connect import exists, prepare
 from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_succession import begin, end
 from gateway.agreement.register import load_register
 from gateway.cli.lines import write
-from gateway.cli.log_place import AsJson, Settled, Vkey, VkeyFile, explained, given_keys, read_file
+from gateway.cli.log_place import (
+    AsJson,
+    Settled,
+    Vkey,
+    VkeyFile,
+    explained,
+    given_keys,
+    parse_store,
+    read_file,
+)
 from gateway.cli.log_told import head_told, print_json
-from gateway.config import load
+from gateway.config import StorePlace, load
 from gateway.exchangelog import entry
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -33,7 +43,13 @@ def succeed(
     reason: Annotated[str, typer.Option("--reason", help=f"Why: {', '.join(Ending)}.")],
     *,
     old: Annotated[
-        Path | None, typer.Option("--from", help="Store of the old log. It takes no entry any more.")
+        StorePlace | None,
+        typer.Option(
+            "--from",
+            parser=parse_store,
+            metavar="FILE|URI",
+            help="Store of the old log. It takes no entry any more.",
+        ),
     ] = None,
     agreed: Annotated[
         Path | None,
@@ -56,12 +72,11 @@ def succeed(
         settings, now = load(config), datetime.now(UTC)
         signers, pin = log_signers(settings.keys.log_key, settings.log.origin), settings.log.pin
         store = settings.log.store
-        if not isinstance(store, Path):
-            raise ProofError(Flaw.UNKNOWN_VALUE, "log.store: a successor begins in a file")
-        if store.exists():
+        if exists(store):
             raise ProofError(Flaw.STORE_EXISTS, str(store))
         if pin is not None and pin.exists():
             raise ProofError(Flaw.PIN_EXISTS, str(pin))
+        prepare(store)  # the old log does not end before there is a place for the new one
         register = settings.contracts.register
         hub = load_register(read_file("contracts.register", register), str(register)).hub
         last = _last(old, agreed, Ending(reason), given_keys(vkey or (), vkey_file), now)
@@ -77,11 +92,12 @@ def succeed(
         return
     write(f"{settings.log.origin} succeeds {last.origin}, which was agreed on up to size {last.size}.")
     if old is not None:
-        write(f"Name {old.resolve()} in log.former of the settings: rectifications are told by it.")
+        named = old.resolve() if isinstance(old, Path) else old
+        write(f"Name {named} in log.former of the settings: rectifications are told by it.")
 
 
 def _last(
-    old: Path | None, agreed: Path | None, ending: Ending, keys: Sequence[LogKey], now: datetime
+    old: StorePlace | None, agreed: Path | None, ending: Ending, keys: Sequence[LogKey], now: datetime
 ) -> Checkpoint:
     """What the old log was, by its store, by what is agreed, or by both. Raises `ProofError`."""
     if not keys:

@@ -18,10 +18,12 @@ from gateway.adapters.metrics import Metrics
 from gateway.adapters.pin import write_pin
 from gateway.broker.event import trace
 from gateway.edge.operational_log import OperationalLog
-from gateway.exchangelog.flaw import ProofError
+from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.refusal import Refusal
 
 _PAUSE: Final = 1.0  # seconds from one look at the log to the next
+_LOOKS: Final = 200  # for a moment in which no other process writes the pin
+_LOOK: Final = 0.05  # seconds from one to the next
 
 
 class Pinning:
@@ -65,10 +67,26 @@ class Pinning:
 
 @asynccontextmanager
 async def _alone(directory: Path) -> AsyncIterator[None]:
-    """No other process of the hub writes a pin meanwhile, so that none is replaced by an older one. Raises OSError."""
+    """No other process of the hub writes a pin meanwhile, so that none is replaced by an older one.
+
+    Raises OSError, and `ProofError` (LOG520) for one that does not come to an end.
+    """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        await asyncio.to_thread(fcntl.flock, descriptor, fcntl.LOCK_EX)
+        for _ in range(_LOOKS):
+            if _taken(descriptor):
+                break
+            await asyncio.sleep(_LOOK)
+        else:
+            raise ProofError(Flaw.OCCUPIED, str(directory))
         yield
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""The pulse of a process: every second it says how it is, to the metrics, to its log and to its supervisor."""
+"""The pulse of a process: every second it says how it is, to the metrics, to its log and to its supervisor, or ends."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ _PAUSE: Final = 1.0  # seconds
 
 
 async def pulse(
-    fellows: Fellows, trouble: Callable[[], str | None], metrics: Metrics, log: OperationalLog
+    fellows: Fellows,
+    trouble: Callable[[], str | None],
+    look: Callable[[], None],
+    metrics: Metrics,
+    log: OperationalLog,
 ) -> None:
-    """Until cancelled. `trouble`: why this process is not ready."""
+    """Until cancelled. `trouble`: why this process is not ready. `look`: whether it must end."""
     while True:
         try:
             log.catch_up()
             metrics.measure()
             fellows.state(trouble())
+            look()
         except Exception as error:  # noqa: BLE001 - the pulse outlives a bug
             log.note("failed", trace=trace(error))
         await asyncio.sleep(_PAUSE)

@@ -122,6 +122,8 @@ class Flaw(Enum):
     SERVER_ENCODING = _row("LOG516", "The PostgreSQL database does not have the encoding UTF8.", "Make a database with ENCODING 'UTF8' and TEMPLATE template0.")
     SCHEMA = _row("LOG517", "The tables in the PostgreSQL database are of another version than this program.", "With the program that is to run, on one machine: gateway store migrate --config FILE")
 
+    COMMIT = _row("LOG519", "A commit failed: whether it happened shows when the log is opened anew.", "Look after the disk, or the server. On a file only a new process opens the log: a supervisor starts one by itself, a hub of one process is to be restarted. On a server the hub comes back by itself.")
+    OCCUPIED = _row("LOG520", "Another process holds the store, for longer than its turn may take.", "See which one hangs, and end it; /readyz names a worker that does not answer. The others go on by themselves; repeat a command.")
     MOVED = _row("LOG518", "The log goes on in another store.", "Name that store in log.store of the settings (gateway store copy said which). This one stays readable.")
 
     # Buckets and their keys.
@@ -216,6 +218,7 @@ class Flaw(Enum):
     ROTATION = _row("LOG716", "The key that the entry announces is none of this log.", _DAMAGED)
     AGREED_MISSING = _row("LOG718", "What the old log was is not said.", "Give the last checkpoint that everybody agrees on with --agreed, and the store with --from unless it is lost; of a log that ended in order the store is enough.")
     OUTSTANDING = _row("LOG717", "Deliveries wait in the store: a successor would not have them.", "Let them be delivered, or drop them: gateway queue list")
+    UNPINNED = _row("LOG719", "Any of several servers may become the primary, and no pin tells whether its log lacks entries.", "Name a pin in the settings (log.pin), one for each node, and begin it: gateway log pin FILE", Level.NOTICE)
     # fmt: on
 
     @property

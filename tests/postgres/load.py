@@ -22,7 +22,7 @@ from tests.postgres.until import until
 from tests.process.running import TRUST
 
 CALLERS = 4
-_HEADERS = {"Content-Type": "text/xml; charset=utf-8"}
+HEADERS = {"Content-Type": "text/xml; charset=utf-8"}
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Load:
         )
         try:
             async with session.post(
-                url, data=message, headers=_HEADERS, server_hostname="gateway.wib.example"
+                url, data=message, headers=HEADERS, server_hostname="gateway.wib.example"
             ) as response:
                 reply = await response.read()
         except (aiohttp.ClientError, ConnectionError) as error:
@@ -73,9 +73,9 @@ class Load:
             self.refused.append(str(answered.code))
 
 
-def calling(pki: Path) -> aiohttp.ClientSession:
+def calling(pki: Path, authority: str = "BRUSSELS") -> aiohttp.ClientSession:
     """Of one authority, over one connection."""
-    own = pki / "BRUSSELS"
+    own = pki / authority
     tls = client_context(own / "tls.crt.pem", own / "tls.key.pem", [pki / one for one in TRUST])
     return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=tls, limit=1))
 

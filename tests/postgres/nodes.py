@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -133,18 +134,31 @@ class Nodes:
         return self.place / "pki"
 
 
+async def _platform(stack: AsyncExitStack, pki: Path) -> str:
+    """An endpoint that answers every question. Its URL."""
+    return await provider(stack, pki, memory.answer_well)
+
+
 @asynccontextmanager
-async def running_nodes(place: Path, count: int = 2, store: str = "store.db", **settings: object):
-    """`store`: as in the settings. `settings`: lines of [listen]."""
+async def running_nodes(
+    place: Path,
+    count: int = 2,
+    store: str = "store.db",
+    platform: Callable[[AsyncExitStack, Path], Awaitable[str]] = _platform,
+    delivery: str = "",
+    **settings: object,
+):
+    """`store`: as in the settings. `platform`: begins its endpoint. `delivery`, `settings`: lines of [delivery], [listen]."""
     async with AsyncExitStack() as stack:
         nodes = Nodes(place, [Node(f"node-{number}", place) for number in range(1, count + 1)])
         write_pki(nodes.pki, memory.pki())
-        endpoint = await provider(stack, nodes.pki, memory.answer_well)
+        endpoint = await platform(stack, nodes.pki)
         register = (memory.ROOT / "contracts/register.toml").read_text()
         register = register_with_endpoints(register, {AuthorityId("PLATFORM"): endpoint})
         (place / "register.toml").write_text(register)
         sign_agreement(memory.ROOT / "contracts", nodes.pki, place / "signatures", datetime.now(UTC))
         text = hub_settings(memory.ROOT / "contracts", ORIGIN, URL).replace('"store.db"', json.dumps(store))
+        text += delivery  # its last section
         lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
         for node in nodes.nodes:
             pinned = text.replace("[log]\n", f'[log]\npin = "{node.pin.name}"\n')

@@ -90,6 +90,13 @@ def test_officers_of_nobody_in_the_register_are_found(place):
     assert codes(place) == ["LOG734"]
 
 
+def test_stores_of_former_logs_are_looked_at(place):
+    setting(place, "\nformer = []", '\nformer = ["gone.db"]')
+    assert codes(place) == ["LOG506"]
+    setting(place, '"gone.db"', '"store.db"')
+    assert codes(place) == []
+
+
 @pytest.mark.parametrize("key", ["tls", "sign-rsa", "sign-ec"])
 @pytest.mark.parametrize(
     ("spoil", "code"),

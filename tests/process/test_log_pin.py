@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,9 +15,12 @@ from typer.testing import CliRunner
 from gateway import app as application
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
+from gateway.adapters.metrics import Metrics
 from gateway.adapters.pin import keep_evidence, read_pin
 from gateway.adapters.store import LogReader, Store
 from gateway.cli.commands import app
+from gateway.edge import pinning
+from gateway.edge.operational_log import OperationalLog
 from gateway.exchangelog.checkpoint import open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.pin import prover
@@ -274,3 +279,22 @@ async def test_a_pin_that_cannot_be_written_stops_no_exchange(place):
         await record(settings, exchange_entries("a"))
     assert '"event": "pin"' in lines.getvalue()
     assert '"code": "LOG509"' in lines.getvalue()
+
+
+async def test_a_pin_that_another_process_writes_without_end_is_left_for_the_next_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(pinning, "_LOOKS", 2)
+    store, pin, lines = tmp_path / "log/store.db", tmp_path / "pin", io.StringIO()
+    await fill(store, exchange_entries("a"))
+
+    async def present() -> bytes:
+        return checkpoint(store)
+
+    kept = pinning.Pinning(pin, present, Metrics(), OperationalLog(lines))
+    hanging = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(hanging, fcntl.LOCK_EX)
+    await kept.keep()
+    assert not pin.exists()
+    assert json.loads(lines.getvalue())["code"] == "LOG520"
+    os.close(hanging)
+    await kept.keep()
+    assert pin.read_bytes() == checkpoint(store)

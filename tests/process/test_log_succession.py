@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
 from gateway import app as application
+from gateway.adapters import store_postgres
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
 from gateway.adapters.store import LogReader, Store
+from gateway.adapters.store_connect import connect, exists
+from gateway.adapters.store_session import Use
 from gateway.adapters.store_witnessed import Frozen
 from gateway.cli.commands import app
 from gateway.exchangelog import entry
@@ -32,7 +36,16 @@ from tests.exchanges import NOW, exchange_entries, request_entry
 from tests.notifications import accepted, acknowledge, leased, tell
 from tests.path import hub as memory
 from tests.process import running
-from tests.process.store_world import KEY, ORIGIN, OTHER_KEY, VERIFIER, append_all, open_store
+from tests.process.store_world import (
+    KEY,
+    ORIGIN,
+    OTHER_KEY,
+    VERIFIER,
+    alter,
+    append_all,
+    open_store,
+    query,
+)
 from tests.witness_world import checkpoint as of_another_history
 
 HUB = "0999000001"
@@ -146,14 +159,30 @@ async def test_a_successor_that_begins_in_the_middle_is_found(tmp_path):
 # Succession.
 
 
+FILES = ("store.db", "next.db")
+everywhere = pytest.mark.parametrize(
+    "place",
+    [FILES, ("store.db", "database"), ("database", "database"), ("database", "next.db")],
+    indirect=True,
+    ids=" to ".join,
+)
+in_databases = pytest.mark.parametrize("place", [("database", "database")], indirect=True)
+
+
 @pytest.fixture
-def place(tmp_path):
-    """A hub's directory, its log with some exchanges in it; and settings that name the log of the next year."""
+def place(request, tmp_path):
+    """A hub's directory, its log with some exchanges in it; and settings that name the log of the next year. Each is in
+    a file, or in a database of its own.
+    """
+    before, after = (
+        str(request.getfixturevalue("postgres").empty_database()) if one == "database" else one
+        for one in getattr(request, "param", FILES)
+    )
     running.write_pki(tmp_path / "pki", memory.pki())
-    settings = running.write_settings(tmp_path, "https://127.0.0.1:9/soap", {})
+    settings = running.write_settings(tmp_path, "https://127.0.0.1:9/soap", {"store": f'"{before}"'})
     running.inscribe(settings.log.store, settings.keys.directory_key)
     text = (tmp_path / "gateway.toml").read_text()
-    text = text.replace('store = "store.db" ', 'store = "next.db" ').replace(
+    text = text.replace(f'store = "{before}" ', f'store = "{after}" ', 1).replace(
         "exchange-log/2026", "exchange-log/2027"
     )
     (tmp_path / "next.toml").write_text(text)
@@ -195,6 +224,7 @@ def succeed(place: Path, *arguments: object, reason: str = "ended"):
     return CliRunner().invoke(app, ["log", "succeed", *map(str, given)])
 
 
+@everywhere
 def test_the_next_year_begins_where_the_last_one_ended(place):
     old, new = settings_of(place), settings_of(place, "next.toml")
     fill(old, "a", "b")
@@ -217,6 +247,7 @@ def test_the_next_year_begins_where_the_last_one_ended(place):
     assert CliRunner().invoke(app, ["log", "verify", "--config", str(place / "gateway.toml")]).exit_code == 0
 
 
+@everywhere
 def test_what_the_hub_works_with_goes_on(place):
     old, new = settings_of(place), settings_of(place, "next.toml")
     fill(old, "a")
@@ -227,7 +258,16 @@ def test_what_the_hub_works_with_goes_on(place):
 
     scope, releases = asyncio.run(before())
     assert releases
+    spent = [("BRUSSELS", number.to_bytes(32, "big")) for number in range(2_500)]  # of logs before that one
+    with closing(connect(old.log.store, Use.WRITE)) as session, session:
+        session.copy("spent", spent)
     assert succeed(place, "--from", old.log.store).exit_code == 0
+    kept = [(row[0], bytes(row[1])) for row in query(new.log.store, "SELECT * FROM spent ORDER BY ticket")]
+    assert len(kept) == len(spent) + 1
+    assert kept[: len(spent)] == spent
+    assert query(new.log.store, "SELECT key FROM claim_key") == query(
+        old.log.store, "SELECT key FROM claim_key"
+    )
 
     async def after() -> None:
         async with opened(new, former=[old.log.store]) as store:
@@ -247,6 +287,7 @@ def dossier():
     return exchange_entries("x")[1].dossier
 
 
+@everywhere
 def test_a_running_hub_of_a_log_that_ended_records_nothing_more(place):
     old = settings_of(place)
     fill(old, "a")
@@ -258,10 +299,13 @@ def test_a_running_hub_of_a_log_that_ended_records_nothing_more(place):
             assert result.exit_code == 0, result.stderr
             assert await append_all(store, exchange_entries("c")) == [Code.LOG_UNAVAILABLE] * 2
             assert not store.ready
+            assert store.trouble is Flaw.ENDED
+            assert not store.failed  # a new process could do no more
 
     asyncio.run(work())
 
 
+@everywhere
 def test_of_a_forked_log_people_agree_on_the_last_checkpoint(place):
     old, new = settings_of(place), settings_of(place, "next.toml")
     fill(old, "a")
@@ -285,7 +329,7 @@ def test_of_a_forked_log_people_agree_on_the_last_checkpoint(place):
     assert (
         succeed(place, "--from", old.log.store, "--agreed", place / "forged", **forked).stderr[:6] == "LOG204"
     )
-    assert not new.log.store.exists()
+    assert not exists(new.log.store)
     assert succeed(place, "--from", old.log.store, "--agreed", place / "agreed", **forked).exit_code == 0
     (first,) = notes(new.log.store)
     assert (first.decision, first.more["of_size"]) == ("forked", 2)
@@ -293,6 +337,7 @@ def test_of_a_forked_log_people_agree_on_the_last_checkpoint(place):
         assert log.frozen().theirs == b"what contradicts it"
 
 
+@pytest.mark.parametrize("place", [FILES, ("store.db", "database")], indirect=True, ids=" to ".join)
 def test_a_lost_log_is_succeeded_by_what_was_kept_of_it(place):
     old, new = settings_of(place), settings_of(place, "next.toml")
     fill(old, "a")
@@ -317,6 +362,46 @@ def test_no_log_succeeds_itself_or_one_that_is_there(place):
     assert succeed(place, "--from", old.log.store).stderr[:6] == "LOG507"
 
 
+@in_databases
+def test_a_database_with_a_log_takes_no_other(place):
+    old, new = settings_of(place), settings_of(place, "next.toml")
+    fill(old, "a")
+    assert succeed(place, "--from", old.log.store).exit_code == 0
+    begun = query(new.log.store, "SELECT note FROM head")
+    assert succeed(place, "--from", old.log.store).stderr[:6] == "LOG507"
+    assert query(new.log.store, "SELECT note FROM head") == begun
+
+
+@pytest.mark.parametrize("place", [("store.db", "database")], indirect=True)
+def test_a_log_does_not_end_before_there_is_a_place_for_the_next(place, postgres):
+    old = settings_of(place)
+    fill(old, "a")
+    postgres.ask("CREATE ROLE guest LOGIN")
+    text = (place / "next.toml").read_text()
+    assert "postgres@" in text
+    (place / "next.toml").write_text(text.replace("postgres@", "guest@"))  # who may make no table there
+    assert succeed(place, "--from", old.log.store).stderr[:6] == "LOG512"
+    with LogReader.open(old.log.store) as log:
+        assert log.frozen() is None
+
+
+@pytest.mark.parametrize("place", [("store.db", "database")], indirect=True)
+def test_a_successor_is_begun_as_a_whole_or_not_at_all(place):
+    old, new = settings_of(place), settings_of(place, "next.toml")
+    fill(old, "a")
+    alter(old.log.store, "UPDATE dossiers SET resumes = ?", bindings=("no text of a database\0",))
+    assert succeed(place, "--from", old.log.store).stderr[:6] == "LOG501"
+    assert not exists(new.log.store)
+    with closing(store_postgres.begin(new.log.store)) as session:  # which has its tables by now
+        for table in ("head", "claim_key", "agreements", "dossiers", "spent"):
+            assert session.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+    alter(old.log.store, "UPDATE dossiers SET resumes = NULL")
+    result = succeed(place, "--from", old.log.store)  # the old log has ended, and may be succeeded again
+    assert result.exit_code == 0, result.stderr
+    assert len(notes(new.log.store)) == 1
+
+
+@pytest.mark.parametrize("place", [FILES, ("database", "database")], indirect=True, ids=" to ".join)
 def test_a_log_does_not_end_while_something_waits_in_its_store(place):
     old = settings_of(place)
 

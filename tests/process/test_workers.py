@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
+import resource
 import signal
 import socket
 import uuid
@@ -26,6 +28,7 @@ RELEASED = {"authority": "BRUSSELS", "operation": "consultDossier", "outcome": "
 COUNTED = f"gateway_exchanges_total{json.dumps(RELEASED, sort_keys=True)}"
 EXPIRES = "expiryDate"  # a field of LESS no more
 REPLAYED = "WIB06005"
+UNAVAILABLE = "WIB10001"
 
 
 async def by_each(hub: Several, data: bytes) -> list[str | None]:
@@ -139,6 +142,16 @@ async def ready(hub: Several, *wanted: object) -> None:
     raise AssertionError(wanted)
 
 
+async def says(hub: Several, code: str) -> None:
+    """Wait until the hub names the code as why it is not ready."""
+    for _ in range(1800):
+        status, words = await hub.readiness()
+        if status == 503 and code in words:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(code)
+
+
 async def test_the_hub_says_which_worker_is_not_ready_and_ends_with_one_that_cannot_start(tmp_path):
     async with several(tmp_path) as hub:
         worker = hub.workers()[1]
@@ -153,6 +166,45 @@ async def test_the_hub_says_which_worker_is_not_ready_and_ends_with_one_that_can
         ends = [line["status"] for line in hub.events("worker ended")]
         assert ends == [-signal.SIGKILL, 1, 1, 1, 1, 1]
         assert {line["worker"] for line in hub.events("stopping")} == {0}
+
+
+async def test_a_worker_whose_log_has_failed_ends_and_another_goes_on(tmp_path):
+    async with several(tmp_path) as hub, load(hub) as asked:
+        await until(lambda: hub.answered_by() == {0, 1})
+        failing = hub.workers()[1]
+        limit = (tmp_path / "hub.log").stat().st_size + 64 * 1024  # it can still write its own lines
+        await until(lambda: (tmp_path / "store.db-wal").stat().st_size > 2 * limit)
+        resource.prlimit(
+            failing, resource.RLIMIT_FSIZE, (limit, limit)
+        )  # as a disk that is full, for it alone
+        await until(lambda: hub.events("worker ended"))
+        (ended,) = hub.events("worker ended")
+        assert (ended["worker"], ended["status"]) == (1, 1)
+        assert "LOG519" in (tmp_path / "hub.log").read_text()
+        before = len(hub.events("exchange"))
+        await until(lambda: {line["worker"] for line in hub.events("exchange")[before:]} == {0, 1})
+        assert hub.workers()[1] != failing
+        assert await hub.readiness() == (200, "ready\n")
+    assert set(asked.refused) <= {UNAVAILABLE}
+    assert all(recorded(tmp_path, one) for one in asked.released)
+    assert flaws(tmp_path) <= {Flaw.OUTCOME_UNKNOWN}
+
+
+async def test_a_process_that_hangs_within_its_turn_hangs_no_other(tmp_path):
+    async with several(tmp_path) as hub, load(hub) as asked:
+        await until(lambda: hub.answered_by() == {0, 1})
+        hanging = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)  # in the place of a process of the hub
+        await asyncio.to_thread(fcntl.flock, hanging, fcntl.LOCK_EX)
+        await until(lambda: asked.refused)
+        await says(hub, "LOG520")
+        os.close(hanging)
+        await ready(hub, 200, "ready\n")
+        released = len(asked.released)
+        await until(lambda: len(asked.released) >= released + 4)
+        assert hub.events("worker ended") == []
+    assert set(asked.refused) == {UNAVAILABLE}
+    assert all(recorded(tmp_path, one) for one in asked.released)
+    assert flaws(tmp_path) <= {Flaw.OUTCOME_UNKNOWN}
 
 
 async def test_an_address_that_is_taken_is_told(tmp_path):
