@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from socket import socket
 from tempfile import TemporaryDirectory
@@ -232,10 +233,22 @@ class Supervisor:
             self._put_off(worker)
 
     def _failed(self, worker: Worker, status: int) -> None:
-        """It did not come to serve. When that happens again and again, or at the very start, it ends the hub."""
+        """It did not come to serve. When that happens again and again, or at the very start, it ends the hub; but others
+        that serve go on without it: what is wrong in the files is not in force with them.
+        """
         self._put_off(worker)
-        if not self.serving or worker.failures >= _STARTS:
+        if self.serving and worker.failures < _STARTS:
+            return
+        if self.serving and self.leader is not None:
+            self._do_without(worker)
+        else:
             self.stop(status if status > 0 else 1)
+
+    def _do_without(self, worker: Worker) -> None:
+        """Its socket is closed, so that the kernel gives its connections to the others."""
+        self.log.note("worker given up", worker=worker.number)
+        worker.soap.close()
+        worker.due = inf
 
     @staticmethod
     def _put_off(worker: Worker) -> None:
