@@ -9,6 +9,8 @@
 .PHONY: help install install-test demo test attack drills faults failures lint fuzz lock clean
 PYTHON ?= python3
 BIN := .venv/bin
+# A variable that some images set: every start of the gateway would compile all its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@sed -n '1,7s/^# //p' Makefile

@@ -4,35 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Final
+from typing import Final, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from gateway.agreement import load
-from gateway.agreement.terms import Agreement
 
 # How long an example takes says nothing about the code, and much about the machine.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
-_KEPT: Final = 8  # agreements that differ
+_KEPT: Final = 8  # agreements that differ, and sets of schemas
+T = TypeVar("T")
 
 
 def _once(
-    compile_files: Callable[[Mapping[str, bytes]], Agreement],
-) -> Callable[[Mapping[str, bytes]], Agreement]:
-    """The same function of the files, for which each set of them is compiled once: that takes half a second, and
-    a thousand tests start a hub or a command in this process.
+    compile_files: Callable[[Mapping[str, bytes]], T], suffix: str = ""
+) -> Callable[[Mapping[str, bytes]], T]:
+    """The same function of the files with that suffix, for which each set of them is compiled once: that takes half
+    a second, and a thousand tests start a hub or a command in this process. Hundreds change a table of the agreement,
+    and leave its schemas as they are.
     """
 
     @lru_cache(maxsize=_KEPT)
-    def compiled(files: frozenset[tuple[str, bytes]]) -> Agreement:
+    def compiled(files: frozenset[tuple[str, bytes]]) -> T:
         return compile_files(dict(sorted(files)))
 
-    return lambda files: compiled(frozenset(files.items()))
+    return lambda files: compiled(frozenset(one for one in files.items() if one[0].endswith(suffix)))
 
 
+load.compile_contract = _once(load.compile_contract, ".xsd")
 load.load_agreement = _once(load.load_agreement)  # before any module takes it from there
 
 
