@@ -235,7 +235,7 @@ def test_payload_holds_what_its_sender_may_write(sandbox, tmp_path, beyond, code
 def test_metrics_count_notifications_and_name_no_dossier_and_nobody(sandbox):
     world, facts = sandbox
     assert CliRunner().invoke(app, notification(facts, "notifySocialSecurityEvent")).exit_code == 0
-    metrics = requests.get(f"{facts['operations']}/metrics", timeout=10).text
+    metrics = requests.get(f"{facts['operations']}/metrics", timeout=60).text
     told = re.findall(r"^gateway_notifications_total{(.*)} [1-9]", metrics, re.MULTILINE)
     assert any('operation="notifySocialSecurityEvent"' in labels for labels in told)
     said = metrics + (world / "hub.log").read_text()
@@ -325,7 +325,7 @@ def test_back_office_names_no_software(sandbox):
     session.trust_env = False
     session.cert, session.verify = (own["tls_certificate"], own["tls_key"]), facts["anchor"]
     session.mount("https://", _AnyName())
-    answer = session.post(authority(facts, "PLATFORM")["endpoint"], data=b"x", timeout=10)
+    answer = session.post(authority(facts, "PLATFORM")["endpoint"], data=b"x", timeout=60)
     assert answer.headers["Server"] == "back-office"
 
 
@@ -367,7 +367,7 @@ def started(world):
 
 def await_closed(url):
     """Until nobody serves there any more."""
-    parts, end = urlsplit(url), time.monotonic() + 30
+    parts, end = urlsplit(url), time.monotonic() + 60
     with suppress(ConnectionRefusedError):
         while time.monotonic() < end:
             socket.create_connection((parts.hostname, parts.port)).close()
@@ -386,13 +386,13 @@ def test_interrupt_stops_the_sandbox_and_its_hub_and_the_next_start_has_the_same
     moved = CliRunner().invoke(app, notification(facts, "notifyRegistration"))
     assert moved.exit_code == 0, moved.output
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     await_closed(facts["soap"])
     said = (left / "hub.log").read_text()
     before = directory_of(left)
     again, later = started(left)
     again.terminate()
-    again.wait(30)
+    again.wait(60)
     assert later["soap"] == facts["soap"]
     assert [one["endpoint"] for one in later["authorities"]] == [
         one["endpoint"] for one in facts["authorities"]
@@ -484,7 +484,7 @@ def test_what_answers_and_is_no_hub_is_not_taken_for_a_sandbox_that_does_not_run
 def test_call_to_a_sandbox_that_has_ended_says_so_in_its_own_words(left):
     process, _ = started(left)
     process.terminate()
-    process.wait(30)
+    process.wait(60)
     done = run("call", *CONSULT, "--as", "BRUSSELS", "--world", str(left))
     assert done.returncode == 1
     assert done.stderr.startswith("SBX007")
@@ -496,7 +496,7 @@ def test_call_to_a_sandbox_that_has_ended_says_so_in_its_own_words(left):
 def test_hub_ends_with_a_sandbox_that_is_killed(left):
     process, facts = started(left)
     process.kill()
-    process.wait(30)
+    process.wait(60)
     await_closed(facts["soap"])
 
 
@@ -504,6 +504,6 @@ def test_sandbox_ends_with_its_hub_and_says_so(left):
     process, _ = started(left)
     (hub,) = children(process.pid)
     os.kill(hub, signal.SIGKILL)
-    assert process.wait(30) == 1
+    assert process.wait(60) == 1
     assert process.stderr is not None
     assert process.stderr.read().startswith("SBX013")

@@ -398,7 +398,7 @@ def test_hub_stops_when_its_standard_input_closes(place):
     assert process.stderr is not None
     assert '"serving"' in process.stderr.readline()
     os.close(writing)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
 
 
 def test_version_is_printed():
