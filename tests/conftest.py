@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Final, TypeVar
@@ -9,7 +10,7 @@ from typing import Final, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
-from gateway.agreement import load
+from gateway.agreement import load, rows
 
 # How long an example takes says nothing about the code, and much about the machine.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -34,6 +35,17 @@ def _once(
     return lambda files: compiled(frozenset(one for one in files.items() if one[0].endswith(suffix)))
 
 
+def _parsed_once(parse: Callable[..., rows.Table]) -> Callable[..., rows.Table]:
+    """The same for a file of tables, of which everybody gets a copy of their own."""
+
+    @lru_cache(maxsize=_KEPT)
+    def parsed(*given: object) -> bytes:
+        return pickle.dumps(parse(*given))
+
+    return lambda *given: pickle.loads(parsed(*given))
+
+
+rows.parse_toml = _parsed_once(rows.parse_toml)
 load.compile_contract = _once(load.compile_contract, ".xsd")
 load.load_agreement = _once(load.load_agreement)  # before any module takes it from there
 
