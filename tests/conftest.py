@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Final, TypeVar
 
 import pytest
@@ -17,6 +18,16 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 
 _KEPT: Final = 8  # agreements that differ, and sets of schemas
+# Files that take longest; each is one process's, so that one of them at the end would be waited for by all the others.
+_LONG: Final = (
+    "attacks/test_catalogue.py", "process/test_no_leak.py", "process/test_bench.py", "process/test_workers.py",
+    "process/test_call.py", "faults/test_faults.py", "process/test_check.py", "process/test_demo.py",
+    "process/test_large_documents.py", "postgres/test_failover.py", "process/test_front_memory.py",
+    "postgres/test_hub.py", "process/test_log_verifiers.py", "process/test_erasure.py", "process/test_uploads.py",
+    "process/test_store_directory.py", "process/test_store_append.py", "process/test_operational_log.py",
+    "rules/test_agreement_courses.py", "rules/test_wss_wrapping.py", "rules/test_agreement_load.py",
+    "path/test_crash.py", "path/test_wrapping.py", "rules/test_wss_mutation.py", "path/test_review_interference.py",
+)  # fmt: skip
 T = TypeVar("T")
 
 
@@ -48,6 +59,12 @@ def _parsed_once(parse: Callable[..., rows.Table]) -> Callable[..., rows.Table]:
 rows.parse_toml = _parsed_once(rows.parse_toml)
 load.compile_contract = _once(load.compile_contract, ".xsd")
 load.load_agreement = _once(load.load_agreement)  # before any module takes it from there
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first. Otherwise the order stays."""
+    place = {Path(__file__).parent / name: number for number, name in enumerate(_LONG)}
+    items.sort(key=lambda item: place.get(item.path, len(_LONG)))
 
 
 @pytest.fixture(scope="session")
