@@ -213,7 +213,7 @@ async def test_nobody_renegotiates_and_nobody_sends_before_the_handshake_is_done
 
 
 async def test_a_reply_that_is_not_taken_is_cut_off_and_its_slot_is_free_again(tmp_path):
-    limits = {"reply_seconds": 1.0, "header_seconds": 1.0, "in_flight_per_authority": 1}
+    limits = {"reply_seconds": 5.0, "header_seconds": 5.0, "in_flight_per_authority": 1}
     async with running_hub(tmp_path, **limits) as hub, connected(hub) as (reader, writer):
         reader._transport.pause_reading()
         writer.write(head(path="/soap/v1?singleWsdl", method="GET") * 500)
