@@ -28,7 +28,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def _status(end: SystemExit) -> int:
     """As the interpreter takes it: a sentence goes to standard error and is status 1."""
-    if isinstance(end.code, int):
-        return end.code
+    if end.code is None or isinstance(end.code, int):
+        return end.code or 0
     print(end.code, file=sys.stderr)
     return 1

@@ -176,7 +176,7 @@ async def test_a_request_carries_no_documents_but_an_answer_may(tmp_path):
     def large(hub, provider, asked):
         return memory.answer_well(hub, provider, asked) + b" " * 300_000
 
-    async with running_hub(tmp_path, large) as hub:
+    async with running_hub(tmp_path, large, header_seconds=2.0) as hub:  # for the rest of a refused body
         assert (await said_to(hub, head("Content-Length: 262145", "Connection: close"))).startswith(
             b"HTTP/1.1 413 "
         )
