@@ -9,6 +9,8 @@
 .PHONY: help install install-test demo test attack drills faults failures lint fuzz lock clean
 PYTHON ?= python3
 BIN := .venv/bin
+# A variable that some images set: every start of the gateway would compile all its modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@sed -n '1,7s/^# //p' Makefile
@@ -46,9 +48,9 @@ lint: install-test
 test: lint
 	@deploy/prepare --test "$(PYTHON)"
 	$(BIN)/coverage erase
-	$(BIN)/pytest -n 2 --dist loadfile --cov=gateway --cov-branch --cov-report= $(PYTEST) $(MEASURED)
+	$(BIN)/pytest -n 2 $(SHARED) --cov=gateway --cov-branch --cov-report= $(PYTEST) $(MEASURED)
 	$(BIN)/coverage report --include='$(PURE)' --fail-under=90
-	$(BIN)/pytest -n 3 --dist loadfile $(PYTEST) $(MEASURED:%=--ignore=%)
+	$(BIN)/pytest -n 3 $(SHARED) $(PYTEST) $(MEASURED:%=--ignore=%)
 
 MINUTES ?= 10
 fuzz: .venv/installed-fuzz
@@ -71,8 +73,10 @@ failures: install-test
 	@deploy/prepare --test "$(PYTHON)"
 	$(BIN)/python -m tests.postgres --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-# The tests of the pure middle measure its coverage; counting lines doubles the time of a test.
+# The tests of the pure middle measure its coverage; counting lines doubles the time of a test, and some do without.
 MEASURED := tests/rules tests/path
+# A file is one process's, for what its tests share; the longest begin first (tests/conftest.py).
+SHARED := --dist loadfile --no-loadscope-reorder
 PURE := gateway/soap/*,gateway/wss/*,gateway/agreement/*,gateway/exchangelog/*,gateway/identity/*,gateway/policy/*,gateway/broker/*,gateway/refusal.py,gateway/model.py
 
 # Rewrite the lock files from pyproject.toml; needs uv. Extras stay in the test lock: pip 23 takes the newest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ def replaced(tree: ast.AST) -> Iterator[str]:
                 yield ast.unparse(node)
 
 
+@cache
 def constructions() -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
     for path in GATEWAY.rglob("*.py"):

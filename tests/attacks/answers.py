@@ -21,6 +21,7 @@ from tests.attacks.provider import Provider, honest, reply
 from tests.attacks.signature import moved
 from tests.attacks.target import (
     ATTACKER,
+    DEADLINE,
     DOSSIERS,
     OTHER,
     PATIENT,
@@ -302,7 +303,7 @@ def _left(target: Target) -> str:
     began, came = target.entries(), threading.Event()
 
     def late(http: Http, data: bytes) -> None:
-        came.wait(10)
+        came.wait(DEADLINE)
         target.provider.answer_well(http, data)
 
     with target.provider.behaving(late):

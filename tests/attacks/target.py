@@ -136,6 +136,7 @@ class Target:
 
     def __init__(self, stack: ExitStack, directory: Path, limits: Mapping[str, object]) -> None:
         self.directory = directory
+        self._contexts: dict[str, ssl.SSLContext] = {}
         self.trap = Trap(stack)
         self.secret = directory / "secret.txt"
         self.secret.write_text(SECRET)
@@ -234,7 +235,14 @@ class Target:
         return pki_ / name / "tls.crt.pem", pki_ / name / "tls.key.pem", [pki_ / one for one in TRUST]
 
     def tls(self, name: str) -> ssl.SSLContext:
+        """For a test to change."""
         return client_context(*self.tls_files(name))
+
+    def _usual(self, name: str) -> ssl.SSLContext:
+        """Made once: its key is not read and checked for each of two thousand connections."""
+        if name not in self._contexts:
+            self._contexts[name] = self.tls(name)
+        return self._contexts[name]
 
     def foreign(self) -> tuple[Path, Path]:
         """The attacker's TLS pair by an issuer of the same names that nobody trusts."""
@@ -253,7 +261,9 @@ class Target:
     ) -> Iterator[ssl.SSLSocket]:
         """A TLS connection to the hub, for those who speak HTTP themselves."""
         plain = socket.create_connection(address or self.address, timeout=DEADLINE)
-        with (context or self.tls(name)).wrap_socket(plain, server_hostname="gateway.wib.example") as wrapped:
+        with (context or self._usual(name)).wrap_socket(
+            plain, server_hostname="gateway.wib.example"
+        ) as wrapped:
             yield wrapped
 
     def raw(

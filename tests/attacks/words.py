@@ -6,8 +6,6 @@ import json
 import re
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -21,7 +19,7 @@ from tests.attacks.target import ATTACKER, OTHER, PATIENT, Answer, Message, Targ
 from tests.attacks.wire import headed
 from tests.path import hub as memory
 from tests.path.payloads import CANARY
-from tests.process.running import ROOT
+from tests.process.commands import run
 from tests.world import once, wsa
 
 Made = Callable[[Message], bytes]
@@ -235,8 +233,7 @@ def verify_log(target: Target, store: Path) -> int:
     settings = target.directory / "officer.toml"
     text = (target.directory / "gateway.toml").read_text()
     settings.write_text(once(text, f'"{target.settings.log.store.name}"', f'"{store}"'))
-    command = [sys.executable, "-m", "gateway", "log", "verify", "--config", str(settings)]
-    return subprocess.run(command, capture_output=True, cwd=ROOT, timeout=60, check=False).returncode
+    return run("log", "verify", "--config", str(settings)).returncode
 
 
 @scenario("L08", "an entry changed, removed, put in another place; the end cut off", "log verify finds each")

@@ -53,11 +53,12 @@ def terms(data: bytes) -> None:
     """agreement.toml, procedures.toml or places.toml, changed; the schemas as they are, compiled once."""
     choices = Choices(data)
     name = choices.one_of((AGREEMENT, PROCEDURES, PLACES))
+    before = loading.compile_contract
     loading.compile_contract = lambda files: _compiled(frozenset(_schemas(files).items()))
     try:
         _load_agreement(name, _edited(choices, shipped_files()[name], _WORDS))
     finally:
-        loading.compile_contract = compile_contract
+        loading.compile_contract = before
 
 
 def _schemas(files: dict[str, bytes]) -> dict[str, bytes]:

@@ -75,7 +75,7 @@ def response(body: bytes, *headers: str, status: str = "200 OK", media: str = "t
 
 @asynccontextmanager
 async def hub_before(wire: Wire, directory: Path, **limits: object):
-    bounds = {"answer_bytes": LIMIT, "provider_seconds": 1.5, **limits}
+    bounds = {"answer_bytes": LIMIT, "provider_seconds": 4.0, **limits}
     async with running_hub(directory, start=wire.provider, **bounds) as hub:
         yield hub
 

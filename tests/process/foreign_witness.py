@@ -72,7 +72,7 @@ def running(directory: Path, port: int, origin: str, vkey: str) -> Iterator[tupl
         yield url, status["witness"]["vkey"]
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:

@@ -59,7 +59,7 @@ class Connection:
             *form.fields,
         )
         self._writer.write("\r\n".join((*lines, "", "")).encode())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             head = await self._head() if form.waits else _CONTINUE
             if head.startswith(_CONTINUE):
                 self._writer.write(chunked(data, form.chunks) if form.chunks else data)

@@ -57,7 +57,7 @@ async def connected(
 
 async def reply(reader) -> bytes:
     """One reply with its body."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         head_ = await reader.readuntil(b"\r\n\r\n")
         length = [
             line.split(b":")[1] for line in head_.splitlines() if line.lower().startswith(b"content-length:")
@@ -73,7 +73,7 @@ def fault_in(said: bytes) -> Answered:
 
 async def said_to(hub, data: bytes, name: str = "BRUSSELS") -> bytes:
     """Everything that the hub says to these bytes, until it closes."""
-    async with connected(hub, name) as (reader, writer), asyncio.timeout(30):
+    async with connected(hub, name) as (reader, writer), asyncio.timeout(60):
         writer.write(data)
         return await reader.read()
 
@@ -91,6 +91,6 @@ async def metric(hub, series: str) -> float:
 
 async def until(question, wanted: object) -> None:
     """Wait until a coroutine function gives what is wanted; a deadline turns a hang into a failure."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while await question() != wanted:  # noqa: ASYNC110 - another process tells nobody
             await asyncio.sleep(0.05)

@@ -27,7 +27,7 @@ def running_sandbox(directory: Path) -> Iterator[dict[str, Any]]:
         yield json.loads(process.stdout.readline())
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def authority(facts: dict[str, Any], name: str) -> dict[str, Any]:

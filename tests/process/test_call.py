@@ -1,4 +1,4 @@
-"""The client command against a running sandbox, as a user runs both."""
+"""The client command against a running sandbox, as a user runs both; the client for the most part in this process."""
 
 from __future__ import annotations
 
@@ -24,15 +24,10 @@ from typer.testing import CliRunner
 from gateway.cli.commands import app
 from gateway.exchangelog.checkpoint import Checkpoint, sign_checkpoint
 from gateway.exchangelog.note import Signer, parse_note
+from tests.process.commands import run
 from tests.process.sandboxes import ROOT, authority, gateway, running_sandbox
 
 FIRST = "WIB-2026-0000001-59"
-
-
-def run(*arguments):
-    return subprocess.run(
-        gateway(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=180, check=False
-    )
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +167,7 @@ def test_directory_that_holds_something_else_is_left_alone(tmp_path):
 
 
 def test_printed_examples_work(sandbox):
-    """One for each authority, as printed; in this process, since a new one takes a second to start."""
+    """One for each authority, as printed."""
     _, facts = sandbox
     printed = [shlex.split(one["call"]) for one in facts["authorities"]]
     commands = [words[words.index("call") :] for words in printed]
@@ -240,7 +235,7 @@ def test_payload_holds_what_its_sender_may_write(sandbox, tmp_path, beyond, code
 def test_metrics_count_notifications_and_name_no_dossier_and_nobody(sandbox):
     world, facts = sandbox
     assert CliRunner().invoke(app, notification(facts, "notifySocialSecurityEvent")).exit_code == 0
-    metrics = requests.get(f"{facts['operations']}/metrics", timeout=10).text
+    metrics = requests.get(f"{facts['operations']}/metrics", timeout=60).text
     told = re.findall(r"^gateway_notifications_total{(.*)} [1-9]", metrics, re.MULTILINE)
     assert any('operation="notifySocialSecurityEvent"' in labels for labels in told)
     said = metrics + (world / "hub.log").read_text()
@@ -330,7 +325,7 @@ def test_back_office_names_no_software(sandbox):
     session.trust_env = False
     session.cert, session.verify = (own["tls_certificate"], own["tls_key"]), facts["anchor"]
     session.mount("https://", _AnyName())
-    answer = session.post(authority(facts, "PLATFORM")["endpoint"], data=b"x", timeout=10)
+    answer = session.post(authority(facts, "PLATFORM")["endpoint"], data=b"x", timeout=60)
     assert answer.headers["Server"] == "back-office"
 
 
@@ -352,6 +347,12 @@ def test_impossible_directory_has_a_code(tmp_path, command, option, place):
     assert "Traceback" not in done.stderr
 
 
+@pytest.fixture(scope="module")
+def left(tmp_path_factory):
+    """A directory for sandboxes that end, one after the other: only the first issues certificates."""
+    return tmp_path_factory.mktemp("ended") / "world"
+
+
 def started(world):
     process = subprocess.Popen(
         [*HEEDING, *gateway("sandbox", "--world", str(world), "--json")],
@@ -366,7 +367,7 @@ def started(world):
 
 def await_closed(url):
     """Until nobody serves there any more."""
-    parts, end = urlsplit(url), time.monotonic() + 30
+    parts, end = urlsplit(url), time.monotonic() + 60
     with suppress(ConnectionRefusedError):
         while time.monotonic() < end:
             socket.create_connection((parts.hostname, parts.port)).close()
@@ -380,27 +381,27 @@ def children(pid):
     return [child for child, parent in fields if parent == pid]
 
 
-def test_interrupt_stops_the_sandbox_and_its_hub_and_the_next_start_has_the_same_ports(tmp_path):
-    process, facts = started(tmp_path / "world")
+def test_interrupt_stops_the_sandbox_and_its_hub_and_the_next_start_has_the_same_ports(left):
+    process, facts = started(left)
     moved = CliRunner().invoke(app, notification(facts, "notifyRegistration"))
     assert moved.exit_code == 0, moved.output
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
     await_closed(facts["soap"])
-    said = (tmp_path / "world/hub.log").read_text()
-    before = directory_of(tmp_path / "world")
-    again, later = started(tmp_path / "world")
+    said = (left / "hub.log").read_text()
+    before = directory_of(left)
+    again, later = started(left)
     again.terminate()
-    again.wait(30)
+    again.wait(60)
     assert later["soap"] == facts["soap"]
     assert [one["endpoint"] for one in later["authorities"]] == [
         one["endpoint"] for one in facts["authorities"]
     ]
-    log = tmp_path / "world/hub.log"
+    log = left / "hub.log"
     assert log.read_text().startswith(said)
     assert len(log.read_text()) > len(said)
     assert log.stat().st_mode & 0o777 == 0o600
-    after = directory_of(tmp_path / "world")
+    after = directory_of(left)
     assert {number: after[number] for number in before} == before  # nothing that happened is undone
     new = next(one["dossier"] for one in later["notifications"] if one["operation"] == "submitApplication")
     assert new not in after
@@ -480,11 +481,11 @@ def test_what_answers_and_is_no_hub_is_not_taken_for_a_sandbox_that_does_not_run
     assert "running?" not in done.stderr
 
 
-def test_call_to_a_sandbox_that_has_ended_says_so_in_its_own_words(tmp_path):
-    process, _ = started(tmp_path / "world")
+def test_call_to_a_sandbox_that_has_ended_says_so_in_its_own_words(left):
+    process, _ = started(left)
     process.terminate()
-    process.wait(30)
-    done = run("call", *CONSULT, "--as", "BRUSSELS", "--world", str(tmp_path / "world"))
+    process.wait(60)
+    done = run("call", *CONSULT, "--as", "BRUSSELS", "--world", str(left))
     assert done.returncode == 1
     assert done.stderr.startswith("SBX007")
     assert "nobody serves there" in done.stderr
@@ -492,17 +493,17 @@ def test_call_to_a_sandbox_that_has_ended_says_so_in_its_own_words(tmp_path):
     assert "Error" not in done.stderr
 
 
-def test_hub_ends_with_a_sandbox_that_is_killed(tmp_path):
-    process, facts = started(tmp_path / "world")
+def test_hub_ends_with_a_sandbox_that_is_killed(left):
+    process, facts = started(left)
     process.kill()
-    process.wait(30)
+    process.wait(60)
     await_closed(facts["soap"])
 
 
-def test_sandbox_ends_with_its_hub_and_says_so(tmp_path):
-    process, _ = started(tmp_path / "world")
+def test_sandbox_ends_with_its_hub_and_says_so(left):
+    process, _ = started(left)
     (hub,) = children(process.pid)
     os.kill(hub, signal.SIGKILL)
-    assert process.wait(30) == 1
+    assert process.wait(60) == 1
     assert process.stderr is not None
     assert process.stderr.read().startswith("SBX013")

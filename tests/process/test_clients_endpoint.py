@@ -55,7 +55,7 @@ def delivered(said, tmp_path_factory):
         world.requester(NSSO).tell(EVENT, "WIB:WORK_DECISION", FIRST, payload)
         store = world.place.settings.log.store
         state = f"SELECT state, attempts, last_code FROM deliveries WHERE recipient = '{PLATFORM}'"
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while query(store, state)[0][0] != "settled" and time.monotonic() < until:
             time.sleep(0.05)
         yield came, kept, query(store, state), signed

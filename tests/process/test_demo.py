@@ -17,6 +17,7 @@ from gateway.agreement.load import load_agreement
 from gateway.loading import contract_files
 from gateway.model import LegalContext, Role
 from gateway.sandbox.files import FOLDER
+from tests.process import commands
 from tests.process.sandboxes import ROOT, gateway
 
 AGREEMENT = load_agreement(contract_files(ROOT / "contracts"))
@@ -209,7 +210,7 @@ def test_every_clock_of_the_course_is_told(account):
 def test_nothing_waits_at_the_end(runs, account):
     kept, _, _ = runs
     assert account["waiting"] == []
-    listed = run("queue", "list", "--config", str(kept / "gateway.toml"), "--json")
+    listed = commands.run("queue", "list", "--config", str(kept / "gateway.toml"), "--json")
     assert listed.returncode == 0, listed.stderr
     assert not json.loads(listed.stdout)
 
@@ -226,7 +227,7 @@ def test_log_is_verified_and_holds_what_was_told(account):
 
 def test_kept_log_verifies_with_the_officers_command(runs, account):
     kept, _, _ = runs
-    verified = run("log", "verify", "--config", str(kept / "gateway.toml"), "--json")
+    verified = commands.run("log", "verify", "--config", str(kept / "gateway.toml"), "--json")
     assert verified.returncode == 0, verified.stderr
     assert json.loads(verified.stdout)["size"] == account["log"]["size"]
 
@@ -296,6 +297,6 @@ def _delivered(several):
 
 def test_demo_keeps_nothing_where_something_is(tmp_path):
     (tmp_path / "pki").mkdir()
-    done = run("demo", "--keep", str(tmp_path))
+    done = commands.run("demo", "--keep", str(tmp_path))
     assert done.returncode == 1
     assert done.stderr.startswith("SBX003")

@@ -18,7 +18,7 @@ WORK = "WIB:WORK_DECISION"
 
 @pytest.fixture
 async def hub(tmp_path):
-    async with running_hub(tmp_path, request_bytes=100_000, body_seconds=0.5) as running:
+    async with running_hub(tmp_path, request_bytes=100_000, body_seconds=2.0) as running:
         yield running
 
 

@@ -421,7 +421,7 @@ def policy_text(found: list[tuple[str, CosignerKey]]) -> str:
 
 
 async def until(condition) -> None:
-    for _ in range(3000):
+    for _ in range(6000):
         if condition():
             return
         await asyncio.sleep(0.01)
@@ -501,7 +501,7 @@ async def test_a_hub_without_its_witnesses_says_so_and_stops_where_it_is_told_to
             async with session.get(operations + "/readyz") as response:
                 return response.status, await response.text()
 
-        for _ in range(3000):
+        for _ in range(6000):
             if (await ready())[0] == 503:
                 break
             await asyncio.sleep(0.01)

@@ -140,7 +140,7 @@ async def test_nothing_accepted_is_lost_and_order_holds_however_often_the_hub_is
             await asyncio.sleep(chance.uniform(0.1, 0.8))
             hub.send_signal(signal.SIGKILL)
             await hub.wait()
-            await asyncio.wait_for(asyncio.gather(*working), 30)
+            await asyncio.wait_for(asyncio.gather(*working), 60)
         hub = await start(tmp_path, port)
         await until_settled(tmp_path)
         hub.send_signal(signal.SIGTERM)
@@ -212,7 +212,7 @@ async def start(place: Path, port: int) -> asyncio.subprocess.Process:
 async def until_settled(place: Path) -> None:
     """Until nothing waits in the queue."""
     connection = connect(place / "store.db", Use.READ)
-    for _ in range(600):
+    for _ in range(1200):
         ((waiting,),) = connection.execute("SELECT count(*) FROM deliveries WHERE state <> 'settled'")
         if not waiting:
             connection.close()

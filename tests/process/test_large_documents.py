@@ -50,7 +50,7 @@ async def hub_process(directory: Path, platform: Platform, **limits: object):
             *command, stderr=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}
         )
         try:
-            facts = json.loads(await asyncio.wait_for(process.stderr.readline(), 30))
+            facts = json.loads(await asyncio.wait_for(process.stderr.readline(), 60))
             yield Running(facts["url"], facts["operations"], directory, None), process
         finally:
             process.send_signal(signal.SIGTERM)
@@ -211,7 +211,7 @@ def kept_by(process: asyncio.subprocess.Process) -> int:
     return sum("/spool/" in target and target.endswith("(deleted)") for target in targets)
 
 
-async def until(condition, seconds: float = 10) -> None:
+async def until(condition, seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - another process tells nobody
             await asyncio.sleep(0.02)

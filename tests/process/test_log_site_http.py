@@ -229,7 +229,7 @@ async def test_a_store_that_is_slow_to_read_holds_up_no_exchange(hub, monkeypatc
 
     def slow(self, path):
         loop.call_soon_threadsafe(reading.set)
-        assert go_on.wait(30)
+        assert go_on.wait(60)
         return real(self, path)
 
     monkeypatch.setattr(LogReader, "resource", slow)
@@ -247,7 +247,7 @@ async def test_reading_the_log_takes_a_place_of_the_authority(tmp_path):
         async with connected(hub) as (_, writer):
             writer.write(head("Content-Length: 100"))  # a message that is still to come
             await writer.drain()
-            for _ in range(3000):
+            for _ in range(6000):
                 if await metric(hub, "gateway_in_flight") == 1.0:
                     break
                 await asyncio.sleep(0.01)

@@ -130,7 +130,7 @@ async def post(hub: Served, name: str, data: bytes, head: bytes = b"") -> bytes:
     try:
         writer.write(start + head + b"Content-Length: %d\r\n\r\n" % len(data) + data)
         await writer.drain()
-        return await asyncio.wait_for(reader.read(), 30)
+        return await asyncio.wait_for(reader.read(), 60)
     except ConnectionError:
         return b""
     finally:

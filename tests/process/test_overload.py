@@ -89,7 +89,7 @@ async def test_the_contract_and_the_log_are_read_without_quota(tmp_path):
 
 async def test_a_message_without_end_is_turned_away_unread(tmp_path):
     """The answer is there before the body, and a requester that waits to be told to go on is not told to."""
-    async with running_hub(tmp_path) as hub:
+    async with running_hub(tmp_path, header_seconds=2.0) as hub:  # for the rest of a refused body
         await bounded(hub, 1)
         assert (await hub.soap("BRUSSELS", message()))[0] == 200
         for field in ("Content-Length: 200000", "Transfer-Encoding: chunked"):

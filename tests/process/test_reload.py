@@ -532,7 +532,7 @@ async def test_a_successor_is_announced_when_its_time_comes_though_no_file_chang
     for moment, expected in ((tomorrow, before | {successor}), (tomorrow - timedelta(hours=1), before)):
         monkeypatch.setattr("gateway.own.clock", lambda moment=moment: moment)
         hub.told.set()
-        for _ in range(600):
+        for _ in range(6000):
             if (found := await announced(hub)) == expected:
                 break
             await asyncio.sleep(0.01)

@@ -23,7 +23,7 @@ CANARY = "Zyxwvutsrq"
 
 @pytest.fixture
 async def hub(tmp_path):
-    async with running_hub(tmp_path, request_bytes=100_000, body_seconds=0.5) as running:
+    async with running_hub(tmp_path, request_bytes=100_000, body_seconds=2.0) as running:
         yield running
 
 
@@ -50,7 +50,7 @@ def lines(hub) -> list[dict[str, object]]:
 
 async def until(hub, event: str) -> dict[str, object]:
     """The first line of this event."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not (found := [line for line in lines(hub) if line["event"] == event]):  # noqa: ASYNC110 - a text buffer tells nobody
             await asyncio.sleep(0.02)
     return found[0]

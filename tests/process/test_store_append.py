@@ -152,7 +152,7 @@ async def test_ticket_used_before_is_refused_also_after_reopening(path):
 async def test_duplicates_in_one_batch_refuse_only_themselves(path, monkeypatch):
     hold = threading.Event()
     commit = store_log._commit
-    monkeypatch.setattr(store_log, "_commit", lambda connection: (hold.wait(10), commit(connection)))
+    monkeypatch.setattr(store_log, "_commit", lambda connection: (hold.wait(60), commit(connection)))
     async with open_store(path) as store:
         first = asyncio.create_task(store.append(request_entry("first")))
         await asyncio.sleep(0.05)  # the appender holds the first batch; the rest becomes the second
@@ -226,7 +226,7 @@ async def test_exchange_recorded_twice_is_our_own_mistake_and_harms_nobody_else(
 async def test_full_queue_is_busy(path, monkeypatch):
     hold = threading.Event()
     commit = store_log._commit
-    monkeypatch.setattr(store_log, "_commit", lambda connection: (hold.wait(10), commit(connection)))
+    monkeypatch.setattr(store_log, "_commit", lambda connection: (hold.wait(60), commit(connection)))
     async with open_store(path, queue_limit=3) as store:
         held = asyncio.create_task(store.append(request_entry("held")))
         await asyncio.sleep(0.05)
@@ -295,7 +295,7 @@ async def test_failure_at_any_statement_of_a_batch_leaves_all_of_it_or_nothing(p
 
 async def test_waiting_entries_fail_with_the_batch_before_them(path, monkeypatch):
     hold = threading.Event()
-    monkeypatch.setattr(store_log, "_commit", lambda connection: (hold.wait(10), fail(connection)))
+    monkeypatch.setattr(store_log, "_commit", lambda connection: (hold.wait(60), fail(connection)))
     async with open_store(path) as store:
         first = asyncio.create_task(append_all(store, [request_entry("a")]))
         await asyncio.sleep(0.05)

@@ -61,7 +61,7 @@ async def serving(directory: Path):
         *command, stderr=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}
     )
     try:
-        facts = json.loads(await asyncio.wait_for(process.stderr.readline(), 30))
+        facts = json.loads(await asyncio.wait_for(process.stderr.readline(), 60))
         yield Running(facts["url"], facts["operations"], directory, None), process
     finally:
         if process.returncode is None:

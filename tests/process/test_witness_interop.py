@@ -94,7 +94,7 @@ def test_our_witness_cosigns_a_log_of_others_and_no_fork_of_it(tmp_path):
         )
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
     found = json.loads(done.stdout)
     said = dict(found["said"])
     for name in ("first", "grown", "the same", "grown again"):

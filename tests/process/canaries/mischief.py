@@ -228,7 +228,7 @@ async def _raw(world: World, tls: ssl.SSLContext | None, data: bytes) -> None:
         await writer.drain()
         writer.write_eof() if not tls else None
         world.heard.append(
-            Heard("no HTTP", "BRUSSELS", await asyncio.wait_for(reader.read(), 30), frozenset())
+            Heard("no HTTP", "BRUSSELS", await asyncio.wait_for(reader.read(), 60), frozenset())
         )
     writer.close()
 
