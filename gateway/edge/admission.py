@@ -27,6 +27,7 @@ from gateway.refusal import Code, Refusal
 _IDLE: Final = 0.0001
 _TURNS: Final = 24
 _TOGETHER: Final = 8  # exchanges: one by one each would have a commit of its own
+_ABOUT: Final = 1.0  # seconds for which an authority counts that has asked: the others begin fewer together
 _COST_BYTES: Final = 32 * 1024  # of a message that is read cost as much again as what each exchange costs
 # Refusals of one authority that are told at once. Whoever wants more does not heed Retry-After: each further one is
 # told after `_HELD` seconds, during which its connection is not read. A refusal costs the hub about a sixth of what an
@@ -88,9 +89,10 @@ class Admission:
         self._taken: Counter[AuthorityId] = Counter()
         self._bytes = 0
         self._queue: FairQueue[AuthorityId, Place] = FairQueue()
+        self._asked: dict[AuthorityId, float] = {}  # when each wanted a turn last
         self._looking = False  # for the end of a turn of the loop, after which the next may begin
         self._turns = 0  # of the loop, since one began
-        self._turned = 0.0  # when the last of them ended
+        self._turned = clock()  # when the last of them ended
         self._full_at: Moments = {} if quotas is None else quotas  # see `policy.quota`
         self._told_at: dict[AuthorityId, float] = {}  # the same of refusals
 
@@ -124,6 +126,7 @@ class Admission:
         an authority that has fewer.
         """
         self._queue.push(place.peer, place, 1 + place.size / _COST_BYTES)
+        self._asked[place.peer] = self._turned
         if not self._looking:
             self._begin()  # nobody else waits
             return
@@ -146,15 +149,27 @@ class Admission:
 
     def _begin(self) -> None:
         """Give the next turns, if anybody waits for one. Those that begin together share their commits."""
-        given = [place for _ in range(_TOGETHER) if (place := self._queue.pop()) is not None]
+        now = self._clock()
+        given = list(self._next(now))
         self._looking = bool(given)
         if not given:
             return
         for place in given:
             if place.turn is not None and not place.turn.done():
                 place.turn.set_result(None)
-        self._turns, self._turned = 0, self._clock()
+        self._turns, self._turned = 0, now
         asyncio.get_running_loop().call_soon(self._look)
+
+    def _next(self, now: float) -> Iterator[Place]:
+        """No more of one authority than its share: whoever asks now and then finds little begun before it."""
+        self._asked = {peer: at for peer, at in self._asked.items() if now - at < _ABOUT}
+        share, begun = max(1, _TOGETHER // max(1, len(self._asked))), Counter[AuthorityId]()
+        for _ in range(_TOGETHER):
+            place = self._queue.pop({peer for peer, count in begun.items() if count >= share})
+            if place is None:
+                return
+            begun[place.peer] += 1
+            yield place
 
     def _look(self) -> None:
         """A turn of the loop is over."""

@@ -11,7 +11,7 @@ No clock, no event loop: those are for `admission`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Container, Hashable
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -39,11 +39,15 @@ class FairQueue(Generic[K, T]):
             self._lanes[key] = deque()
         self._lanes[key].append((item, cost))
 
-    def pop(self) -> T | None:
-        """The item whose turn it is, of equals the one whose lane waits longer; None when nothing waits."""
-        if not self._lanes:
+    def pop(self, passed_over: Container[K] = ()) -> T | None:
+        """The item whose turn it is, of equals the one whose lane waits longer; None when nothing waits that is not
+        to be passed over.
+        """
+        key = min(
+            (one for one in self._lanes if one not in passed_over), key=self._start.__getitem__, default=None
+        )
+        if key is None:
             return None
-        key = min(self._lanes, key=self._start.__getitem__)
         self._now = self._start[key]
         item, cost = self._lanes[key].popleft()
         self._start[key] += cost

@@ -159,6 +159,23 @@ async def test_what_was_begun_goes_on_before_another_begins():
     assert (set(steps[10:90]), set(steps[90:])) == (set("bcdefghi"), set("jk"))  # eight at most, and the rest
 
 
+async def test_while_another_authority_asks_no_more_than_its_share_begins_together():
+    """Whoever asks now and then finds four exchanges of a flood before it, not eight."""
+    door, _ = admission(Clock(0.001), in_flight=100, of_an_authority=100)
+    steps: list[str] = []
+
+    async def several_steps(name: str) -> None:
+        with door.place("B" if name == "z" else "A", 0) as place:
+            await door.turn(place)
+            for _ in range(10):
+                steps.append(name)
+                await asyncio.sleep(0)
+
+    await asyncio.gather(*(several_steps(name) for name in "abcdefghijz"))
+    assert steps[:10] == ["a"] * 10
+    assert (set(steps[10:60]), set(steps[60:100])) == (set("bcdez"), set("fghi"))
+
+
 async def test_a_few_cannot_take_all_places():
     """Whoever has most gives one of those that have not begun; the one that came last."""
     door, counted = admission(Clock(1), in_flight=5, of_an_authority=5)
