@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from gateway.adapters.log_key import parse_keys
 from gateway.adapters.pkcs11_uri import Pkcs11Uri
-from gateway.adapters.secret_file import ExposedError, read_own_secret
+from gateway.adapters.secret_file import ExposedError, open_at_once, read_own_secret
 from gateway.adapters.tls import TlsError
 from gateway.adapters.token import TokenError
 from gateway.adapters.token_key import open_key, open_log_key
@@ -237,14 +237,10 @@ def read(path: Path) -> bytes:
 
 def _content(path: Path) -> bytes:
     """Of a file, and nothing else: a pipe would be waited for, and hold up every look. Raises OSError."""
-    with open(path, "rb", opener=_at_once) as file:
+    with open(path, "rb", opener=open_at_once) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(errno.EINVAL, "Not a regular file")
         return file.read()
-
-
-def _at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _read(how: Callable[[Path], T], path: Path) -> T:

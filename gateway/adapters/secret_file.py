@@ -36,7 +36,7 @@ def require_quiet(directory: Path) -> None:
 
 
 def _read(path: Path, *, own: bool) -> bytes:
-    with open(path, "rb", opener=_open_at_once) as file:
+    with open(path, "rb", opener=open_at_once) as file:
         status = os.fstat(file.fileno())
         _require_regular(path, status)
         _require_closed(path, status)
@@ -47,8 +47,8 @@ def _read(path: Path, *, own: bool) -> bytes:
         return file.read()
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    """A pipe without a writer would be waited for."""
+def open_at_once(path: str, flags: int) -> int:
+    """An opener: a pipe without a writer would be waited for."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 

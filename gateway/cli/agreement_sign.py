@@ -122,7 +122,7 @@ def _place(key: str) -> KeyPlace:
 
 
 def _party(der: bytes, path: Path, agreement: Agreement) -> Enterprise:
-    """Raises ConfigError (CFG028)."""
+    """Raises ConfigError (CFG037)."""
     parties = ", ".join(sorted(map(str, agreement.parties))) or "nobody"
     try:
         leaf = read_leaf(der, Usage.SIGNING)
@@ -151,8 +151,8 @@ def _write(output: Path, data: bytes) -> None:
 
 
 def _told(agreement: Agreement, judged: Sequence[Signature]) -> dict[str, Any]:
-    signed = {one.party: one for one in judged if one.party is not None}
-    rows = [_row(party, signed.get(party)) for party in sorted(agreement.parties, key=str)]
+    by_party = adoption.signed(judged)
+    rows = [_row(party, by_party.get(party)) for party in sorted(agreement.parties, key=str)]
     return {
         "id": agreement.id,
         "number": agreement.number,

@@ -100,9 +100,8 @@ class Judge:
             return Signature(name, fault="made in the future")
         leaf = read_leaf(sealed.certificate, Usage.SIGNING)
         self._path(leaf.certificate, sealed.time)
-        if (
-            not self.lasting
-        ):  # for the time is the signer's own word, and an old or stolen key would say it, too
+        # The time is the signer's own word, and with an old or stolen key anybody could have said it.
+        if not self.lasting:
             self._require_not_revoked(self._path(leaf.certificate, self.now))
         return Signature(name, leaf.enterprise, sealed.time)
 
@@ -123,10 +122,15 @@ class Judge:
                 raise Refusal(Code.CERTIFICATE, "revoked")
 
 
+def signed(judged: Iterable[Signature]) -> Mapping[Enterprise, Signature]:
+    """Those that count, by whose they are."""
+    return {one.party: one for one in judged if one.party is not None}
+
+
 def adopt(agreement: Agreement, judged: Iterable[Signature], also: Iterable[Enterprise] = ()) -> Adopted:
     """`also`: who has to sign besides its own parties: those of the revision in force. Raises AdoptionError."""
     signatures = tuple(judged)
-    by_party = {one.party: one for one in signatures if one.party is not None}
+    by_party = signed(signatures)
     missing = agreement.parties.union(also) - by_party.keys()
     if missing or not agreement.parties:
         raise AdoptionError(missing, tuple(one for one in signatures if one.party is None))
