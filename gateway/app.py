@@ -42,6 +42,7 @@ from gateway.edge.cleaning import cleaning
 from gateway.edge.connections import ConnectionLimits, Door, Watch
 from gateway.edge.feeding import Feeder, Patience
 from gateway.edge.fellows import Fellows, once_leading
+from gateway.edge.incoming import HttpLimits
 from gateway.edge.listener import Listener, nobody
 from gateway.edge.log_site import LogSite
 from gateway.edge.operational_log import LibraryLines, OperationalLog, tell_uncaught
@@ -49,7 +50,7 @@ from gateway.edge.operations import operations
 from gateway.edge.pinning import Pinning
 from gateway.edge.pulse import pulse
 from gateway.edge.responders import Questions, asking, count_in
-from gateway.edge.soap import PATH, HttpLimits, ServedContract, SoapEdge
+from gateway.edge.soap import PATH, ServedContract, SoapEdge
 from gateway.edge.survey import survey
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError

@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
-from aiohttp import HttpVersion11, StreamReader, web
-from multidict import CIMultiDictProxy
+from aiohttp import web
 
 from gateway.adapters.metrics import Metrics
 from gateway.agreement.terms import Agreement
-from gateway.broker.content import Arrived, Attachment, arrived
 from gateway.broker.document import Parcel
 from gateway.broker.event import Event, trace
 from gateway.broker.exchange import Broker
@@ -27,6 +24,17 @@ from gateway.broker.reply import Signer
 from gateway.broker.rules import Received, Rules, RulesInForce
 from gateway.edge import log_site
 from gateway.edge.admission import Admission, Place
+from gateway.edge.incoming import (
+    HttpLimits,
+    Promised,
+    promised,
+    promised_version,
+    reads_packages,
+    receive,
+    require_framing,
+    soap_action,
+    tls_certificate,
+)
 from gateway.edge.listener import SERVER, bare, come_back, not_found
 from gateway.edge.operational_log import OperationalLog
 from gateway.edge.turned_away import TurnedAway
@@ -40,22 +48,10 @@ PATH: Final = "/soap/v1"
 _HEADERS: Final = {version: {**SERVER, "Content-Type": mime.media_type(version)} for version in SoapVersion}
 _CERTIFICATES: Final = "certificates"
 _PEM: Final = {**SERVER, "Content-Type": "application/pem-certificate-chain"}  # RFC 8555 §9.1
-_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 _TURNED_AWAY: Final = frozenset({Code.BUSY, Code.QUOTA})
 
-Promised = tuple[SoapVersion, str | None, mime.Package | None]
 ServedContract = Callable[[Agreement, Authority], Mapping[str, bytes]]  # query string → document
-
-
-@dataclass(frozen=True, slots=True)
-class HttpLimits:
-    """What one request may use."""
-
-    body_bytes: int
-    body_seconds: float
-    document_bytes: int  # of one document that is attached
-    document_seconds: float  # to receive a document; again to send a reply that holds one
 
 
 class SoapEdge:
@@ -96,7 +92,7 @@ class SoapEdge:
             return not_found()
         peer = None
         try:
-            _require_framing(http)
+            require_framing(http)
             peer, rules = self._recognise(http.transport)
             if resource is None and not query:
                 return await self._message(http, peer, rules)
@@ -131,9 +127,9 @@ class SoapEdge:
         """One message, if it may come in. Raises Refusal: what HTTP alone expresses."""
         try:
             self._admission.charge(peer.id, rules.agreement.quota(peer))
-            promised = _promised(http)
+            says = promised(http)
             with self._admission.place(peer.id, self._size(http)) as place:
-                return await self._exchange(http, peer, rules, promised, place)
+                return await self._exchange(http, peer, rules, says, place)
         except Refusal as refusal:
             if refusal.code not in _TURNED_AWAY:
                 raise
@@ -145,7 +141,7 @@ class SoapEdge:
         """Say to a message that was not read when to come again. Raises Refusal: SIGNING_UNAVAILABLE."""
         self._metrics.turned_away(peer.id, refusal.code.row.label)
         await asyncio.sleep(self._admission.patience(peer.id))
-        version = _version(http)
+        version = promised_version(http)
         fault = await self._turned_away.fault(refusal, peer, version, signer)
         headers = {**_HEADERS[version], **come_back(refusal.retry_after)}
         if (
@@ -160,13 +156,13 @@ class SoapEdge:
         return most if length is None else min(length, most)
 
     async def _exchange(
-        self, http: web.BaseRequest, peer: Authority, rules: Rules, promised: Promised, place: Place
+        self, http: web.BaseRequest, peer: Authority, rules: Rules, says: Promised, place: Place
     ) -> web.StreamResponse:
-        version, action, package = promised
-        action = _soap_action(http.headers) or action
-        came = await self._receive(http, package)
+        version, action, package = says
+        action = soap_action(http.headers) or action
+        came = await receive(http, package, self._limits)
         await self._admission.turn(place)
-        mtom = package is not None or _reads_packages(http.headers)
+        mtom = package is not None or reads_packages(http.headers)
         if rules is not self._in_force.rules:  # the message took its time
             peer, rules = self._recognise(http.transport)
         now = self._clock()
@@ -180,7 +176,7 @@ class SoapEdge:
     def _recognise(self, transport: asyncio.BaseTransport | None) -> tuple[Authority, Rules]:
         """Who the peer is, by the rules in force, and those rules. Raises Refusal: STRANGER."""
         rules = self._in_force.rules
-        return rules.recognise(_tls_certificate(transport), Usage.TLS_CLIENT, self._clock()), rules
+        return rules.recognise(tls_certificate(transport), Usage.TLS_CLIENT, self._clock()), rules
 
     async def _answer(self, received: Received, event: Event) -> web.Response | Parcel:
         try:
@@ -213,76 +209,12 @@ class SoapEdge:
             await parcel.close()
         return response
 
-    async def _receive(self, http: web.BaseRequest, package: mime.Package | None) -> Arrived:
-        """The message; its attachment, if it has one, is read by whoever takes one."""
-        limits = self._limits
-        most = limits.body_bytes if package is None else limits.body_bytes + limits.document_bytes
-        if (http.content_length or 0) > most:
-            raise Refusal(Code.TOO_LARGE)
-        expected = _expects_continue(http)
-        with _reading():
-            if package is None and http.content.is_eof():  # it came together with its header
-                return Arrived(_whole(http.content, most), None)
-            async with asyncio.timeout(limits.body_seconds):  # attack H17
-                if expected:
-                    await http.writer.write(_CONTINUE)
-                if package is None:
-                    return Arrived(b"".join([chunk async for chunk in _chunks(http.content, most)]), None)
-                came = await arrived(_chunks(http.content, most), package, limits.body_bytes)
-        if came.attachment is None:
-            return came
-        content = _bounded(came.attachment.content, limits)
-        return Arrived(came.message, Attachment(came.attachment.id, content))
-
     def _document(self, query: str, peer: Authority, rules: Rules) -> web.Response:
         """`?wsdl`, `?singleWsdl`, `?xsd=NAME`: the contract as this authority may see it. `?certificates`."""
         if query == _CERTIFICATES:
             return web.Response(body=rules.announced, headers=_PEM)
         document = self._served(rules.agreement, peer).get(query)
         return web.Response(body=document, headers=_HEADERS[SoapVersion.V11]) if document else not_found()
-
-
-def _whole(content: StreamReader, most: int) -> bytes:
-    """A body that is here. Raises Refusal, and what the parser found wrong with it."""
-    data = content.read_nowait()
-    if len(data) > most:
-        raise Refusal(Code.TOO_LARGE)
-    return data
-
-
-async def _chunks(content: StreamReader, most: int) -> AsyncIterator[bytes]:
-    size = 0
-    while chunk := await content.readany():  # a chunked body has no length to check before (attack H07)
-        size += len(chunk)
-        if size > most:
-            raise Refusal(Code.TOO_LARGE)
-        yield chunk
-
-
-async def _bounded(chunks: AsyncIterator[bytes], limits: HttpLimits) -> AsyncIterator[bytes]:
-    """The chunks of an attachment, so many bytes in so many seconds."""
-    end, size = asyncio.get_running_loop().time() + limits.document_seconds, 0
-    while True:
-        with _reading():
-            async with asyncio.timeout_at(end):
-                chunk = await anext(chunks, None)
-        if chunk is None:
-            return
-        size += len(chunk)
-        if size > limits.document_bytes:
-            raise Refusal(Code.TOO_LARGE)
-        yield chunk
-
-
-@contextmanager
-def _reading() -> Iterator[None]:
-    """What can go wrong while a request is read."""
-    try:
-        yield
-    except (TimeoutError, ConnectionError) as error:  # it took too long, or the peer went away
-        raise Refusal(Code.TOO_SLOW) from error
-    except web.RequestPayloadError as error:  # chunks that are none (attack H14)
-        raise Refusal(Code.HTTP) from error
 
 
 async def _taken(http: web.BaseRequest, reply: web.Response) -> web.Response:
@@ -293,65 +225,3 @@ async def _taken(http: web.BaseRequest, reply: web.Response) -> web.Response:
         await reply.prepare(http)
         await reply.write_eof()
     return reply
-
-
-def _tls_certificate(transport: asyncio.BaseTransport | None) -> bytes:
-    ssl_object = transport.get_extra_info("ssl_object") if transport else None
-    der = ssl_object.getpeercert(binary_form=True) if ssl_object else None
-    if not isinstance(der, bytes):
-        raise Refusal(Code.STRANGER)
-    return der
-
-
-def _require_framing(http: web.BaseRequest) -> None:
-    """HTTP/1.1, and no other transfer coding than chunked: aiohttp would pass on what is inside (attack H12)."""
-    codings = http.headers.getall("Transfer-Encoding", ())
-    if http.version != HttpVersion11 or (codings and [one.lower() for one in codings] != ["chunked"]):
-        raise Refusal(Code.HTTP)
-
-
-def _version(http: web.BaseRequest) -> SoapVersion:
-    """The SOAP version of a message that is not read; 1.1 where the headers do not say."""
-    try:
-        return _promised(http)[0]
-    except Refusal:
-        return SoapVersion.V11
-
-
-def _promised(http: web.BaseRequest) -> Promised:
-    """What method and headers promise: the SOAP version, the action that the media type names, and the MTOM
-    package around the message if there is one. Raises Refusal.
-    """
-    if http.method != "POST":
-        raise Refusal(Code.METHOD)
-    if "Content-Encoding" in http.headers:  # an unknown one would arrive undecoded (attack H09)
-        raise Refusal(Code.CONTENT_ENCODING)
-    types = http.headers.getall("Content-Type", ())
-    if len(types) != 1:
-        raise Refusal(Code.MEDIA_TYPE)
-    if types[0].lower().startswith(mime.PACKAGE):
-        package = mime.read_type(types[0])
-        return package.version, package.action, package
-    return *mime.read_message_type(types[0]), None
-
-
-def _reads_packages(headers: CIMultiDictProxy[str]) -> bool:
-    """Whether Accept names what MTOM travels in; `*/*` does not, for most who send it cannot read it."""
-    ranges = (one for value in headers.getall("Accept", []) for one in value.split(","))
-    return any(one.partition(";")[0].strip().lower() == mime.PACKAGE for one in ranges)
-
-
-def _expects_continue(http: web.BaseRequest) -> bool:
-    """RFC 9110 §10.1.1: 100-continue is the only expectation there is."""
-    expectations = http.headers.getall("Expect", ())
-    if expectations and [one.lower() for one in expectations] != ["100-continue"]:
-        raise Refusal(Code.HTTP)
-    return bool(expectations)
-
-
-def _soap_action(headers: CIMultiDictProxy[str]) -> str | None:
-    """The unsigned hint of SOAP 1.1 §6.1.1; None if absent or empty."""
-    values = headers.getall("SOAPAction", [])
-    if len(values) > 1:
-        raise Refusal(Code.ACTION)
-    return values[0].strip('" ') or None if values else None

@@ -96,7 +96,7 @@ async def test_a_bug_beside_the_path_shows_neither_itself_nor_the_peers_text(hub
     def broken(*_):
         raise RuntimeError(f"while reading {CANARY}")
 
-    monkeypatch.setattr("gateway.edge.soap._soap_action", broken)
+    monkeypatch.setattr("gateway.edge.soap.soap_action", broken)
     async with hub.request("BRUSSELS", data=message(), headers=XML) as response:
         assert (response.status, (await response.text())[:8]) == (500, "WIB10002")
         assert CANARY not in await response.text()

@@ -34,7 +34,7 @@ STAGES = {
     "question": "gateway.broker.ask:write_question",
     "notification": "gateway.broker.notify:accept",
     "entry": "gateway.exchangelog.entry:refused",
-    "action": "gateway.edge.soap:_soap_action",
+    "action": "gateway.edge.soap:soap_action",
     "reply": "gateway.broker.reply:Signer.reply",
     "fault": "gateway.broker.reply:Signer.fault",
     "metrics": "gateway.adapters.metrics:Metrics.emit",
