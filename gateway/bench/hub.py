@@ -28,7 +28,7 @@ from gateway.policy.person import person_digest
 _WORKER: Final = "90612400144"  # of the test range: nobody's
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 15.0
-_SERVE: Final = ("-m", "gateway", "serve", "--config")
+_SERVE: Final = ("-m", "gateway", "serve", "--stop-with-stdin", "--config")
 
 
 _PARTS: Final[Mapping[str, Mapping[AuthorityId, Role]]] = {
@@ -105,7 +105,8 @@ def running(
 ) -> Iterator[Hub]:
     """Start the hub, inscribe the dossiers, stop it at the end. Raises BenchError.
 
-    `serve`: arguments of the interpreter that take the settings file as the one that follows.
+    `serve`: arguments of the interpreter that take the settings file as the one that follows, of a program that ends with
+    its standard input.
     """
     ensure_log(place.store, place.log_key, ORIGIN, place.bucket_keys)
     log = place.directory / "hub.log"
@@ -113,7 +114,7 @@ def running(
     with log.open("wb") as stream, Side.MEASURED.started(workers):
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and arguments
             [sys.executable, *serve, str(place.settings), *several],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # closed by the kernel, however this process dies
             stdout=stream,
             stderr=stream,
             start_new_session=True,  # Ctrl-C is for the benchmark, which stops the hub in order

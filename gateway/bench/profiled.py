@@ -91,11 +91,11 @@ def _label(code: CodeType) -> str:
 
 
 def main(settings: Path) -> None:
-    """Serve until told to stop, then write the figures."""
+    """Serve until told to stop, or until standard input closes, then write the figures."""
     sampler = Sampler()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sampler.start()
-        runner.run(app.serve(load(settings)))
+        runner.run(app.serve(load(settings), stop_with_stdin=True))
         sampler.stop()
     samples_file(settings.parent).write_text(sampler.json())
 

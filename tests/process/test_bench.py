@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import typer
@@ -207,6 +210,34 @@ def test_a_soak_samples_memory_and_says_by_which_rule_it_judges(tmp_path):
 
 def memory(*values: float) -> Memory:
     return Memory.of([(number * 2000.0, value) for number, value in enumerate(values)])
+
+
+def test_no_hub_outlives_a_benchmark_that_was_killed(tmp_path, request):
+    killed = subprocess.Popen(
+        [sys.executable, "-m", "gateway", "bench", "soak", "--minutes", "10", "--workers", "2", "--directory", tmp_path],
+        cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    request.addfinalizer(killed.kill)
+    log, end = tmp_path / "soak-ecdsa" / "hub.log", time.monotonic() + 60
+    while not (said := serving(log)):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    killed.kill()
+    killed.wait()
+    while listens(urlsplit(said[0]).port):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def serving(log: Path) -> list[str]:
+    """Where a hub says that it serves, once it does."""
+    lines = map(json.loads, log.read_text().splitlines() if log.exists() else [])
+    return [line["url"] for line in lines if line["event"] == "serving"]
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
 
 
 def test_memory_that_settles_is_flat_and_memory_that_grows_is_rising():
