@@ -2,7 +2,8 @@
 
 Two questions, each answered by a ratio of figures of one run, taken in turns, so that a machine that is shared
 cancels out. Overload: the exchanges a second when four times as many clients ask as the hub is best with. Fairness:
-how long a calm authority waits while another floods the hub and heeds no Retry-After, against how long it waits alone.
+how long a calm authority waits while another floods the hub and heeds no Retry-After, against how long it waits alone:
+where no quota binds the flood, while its quota lets it have a first burst, and once that is used up.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from math import ceil
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -23,6 +23,7 @@ from gateway.bench import endpoints
 from gateway.bench.crowd import Crowded, Crowding, Door, crowd
 from gateway.bench.dossiers import dossier_number
 from gateway.bench.hub import Dossiers, Hub, running
+from gateway.bench.overload_figures import Fairness, Load, Overload, Quotas
 from gateway.bench.place import ORIGIN, PROVIDER, SUITES, Place, certify, write_endpoints
 from gateway.bench.process import Helper
 from gateway.bench.trouble import BenchError
@@ -38,145 +39,15 @@ _CALM_CLIENTS: Final = 2
 _CALM_PAUSE: Final = 0.02  # seconds
 _WORKER: Final = "90612400144"  # of the test range: nobody's
 _UNBOUND: Final = "quota = { per_second = 100000.0, burst = 1000000 }\n"
+_SPENT: Final = (
+    "quota = { per_second = 50.0, burst = 1 }\n"  # a region's of the shipped agreement, without its burst
+)
+_SUITE: Final = re.compile(r'^suite = ".*"\n', re.MULTILINE)
 # Many clients at one address, which wait until all have connected.
 _LIMITS: Final = "[limits]\nconnections_per_address = 1024\nheader_seconds = 120.0\n"
 
-Json = dict[str, object]
 Tell = Callable[[str], None]
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """One round of some clients."""
-
-    clients: int
-    heeds: bool
-    result: Crowded
-    cpu_seconds: float  # of the hub
-    rss_mb: float
-
-    @property
-    def throughput(self) -> float:
-        """Exchanges a second; those that were turned away are none."""
-        return len(self.result.latencies) / (self.result.ended - self.result.started)
-
-    @property
-    def per_cpu_second(self) -> float:
-        return len(self.result.latencies) / self.cpu_seconds
-
-    def json(self) -> Json:
-        return {
-            "clients": self.clients,
-            "heeds_retry_after": self.heeds,
-            "throughput": round(self.throughput, 1),
-            "per_cpu_second": round(self.per_cpu_second, 1),
-            "p50_ms": percentile_ms(self.result, 50),
-            "p99_ms": percentile_ms(self.result, 99),
-            "turned_away": self.result.turned_away,
-            "errors": self.result.errors,
-            "rss_mb": round(self.rss_mb, 1),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Overload:
-    """Peak, then four times as many clients, then the peak again."""
-
-    suite: str
-    size: int
-    peaks: tuple[Load, Load]
-    over: tuple[Load, Load]  # clients that heed Retry-After, and others
-
-    def kept(self, load: Load) -> float:
-        """Which part of the peak's throughput is left."""
-        return load.throughput / (sum(peak.throughput for peak in self.peaks) / 2)
-
-    def kept_per_cpu(self, load: Load) -> float:
-        """The same of exchanges for each CPU second of the hub."""
-        return load.per_cpu_second / (sum(peak.per_cpu_second for peak in self.peaks) / 2)
-
-    @property
-    def errors(self) -> int:
-        return sum(load.result.errors for load in (*self.peaks, *self.over))
-
-    @property
-    def trouble(self) -> str:
-        return next((load.result.trouble for load in (*self.peaks, *self.over) if load.result.trouble), "")
-
-    def json(self) -> Json:
-        return {
-            "profile": "overload",
-            "suite": self.suite,
-            "size": self.size,
-            "peak": [peak.json() for peak in self.peaks],
-            "over": [
-                {
-                    **load.json(),
-                    "kept": round(self.kept(load), 2),
-                    "kept_per_cpu": round(self.kept_per_cpu(load), 2),
-                }
-                for load in self.over
-            ],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Fairness:
-    """A calm authority: alone, beside a flood, alone."""
-
-    suite: str
-    size: int
-    quotas: bool  # those of the shipped agreement hold; otherwise none do
-    alone: tuple[Crowded, Crowded]
-    beside: Crowded
-    flood: Crowded
-    connections: int  # of the flood
-
-    def slower(self, percent: int) -> float:
-        """How many times as long it waits beside the flood."""
-        alone = [percentile_ms(one, percent) for one in self.alone]
-        return percentile_ms(self.beside, percent) / (sum(alone) / 2)
-
-    @property
-    def errors(self) -> int:
-        return sum(one.errors for one in self._all)
-
-    @property
-    def trouble(self) -> str:
-        return next((one.trouble for one in self._all if one.trouble), "")
-
-    @property
-    def _all(self) -> tuple[Crowded, ...]:
-        return *self.alone, self.beside, self.flood
-
-    def json(self) -> Json:
-        return {
-            "profile": "fairness",
-            "suite": self.suite,
-            "size": self.size,
-            "quotas": self.quotas,
-            "alone": [_calm(one) for one in self.alone],
-            "beside": _calm(self.beside),
-            "p50_times": round(self.slower(50), 2),
-            "p99_times": round(self.slower(99), 2),
-            "flood": {
-                "connections": self.connections,
-                "throughput": round(len(self.flood.latencies) / (self.flood.ended - self.flood.started), 1),
-                "turned_away": self.flood.turned_away,
-            },
-            "errors": self.errors,
-        }
-
-
-def percentile_ms(result: Crowded, percent: int) -> float:
-    """Nearest rank. Raises BenchError when there was no exchange."""
-    latencies = sorted(result.latencies)
-    if not latencies:
-        raise BenchError(
-            "BEN002", f"no exchange succeeded: {result.trouble or 'all were turned away'}.", "See hub.log."
-        )
-    return round(latencies[ceil(percent / 100 * len(latencies)) - 1] * 1000, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +65,7 @@ class Trial:
 def overload(trial: Trial, tell: Tell) -> Overload:
     """Measure what is left at four times the clients. Raises BenchError."""
     name = f"overload, {trial.suite}, {trial.size} KB"
-    with _crowded(trial, quotas=False) as here:
+    with _crowded(trial, Quotas.NONE) as here:
         tell(f"{name}: warming up")
         here.load(trial.clients, min(2.0, trial.seconds), heeds=True)
 
@@ -207,10 +78,10 @@ def overload(trial: Trial, tell: Tell) -> Overload:
         return Overload(trial.suite, trial.size, (first, load(trial.clients, heeds=True)), over)
 
 
-def fairness(trial: Trial, tell: Tell, *, quotas: bool) -> Fairness:
+def fairness(trial: Trial, tell: Tell, quotas: Quotas) -> Fairness:
     """Measure how much a flood slows the calm. Raises BenchError."""
-    name = f"fairness, {trial.suite}, {trial.size} KB, {'with' if quotas else 'without'} quotas"
-    with _crowded(trial, quotas=quotas) as here:
+    name = f"fairness, {trial.suite}, {trial.size} KB, quotas: {quotas.value}"
+    with _crowded(trial, quotas) as here:
         tell(f"{name}: a calm authority alone")
         here.calm(min(2.0, trial.seconds))
         before = here.calm(trial.seconds)
@@ -267,9 +138,9 @@ class _World:
 
 
 @contextmanager
-def _crowded(trial: Trial, *, quotas: bool) -> Iterator[_World]:
+def _crowded(trial: Trial, quotas: Quotas) -> Iterator[_World]:
     """The hub with all its regions, up and then down again. Raises BenchError."""
-    place = _prepare(trial, quotas=quotas)
+    place = _prepare(trial, quotas)
     with ExitStack() as stack:
         answering = stack.enter_context(Helper("provider", endpoints.provide, place.party(PROVIDER)))
         write_endpoints(place, {PROVIDER: f"https://{HOST}:{_expect(answering, int)}/soap"})
@@ -282,7 +153,7 @@ def _crowded(trial: Trial, *, quotas: bool) -> Iterator[_World]:
         yield _World(hub, trial.size, many, few)
 
 
-def _prepare(trial: Trial, *, quotas: bool) -> Place:
+def _prepare(trial: Trial, quotas: Quotas) -> Place:
     """Register, certificates and settings. Raises BenchError."""
     suite, directory = trial.suite, trial.directory
     source = trial.contracts / "register.toml"
@@ -290,8 +161,7 @@ def _prepare(trial: Trial, *, quotas: bool) -> Place:
         raise BenchError(
             "BEN005", f"{source} does not exist.", "Name the directory of the contracts with --contracts."
         )
-    line = f'suite = "{SUITES[suite]}"\n'
-    register = re.sub(r'(?m)^suite = ".*"\n', line if quotas else line + _UNBOUND, source.read_text())
+    register = register_of(source.read_text(), suite, quotas)
     place = Place(suite, directory, load_register(register.encode(), str(source)))
     certify(
         place, (*REGIONS, PROVIDER, AuthorityId("IMMIGRATION_OFFICE"), AuthorityId("NSSO")), trial.contracts
@@ -300,6 +170,16 @@ def _prepare(trial: Trial, *, quotas: bool) -> Place:
     place.settings.write_text(settings.replace("[limits]\n", _LIMITS))
     (directory / "register.toml").write_text(register)
     return place
+
+
+def register_of(shipped: str, suite: str, quotas: Quotas) -> str:
+    """The shipped register with one suite for all. An authority's own quota holds in place of its role's."""
+    line = f'suite = "{SUITES[suite]}"\n'
+    register = _SUITE.sub(line + (_UNBOUND if quotas is Quotas.NONE else ""), shipped)
+    if quotas is Quotas.SPENT:
+        before, flooding = register.split(f'id = "{FLOODING}"\n')
+        register = f'{before}id = "{FLOODING}"\n{_SPENT}{flooding}'
+    return register
 
 
 def _inscribe(place: Place, size: int) -> None:
@@ -311,14 +191,6 @@ def _inscribe(place: Place, size: int) -> None:
     with closing(Directory.open(place.store, writes=True)) as dossiers:
         number = dossier_number(size)
         dossiers.put(DossierScope(number, "SINGLE_PERMIT", "FIRST", "UNDER_REVIEW", since, lines, person))
-
-
-def _calm(result: Crowded) -> Json:
-    return {
-        "exchanges": len(result.latencies),
-        "p50_ms": percentile_ms(result, 50),
-        "p99_ms": percentile_ms(result, 99),
-    }
 
 
 def _expect(helper: Helper, kind: type[T]) -> T:

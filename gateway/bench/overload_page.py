@@ -14,7 +14,7 @@ _METHOD: Final = (
     ("peak", "Throughput with as many clients as the hub is about best with, before and after."),
     ("overload", "Four times as many clients: such as come back when Retry-After says, and such as come back at once. Exchanges that were turned away are no throughput."),
     ("calm", "One authority that asks one question after the other: alone, beside another authority that asks with all its connections at once, and alone again."),
-    ("quotas", "With: those of the shipped agreement. Without: none that the flood could reach."),
+    ("quotas", "Without: none that the flood could reach. In its first burst: those of the shipped agreement, and it has not asked before. After its burst: the same, once the burst is used up."),
 )  # fmt: skip
 
 
@@ -90,4 +90,6 @@ def _who(one: Told) -> str:
 
 
 def _quotas(one: Told) -> str:
-    return "with quotas" if one["quotas"] else "without quotas"
+    return {"none": "without quotas", "burst": "in its first burst", "spent": "after its burst"}[
+        one["quotas"]
+    ]

@@ -14,13 +14,20 @@ import typer
 import gateway
 from gateway.bench import machine, overload_page, page
 from gateway.bench.dossiers import MAX_KB
-from gateway.bench.overload import Fairness, Overload, Trial, fairness, overload
+from gateway.bench.overload import Trial, fairness, overload
+from gateway.bench.overload_figures import Fairness, Overload, Quotas
 from gateway.bench.place import SUITES
 from gateway.bench.trouble import BenchError
 from gateway.cli.bench_options import Report
 from gateway.cli.bench_place import AsJson, Directory, warn_if_volatile, working
 
 _CONTRACTS: Final = Path(gateway.__file__).parents[1] / "contracts"
+
+_BOUND: Final = {
+    Quotas.NONE: "that no quota binds",
+    Quotas.BURST: "in the first burst that its quota lets in",
+    Quotas.SPENT: "whose burst is used up",
+}
 
 Size = Annotated[int, typer.Option(min=1, max=MAX_KB, help="Payload in KB, under overload.")]
 Suite = Annotated[str, typer.Option(help="Signature suite of everybody: rsa or ecdsa.")]
@@ -52,8 +59,8 @@ def run(
         with working(directory) as place:
             over = overload(Trial(suite, size, clients, seconds, place / "overload", contracts), _tell)
             fair = [
-                fairness(Trial(suite, 1, clients, seconds, place / name, contracts), _tell, quotas=quotas)
-                for name, quotas in (("unbound", False), ("quotas", True))
+                fairness(Trial(suite, 1, clients, seconds, place / quotas.value, contracts), _tell, quotas)
+                for quotas in Quotas
             ]
             told = {"machine": machine.facts(place), "runs": [over.json(), *(one.json() for one in fair)]}
             if report is not None:
@@ -102,8 +109,7 @@ def _print(over: Overload, fair: list[Fairness]) -> None:
             f" each CPU second of the hub; {load.result.turned_away} times somebody was turned away."
         )
     for one in fair:
-        which = "with the quotas of the agreement" if one.quotas else "without quotas"
         typer.echo(
-            f"Beside a flood, {which}, a calm authority waits {one.slower(50):.1f} times as long (median),"
+            f"Beside a flood {_BOUND[one.quotas]} a calm authority waits {one.slower(50):.1f} times as long (median),"
             f" {one.slower(99):.1f} times (99 of 100), as alone."
         )

@@ -10,6 +10,12 @@ from pathlib import Path
 import pytest
 from lxml import html
 
+from gateway.agreement.load import load_agreement
+from gateway.agreement.register import load_register
+from gateway.app import contract_files
+from gateway.bench.overload import CALM, FLOODING, register_of
+from gateway.bench.overload_figures import Quotas
+from gateway.model import Quota
 from tests.process.running import ROOT
 from tests.process.test_bench import require_self_contained
 
@@ -44,9 +50,11 @@ def test_overload_is_held_against_the_peaks_before_and_after(result):
     assert all(one["errors"] == 0 < one["throughput"] for one in (*over["peak"], *over["over"]))
 
 
-def test_the_calm_are_compared_with_themselves_with_and_without_quotas(result):
+def test_the_calm_are_compared_with_themselves_without_quotas_and_with_those_of_the_agreement(result):
     fair = result["runs"][1:]
-    assert [(one["profile"], one["quotas"]) for one in fair] == [("fairness", False), ("fairness", True)]
+    assert [(one["profile"], one["quotas"]) for one in fair] == [
+        ("fairness", one) for one in ("none", "burst", "spent")
+    ]
     for one in fair:
         assert one["errors"] == 0
         assert one["p50_times"] > 0 < one["p99_times"]
@@ -63,6 +71,14 @@ def test_the_report_has_every_round_and_loads_nothing(result, report):
         assert f"{one['turned_away']}" in shown
         assert f"{one['throughput']:.0f}" in shown
     assert all(f"{one['p99_times']:g} ×" in shown for one in fair)
+
+
+def test_a_burst_that_is_used_up_leaves_the_rate_of_the_shipped_agreement():
+    agreement = load_agreement(contract_files(ROOT / "contracts"))
+    shipped = (ROOT / "contracts/register.toml").read_text()
+    bound = load_register(register_of(shipped, "ecdsa", Quotas.SPENT).encode(), "register.toml")
+    role, own = agreement.quota(bound.by_id[CALM]), agreement.quota(bound.by_id[FLOODING])
+    assert own == Quota(role.per_second, 1)
 
 
 def test_an_unknown_suite_is_refused_with_a_remedy():
