@@ -379,7 +379,8 @@ async def _exposition(metrics: Metrics, store: Store, trouble: Callable[[], str 
     """
     if store.ready:
         with suppress(Refusal):
-            metrics.log_size(Checkpoint.parse(parse_note(await store.checkpoint()).text).size)
+            signed = Checkpoint.parse(parse_note(await store.checkpoint()).text)
+            metrics.log_size(signed.origin, signed.size)
     metrics.ready(is_so=trouble() is None)
     return metrics.exposition()
 

@@ -199,6 +199,7 @@ def show(metrics: Metrics, loaded: Loaded) -> None:
     rules = loaded.rules
     lists = revocation_lists(rules.certificates.trust)
     metrics.configured(loaded.certificates, lists, rules.agreement.number)
+    metrics.expect(one.id for one in rules.register.authorities)
 
 
 def contexts_of(settings: Settings, in_force: RulesInForce) -> tuple[ssl.SSLContext, ssl.SSLContext]:

@@ -9,6 +9,7 @@ one fact of the whole hub, and the process that answers the scrape states it.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,7 @@ from gateway.adapters.metrics_exchanges import ExchangeSeries
 from gateway.adapters.metrics_log import LogSeries
 from gateway.adapters.metrics_process import ProcessSeries
 from gateway.adapters.metrics_trust import TrustSeries
+from gateway.model import AuthorityId
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"  # the client library's own variable
@@ -50,6 +52,12 @@ class Metrics(ExchangeSeries, DeliverySeries, LogSeries, TrustSeries, ProcessSer
         self._state_log(stated)
         self._state_trust(stated)
         self._scraped = (_counted(counted), stated)
+
+    def expect(self, authorities: Iterable[AuthorityId]) -> None:
+        """These may be counted from now on. A series that is there beforehand can be seen to rise: alerts watch the first."""
+        for one in authorities:
+            self._expect_turned_away(one)
+            self._expect_graced(one)
 
     def exposition(self) -> bytes:
         """The text that Prometheus scrapes."""

@@ -133,6 +133,10 @@ class ExchangeSeries:
         """Count a bare HTTP refusal, before any exchange began."""
         self._refusals.labels(label).inc()
 
+    def _expect_turned_away(self, authority: AuthorityId) -> None:
+        for code in (Code.QUOTA, Code.BUSY):
+            self._turned_away.labels(authority, code.row.label)
+
     def turned_away(self, authority: AuthorityId, label: str) -> None:
         """Count a message that was not read."""
         self._refusals.labels(label).inc()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter
 
 from gateway.adapters.metrics_stated import Stated
@@ -26,7 +28,9 @@ class LogSeries:
         )
 
     def _state_log(self, stated: CollectorRegistry) -> None:
-        self._log_size = Stated("gateway_log_entries", "Entries in the exchange log.", registry=stated)
+        self._log_size = Stated(
+            "gateway_log_entries", "Entries in the exchange log.", ["origin"], registry=stated
+        )
         self._ready = Stated(
             "gateway_ready", "1 when an exchange would be recorded: what /readyz says.", registry=stated
         )
@@ -46,9 +50,9 @@ class LogSeries:
             registry=stated,
         )
 
-    def log_size(self, entries: int) -> None:
-        """State the size of the exchange log."""
-        self._log_size.set(entries)
+    def log_size(self, origin: str, entries: int) -> None:
+        """State the size of the exchange log. A successor begins anew, and is another log, by its origin."""
+        self._log_size.replace({(origin,): entries})
 
     def ready(self, *, is_so: bool) -> None:
         """State whether an exchange would be recorded."""
@@ -69,6 +73,11 @@ class LogSeries:
     def cosigned(self, time: int) -> None:
         """State when enough witnesses last cosigned; 0: never."""
         self._cosigned.set(time)
+
+    def expect_witness(self, witness: str, outcomes: Iterable[str]) -> None:
+        """These may be counted from now on: alerts watch the first of some, and after a fork there is no second."""
+        for outcome in outcomes:
+            self._witnessed.labels(witness, outcome)
 
     def witnessed(self, witness: str, outcome: str) -> None:
         """Count one answer; `witness`: its name in the trust policy, outcomes are words of `edge.feeding`."""

@@ -78,6 +78,9 @@ class TrustSeries:
         """Count one question to a responder; outcomes are words of `identity.ocsp`."""
         self._asked.labels(issuer, outcome).inc()
 
+    def _expect_graced(self, authority: AuthorityId) -> None:
+        self._graced.labels(authority)
+
     def graced(self, authority: AuthorityId) -> None:
         """Count one acceptance that rests on grace."""
         self._graced.labels(authority).inc()

@@ -30,6 +30,7 @@ from gateway.refusal import Refusal
 
 _PAUSE: Final = 1.0  # seconds from the end of one round to the next look at the log
 _TRIES: Final = 3  # of one round: the size that a witness holds is learnt from its first answer
+_CONTRADICTIONS: Final = ("fork", "conflict")  # outcomes: with what shows it, and without
 _PROOFS: Final = (Flaw.FORK, Flaw.WITNESS_AHEAD)
 
 
@@ -73,6 +74,8 @@ class Feeder:
         self._outcomes: dict[str, str] = {}  # of each witness, its last
         self._late = False
         self._last = CosignedNote(0, b"", self._now())
+        for witness in policy.witnesses.values():
+            metrics.expect_witness(witness.key.name, _CONTRADICTIONS)
 
     @property
     def trouble(self) -> str | None:

@@ -83,10 +83,15 @@ def lines(hub) -> list[dict[str, object]]:
 
 
 async def metric(hub, series: str) -> float:
-    """The value of one series, with its labels as the hub writes them."""
+    """The value of one series: its name, which stands for all of its labels, or with them as the hub writes them."""
     async with aiohttp.ClientSession() as session, session.get(hub.operations + "/metrics") as response:
-        found = [line for line in (await response.text()).splitlines() if line.startswith(series + " ")]
-    return float(found[0].split()[-1]) if found else 0.0
+        found = [
+            line
+            for line in (await response.text()).splitlines()
+            if line.startswith((series + " ", series + "{"))
+        ]
+    (one,) = found
+    return float(one.split()[-1])
 
 
 async def until(question, wanted: object) -> None:

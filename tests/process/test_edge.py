@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime
 
 import aiohttp
@@ -152,7 +153,10 @@ async def test_the_operations_listener_tells_how_the_hub_is(hub):
     )
     assert 'gateway_refusals_total{code="context-unknown"} 1.0' in exposition
     assert 'gateway_refusals_total{code="identities-differ"} 0.0' in exposition  # seen to rise at its first
-    assert "gateway_log_entries 3.0" in exposition
+    assert re.search(r'^gateway_log_entries\{origin="[^"]+"\} 3.0$', exposition, re.MULTILINE)
+    # Seen to rise at its first, too.
+    assert 'gateway_turned_away_total{authority="MUN_LIEGE",code="quota"} 0.0' in exposition
+    assert 'gateway_revocation_grace_total{authority="MUN_LIEGE"} 0.0' in exposition
 
 
 async def test_one_json_line_for_each_request(hub):

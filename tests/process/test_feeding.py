@@ -459,6 +459,11 @@ async def test_a_hub_has_its_log_cosigned_and_does_not_start_behind_its_witness(
             async with aiohttp.ClientSession() as session, session.get(operations + "/metrics") as response:
                 exposed = await response.text()
             assert 'gateway_witness_answers_total{outcome="cosigned",witness="witness.example/w1"}' in exposed
+            for outcome in ("fork", "conflict"):  # after a fork the log is frozen: the first is the last
+                contradicts = (
+                    f'gateway_witness_answers_total{{outcome="{outcome}",witness="witness.example/w1"}} 0.0'
+                )
+                assert contradicts in exposed
         go_back_to(store, backup)
         with pytest.raises(ProofError) as caught:
             async with hub(of_hub, policy_text(found)):

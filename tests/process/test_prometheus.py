@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -47,6 +50,24 @@ async def eventually(session: aiohttp.ClientSession, url: str, query: str) -> li
     return []
 
 
+@asynccontextmanager
+async def prometheus_of(hub, place: Path, port: int) -> AsyncIterator[str]:
+    """Yields where it answers; it scrapes the hub."""
+    config = place / "prometheus.yml"
+    target = hub.operations.removeprefix("http://")
+    config.write_text(CONFIG.format(target=target, rules=ROOT / "deploy/alerts.yml"))
+    command = [
+        "prometheus", f"--config.file={config}", f"--storage.tsdb.path={place / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{port}", "--log.level=error",
+    ]  # fmt: skip
+    prometheus = await asyncio.create_subprocess_exec(*command)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        prometheus.terminate()
+        await prometheus.wait()
+
+
 def decision() -> bytes:
     now = datetime.now(UTC)
     asked = question("BRUSSELS", "notifyWorkDecision", "WIB:WORK_DECISION", None, now)
@@ -59,16 +80,7 @@ async def test_prometheus_scrapes_the_hub(tmp_path: Path):
         data = signed_question("BRUSSELS", "consultDossier", "WIB:WORK_DECISION", None, datetime.now(UTC))
         assert (await hub.soap("BRUSSELS", data))[0] == 200
         assert (await hub.soap("BRUSSELS", decision()))[0] == 200
-        config = tmp_path / "prometheus.yml"
-        target = hub.operations.removeprefix("http://")
-        config.write_text(CONFIG.format(target=target, rules=ROOT / "deploy/alerts.yml"))
-        command = [
-            "prometheus", f"--config.file={config}", f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-            f"--web.listen-address=127.0.0.1:{port}", "--log.level=error",
-        ]  # fmt: skip
-        prometheus = await asyncio.create_subprocess_exec(*command)
-        try:
-            url = f"http://127.0.0.1:{port}"
+        async with prometheus_of(hub, tmp_path, port) as url:
             counted = (
                 'gateway_exchanges_total{operation="consultDossier",authority="BRUSSELS",outcome="released"}'
             )
@@ -84,9 +96,26 @@ async def test_prometheus_scrapes_the_hub(tmp_path: Path):
                 4.0
             ]  # with the delivery to the platform
             assert await value(session, url, "up") == [1.0]
-        finally:
-            prometheus.terminate()
-            await prometheus.wait()
+
+
+async def test_what_an_alert_watches_for_the_first_of_is_there_before_it(tmp_path: Path):
+    rules = (ROOT / "deploy/alerts.yml").read_text()
+    watched = re.findall(r"increase\((gateway_\w+)\{([^}]*)\}\[\w+\]\)\)? > 0$", rules, re.MULTILINE)
+    elsewhere = {
+        "gateway_witness_answers_total",  # of a hub that has witnesses: tests/process/test_feeding.py
+        "gateway_ocsp_answers_total",  # of one that has responders, which are asked again and again
+    }
+    port = free_port()
+    async with (
+        running_hub(tmp_path) as hub,
+        aiohttp.ClientSession() as session,
+        prometheus_of(hub, tmp_path, port) as url,
+    ):
+        assert await eventually(session, url, 'gateway_refusals_total{code="internal"}')
+        for series, labels in watched:
+            if series not in elsewhere:
+                assert await value(session, url, f"{series}{{{labels}}}"), f"{series}{{{labels}}}"
+    assert len(watched) > 5
 
 
 async def test_the_exposition_is_clean_by_promtools_rules(tmp_path: Path):
