@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import call_reply
+from gateway.cli.output import write_output
 from gateway.cli.sandbox import DEFAULT
 from gateway.config import ConfigError
 from gateway.kept import read_reply
@@ -233,7 +234,7 @@ def _require_writable(path: Path) -> None:
 
 def _save(path: Path, message: bytes) -> None:
     try:
-        path.write_bytes(message)
+        write_output(path, message, private=True)
     except OSError as error:
         raise ConfigError("SBX014", f"{path}: {error.strerror}.", "The exchange took place.") from error
 

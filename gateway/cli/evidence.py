@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -25,6 +24,7 @@ from gateway.cli.log_place import (
     find,
     named,
     read_file,
+    write_file,
 )
 from gateway.cli.log_told import print_json
 from gateway.config import Keys, Right
@@ -80,7 +80,7 @@ def export(
         data = _signed(contents, settings.keys)
         access = officer.record(place.store, _look_up(index, contents, data, place))
         # From here on: who has the file, and which file it is, is durable, so it may be written.
-        _write(output, data)
+        write_file("--output", output, data, private=True)
         anchors = [read_file("trust.anchors", one) for one in settings.trust.anchors]
         shown = check(data, Given(place.keys, anchors))
     facts = {"file": str(output), "sha256": hashlib.sha256(data).hexdigest(), "access": access}
@@ -198,12 +198,3 @@ def _signed(contents: Contents, keys: Keys) -> bytes:
         return written(contents, pair, clock())
     except Refusal as error:
         raise ProofError(Flaw.UNSIGNED_FILE) from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    """For the eyes of its owner: what is in it is personal. Raises `ProofError` (LOG509)."""
-    try:
-        with open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(data)
-    except OSError as error:
-        raise ProofError(Flaw.FILE, f"--output {path}: {error.strerror}") from error

@@ -20,6 +20,7 @@ from gateway.adapters.postgres_uri import SCHEMES, PostgresUri
 from gateway.agreement.register import Register, load_register
 from gateway.agreement.schema import Contract, compile_contract, leaves
 from gateway.cli.lines import plain
+from gateway.cli.output import write_output
 from gateway.config import Settings, StorePlace, load
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.quorum import LogKey, parse_log_key
@@ -171,10 +172,10 @@ def read_file(option: str, path: Path) -> bytes:
     return data
 
 
-def write_file(option: str, path: Path, data: bytes) -> None:
-    """Raises `ProofError` (LOG509)."""
+def write_file(option: str, path: Path, data: bytes, *, private: bool = False) -> None:
+    """See `write_output`. Raises `ProofError` (LOG509)."""
     try:
-        path.write_bytes(data)
+        write_output(path, data, private=private)
     except OSError as error:
         raise ProofError(Flaw.FILE, f"{option} {path}: {error.strerror}") from error
 

@@ -83,7 +83,7 @@ def disclose(
                 raise ProofError(Flaw.RECEIPT_MISSING)
             disclosed = DisclosedValue.of(path, kept.held, kept.receipt, keys)
         shown = disclosed.verify(keys)
-        write_file("--output", output, disclosed.serialise())
+        write_file("--output", output, disclosed.serialise(), private=True)
     if as_json:
         print_json(_shown_told(shown))
         return

@@ -116,7 +116,7 @@ def subject(
         )
         text = json.dumps(facts(told), indent=2) if as_json else page(told)
         if output is not None:
-            write_file("--output", output, f"{text}\n".encode())
+            write_file("--output", output, f"{text}\n".encode(), private=True)
     if output is None:
         write(text)
 

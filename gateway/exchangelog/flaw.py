@@ -112,7 +112,7 @@ class Flaw(Enum):
     NO_STORE = _row("LOG506", "There is no store at this path, or no log in this database.", "Correct the path (log.store in the settings); only for a new log: gateway log init --config FILE")
     STORE_EXISTS = _row("LOG507", "There is a file at the path of the new store, or a log in the database.", "A log is started once. Use the one that is there, or name another path and another origin in the settings.")
     CORRUPT = _row("LOG508", "The store is damaged: its database cannot read all of it.", _DAMAGED)
-    FILE = _row("LOG509", "A file that the command line or the settings name cannot be read or written.", "Correct the path or its permissions.")
+    FILE = _row("LOG509", "A file that the command line or the settings name cannot be read or written.", "Correct the path or its permissions, or make room on its disk.")
     UNKNOWN_VALUE = _row("LOG510", "An option has a value that nothing in the log can have.", "Give one of the values named.")
     SEALED = _row("LOG511", "A payload that waits cannot be opened: it was sealed under another key, or altered.", "Give the key under which it was sealed (keys.payload_key in the settings). If that is the key, have the sender tell it again and drop it: gateway queue drop")
     DATABASE = _row("LOG512", "The PostgreSQL server cannot be reached, or takes no statement.", "See whether it runs, and whether log.store of the settings, the password file and the rights of the role are right.")

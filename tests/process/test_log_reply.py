@@ -63,6 +63,7 @@ def test_a_reply_without_proof_cannot_be_checked():
 def test_one_value_is_disclosed_and_checked_by_somebody_else(tmp_path):
     path = tmp_path / "status.json"
     done = log("disclose", REPLY, "header/status", "--output", path)
+    assert path.stat().st_mode & 0o777 == 0o600
     assert done.exit_code == 0, done.stderr
     shown = log("verify", "--disclosure", path, "--json")
     told = json.loads(shown.stdout)

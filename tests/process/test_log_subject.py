@@ -226,6 +226,7 @@ def section(document, heading: str):
 def test_the_page_is_well_formed_and_loads_nothing(config, tmp_path):
     output = tmp_path / "report.html"
     assert run("subject", SSIN, "--config", config, "--output", output).stdout == ""
+    assert output.stat().st_mode & 0o777 == 0o600
     data = output.read_text()
     assert data.startswith("<!DOCTYPE html>\n")
     document = html.document_fromstring(data)

@@ -1,0 +1,19 @@
+"""What a command writes to a file that its user names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gateway.adapters.pki import write_file
+
+
+def write_output(path: Path, data: bytes, *, private: bool) -> None:
+    """Whole or not at all, in the place of a file that is there; a pipe or a device is written to as it is.
+
+    `private`: there is a person in it, so that its owner alone may read it, whatever the umask says. Raises OSError.
+    """
+    place = path.resolve()
+    if place.exists() and not place.is_file():
+        place.write_bytes(data)
+    else:
+        write_file(place, data, replace=True, private=private)
