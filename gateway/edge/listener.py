@@ -12,10 +12,10 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, cast
 
-from aiohttp import StreamReader, web
+from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.web_protocol import _ErrInfo
+from aiohttp.web_protocol import ERROR, _ErrInfo
 
 from gateway.edge.connections import ConnectionLimits, Cut, Shares, Watch
 from gateway.edge.operational_log import LibraryLines, OperationalLog
@@ -79,6 +79,8 @@ class Listener(web.Server):
         writer: AbstractStreamWriter,
         task: asyncio.Task[None],
     ) -> web.BaseRequest:
+        if message is ERROR:  # it is answered in the version that this server speaks (RFC 9110 §2.5)
+            message = message._replace(version=HttpVersion11)
         if self.draining:  # as if the client had asked for it (RFC 9112 §9.6)
             message = message._replace(should_close=True)
         return web.BaseRequest(message, payload, protocol, writer, task, self._loop)
