@@ -17,7 +17,7 @@ from gateway.adapters.store_connect import connect
 from gateway.adapters.store_delivery import reading
 from gateway.adapters.store_reading import reads
 from gateway.adapters.store_seeds import digests, fields_of
-from gateway.adapters.store_session import DatabaseError, Session, StorePlace, Use, placeholders, unreadable
+from gateway.adapters.store_session import Session, StorePlace, Use, database_errors, placeholders, unreadable
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.fields import FieldPlan, disclosure, salts
 from gateway.exchangelog.flaw import ProofError
@@ -66,7 +66,7 @@ class Former:
         try:
             with closing(connect(place, Use.READ)) as session:
                 ((size,),) = session.execute("SELECT size FROM head")
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error, place) from error
         self.entries = int(size) + after  # to the beginning of this log: there its indices would be 0
         self._reads = reads(place, sessions=1)
