@@ -45,7 +45,7 @@ from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.consistency import ConsistencyProof
 from gateway.exchangelog.erasure import Record
-from gateway.exchangelog.fields import FieldPlan, FieldRecord
+from gateway.exchangelog.fields import FieldRecord, plan_of
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.kept import OWN
 from gateway.exchangelog.note import NoteKey, parse_note
@@ -229,7 +229,7 @@ class LogReader:
 
     def _releases(self, vector_hash: bytes, paths: frozenset[str]) -> bool:
         try:
-            return not paths.isdisjoint(FieldPlan.parse(self.vector(vector_hash) or b"").released)
+            return not paths.isdisjoint(plan_of(self.vector(vector_hash) or b"").released)
         except ProofError:  # a malformed vector is for the check to report
             return False
 
@@ -255,7 +255,7 @@ class LogReader:
     def records(self, index: int) -> tuple[FieldRecord, ...]:
         """Field records of an entry; none where nothing was released. Raises `ProofError`."""
         for vector, digests in self._query(_RECORDS, (index,)):
-            return FieldPlan.parse(vector).records(digests)
+            return plan_of(vector).records(digests)
         return ()
 
     def revisions(self) -> list[str]:
