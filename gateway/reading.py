@@ -26,8 +26,7 @@ from gateway.adapters.log_key import parse_keys
 from gateway.adapters.pkcs11_uri import Pkcs11Uri
 from gateway.adapters.secret_file import ExposedError, open_at_once, read_own_secret
 from gateway.adapters.tls import TlsError
-from gateway.adapters.token import TokenError
-from gateway.adapters.token_key import open_key, open_log_key
+from gateway.adapters.token_trouble import TokenError
 from gateway.agreement.finding import AgreementError
 from gateway.config import ConfigError, KeyPlace
 from gateway.exchangelog.flaw import ProofError
@@ -150,6 +149,8 @@ def read_pair(certificate: Path, key: KeyPlace, in_force: SigningKey | None = No
 
 def _held_pair(certificate: Path, uri: Pkcs11Uri, in_force: SigningKey | None) -> SigningKey:
     """A certificate, and its private key in a token. The one in force is not opened again."""
+    from gateway.adapters.token_key import open_key  # noqa: PLC0415 - PKCS #11 is for those who have a token
+
     der = _certificate(certificate)
     if in_force is not None and in_force.certificate == der:
         return in_force  # though the token be away: that must hold up no suspension
@@ -173,6 +174,8 @@ def _token_told(uri: Pkcs11Uri) -> Iterator[None]:
 def read_log_keys(place: KeyPlace) -> Sequence[PrivateKey]:
     """The keys that sign checkpoints: one, or two while the log changes its key. Raises ConfigError."""
     if isinstance(place, Pkcs11Uri):
+        from gateway.adapters.token_key import open_log_key  # noqa: PLC0415 - PKCS #11 is for those who have a token
+
         with _token_told(place):
             return [open_log_key(place)]
     try:

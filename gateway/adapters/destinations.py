@@ -10,9 +10,10 @@ import errno
 import socket
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from aiohttp import AddrInfoType
+if TYPE_CHECKING:  # of a command that only looks at networks aiohttp would be half of the start
+    from aiohttp import AddrInfoType
 
 _Network = IPv4Network | IPv6Network
 _Address = IPv4Address | IPv6Address

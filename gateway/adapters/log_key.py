@@ -18,7 +18,6 @@ from gateway.adapters.secret_file import read_secret
 from gateway.adapters.store_connect import exists
 from gateway.adapters.store_log import new_log
 from gateway.adapters.store_session import StorePlace
-from gateway.adapters.token_key import open_log_key
 from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import Signer
@@ -29,6 +28,8 @@ _END = b"-----END PRIVATE KEY-----"
 def log_signers(place: Path | Pkcs11Uri, origin: str) -> Sequence[Signer]:
     """`origin`: the name of the log. Raises `ProofError` (LOG202, LOG509), `ExposedError`, `TokenError`."""
     if isinstance(place, Pkcs11Uri):
+        from gateway.adapters.token_key import open_log_key  # noqa: PLC0415 - PKCS #11 is for those who have a token
+
         return [Signer.of(origin, open_log_key(place))]
     try:
         return [Signer.of(origin, key) for key in parse_keys(read_secret(place))]

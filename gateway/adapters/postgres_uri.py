@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Final
 
-import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
 SCHEMES: Final = ("postgresql://", "postgres://")
 _SECRETS: Final = ("password", "sslpassword")
 
@@ -26,10 +23,7 @@ class PostgresUri:
     @classmethod
     def parse(cls, uri: str) -> PostgresUri:
         """Raises ValueError; its message never repeats a value, for one may be a password."""
-        try:
-            named = conninfo_to_dict(uri)
-        except psycopg.Error:
-            raise ValueError("Expected a connection URI of PostgreSQL") from None
+        named = _named(uri)
         if any(name in named for name in _SECRETS):
             raise ValueError("a PostgreSQL URI must not hold a password: put it in a file, named by passfile")
         if "service" not in named and not named.get("host") and not named.get("hostaddr"):
@@ -40,7 +34,9 @@ class PostgresUri:
 
     def conninfo(self, options: str = "", **settings: str | int) -> str:
         """For libpq, with further settings; `options` are added to its own."""
-        own = conninfo_to_dict(self.uri)
+        from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - see `_named`
+
+        own = _named(self.uri)
         return make_conninfo(
             self.uri, **settings | {"options": f"{own.get('options', '')} {options}".strip()}
         )
@@ -48,17 +44,28 @@ class PostgresUri:
     @property
     def several(self) -> bool:
         """Whether it names more than one server."""
-        own = conninfo_to_dict(self.uri)
+        own = _named(self.uri)
         return any("," in str(own.get(name) or "") for name in ("host", "hostaddr"))
 
     @property
     def target(self) -> str:
         """Which server of several is taken for reading: the primary, unless the URI says otherwise."""
-        own = conninfo_to_dict(self.uri).get("target_session_attrs", "read-write")
+        own = _named(self.uri).get("target_session_attrs", "read-write")
         return "primary" if own == "read-write" else str(own)  # a session that only reads is not read-write
 
     def __str__(self) -> str:
         return self.uri
+
+
+def _named(uri: str) -> dict[str, str | int | None]:
+    """What libpq finds in it. Raises ValueError."""
+    import psycopg  # noqa: PLC0415 - it is for those who have a server
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 - the same
+
+    try:
+        return dict(conninfo_to_dict(uri))
+    except psycopg.Error:
+        raise ValueError("Expected a connection URI of PostgreSQL") from None
 
 
 def _stays_here(named: dict[str, str | int | None]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_log import Log
-from gateway.adapters.store_session import DatabaseError, StorePlace
+from gateway.adapters.store_session import StorePlace, database_errors
 from gateway.adapters.store_work import Work
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.entry import Entry
@@ -31,7 +31,7 @@ def record(
     with contextlib.closing(Log.open(place, signers, keys, pinned)) as log:
         try:
             (outcome,) = log.append([work])
-        except DatabaseError as error:
+        except database_errors() as error:
             raise ProofError(Flaw.NO_RECORD, type(error).__name__) from error
     if isinstance(outcome, Refusal):
         raise ProofError(Flaw.NO_RECORD)

@@ -13,7 +13,7 @@ import msgspec
 from gateway.adapters.sealing import Seal
 from gateway.adapters.store_connect import connect, exists
 from gateway.adapters.store_delivery import reading
-from gateway.adapters.store_session import Begin, DatabaseError, Session, StorePlace, Use, unreadable
+from gateway.adapters.store_session import Begin, Session, StorePlace, Use, database_errors, unreadable
 from gateway.exchangelog.flaw import ProofError
 from gateway.refusal import Code, Refusal
 
@@ -68,7 +68,7 @@ def last(place: StorePlace) -> Mapping[str, bytes] | None:
         with contextlib.closing(connect(place, Use.READ)) as connection:
             row = connection.execute(_LAST).fetchone()
             return None if row is None else agreement(connection, row[0])
-    except (ProofError, Refusal, *DatabaseError):
+    except database_errors(ProofError, Refusal):
         return None
 
 
@@ -84,7 +84,7 @@ def require_key(place: StorePlace, seal: Seal) -> None:
                 known = seal.close(_KNOWN, _KNOWN)
                 connection.execute(_TAKE, (known,))
             connection.commit()
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error, place) from error
 
 
@@ -93,7 +93,7 @@ def compare_key(place: StorePlace, seal: Seal) -> None:
     with contextlib.closing(connect(place, Use.READ)) as connection:
         try:
             _is_known(connection, seal)
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error, place) from error
 
 

@@ -24,7 +24,7 @@ from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from gateway.adapters.store_log import Log, SignWith
-from gateway.adapters.store_session import DatabaseError, Occupied
+from gateway.adapters.store_session import Occupied, database_errors
 from gateway.adapters.store_work import T, Work
 from gateway.broker.reply import SIGNING_SECONDS
 from gateway.exchangelog.checkpoint import Checkpoint
@@ -231,7 +231,7 @@ class Appender:
         with self._gate:
             self._accepting, self._broken = False, True
         self.trouble = why.flaw if isinstance(why, ProofError) else Flaw.COMMIT
-        with contextlib.suppress(*DatabaseError):
+        with contextlib.suppress(*database_errors()):
             self._log.close()  # gives up the write lock: the outcome is found out by opening anew
 
     def _look_after(self) -> None:

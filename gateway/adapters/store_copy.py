@@ -17,7 +17,7 @@ from gateway.adapters.postgres_uri import PostgresUri
 from gateway.adapters.store_log import load_edge
 from gateway.adapters.store_postgres import PostgresSession
 from gateway.adapters.store_reader import LogReader
-from gateway.adapters.store_session import Begin, DatabaseError, Session, Use, chunks, unreadable
+from gateway.adapters.store_session import Begin, Session, Use, chunks, database_errors, unreadable
 from gateway.adapters.store_witnessed import Freeze, Frozen, frozen, moved_to
 from gateway.exchangelog.audit import audit
 from gateway.exchangelog.checkpoint import Checkpoint
@@ -75,7 +75,7 @@ def copy(  # noqa: PLR0913 - from where, to where, whose, and who watches
             _require_whole(LogReader(target, keys), verifiers)
             _close(source, Frozen(now, _note(source), moved_to(str(new))))
             target.commit()
-    except DatabaseError as error:
+    except database_errors() as error:
         raise unreadable(error, new) from error
     return Checkpoint(verifiers[0].name, edge.size, edge.root())
 

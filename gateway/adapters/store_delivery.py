@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
 from gateway.adapters.sealing import Seal, belongs_to
-from gateway.adapters.store_session import DatabaseError, Session
+from gateway.adapters.store_session import Session, database_errors
 from gateway.adapters.store_work import moment
 from gateway.exchangelog.leaf import Leaf
 from gateway.model import (
@@ -79,7 +79,7 @@ def reading(what: str) -> Iterator[None]:
     """A table that cannot be read is a log that is unavailable: nothing is decided on half of it."""
     try:
         yield
-    except DatabaseError as error:
+    except database_errors() as error:
         raise Refusal(Code.LOG_UNAVAILABLE, what) from error
 
 
@@ -93,7 +93,7 @@ WHERE d.id = ? AND e.kind = 'notification'
 
 
 def parties(connection: Session, delivery: ExchangeId) -> tuple[str, str]:
-    """Sender and recipient as the entry of the notification names them. Raises `DatabaseError`, ProofError."""
+    """Sender and recipient as the entry of the notification names them. Raises `database_errors`, ProofError."""
     rows: list[tuple[Any, ...]] = connection.execute(_ACCEPTANCE, (delivery,)).fetchall()
     ((leaf, place),) = rows
     told = Leaf.parse(leaf)

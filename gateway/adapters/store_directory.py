@@ -11,11 +11,11 @@ from typing import Any
 from gateway.adapters.store_connect import connect
 from gateway.adapters.store_session import (
     Begin,
-    DatabaseError,
     PerEngine,
     Session,
     StorePlace,
     Use,
+    database_errors,
     unreadable,
 )
 from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, OperationName, Passage, Role
@@ -77,7 +77,7 @@ class Directory:
         """The dossiers that are bound to this person digest, by number. Raises `ProofError`."""
         try:
             found = self._connection.execute(_OF_PERSON, (person,)).fetchall()
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error) from error
         return tuple(DossierNumber(str(number)) for (number,) in found)
 
@@ -91,7 +91,7 @@ class Directory:
             self._connection.begin(Begin.EXCLUSIVE)
             yield
             self._connection.commit()
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error) from error
         finally:
             if self._connection.in_transaction:
@@ -110,7 +110,7 @@ class Directory:
         try:
             before = self.get(scope.dossier)
             self.advance(scope, 0 if before is None else before.version, None)
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error) from error
 
     def advance(self, scope: DossierScope, expected: int, operation: OperationName | None) -> None:

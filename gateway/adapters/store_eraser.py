@@ -19,7 +19,7 @@ from gateway.adapters.store_connect import connect
 from gateway.adapters.store_erasure import EraseBucket, EraseEntries, Prune, counted, record, standing
 from gateway.adapters.store_filter import FIELDS
 from gateway.adapters.store_log import Log
-from gateway.adapters.store_session import DatabaseError, PerEngine, StorePlace, Use, unreadable
+from gateway.adapters.store_session import PerEngine, StorePlace, Use, database_errors, unreadable
 from gateway.adapters.store_work import Effect, Work
 from gateway.exchangelog import erasure
 from gateway.exchangelog.bucket import Bucket
@@ -197,5 +197,5 @@ class Eraser:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error, self._place) from error

@@ -13,7 +13,7 @@ from typing import Final
 from gateway.adapters import store_agreements, store_messages, store_trust
 from gateway.adapters.store_filter import Filter
 from gateway.adapters.store_reader import LogReader
-from gateway.adapters.store_session import DatabaseError, unreadable
+from gateway.adapters.store_session import database_errors, unreadable
 from gateway.evidence.contents import Contents, Known, Recorded
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint
@@ -108,7 +108,7 @@ class EvidenceReader(LogReader):
         """What was believed at any of these moments."""
         try:
             found = [store_trust.believed(self._connection, one) for one in moments]
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error) from error
         kinds = (store_trust.ANCHORS, store_trust.INTERMEDIATES, store_trust.CRLS, store_trust.ANSWERS)
         return Known(*(sorted({der for one in found for der in one[kind]}) for kind in kinds))

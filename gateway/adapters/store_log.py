@@ -19,10 +19,10 @@ from gateway.adapters.store_erasure import complete
 from gateway.adapters.store_seeds import Seeds
 from gateway.adapters.store_session import (
     Begin,
-    DatabaseError,
     Session,
     StorePlace,
     Use,
+    database_errors,
     snapshot,
     unreadable,
 )
@@ -107,7 +107,7 @@ class Log:
                     _check_extends(connection, edge, pinned)
             connection.settle()
             complete(connection, bucket_keys)
-        except DatabaseError as error:
+        except database_errors() as error:
             connection.close()
             raise unreadable(error, place) from error
         except OSError as error:
@@ -192,7 +192,7 @@ class Log:
         return self._connection.give_up()
 
     def look(self) -> None:
-        """The server is there, and its log is no shorter than what is known. Raises `DatabaseError`, `ProofError`."""
+        """The server is there, and its log is no shorter than what is known. Raises `database_errors`, `ProofError`."""
         ((size,),) = self._connection.execute("SELECT size FROM head")
         if size < self._edge.size:
             raise ProofError(Flaw.ROLLBACK, f"size {self._edge.size}")

@@ -13,7 +13,7 @@ from gateway.adapters.store_connect import connect
 from gateway.adapters.store_delivery import Row, parties
 from gateway.adapters.store_log import Log
 from gateway.adapters.store_queue import Settle
-from gateway.adapters.store_session import DatabaseError, Session, StorePlace, Use, unreadable
+from gateway.adapters.store_session import Session, StorePlace, Use, database_errors, unreadable
 from gateway.adapters.store_work import Work, instant
 from gateway.exchangelog import entry
 from gateway.exchangelog.checkpoint import Checkpoint
@@ -96,7 +96,7 @@ class OperatorQueue:
         with contextlib.closing(Log.open(self._place, signers, keys, pinned)) as log:
             try:
                 (outcome,) = log.append([Work(made, Settle(row.id))])
-            except DatabaseError as error:
+            except database_errors() as error:
                 raise unreadable(error, self._place) from error
         if isinstance(outcome, Refusal):
             raise outcome
@@ -106,7 +106,7 @@ class OperatorQueue:
         """By the entry of the notification: the parties may have left the register since."""
         try:
             sender, recipient = parties(self._connection, row.id)
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error, self._place) from error
         in_force = next((revision for (revision,) in self._query(_IN_FORCE)), row.revision)
         return Settling(
@@ -125,5 +125,5 @@ class OperatorQueue:
     def _query(self, sql: str, bindings: Sequence[object] | dict[str, object] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(sql, bindings).fetchall()
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error, self._place) from error

@@ -7,11 +7,10 @@ from typing import Any, Final
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_delivery import reading
 from gateway.adapters.store_reader import LogReader
-from gateway.adapters.store_releases import plan_of
 from gateway.adapters.store_seeds import fields_of
 from gateway.adapters.store_session import Session
 from gateway.exchangelog.bucket import Bucket
-from gateway.exchangelog.fields import FieldRecord
+from gateway.exchangelog.fields import FieldRecord, plan_of
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.receipt import entry_proof
 from gateway.model import Receipt

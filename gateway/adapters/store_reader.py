@@ -29,11 +29,11 @@ from gateway.adapters.store_filter import (
 from gateway.adapters.store_log import load_edge, read_tile
 from gateway.adapters.store_seeds import fields_of, subject_of
 from gateway.adapters.store_session import (
-    DatabaseError,
     PerEngine,
     Session,
     StorePlace,
     Use,
+    database_errors,
     snapshot,
     unreadable,
 )
@@ -45,7 +45,7 @@ from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.consistency import ConsistencyProof
 from gateway.exchangelog.erasure import Record
-from gateway.exchangelog.fields import FieldPlan, FieldRecord
+from gateway.exchangelog.fields import FieldRecord, plan_of
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.kept import OWN
 from gateway.exchangelog.note import NoteKey, parse_note
@@ -229,7 +229,7 @@ class LogReader:
 
     def _releases(self, vector_hash: bytes, paths: frozenset[str]) -> bool:
         try:
-            return not paths.isdisjoint(FieldPlan.parse(self.vector(vector_hash) or b"").released)
+            return not paths.isdisjoint(plan_of(self.vector(vector_hash) or b"").released)
         except ProofError:  # a malformed vector is for the check to report
             return False
 
@@ -255,7 +255,7 @@ class LogReader:
     def records(self, index: int) -> tuple[FieldRecord, ...]:
         """Field records of an entry; none where nothing was released. Raises `ProofError`."""
         for vector, digests in self._query(_RECORDS, (index,)):
-            return FieldPlan.parse(vector).records(digests)
+            return plan_of(vector).records(digests)
         return ()
 
     def revisions(self) -> list[str]:
@@ -287,7 +287,7 @@ class LogReader:
             with snapshot(self._connection):
                 load_edge(self._connection, verifiers)
                 note = self.checkpoint
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error) from error
         return note, open_checkpoint(note, verifiers)
 
@@ -295,14 +295,14 @@ class LogReader:
         """The newest checkpoint with enough cosignatures, not yet believed. Raises `ProofError`."""
         try:
             return store_witnessed.cosigned(self._connection)
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error) from error
 
     def frozen(self) -> Frozen | None:
         """What froze the log. Raises `ProofError`."""
         try:
             return store_witnessed.frozen(self._connection)
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error) from error
 
     def prove(self, index: int) -> TlogProof:
@@ -394,7 +394,7 @@ class LogReader:
             with snapshot(self._connection):
                 own: list[tuple[Any, ...]] = self._connection.execute(_OWN, (end, *OWN)).fetchall()
                 return record(self._connection), [(index, bytes(leaf)) for index, leaf in own]
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error) from error
 
     def held(self) -> frozenset[Bucket] | None:
@@ -403,7 +403,7 @@ class LogReader:
     def tile(self, level: int, n: int, width: int) -> bytes:
         try:
             return read_tile(self._connection, level, n, width)
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error) from error
 
     def tile_names(self) -> Iterable[tuple[int, int]]:
@@ -425,5 +425,5 @@ class LogReader:
         """All rows at once: no read transaction stays open between two calls."""
         try:
             return self._connection.execute(sql, bindings).fetchall()
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error) from error

@@ -7,15 +7,16 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from gateway.adapters import store_postgres
 from gateway.adapters.postgres_uri import PostgresUri
 from gateway.adapters.store_connect import connect
-from gateway.adapters.store_postgres import PostgresSession
-from gateway.adapters.store_session import DatabaseError, Session, StorePlace, Use
+from gateway.adapters.store_session import Session, StorePlace, Use, database_errors
 from gateway.exchangelog.flaw import ProofError
 from gateway.refusal import Code, Refusal
+
+if TYPE_CHECKING:  # and psycopg with it, for those who have a server
+    from gateway.adapters.store_postgres import PostgresSession
 
 T = TypeVar("T")
 
@@ -67,7 +68,7 @@ class _Apart:
         self._known = 0
         self._threads = ThreadPoolExecutor(sessions, "store-read")
         self._mine = threading.local()
-        self._sessions = list[PostgresSession]()
+        self._sessions: list[PostgresSession] = []
 
     async def look(self, at: Callable[[Session], T]) -> T:
         try:
@@ -87,6 +88,8 @@ class _Apart:
             session.close()
 
     def _look(self, at: Callable[[Session], T]) -> T:
+        from gateway.adapters import store_postgres  # noqa: PLC0415 - see above
+
         if not hasattr(self._mine, "session"):
             try:
                 session = store_postgres.connect(self._place, Use.READ)
@@ -99,7 +102,7 @@ class _Apart:
         begun = monotonic()
         try:
             return at(mine)
-        except (Refusal, *DatabaseError):
+        except database_errors(Refusal):
             if not mine.broken or monotonic() - begun > _AT_ONCE_SECONDS:
                 raise
         return at(mine)  # it was ended while nobody used it; a look changes nothing

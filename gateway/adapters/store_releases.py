@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -17,9 +16,9 @@ from gateway.adapters.store_connect import connect
 from gateway.adapters.store_delivery import reading
 from gateway.adapters.store_reading import reads
 from gateway.adapters.store_seeds import digests, fields_of
-from gateway.adapters.store_session import DatabaseError, Session, StorePlace, Use, placeholders, unreadable
+from gateway.adapters.store_session import Session, StorePlace, Use, database_errors, placeholders, unreadable
 from gateway.exchangelog.bucket import Bucket
-from gateway.exchangelog.fields import FieldPlan, disclosure, salts
+from gateway.exchangelog.fields import FieldPlan, disclosure, plan_of, salts
 from gateway.exchangelog.flaw import ProofError
 from gateway.exchangelog.leaf import Kind, Leaf
 from gateway.exchangelog.merkle import HASH_SIZE
@@ -66,7 +65,7 @@ class Former:
         try:
             with closing(connect(place, Use.READ)) as session:
                 ((size,),) = session.execute("SELECT size FROM head")
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error, place) from error
         self.entries = int(size) + after  # to the beginning of this log: there its indices would be 0
         self._reads = reads(place, sessions=1)
@@ -140,9 +139,3 @@ def _present(plan: FieldPlan, digests: bytes, seed: bytes) -> frozenset[str]:
 
 def _split(digests: bytes) -> list[bytes]:
     return [digests[at : at + HASH_SIZE] for at in range(0, len(digests), HASH_SIZE)]
-
-
-@lru_cache(maxsize=512)
-def plan_of(vector: bytes) -> FieldPlan:
-    """A view releases the same to everybody who has it: its vector is read once. Raises `ProofError`."""
-    return FieldPlan.parse(vector)

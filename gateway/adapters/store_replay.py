@@ -15,7 +15,7 @@ from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_connect import connect
 from gateway.adapters.store_directory import Directory
 from gateway.adapters.store_seeds import blind
-from gateway.adapters.store_session import DatabaseError, Session, StorePlace, Use, unreadable
+from gateway.adapters.store_session import Session, StorePlace, Use, database_errors, unreadable
 from gateway.adapters.store_work import ClaimKey, moment
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -138,7 +138,7 @@ class ReplayReader:
         found = self._numbers.execute(_NUMBER, (recorded.dossier,)).fetchone()
         try:
             return None if found is None else self._known(DossierNumber(str(found[0])))
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error) from error
 
     def vector(self, vector_hash: bytes) -> bytes:
@@ -188,7 +188,7 @@ class ReplayReader:
         """All rows at once: no read transaction stays open between two calls."""
         try:
             return self._connection.execute(sql, bindings).fetchall()
-        except DatabaseError as error:
+        except database_errors() as error:
             raise unreadable(error) from error
 
 

@@ -6,6 +6,7 @@ SQL is written once, in what SQLite and PostgreSQL have in common, with `?` or `
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
@@ -15,7 +16,6 @@ from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeAlias
 
 import apsw
-import psycopg
 
 from gateway.adapters.postgres_uri import PostgresUri
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -24,7 +24,15 @@ StorePlace: TypeAlias = Path | PostgresUri
 Bindings: TypeAlias = Sequence[object] | Mapping[str, object]
 
 AT_ONCE: Final = 1_024  # rows in memory, of many
-DatabaseError: Final = (apsw.Error, psycopg.Error)  # for `except`: whatever a database fails with
+
+
+def database_errors(*others: type[Exception]) -> tuple[type[Exception], ...]:
+    """For `except`: whatever a database fails with, and `others`.
+
+    psycopg is loaded by who opens a store on a server: before, nobody raises its errors.
+    """
+    psycopg = sys.modules.get("psycopg")
+    return (*others, apsw.Error) if psycopg is None else (*others, apsw.Error, psycopg.Error)
 
 
 class Occupied(apsw.BusyError):
@@ -83,7 +91,7 @@ class Rows(Protocol):
 
 
 class Session(Protocol):
-    """One connection to the database of a store. Not for several threads at once. Raises `DatabaseError`."""
+    """One connection to the database of a store. Not for several threads at once. Raises `database_errors`."""
 
     def execute(self, statements: str, bindings: Any = ..., /) -> Rows: ...
 
@@ -106,7 +114,7 @@ class Session(Protocol):
         ...
 
     def begin(self, kind: Begin) -> None:
-        """Raises `Occupied`, a `DatabaseError`, when another process does not end its turn."""
+        """Raises `Occupied`, one of `database_errors`, when another process does not end its turn."""
         ...
 
     def stand_in_line(self) -> None:
@@ -158,19 +166,27 @@ def unreadable(error: Exception, place: StorePlace | None = None) -> ProofError:
     LOG520 for one that somebody holds, else LOG501.
     """
     flaw = Flaw.UNREADABLE
-    if isinstance(error, apsw.CorruptError | psycopg.errors.DataCorrupted | psycopg.errors.IndexCorrupted):
+    if isinstance(error, apsw.CorruptError):
         flaw = Flaw.CORRUPT
     elif isinstance(error, apsw.BusyError):
         flaw = Flaw.OCCUPIED
-    elif isinstance(error, psycopg.OperationalError):
-        flaw = Flaw.DATABASE
+    elif not isinstance(error, apsw.Error) and isinstance(error, database_errors()):
+        flaw = _of_a_server(error)
     name = type(error).__name__
     return ProofError(flaw, name if place is None else f"{place}: {name}")
 
 
+def _of_a_server(error: Exception) -> Flaw:
+    from psycopg import OperationalError, errors  # noqa: PLC0415 - its error is there: it is loaded
+
+    if isinstance(error, errors.DataCorrupted | errors.IndexCorrupted):
+        return Flaw.CORRUPT
+    return Flaw.DATABASE if isinstance(error, OperationalError) else Flaw.UNREADABLE
+
+
 @contextmanager
 def snapshot(session: Session) -> Iterator[None]:
-    """Everything that is read within is of one moment; within a transaction it is so anyhow. Raises `DatabaseError`."""
+    """Everything that is read within is of one moment; within a transaction it is so anyhow. Raises `database_errors`."""
     if session.in_transaction:
         yield
         return

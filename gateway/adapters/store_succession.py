@@ -15,11 +15,11 @@ from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_connect import connect, creating
 from gateway.adapters.store_log import begin_log, first_entry, load_edge
 from gateway.adapters.store_session import (
-    DatabaseError,
     Session,
     StorePlace,
     Use,
     chunks,
+    database_errors,
     snapshot,
     unreadable,
 )
@@ -109,7 +109,7 @@ def _read(source: Session, old: StorePlace, query: str) -> Iterator[list[Any]]:
 def _translated(place: StorePlace) -> Iterator[None]:
     try:
         yield
-    except DatabaseError as error:
+    except database_errors() as error:
         raise unreadable(error, place) from error
     except OSError as error:
         raise ProofError(Flaw.UNREADABLE, f"{place}: {error.strerror}") from error

@@ -70,14 +70,14 @@ class Freeze:
 
 
 def cosigned(connection: Session) -> CosignedNote | None:
-    """Raises `DatabaseError`."""
+    """Raises `database_errors`."""
     for row in connection.execute("SELECT size, note, time FROM cosigned"):
         return CosignedNote(*row)
     return None
 
 
 def frozen(connection: Session) -> Frozen | None:
-    """Raises `DatabaseError`."""
+    """Raises `database_errors`."""
     for row in connection.execute("SELECT time, mine, theirs FROM frozen"):
         return Frozen(*row)
     return None

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, PKCS11Error
 
 from gateway.adapters.pkcs11_uri import Pkcs11Uri
-from gateway.adapters.token import Token, TokenError, Trouble, name_of, token_of
+from gateway.adapters.token import Token, name_of, token_of
+from gateway.adapters.token_trouble import TokenError, Trouble
 from gateway.refusal import Code, Refusal
 
 _LOG: Final = logging.getLogger(__name__)

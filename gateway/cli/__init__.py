@@ -6,13 +6,17 @@ import sys
 from typing import NoReturn
 
 from gateway.cli.commands import app
-from gateway.reading import FORESEEN, in_words
 
 
 def main() -> NoReturn:
     """Entry point of `gateway`."""
     try:
         app()
-    except FORESEEN as error:
+    except Exception as error:
+        # Everything that can be wrong with a hub: most commands need none of it.
+        from gateway.reading import FORESEEN, in_words
+
+        if not isinstance(error, FORESEEN):
+            raise
         sys.exit("\n".join(in_words(error)))
     sys.exit(0)

@@ -6,14 +6,14 @@ peer wrote. It is evidence of nothing: when it cannot be written, the hub goes o
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TextIO
-
-import structlog
 
 from gateway.broker.event import DeliveryEvent, Event, trace
 from gateway.edge.repeats import Repeats
@@ -30,13 +30,7 @@ class OperationalLog:
         """`worker`: the number of this process among several of a hub, which write to one stream."""
         self._lines = _Lines(stream)
         self._repeats = Repeats(clock)
-        self._logger = structlog.wrap_logger(
-            self._lines,
-            processors=[
-                structlog.processors.TimeStamper(fmt="iso", utc=True),
-                structlog.processors.JSONRenderer(),  # ASCII: no line can be split or recoloured (L01, L02)
-            ],
-        ).bind(**({} if worker is None else {"worker": worker}))  # now, not at every line
+        self._worker: Mapping[str, object] = {} if worker is None else {"worker": worker}
 
     @property
     def writable(self) -> bool:
@@ -45,12 +39,17 @@ class OperationalLog:
 
     def note(self, event: str, **facts: str | float) -> None:
         """A fact of the hub's own life: started, stopping, log unavailable."""
-        self._logger.info(event, **facts)
+        self._tell(event, **facts)
+
+    def _tell(self, event: str, **facts: object) -> None:
+        """One line of ASCII: none can be split or recoloured (L01, L02)."""
+        moment = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
+        self._lines.write(json.dumps({**self._worker, **facts, "event": event, "timestamp": f"{moment}Z"}))
 
     def emit(self, event: Event) -> None:
         """The one line of a finished request."""
         request = event.request
-        self._logger.info(
+        self._tell(
             "exchange",
             exchange=event.exchange,
             peer=event.peer.id,
@@ -70,7 +69,7 @@ class OperationalLog:
     def delivery(self, event: DeliveryEvent) -> None:
         """The one line of an attempt to deliver."""
         delivery = event.delivery
-        self._logger.info(
+        self._tell(
             "delivery",
             delivery=delivery.id,
             exchange=delivery.notification.exchange,
@@ -98,12 +97,12 @@ class OperationalLog:
             facts["error"] = type(error).__name__
         self.catch_up()
         if self._repeats.passes(tuple(facts.items())):
-            self._logger.info("refused", **facts)
+            self._tell("refused", **facts)
 
     def catch_up(self, *, ending: bool = False) -> None:
         """Tell how many refusals were only counted, of each minute that is over; of all when the hub is `ending`."""
         for facts, more in self._repeats.over(ending=ending):
-            self._logger.info("refused", **dict(facts), repeated=more)
+            self._tell("refused", **dict(facts), repeated=more)
 
 
 class _Lines:
@@ -113,8 +112,7 @@ class _Lines:
         self._stream = stream
         self.lost = 0  # lines, since the last that was written
 
-    def info(self, line: str) -> None:
-        """Called by structlog."""
+    def write(self, line: str) -> None:
         try:
             self._stream.write(f"{line}\n")
             self._stream.flush()

@@ -7,8 +7,6 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from holidays import country_holidays
-
 BELGIUM: Final = ZoneInfo("Europe/Brussels")
 _SATURDAY: Final = 5  # of date.weekday
 
@@ -29,4 +27,6 @@ def is_working(day: date) -> bool:
 
 @lru_cache(maxsize=256)
 def _public_holidays(year: int) -> frozenset[date]:
+    from holidays import country_holidays  # noqa: PLC0415 - all calendars of the world, for those who count days
+
     return frozenset(country_holidays("BE", years=year))

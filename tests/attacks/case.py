@@ -233,9 +233,12 @@ def _outcomes(expected: Expected) -> set[str]:
 
 def _settled(target: Target, expected: Expected, began: Reading) -> Reading:
     """The instruments once the refusal is on record, which may be a moment after the answer."""
+    ended = target.reading()
     if isinstance(expected, Refused):
-        until(lambda: sum((target.refusals() - began.refusals).values()) >= 1)
-    return target.reading()
+        while not sum((ended.refusals - began.refusals).values()):
+            until(lambda: target.refusals() != began.refusals)
+            ended = target.reading()
+    return ended
 
 
 def _require_recorded(target: Target, case: Attack, outcome: str, began: Reading, ended: Reading) -> None:

@@ -32,6 +32,7 @@ from gateway.cli.bench import bench as bench_command
 from gateway.model import SERVICE, Criteria, Enterprise, Outcome, Role, Ticket
 from gateway.refusal import Code
 from gateway.soap.xml import canonical, parse_verified
+from tests.process import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 CUSTOMER = Customer(Ticket("t-1"), datetime(2026, 9, 14, tzinfo=UTC), Enterprise("0999099901"))
@@ -341,7 +342,7 @@ def test_options_that_make_no_sense_are_refused_in_a_sentence(options):
 
 
 def test_contracts_that_are_elsewhere_are_missed_in_a_sentence():
-    done = bench("--contracts", "/nowhere")
+    done = commands.run("bench", "--contracts", "/nowhere")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("BEN005")
     assert "Traceback" not in done.stderr

@@ -16,6 +16,7 @@ from gateway.app import contract_files
 from gateway.bench.overload import CALM, FLOODING, register_of
 from gateway.bench.overload_figures import Quotas
 from gateway.model import Quota
+from tests.process import commands
 from tests.process.running import ROOT
 from tests.process.test_bench import require_self_contained
 
@@ -82,6 +83,6 @@ def test_a_burst_that_is_used_up_leaves_the_rate_of_the_shipped_agreement():
 
 
 def test_an_unknown_suite_is_refused_with_a_remedy():
-    done = bench("--suite", "dsa")
+    done = commands.run("bench", "overload", "--suite", "dsa")
     assert done.returncode == 1
     assert done.stderr.startswith("BEN004: --suite dsa")

@@ -26,7 +26,8 @@ EC = build(holder=holder("p256"), method=f"{MORE}ecdsa-sha256")
 def with_value(name: str, value: bytes | str, data: bytes = GOOD) -> bytes:
     """The message with other text in its first element of that name."""
     text = value if isinstance(value, str) else base64.b64encode(value).decode()
-    return re.sub(rf"(<{name}[^>]*>)[^<]*".encode(), rf"\g<1>{text}".encode(), data, count=1)
+    # A function, for a template of a megabyte would be read letter by letter.
+    return re.sub(rf"(<{name}[^>]*>)[^<]*".encode(), lambda found: found[1] + text.encode(), data, count=1)
 
 
 def value_of(name: str, data: bytes = GOOD) -> str:

@@ -34,7 +34,7 @@ class Asking:
 def askings() -> list[Asking]:
     """Every permitted view of a question that a provider answers and that releases something.
 
-    The views of a document are the same under every context: of these one is enough.
+    Where the same is released to the same requester under several contexts, one of them is enough.
     """
     found: dict[tuple, Asking] = {}
     for operation, requester, context, provider, kind in agreement()._views:
@@ -43,8 +43,8 @@ def askings() -> list[Asking]:
         answers = terms.pattern is Pattern.CONSULT and provider is not None
         whole = operation != "retrieveDocument" or kind is not None
         other = requester is not provider or terms.scatter
-        if answers and whole and other and shown(operation, asked.view):
-            found.setdefault((operation, requester, provider, kind or context), asked)
+        if answers and whole and other and (released := shown(operation, asked.view)):
+            found.setdefault((operation, requester, provider, kind, released), asked)
     return list(found.values())
 
 
