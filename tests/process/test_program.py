@@ -1,0 +1,45 @@
+"""The program as a process: standard output that cannot be written, Ctrl-C at any moment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gateway import cli
+from tests.process.sandboxes import ROOT
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", [["--version"], ["agreement", "show"], ["log", "--help"]])
+def test_a_full_disk_behind_standard_output_is_told_in_a_sentence(command, unbuffered):
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "gateway", *command],
+            cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env={"PYTHONUNBUFFERED": unbuffered},
+        )  # fmt: skip
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, line[:7]) == (1, "LOG509:")
+    assert "standard output" in line
+
+
+def test_ctrl_c_before_the_command_began_ends_without_a_word(monkeypatch, capsys):
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_run", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_another_error_of_the_system_is_not_laid_to_standard_output(monkeypatch):
+    def broken() -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(cli, "_run", broken)
+    with pytest.raises(ConnectionRefusedError):
+        cli.main()
