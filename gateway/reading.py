@@ -99,7 +99,7 @@ class Found:
             return step()
         except StartError as several:
             self._errors += several.errors
-        except (ConfigError, TrustError, AgreementError) as error:
+        except (ConfigError, TrustError, AgreementError, ProofError) as error:
             self._errors.append(error)
         return None
 
