@@ -269,6 +269,11 @@ def test_missing_store_is_found_and_not_made(place):
     assert not (place / "store.db").exists()
 
 
+def test_path_that_the_system_does_not_take_is_found(place):
+    setting(place, '"store.db"', f'"{"x" * 300}"')
+    assert codes(place) == ["LOG501"]
+
+
 def test_file_that_is_no_store_is_found(place):
     (place / "store.db").write_bytes(b"something else " * 100)
     assert [code[:3] for code in codes(place)] == ["LOG"]
