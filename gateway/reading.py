@@ -277,7 +277,9 @@ def signature_files(directory: Path) -> Mapping[str, bytes | None]:
         found = sorted(path for path in directory.iterdir() if path.name.endswith(".xml"))
     except OSError as error:
         raise ConfigError(
-            "CFG036", f"{directory}: {error.strerror}.", "Name the directory with the signatures of the parties."
+            "CFG036",
+            f"{directory}: {error.strerror}.",
+            "Name the directory with the signatures of the parties.",
         ) from error
     return {path.name: _signature(path) for path in found}
 
