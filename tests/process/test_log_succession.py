@@ -245,6 +245,13 @@ def test_the_next_year_begins_where_the_last_one_ended(place):
     checked = CliRunner().invoke(app, ["log", "verify", "--config", str(place / "next.toml")])
     assert checked.exit_code == 0, checked.stdout
     assert CliRunner().invoke(app, ["log", "verify", "--config", str(place / "gateway.toml")]).exit_code == 0
+    assert (wrong(place / "gateway.toml"), wrong(place / "next.toml")) == (["LOG714"], [])
+
+
+def wrong(settings: Path) -> list[str]:
+    """What `gateway check` finds."""
+    told = CliRunner().invoke(app, ["check", "--config", str(settings), "--json"])
+    return [one["code"] for one in json.loads(told.stdout)["findings"]]
 
 
 @everywhere
