@@ -302,9 +302,8 @@ def test_store_is_looked_at_whatever_is_wrong_with_the_files(place):
     for signature in settings.contracts.signatures.glob("*.xml"):
         signature.unlink()
     (place / "store.db").unlink()
-    setting(place, "\nformer = []", '\nformer = ["gone.db"]')
-    assert sorted(set(codes(place))) == ["CFG036", "LOG506"]
-    assert codes(place).count("LOG506") == 2
+    found = codes(place)
+    assert (set(found), found.count("LOG506")) == ({"CFG036", "LOG506"}, 1)
 
 
 def test_database_that_is_away_hides_nothing_else(place):
