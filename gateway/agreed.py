@@ -91,8 +91,6 @@ def before_start(store: StorePlace) -> Before | None:
 def _told(error: AdoptionError, agreement: Agreement, directory: Path) -> Iterator[ConfigError]:
     if not agreement.parties:
         yield ConfigError("CFG036", "agreement.parties: nobody adopts it.", "Name its parties.")
-    if not directory.is_dir():
-        yield ConfigError("CFG036", f"{directory}: no such directory.", "Name it: contracts.signatures.")
     for party in sorted(map(str, error.missing)):
         sentence = f"revision {agreement.number} of the agreement is not signed by {party}."
         yield ConfigError("CFG036", sentence, _REMEDY)

@@ -48,7 +48,7 @@ from gateway.edge.log_site import LogSite
 from gateway.edge.operational_log import LibraryLines, OperationalLog, tell_uncaught
 from gateway.edge.operations import operations
 from gateway.edge.pinning import Pinning
-from gateway.edge.pulse import pulse
+from gateway.edge.pulse import pulse, watch
 from gateway.edge.responders import Questions, asking, count_in
 from gateway.edge.soap import PATH, ServedContract, SoapEdge
 from gateway.edge.survey import survey
@@ -179,6 +179,7 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
         }
         for name, work in (
             ("pulse", pulse(fellows, trouble, partial(_end_if_failed, store, give_up), metrics, log)),
+            ("watch", watch(store.look, log)),
             ("courier", courier.run()),
             ("reload", reload.run(told or asyncio.Event())),
             *((name, once_leading(fellows, one)) for name, one in of_all.items()),
@@ -389,9 +390,10 @@ def _trouble(store: Store, log: OperationalLog, feeder: Feeder | None, outside: 
     """Why the hub is not ready; None when an exchange would be recorded, and told."""
     if outside.draining:
         return "the hub was told to stop, and takes what still comes for a while"
+    if flaw := store.trouble:
+        return f"{flaw.row.code}: {flaw.row.sentence}"
     if not store.ready:
-        flaw = store.trouble
-        return f"{flaw.row.code}: {flaw.row.sentence}" if flaw else "the exchange log hangs: restart"
+        return "the exchange log hangs: restart"
     if store.held:
         return (feeder and feeder.trouble) or "the exchange log is frozen"
     return None if log.writable else "the operational log cannot be written"

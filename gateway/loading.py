@@ -23,9 +23,11 @@ from gateway.adapters.spool import Spool, SpoolError
 from gateway.agreed import adopted, before_start, read_agreement
 from gateway.agreement.admit import Terms
 from gateway.agreement.register import Register
+from gateway.agreement.terms import Agreement
 from gateway.broker.reply import SIGNING_SECONDS, Signer
 from gateway.broker.rules import Rules
 from gateway.config import ConfigError, DeliverySettings, Settings
+from gateway.evidence.adoption import Adopted
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.flaw import ProofError
@@ -78,7 +80,7 @@ class Loaded:
 def load(settings: Settings) -> Loaded:
     """Read and cross-check all files that the settings name.
 
-    Raises StartError with every ConfigError, TrustError and AgreementError, each naming file or setting.
+    Raises StartError with every ConfigError, TrustError, AgreementError and ProofError, each naming file or setting.
     """
     found, keys, digest = Found(), settings.keys, digest_of(settings)
     found.of(partial(_require_url, settings.listen.public_url))
@@ -93,9 +95,7 @@ def load(settings: Settings) -> Loaded:
         _require_allowed(settings, identities.register, destinations, found, policy)
     adoption = None
     if identities is not None and agreement is not None:
-        judges = identities.certificates, identities.register.hub.enterprise
-        before = before_start(settings.log.store)
-        adoption = found.of(partial(adopted, settings.contracts, agreement, *judges, before))
+        adoption = found.of(partial(_adopted, settings, agreement, identities))
     if identities is not None:
         found.of(partial(_require_readers, settings.log.readers, identities.register))
     log_keys = found.of(partial(read_log_keys, keys.log_key))
@@ -178,6 +178,12 @@ def reload(settings: Settings, before: Loaded) -> Loaded:
 def pinned(settings: Settings, loaded: Loaded) -> Checkpoint | None:
     """What the log must extend; None where the settings name no pin. Raises ProofError (LOG701)."""
     return None if settings.log.pin is None else read_pin(settings.log.pin, loaded.verifiers)
+
+
+def _adopted(settings: Settings, agreement: Agreement, identities: Identities) -> Adopted:
+    """Raises as `adopted`, and ProofError for a database that cannot be asked what was in force before."""
+    judges = identities.certificates, identities.register.hub.enterprise
+    return adopted(settings.contracts, agreement, *judges, before_start(settings.log.store))
 
 
 def _require_whole(identities: Identities, before: Loaded) -> None:

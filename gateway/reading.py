@@ -99,7 +99,7 @@ class Found:
             return step()
         except StartError as several:
             self._errors += several.errors
-        except (ConfigError, TrustError, AgreementError) as error:
+        except (ConfigError, TrustError, AgreementError, ProofError) as error:
             self._errors.append(error)
         return None
 
@@ -269,8 +269,19 @@ def contract_files(directory: Path) -> Mapping[str, bytes]:
 
 
 def signature_files(directory: Path) -> Mapping[str, bytes | None]:
-    """Signatures over the agreement, by file name; None for one that cannot be read, or is too long to be one."""
-    return {path.name: _signature(path) for path in sorted(directory.glob("*.xml"))}
+    """Signatures over the agreement, by file name; None for one that cannot be read, or is too long to be one.
+
+    Raises ConfigError (CFG036) for what is no directory: that nobody has signed would be a guess.
+    """
+    try:
+        found = sorted(path for path in directory.iterdir() if path.name.endswith(".xml"))
+    except OSError as error:
+        raise ConfigError(
+            "CFG036",
+            f"{directory}: {error.strerror}.",
+            "Name the directory with the signatures of the parties.",
+        ) from error
+    return {path.name: _signature(path) for path in found}
 
 
 def _signature(path: Path) -> bytes | None:

@@ -82,6 +82,7 @@ class Store:
         former: Sequence[store_releases.Former] = (),
     ) -> None:
         self._former = former
+        self._over: Flaw | None = None
         self._place = place
         self._appender = appender
         self._origin = signers[0].name
@@ -138,8 +139,11 @@ class Store:
 
     @property
     def trouble(self) -> Flaw | None:
-        """Why nothing is appended, and on a server why it could not be taken again; None while something is, or hangs."""
-        return self._appender.trouble
+        """Why nothing is appended, and on a server why it could not be taken again; None while something is, or hangs.
+
+        What others did to the log is known from the next entry on, or the next `look`.
+        """
+        return self._over or self._appender.trouble
 
     @property
     def failed(self) -> bool:
@@ -199,11 +203,16 @@ class Store:
 
     async def hold(self, wanted: bool) -> None:  # noqa: FBT001 - a switch
         """Take no entry as long as it is wanted: what asks for one is refused with LOG_UNAVAILABLE."""
-        self._appender.held = wanted or await self._is_frozen()
+        self._appender.held = wanted or await self.look()
 
-    async def _is_frozen(self) -> bool:
+    async def look(self) -> bool:
+        """Whether the log takes no entry any more, by whichever process it was ended or frozen; `trouble` says why from then
+        on. Raises `Refusal`: LOG_UNAVAILABLE.
+        """
         with reading("frozen"):
-            return await self._reads.look(store_witnessed.frozen) is not None
+            found = await self._reads.look(store_witnessed.frozen)
+        self._over = None if found is None else found.flaw
+        return found is not None
 
     # ExchangeLog, and what the store itself is told.
 

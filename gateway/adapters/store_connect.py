@@ -26,7 +26,10 @@ def connect(place: StorePlace, use: Use) -> Session:
 def exists(place: StorePlace) -> bool:
     """Whether there is a log already, or something else in its place. Raises `ProofError`."""
     if isinstance(place, Path):
-        return place.exists()
+        try:
+            return place.exists()
+        except OSError as error:
+            raise ProofError(Flaw.UNREADABLE, f"{place}: {error.strerror}") from error
     try:
         connect(place, Use.READ).close()
     except ProofError as error:

@@ -12,13 +12,14 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, NullPool, create_engine
+from sqlalchemy import Connection, NullPool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway.adapters.postgres_uri import PostgresUri
 from gateway.exchangelog.flaw import Flaw, ProofError
 
 _SCRIPTS: Final = Path(__file__).with_name("migrations")
+_ROLE: Final = text("SELECT 1 FROM pg_roles WHERE rolname = :role")
 _LOCK: Final = "SELECT pg_advisory_xact_lock(1464418887)"  # "WIBG": one migration at a time
 
 
@@ -33,7 +34,7 @@ _GRANTS: Final = (
 
 
 def migrate(place: PostgresUri, role: str | None = None) -> None:
-    """Brings the tables to the newest version, all or nothing. Raises `ProofError` (LOG512, LOG517).
+    """Brings the tables to the newest version, all or nothing. Raises `ProofError` (LOG512, LOG517, LOG521).
 
     `role`: is granted what a hub needs, which for entries is to add and read them, and to remove what was pruned.
     """
@@ -56,6 +57,9 @@ def migrate(place: PostgresUri, role: str | None = None) -> None:
 
 
 def _grant(connection: Connection, role: str) -> None:
+    """Raises `ProofError` (LOG521)."""
+    if connection.execute(_ROLE, {"role": role}).first() is None:
+        raise ProofError(Flaw.ROLE, role)
     name = connection.dialect.identifier_preparer.quote_identifier(role)
     for statement in _GRANTS:
         connection.exec_driver_sql(statement.format(role=name))

@@ -46,12 +46,14 @@ def check(
     facts: dict[str, Any] = {}
     settings = _attempt(lambda: load_settings(config), findings)
     loaded = _attempt(lambda: load(settings), findings) if settings is not None else None
+    if settings is not None:  # whatever is wrong with the files that it names
+        _attempt(lambda: _require_open(settings), findings)
+        _attempt(lambda: _require_former(settings), findings)
+        notices += in_words(ProofError(Flaw.UNPINNED, str(settings.log.store))) if _unpinned(settings) else []
     if settings is not None and loaded is not None:
         facts = _facts(loaded)
         facts["log"] |= _attempt(lambda: _store(settings, loaded), findings) or {}
-        _attempt(lambda: _require_former(settings), findings)
         _attempt(lambda: require_officers(settings.log.officers, loaded.rules.register), findings)
-        notices += in_words(ProofError(Flaw.UNPINNED, str(settings.log.store))) if _unpinned(settings) else []
         if not without_names:
             _attempt(lambda: require_names(settings, loaded.rules.register, loaded.policy), findings)
     if as_json:
@@ -76,10 +78,11 @@ def _unpinned(settings: Settings) -> bool:
 
 
 def _attempt(step: Callable[[], T], findings: list[str]) -> T | None:
+    """What several steps find is told once."""
     try:
         return step()
     except FORESEEN as error:
-        findings += in_words(error)
+        findings += [one for one in in_words(error) if one not in findings]
         return None
 
 
@@ -110,18 +113,26 @@ def _texts(ends: Mapping[str, datetime]) -> dict[str, str]:
     return {name: end.isoformat() for name, end in ends.items()}
 
 
-def _store(settings: Settings, loaded: Loaded) -> dict[str, Any]:
-    """The log's signed head. Whether the entries hold as well, `gateway log verify` says.
-
-    Raises ProofError, also for a payload key that is not the one under which something waits, and for bucket keys
-    that are not those of this log.
-    """
+def _require_open(settings: Settings) -> None:
+    """There is a log that takes entries, and the bucket keys are its own. Raises ProofError, ExposedError."""
     path = settings.log.store
     if not exists(path):
         raise ProofError(Flaw.NO_STORE, str(path))
     keys = BucketKeys.open(settings.log.bucket_keys, read_own_secret)
     with LogReader.open(path, keys) as reader:
         reader.require_keys()
+        found = reader.frozen()
+    if found is not None:
+        raise ProofError(found.flaw, str(path))
+
+
+def _store(settings: Settings, loaded: Loaded) -> dict[str, Any]:
+    """The log's signed head. Whether the entries hold as well, `gateway log verify` says.
+
+    Raises ProofError, also for a payload key that is not the one under which something waits.
+    """
+    path = settings.log.store
+    with LogReader.open(path) as reader:
         head = reader.head()
         checkpoint = open_checkpoint(head.note, loaded.verifiers)
     if (checkpoint.size, checkpoint.root) != (head.size, head.root):

@@ -112,7 +112,7 @@ def list_dossiers(
     """List the directory."""
     with explained():
         place = find(store, config)
-        named = None if authority is None else AuthorityId(known_authority(authority, place))
+        named = None if authority is None else AuthorityId(known_authority("--authority", authority, place))
     with _directory(store, config, writes=False) as directory:
         scopes = list(directory.all(named))
     if as_json:

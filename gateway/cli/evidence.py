@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from cryptography.x509 import load_der_x509_certificate, load_pem_x509_certificates
 
 from gateway.adapters.store_evidence import EvidenceReader
 from gateway.adapters.store_replay import ReplayReader
@@ -134,9 +135,9 @@ def verify(
         documents = [read_file("--document", one) for one in document or ()]
         given = Given(
             verifiers=place.keys,
-            anchors=[read_file("--anchor", one) for one in anchor or ()],
+            anchors=_roots("--anchor", anchor or ()),
             crls=[read_file("--crl", one) for one in crl or ()],
-            tsa_anchors=[read_file("--tsa-anchor", one) for one in tsa_anchor or ()],
+            tsa_anchors=_roots("--tsa-anchor", tsa_anchor or ()),
             tsa_crls=[read_file("--tsa-crl", one) for one in tsa_crl or ()],
             documents={hashlib.sha256(one).hexdigest(): one for one in documents},
         )
@@ -147,6 +148,20 @@ def verify(
         print_shown(shown, place.name)
     if not holds(shown):
         raise typer.Exit(1)
+
+
+def _roots(option: str, paths: Iterable[Path]) -> Sequence[bytes]:
+    """Files of root certificates: of one that holds none, every signature would be told as broken.
+
+    Raises `ProofError` (LOG509).
+    """
+    found = [(path, read_file(option, path)) for path in paths]
+    for path, data in found:
+        try:
+            (load_pem_x509_certificates if b"-----BEGIN" in data else load_der_x509_certificate)(data)
+        except ValueError as error:
+            raise ProofError(Flaw.FILE, f"{option} {path}: holds no certificate") from error
+    return [data for _, data in found]
 
 
 def _exporting(officer: Acting | None) -> Acting:

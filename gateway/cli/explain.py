@@ -95,7 +95,7 @@ def _viewer(given: str | None, place: Place, officer: Acting | None) -> Authorit
     assert officer is not None  # there are settings
     assert place.register is not None
     officer.require(Right.SEARCH)
-    named = None if given is None else AuthorityId(known_authority(given, place))
+    named = None if given is None else AuthorityId(known_authority("--as", given, place))
     if officer.party is None:
         return None if named is None else place.register.by_id[named]
     own_id = AuthorityId(officer.officer.authority)

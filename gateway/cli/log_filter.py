@@ -69,13 +69,13 @@ def understood(wanted: Wanted, place: Place, party: str | None = None, about: Ab
     )
 
 
-def known_authority(name: str, place: Place) -> str:
-    """An id of the register, or without settings of its form. Raises `ProofError` (LOG510)."""
+def known_authority(option: str, name: str, place: Place) -> str:
+    """An id of the register, or without settings of its form. Raises `ProofError` (LOG510), which names the option."""
     ids = [one for one in place.parties if place.register is None or one != place.register.hub.id]
     if ids and name not in ids:
-        raise _unknown("--authority", name, f"the register has {_listed(ids)}")
+        raise _unknown(option, name, f"the register has {_listed(ids)}")
     if not _ID.fullmatch(name):
-        raise _unknown("--authority", name, "an id of the register, such as BRUSSELS")
+        raise _unknown(option, name, "an id of the register, such as BRUSSELS")
     return name
 
 

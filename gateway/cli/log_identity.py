@@ -16,6 +16,7 @@ from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers, ml_dsa_signer
 from gateway.adapters.pin import write_pin
 from gateway.adapters.pki import ExistsError, write_file
+from gateway.adapters.store_connect import exists
 from gateway.adapters.store_log import new_log
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.lines import write
@@ -49,6 +50,8 @@ def init(config: Settled, as_json: AsJson = False) -> None:
     with explained():
         settings = load(config)
         signers, pin = log_signers(settings.keys.log_key, settings.log.origin), settings.log.pin
+        if exists(settings.log.store):
+            raise ProofError(Flaw.STORE_EXISTS, str(settings.log.store))
         if pin is not None and pin.exists():  # it would be told of a store that is lost
             raise ProofError(Flaw.PIN_EXISTS, str(pin))
         BucketKeys.create(settings.log.bucket_keys)

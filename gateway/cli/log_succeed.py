@@ -18,6 +18,7 @@ from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_succession import begin, end
 from gateway.agreement.register import load_register
 from gateway.cli.lines import write
+from gateway.cli.log_filter import one_of
 from gateway.cli.log_place import (
     AsJson,
     Settled,
@@ -67,8 +68,7 @@ def succeed(
     The first entry of the successor names the old log. --vkey: keys of the old log.
     """
     with explained():
-        if reason not in set(Ending):
-            raise ProofError(Flaw.UNKNOWN_VALUE, f"--reason {reason}")
+        ending = Ending(one_of("--reason", reason, list(Ending)))
         settings, now = load(config), datetime.now(UTC)
         signers, pin = log_signers(settings.keys.log_key, settings.log.origin), settings.log.pin
         store = settings.log.store
@@ -79,10 +79,10 @@ def succeed(
         prepare(store)  # the old log does not end before there is a place for the new one
         register = settings.contracts.register
         hub = load_register(read_file("contracts.register", register), str(register)).hub
-        last = _last(old, agreed, Ending(reason), given_keys(vkey or (), vkey_file), now)
+        last = _last(old, agreed, ending, given_keys(vkey or (), vkey_file), now)
         if last.origin == settings.log.origin:
             raise ProofError(Flaw.ORIGIN, f"log.origin is that of the old log: {last.origin}")
-        first = entry.succeeded(last, Ending(reason), str(hub.enterprise), now, os.urandom)
+        first = entry.succeeded(last, ending, str(hub.enterprise), now, os.urandom)
         begin(store, signers, BucketKeys.create(settings.log.bucket_keys), first, old)
         if pin is not None:
             with LogReader.open(store) as log:

@@ -47,7 +47,7 @@ def list_deliveries(
     """List what waits, in the order of acceptance."""
     with explained():
         place = find(store, config)
-        wanted = None if recipient is None else AuthorityId(known_authority(recipient, place))
+        wanted = None if recipient is None else AuthorityId(known_authority("--recipient", recipient, place))
     with _queue(place.store) as queue:
         rows, behind = queue.listed(wanted, dead=dead), queue.behind()
     if as_json:

@@ -1,15 +1,20 @@
-"""The pulse of a process: every second it says how it is, to the metrics, to its log and to its supervisor, or ends."""
+"""The pulse of a process: every second it says how it is, to the metrics, to its log and to its supervisor, or ends.
+
+And it looks what others did to the exchange log, for which the pulse does not wait: a server may not answer.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 from gateway.adapters.metrics import Metrics
 from gateway.broker.event import trace
 from gateway.edge.fellows import Fellows
 from gateway.edge.operational_log import OperationalLog
+from gateway.refusal import Refusal
 
 _PAUSE: Final = 1.0  # seconds
 
@@ -29,5 +34,16 @@ async def pulse(
             fellows.state(trouble())
             look()
         except Exception as error:  # noqa: BLE001 - the pulse outlives a bug
+            log.note("failed", trace=trace(error))
+        await asyncio.sleep(_PAUSE)
+
+
+async def watch(look: Callable[[], Awaitable[object]], log: OperationalLog) -> None:
+    """Until cancelled. `look`: at whether the log has ended, which otherwise only the next exchange would tell."""
+    while True:
+        try:
+            with suppress(Refusal):  # a store that does not answer is told of by what appends to it
+                await look()
+        except Exception as error:  # noqa: BLE001 - as the pulse
             log.note("failed", trace=trace(error))
         await asyncio.sleep(_PAUSE)

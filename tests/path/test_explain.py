@@ -103,6 +103,11 @@ async def test_what_is_anothers_and_what_does_not_exist_are_answered_alike(hub: 
         assert explain(hub, reference, "--as", "BRUSSELS")["exchange"] == answered.event.exchange
 
 
+async def test_a_name_that_the_register_has_not_is_told_with_the_option_that_gave_it(hub: Hub):
+    told = run(hub, "0", "--as", "NOBODY").stderr
+    assert (told[:6], "--as" in told, "--authority" in told) == ("LOG510", True, False)
+
+
 async def test_a_ticket_is_known_to_its_own_authority_only(hub: Hub):
     await hub.consult("BRUSSELS", "consultDossier", WORK, ticket="1")
     second = await hub.consult("BRUSSELS", "consultDossier", WORK, ticket="0")

@@ -220,6 +220,15 @@ def test_the_operator_goes_by_what_is_in_force_not_by_what_lies_there(place):
     assert Operator.of(settings).years == before == 10
 
 
+@pytest.mark.parametrize("spoil", [Path.rmdir, lambda path: (path.rmdir(), path.touch())])
+def test_a_directory_of_signatures_that_is_none_is_not_taken_for_nobody_having_signed(place, spoil):
+    assert (signatures(place).exit_code, signatures(place).stderr) == (1, "")  # none has
+    spoil(place / "signatures")
+    done = signatures(place)
+    assert (done.exit_code, done.stdout, done.stderr[:6]) == (1, "", "CFG036")
+    assert codes(place) == ["CFG036"]
+
+
 def test_trust_that_cannot_be_read_is_told(place):
     (place / "pki/root.crt.pem").write_text("x")
     done = signatures(place)

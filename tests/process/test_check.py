@@ -19,6 +19,7 @@ from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import ensure_log
 from gateway.adapters.pki import write_pki
 from gateway.adapters.store import Store
+from gateway.adapters.store_witnessed import moved_to
 from gateway.cli.commands import app
 from gateway.exchangelog.flaw import ProofError
 from gateway.loading import StartError, load
@@ -268,9 +269,47 @@ def test_missing_store_is_found_and_not_made(place):
     assert not (place / "store.db").exists()
 
 
+def test_path_that_the_system_does_not_take_is_found(place):
+    setting(place, '"store.db"', f'"{"x" * 300}"')
+    assert codes(place) == ["LOG501"]
+
+
 def test_file_that_is_no_store_is_found(place):
     (place / "store.db").write_bytes(b"something else " * 100)
     assert [code[:3] for code in codes(place)] == ["LOG"]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "code"),
+    [
+        (b"", "LOG714"),
+        (b"what contradicts it", "LOG713"),
+        (moved_to("postgresql://hub@db/wib"), "LOG518"),
+    ],
+    ids=["ended", "frozen", "moved"],
+)
+async def test_log_that_takes_no_entry_is_found_as_serve_finds_it(place, theirs, code):
+    assert codes(place) == []
+    alter(place / "store.db", "INSERT INTO frozen VALUES (1, 1, ?, ?)", bindings=(b"its last", theirs))
+    assert codes(place) == [code]
+    with pytest.raises(ProofError) as caught:
+        await tell_something(place)  # opens the store as a hub does
+    assert caught.value.flaw.row.code == code
+
+
+def test_store_is_looked_at_whatever_is_wrong_with_the_files(place):
+    settings = config.load(place / "gateway.toml")
+    for signature in settings.contracts.signatures.glob("*.xml"):
+        signature.unlink()
+    (place / "store.db").unlink()
+    found = codes(place)
+    assert (set(found), found.count("LOG506")) == ({"CFG036", "LOG506"}, 1)
+
+
+def test_database_that_is_away_hides_nothing_else(place):
+    setting(place, '"store.db"', '"postgresql://hub@127.0.0.1:9/wib"')
+    (place / HUB / "directory.key").unlink()
+    assert sorted(codes(place)) == ["CFG003", "LOG512"]
 
 
 def test_every_finding_is_told_at_once(place):

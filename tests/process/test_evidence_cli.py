@@ -7,6 +7,7 @@ import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from ssl import PEM_cert_to_DER_cert
 
 import apsw
 import pytest
@@ -144,6 +145,17 @@ async def test_what_cannot_be_done_is_told_by_a_code(place, arguments, code):
     assert done.exit_code == 1
     assert done.stderr.startswith(code)
     assert not (place / "x").exists()
+
+
+@pytest.mark.parametrize("option", ["--anchor", "--tsa-anchor"])
+async def test_a_file_without_a_certificate_is_no_anchor(place, option):
+    file, known = export(place), outside(place)
+    (place / "root.der").write_bytes(PEM_cert_to_DER_cert((place / "pki/root.crt.pem").read_text()))
+    assert run("verify", file, *known, option, place / "root.der").exit_code == 0
+    (place / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    for spoiled in ("register.toml", "broken.pem"):
+        done = run("verify", file, *known, option, place / spoiled, "--json")
+        assert (done.exit_code, done.stdout, done.stderr[:6]) == (1, "", "LOG509")
 
 
 async def test_entry_whose_bucket_is_erased_cannot_be_exported(place):

@@ -261,6 +261,13 @@ async def test_a_hub_does_not_start_without_the_pin_that_it_should_have(place):
     await serve(place)
 
 
+def test_a_log_that_is_there_is_named_and_not_its_pin(place):
+    assert init(place) == ""
+    before = (place / "elsewhere/pin").read_bytes()
+    assert init(place) == "LOG507"
+    assert (place / "elsewhere/pin").read_bytes() == before
+
+
 def test_no_log_is_begun_where_the_pin_tells_of_one(place):
     assert init(place) == ""
     settings_of(place).log.store.unlink()

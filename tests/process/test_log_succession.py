@@ -245,6 +245,13 @@ def test_the_next_year_begins_where_the_last_one_ended(place):
     checked = CliRunner().invoke(app, ["log", "verify", "--config", str(place / "next.toml")])
     assert checked.exit_code == 0, checked.stdout
     assert CliRunner().invoke(app, ["log", "verify", "--config", str(place / "gateway.toml")]).exit_code == 0
+    assert (wrong(place / "gateway.toml"), wrong(place / "next.toml")) == (["LOG714"], [])
+
+
+def wrong(settings: Path) -> list[str]:
+    """What `gateway check` finds."""
+    told = CliRunner().invoke(app, ["check", "--config", str(settings), "--json"])
+    return [one["code"] for one in json.loads(told.stdout)["findings"]]
 
 
 @everywhere
@@ -354,7 +361,9 @@ def test_no_log_succeeds_itself_or_one_that_is_there(place):
     old, new = settings_of(place), settings_of(place, "next.toml")
     fill(old, "a")
     text = (place / "next.toml").read_text()
-    assert succeed(place, "--from", old.log.store, reason="bored").stderr[:6] == "LOG510"
+    bored = succeed(place, "--from", old.log.store, reason="bored").stderr
+    assert bored[:6] == "LOG510"
+    assert all(f"{one}" in bored for one in Ending)
     (place / "next.toml").write_text(text.replace("exchange-log/2027", "exchange-log/2026"))
     assert succeed(place, "--from", old.log.store).stderr[:6] == "LOG206"
     (place / "next.toml").write_text(text)

@@ -128,6 +128,12 @@ async def test_entries_are_neither_changed_nor_removed_by_mistake(postgres, plac
     assert findings(place) == []
 
 
+def test_role_that_there_is_not_is_named(place):
+    with pytest.raises(ProofError) as caught:
+        migrate(place, "nobody'")
+    assert (caught.value.flaw, caught.value.about) == (Flaw.ROLE, "nobody'")
+
+
 async def test_role_of_a_hub_can_do_what_a_hub_does_and_not_change_an_entry(postgres, place, tmp_path):
     new_log(place, [SIGNER])
     postgres.ask("CREATE ROLE hub LOGIN")
