@@ -21,13 +21,22 @@ settings.load_profile("suite")
 _KEPT: Final = 8  # agreements that differ, and sets of schemas
 # Files that take longest; each is one process's, so that one of them at the end would be waited for by all the others.
 _LONG: Final = (
-    "attacks/test_catalogue.py", "process/test_no_leak.py", "process/test_bench.py", "process/test_workers.py",
-    "process/test_call.py", "faults/test_faults.py", "process/test_check.py", "process/test_demo.py",
-    "process/test_large_documents.py", "postgres/test_failover.py", "process/test_front_memory.py",
-    "postgres/test_hub.py", "process/test_log_verifiers.py", "process/test_erasure.py", "process/test_uploads.py",
+    "attacks/test_catalogue.py", "process/test_bench.py", "process/test_workers.py",
+    "process/test_no_leak.py", "faults/test_faults.py", "process/test_demo.py", "postgres/test_nodes.py",
+    "process/test_check.py", "process/test_call.py", "postgres/test_hub.py", "process/test_store_verify.py",
+    "process/test_both_stores.py", "process/test_bench_overload.py", "process/test_erasure_killed.py",
+    "postgres/test_failover.py", "process/test_log_verifiers.py", "process/test_tokens.py",
+    "process/test_reload.py", "postgres/test_two_nodes.py", "process/test_rotate.py",
+    "process/test_key_exposure.py", "process/test_killed.py", "process/test_agreement_sign.py",
+    "process/test_uploads.py", "process/test_large_documents.py", "process/test_front_memory.py",
+    "process/test_listener.py", "process/test_node_soap.py", "process/test_plain_zeep.py",
+    "process/test_store_crash.py", "process/test_erasure_model.py", "process/test_tokens_refused.py",
+    "process/test_store_history.py", "process/test_witness_interop.py", "process/test_log_export.py",
+    "postgres/test_notify.py", "process/test_reload_agreement.py", "process/test_erasure.py",
     "process/test_store_directory.py", "process/test_store_append.py", "process/test_operational_log.py",
     "rules/test_agreement_courses.py", "rules/test_wss_wrapping.py", "rules/test_agreement_load.py",
-    "path/test_crash.py", "path/test_wrapping.py", "rules/test_wss_mutation.py", "path/test_review_interference.py",
+    "path/test_crash.py", "path/test_wrapping.py", "rules/test_wss_mutation.py",
+    "path/test_review_interference.py",
 )  # fmt: skip
 T = TypeVar("T")
 

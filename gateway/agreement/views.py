@@ -70,7 +70,8 @@ def is_document(field: FieldId) -> bool:
 
 def compile_view(payload: Node, by_path: Mapping[str, frozenset[FieldId]], sides: Sides) -> View:
     """The view of one payload. `by_path`: what `owners` returned for it."""
-    verdicts = {path: sides.reason(fields) for path, fields in sorted(by_path.items())}
+    reasons = {fields: sides.reason(fields) for fields in set(by_path.values())}  # many paths have the same
+    verdicts = {path: reasons[by_path[path]] for path in sorted(by_path)}
     return View(payload, verdicts, tuple(sorted(_filtered(payload, verdicts))))
 
 

@@ -11,6 +11,7 @@ import sys
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
+from itertools import cycle
 from pathlib import Path
 
 import pkcs11
@@ -187,14 +188,21 @@ def place(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("flaw", FLAWS)
 def test_no_error_of_a_command_quotes_a_key(place, flaw):
-    """A start and a look at keys that are spoiled, and at sound ones that belong elsewhere."""
+    """A look at keys that are spoiled, and at sound ones that belong elsewhere."""
     for name in KEYS:
         (place / "pki/HUB" / name).write_bytes(FLAWS[flaw](memory.pki()[f"HUB/{name}"]))
     settings = str(place / "gateway.toml")
     for arguments in (("check",), ("check", "--json"), ("log", "vkey"), ("queue", "list")):
         result = CliRunner().invoke(app, [*arguments, "--config", settings])
         assert seen(result.output + result.stderr + repr(result.exception)) == set()
-    done = program(gateway("serve", "--config", settings))
+
+
+def test_no_error_of_a_start_quotes_a_key(place):
+    """Which tells of all keys at once: each of them is spoiled in one of these ways."""
+    assert len(KEYS) >= len(FLAWS)
+    for name, spoiled in zip(KEYS, cycle(FLAWS.values()), strict=False):
+        (place / "pki/HUB" / name).write_bytes(spoiled(memory.pki()[f"HUB/{name}"]))
+    done = program(gateway("serve", "--config", str(place / "gateway.toml")))
     assert (done.returncode, done.stderr[:3]) == (1, "CFG")
     assert seen(done.stdout + done.stderr) == set()
 
