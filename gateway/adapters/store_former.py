@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from gateway.adapters import store_erasure
@@ -26,7 +27,7 @@ from gateway.adapters.store_session import (
 )
 from gateway.exchangelog import merkle
 from gateway.exchangelog.account import Account, Placed, succeeded_by
-from gateway.exchangelog.bucket import Bucket
+from gateway.exchangelog.bucket import Bucket, bucket_of
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.erasure import Listed
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -116,6 +117,18 @@ def succession(place: StorePlace, former: Sequence[StorePlace], verifiers: Seque
     if last is not None and last.decision == Ending.LOST:
         lost.insert(0, str(last.of_log))
     return Succession(in_force, found, lost)
+
+
+def require_all(logs: Succession, years: int, now: datetime) -> None:
+    """No log is left out that still keeps something. `years`: for which the agreement keeps the log.
+
+    Raises `ProofError` (LOG720). A lost log has no store; one that ended so long ago keeps nothing any more.
+    """
+    first = logs.unnamed
+    if first is None or first.decision == Ending.LOST:
+        return
+    if bucket_of(first.seal()).due(years) > now:
+        raise ProofError(Flaw.FORMER, f"{first.of_log} is not named")
 
 
 def settle(place: StorePlace, former: Sequence[StorePlace], verifiers: Sequence[NoteKey]) -> bool:

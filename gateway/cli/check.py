@@ -10,11 +10,13 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.log_key import log_signers
 from gateway.adapters.postgres_uri import PostgresUri
 from gateway.adapters.sealing import Seal
 from gateway.adapters.secret_file import read_own_secret
 from gateway.adapters.store_agreements import compare_key
 from gateway.adapters.store_connect import exists
+from gateway.adapters.store_former import succession
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.endpoints import require_names
 from gateway.cli.log_officer import require_officers
@@ -146,10 +148,13 @@ def _store(settings: Settings, loaded: Loaded) -> dict[str, Any]:
 
 
 def _require_former(settings: Settings) -> None:
-    """A hub reads the stores of former logs as well. Raises `ProofError`."""
-    for place in settings.log.former:
-        with LogReader.open(place) as reader:
-            reader.head()
+    """A hub reads the stores of former logs as well, and they are those of the logs that it succeeds.
+
+    Raises `ProofError`.
+    """
+    if settings.log.former:
+        signers = log_signers(settings.keys.log_key, settings.log.origin)
+        succession(settings.log.store, settings.log.former, [one.verifier for one in signers])
 
 
 def _head(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from gateway.exchangelog import merkle
 from gateway.exchangelog.account import Account
@@ -24,6 +24,8 @@ from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.note import NoteKey
 from gateway.exchangelog.pairing import Pairing
 from gateway.exchangelog.tile import WIDTH, TileNodes, width_at
+
+Key = TypeVar("Key", bound=NoteKey)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def audit(  # noqa: PLR0913 - what is checked, by which keys, against what is kn
         yield from check_pin(log, size, pinned)
 
 
-def of_log(origin: str, verifiers: Sequence[NoteKey]) -> list[NoteKey]:
+def of_log(origin: str, verifiers: Sequence[Key]) -> list[Key]:
     """Those that are keys of this log, of keys of several."""
     return [one for one in verifiers if one.name == origin]
 
