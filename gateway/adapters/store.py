@@ -19,13 +19,13 @@ from cryptography.x509 import Certificate
 from gateway.adapters import (
     store_agreements,
     store_documents,
-    store_former,
     store_mailbox,
     store_notifications,
     store_proof,
     store_queue,
     store_releases,
     store_seeds,
+    store_settle,
     store_trust,
     store_witnessed,
 )
@@ -125,7 +125,7 @@ class Store:
         log = Log.open(place, named, bucket_keys, pinned, beside)
         try:
             store_agreements.require_key(place, seal)
-            store_former.settle(place, former, [one.verifier for one in named])
+            store_settle.settle(place, former, [one.verifier for one in named])
             predecessors = _predecessors(former, bucket_keys)
             looks = reads(place)
             appender = Appender(log, queue_limit, _reopening(place, bucket_keys, beside, looks))

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Sequence
 
 from gateway.adapters.bucket_keys import BucketKeys
-from gateway.adapters.store_former import settle
 from gateway.adapters.store_log import Log
 from gateway.adapters.store_session import StorePlace, database_errors
+from gateway.adapters.store_settle import settle
 from gateway.adapters.store_work import Work
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.entry import Entry

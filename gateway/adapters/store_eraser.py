@@ -29,9 +29,10 @@ from gateway.adapters.store_erasure import (
     standing,
 )
 from gateway.adapters.store_filter import FIELDS
-from gateway.adapters.store_former import LogAt, reading, settle
+from gateway.adapters.store_former import LogAt, reading
 from gateway.adapters.store_log import Log
 from gateway.adapters.store_session import PerEngine, StorePlace, Use, database_errors, unreadable
+from gateway.adapters.store_settle import settle
 from gateway.adapters.store_work import Effect, Work
 from gateway.exchangelog import erasure
 from gateway.exchangelog.bucket import Bucket
@@ -195,7 +196,7 @@ class Eraser:
             return listed(session), None
 
     def settle(self, signers: Sequence[Signer]) -> bool:
-        """Carries out what is recorded of former logs: see `store_former.settle`."""
+        """Carries out what is recorded of former logs: see `store_settle.settle`."""
         return settle(self._place, self._former, [one.verifier for one in signers])
 
     def erase_bucket(

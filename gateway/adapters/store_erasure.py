@@ -114,7 +114,7 @@ class EraseEntries:
 
 @dataclass(frozen=True, slots=True)
 class EraseOfFormer:
-    """Says what is erased of a log that this one succeeds; there it goes afterwards (`store_former.settle`).
+    """Says what is erased of a log that this one succeeds; there it goes afterwards (`store_settle.settle`).
 
     `before`: what was said of it, None when nothing was yet; `after`: the list that the entry was made with.
     """

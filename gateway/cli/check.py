@@ -10,13 +10,12 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from gateway.adapters.bucket_keys import BucketKeys
-from gateway.adapters.log_key import log_signers
 from gateway.adapters.postgres_uri import PostgresUri
 from gateway.adapters.sealing import Seal
 from gateway.adapters.secret_file import read_own_secret
 from gateway.adapters.store_agreements import compare_key
 from gateway.adapters.store_connect import exists
-from gateway.adapters.store_former import succession
+from gateway.adapters.store_former import require_all, succession
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.endpoints import require_names
 from gateway.cli.log_officer import require_officers
@@ -29,7 +28,7 @@ from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.pin import require_held
 from gateway.identity.chain import Trust
 from gateway.loading import Loaded, load, pinned
-from gateway.reading import FORESEEN, in_words
+from gateway.reading import FORESEEN, clock, in_words
 from gateway.trusted import revocation_lists
 
 T = TypeVar("T")
@@ -144,17 +143,21 @@ def _store(settings: Settings, loaded: Loaded) -> dict[str, Any]:
         with LogReader.open(path) as reader:
             require_held(pin, reader.head().size, reader.tile)
     compare_key(path, Seal(loaded.payload_key))
+    _require_succession(settings, loaded)
     return {"store": str(path), **_head(checkpoint)}
 
 
 def _require_former(settings: Settings) -> None:
-    """A hub reads the stores of former logs as well, and they are those of the logs that it succeeds.
+    """A hub reads the stores of former logs as well. Raises `ProofError`."""
+    for place in settings.log.former:
+        with LogReader.open(place) as reader:
+            reader.head()
 
-    Raises `ProofError`.
-    """
-    if settings.log.former:
-        signers = log_signers(settings.keys.log_key, settings.log.origin)
-        succession(settings.log.store, settings.log.former, [one.verifier for one in signers])
+
+def _require_succession(settings: Settings, loaded: Loaded) -> None:
+    """They are those of the logs that this one succeeds, and none that matters is left out. Raises `ProofError`."""
+    logs = succession(settings.log.store, settings.log.former, loaded.verifiers)
+    require_all(logs, loaded.rules.agreement.retention.log_years, clock())
 
 
 def _head(checkpoint: Checkpoint) -> dict[str, Any]:

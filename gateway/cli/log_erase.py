@@ -6,8 +6,7 @@ officers of the whole log; who did it is committed to in the entry that says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -19,8 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from gateway.adapters.store_eraser import BucketState, Done, Eraser
 from gateway.adapters.store_former import LogAt
 from gateway.adapters.store_session import StorePlace
-from gateway.cli.lines import table, write
+from gateway.cli.lines import table
 from gateway.cli.log_erasable import Erasable
+from gateway.cli.log_erased import Erased, tell_erased, tell_pruned
 from gateway.cli.log_filter import one_of
 from gateway.cli.log_look_up import Sought, sought
 from gateway.cli.log_officer import Acting, acting
@@ -99,29 +99,16 @@ def erase(
                 wanted.about(places, looked_for)
                 found = wanted.judged([*(one for one in places if one.of), place.recording])
                 told = _entries(eraser, found, erasing, operator, now, confirm=confirm)
-    _tell_erased(told, as_json)
-
-
-@dataclass(frozen=True, slots=True)
-class _Erased:
-    """What goes, or would go, of a log."""
-
-    facts: Mapping[str, object]
-    done: Done | None
-    of: str | None = None  # origin of a former log
-
-    def told(self) -> dict[str, object]:
-        index, emptied = (None, None) if self.done is None else (self.done.index, self.done.truncated)
-        return {**self.facts, "log_index": index, "write_ahead_log_emptied": emptied}
+    tell_erased(told, as_json)
 
 
 def _bucket(
     eraser: Eraser, name: str, erasing: Erasing, operator: Operator, now: datetime, *, confirm: bool
-) -> _Erased:
+) -> Erased:
     state = eraser.state(Bucket.parse(name), now)
     _require(state, erasing, operator.years, now)
     done = eraser.erase_bucket(state.bucket, erasing, operator.signers, now) if confirm else None
-    return _Erased({"bucket": str(state.bucket), "count": state.seeds}, done)
+    return Erased({"bucket": str(state.bucket), "count": state.seeds}, done)
 
 
 def _entries(
@@ -132,14 +119,14 @@ def _entries(
     now: datetime,
     *,
     confirm: bool,
-) -> list[_Erased]:
+) -> list[Erased]:
     """Log by log, once all of it is known to be there."""
     standing = [(of, eraser.standing(indices, of)) for of, indices in found]
-    told = list[_Erased]()
+    told = list[Erased]()
     for of, wanted in standing:
         done = eraser.erase_entries(wanted, erasing, operator.signers, now, of) if confirm else None
         facts = {"entries": str(wanted), "count": len(wanted)}
-        told.append(_Erased(facts, done, None if of is None else of.origin))
+        told.append(Erased(facts, done, None if of is None else of.origin))
     return told
 
 
@@ -154,7 +141,7 @@ def prune(config: Settled, confirm: Confirm = False, as_json: AsJson = False) ->
         with _eraser(operator) as eraser:
             minimum = eraser.minimum(operator.years, now)
             done = _prune(eraser, operator, hand, minimum, now) if confirm else None
-    _tell("pruned", {"minimum": minimum}, done, as_json)
+    tell_pruned(minimum, done, as_json)
 
 
 def retention(config: Settled, as_json: AsJson = False) -> None:
@@ -230,46 +217,6 @@ def _prune(eraser: Eraser, operator: Operator, hand: Hand, minimum: int, now: da
             now,
             lambda removed: progress.update(task, completed=removed),
         )
-
-
-def _tell_erased(told: Sequence[_Erased], as_json: bool) -> None:
-    former = [one for one in told if one.of is not None]
-    mine = next((one for one in told if one.of is None), _Erased({"entries": "", "count": 0}, None))
-    done = any(one.done is not None for one in told)
-    if as_json:
-        others = [{"log": one.of, **one.told()} for one in former]
-        print_json({"erased": done, **mine.told(), "former": others})
-    else:
-        for one in told:
-            for name, value in ([("log", one.of)] if one.of else []) + list(one.facts.items()):
-                write(f"{name:<9}{value}")
-            if one.done is not None:
-                write(f"erased; entry {one.done.index}")
-        if not done:
-            write("Nothing was erased yet: repeat it with --confirm.")
-    if any(one.done is not None and not one.done.truncated for one in told):
-        _tell_write_ahead()
-
-
-def _tell(what: str, facts: dict[str, object], done: Done | None, as_json: bool) -> None:
-    index, emptied = (None, None) if done is None else (done.index, done.truncated)
-    if as_json:
-        print_json({what: done is not None, **facts, "log_index": index, "write_ahead_log_emptied": emptied})
-    else:
-        for name, value in facts.items():
-            write(f"{name:<9}{value}")
-        write(
-            f"Nothing was {what} yet: repeat it with --confirm."
-            if index is None
-            else f"{what}; entry {index}"
-        )
-    if emptied is False:
-        _tell_write_ahead()
-
-
-def _tell_write_ahead() -> None:
-    row = Flaw.WRITE_AHEAD.row
-    typer.echo(f"{row.code}: {row.sentence} {row.remedy}", err=True)
 
 
 def _is_due(state: BucketState, years: int, now: datetime) -> bool:

@@ -106,10 +106,10 @@ def _unsettled(place: Place, log: LogReader) -> Iterator[Finding]:
         return
     newest = place.recording.succession().newest_list(place.of)
     mine = log.record(0)[0].listed
-    if newest is not None and newest[1][0] != mine:
-        more = newest[1][0].indices - mine.indices
+    if newest is not None and newest.listed is not None and newest.listed != mine:
+        more = newest.listed.indices - mine.indices
         index = more.ranges[0][0] if more.ranges else None
-        yield Finding(Flaw.SEED_REMAINS, index, f"by entry {newest[1][1]} of {newest[0].origin}")
+        yield Finding(Flaw.SEED_REMAINS, index, f"by entry {newest.index} of {newest.by.origin}")
 
 
 def check_directory(

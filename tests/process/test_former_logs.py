@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import closing
 
 import pytest
 
+from gateway.adapters.store_connect import connect
 from gateway.adapters.store_former import succession
+from gateway.adapters.store_session import Use
 from gateway.exchangelog.erasure import Erasing, Hand
 from gateway.exchangelog.form import Basis, Ground, Kind
 from gateway.exchangelog.indices import Indices
@@ -223,3 +226,89 @@ def test_what_was_recorded_is_carried_out_even_by_the_log_after_the_next(years, 
 def _logs(years: Years, number: int):
     verifiers = [one.verifier for one in years.signers(number)]
     return succession(years.stores[number], years.stores[:number], verifiers).former
+
+
+# By another hand.
+
+
+def test_a_list_that_no_entry_commits_to_destroys_nothing(years):
+    years.told(1, "log erase", "--log", "log/0", "--entries", "0", *ORDERED)
+    alter(years.stores[1], "UPDATE former_erased SET indices = '0-5'")
+    assert years.refused(1, "log list", "--dossier", HERS) == "LOG646"
+    assert years.about(0, HERS) == [2, 3]
+    assert {code for code, _ in years.verify(1)} == {"LOG646"}
+    assert years.verify(0, 1) == []
+
+
+@in_files
+def test_an_account_that_was_taken_from_elsewhere_is_found(years):
+    years.told(1, "log erase", "--log", "log/0", "--entries", "0-1", *ORDERED)
+    alter(years.stores[0], "UPDATE accounts SET bucket = 'exchange/2026-03'")
+    assert {"LOG658", "LOG646", "LOG412"} == {code for code, _ in years.verify(0, 1)}
+    alter(years.stores[0], "UPDATE accounts SET bucket = '', account = CAST('{}' AS BLOB)")
+    assert ("LOG658", None) in years.verify(0, 1)
+
+
+def test_an_erasure_that_was_undone_in_a_former_log_shows_against_the_log_in_force(years):
+    years.told(1, "log erase", "--log", "log/0", "--entries", "0-1", *ORDERED)
+    before = query(years.stores[0], "SELECT indices, salt FROM erased")
+    ((account,),) = query(years.stores[0], "SELECT account FROM accounts")
+    seeds = query(years.stores[0], "SELECT * FROM seeds WHERE idx = 2")
+    kept = query(years.stores[0], "SELECT * FROM messages WHERE idx = 2")
+    years.told(1, "log erase", "--log", "log/0", "--entries", "2", *ORDERED)
+    with closing(connect(years.stores[0], Use.WRITE)) as session:
+        session.copy("seeds", seeds)
+        session.copy("messages", kept)
+        session.execute("UPDATE erased SET indices = ?, salt = ?", before[0])
+        session.execute("UPDATE accounts SET account = ?", (account,))
+    assert years.verify(0, 1) == []  # by itself it is the store of an earlier day
+    told = json.loads(years.run(1, "log verify", "--log", "log/0", "--json").stdout)
+    assert [(one["code"], one["index"]) for one in told["findings"]] == [("LOG647", 2)]
+
+
+# Stores of an earlier version.
+
+
+@in_files
+def test_a_file_of_an_earlier_version_is_read_as_it_is_and_renewed_by_who_writes(years):
+    for store in years.stores[:2]:
+        alter(store, "DROP TABLE accounts", "DROP TABLE former_erased", "PRAGMA user_version = 5")
+    assert [one["index"] for one in years.told(1, "log list", "--log", "log/0")["entries"]] == [
+        5,
+        4,
+        3,
+        2,
+        1,
+        0,
+    ]
+    assert years.verify(0) == years.verify(1) == []
+    assert version(years.stores[0]) == version(years.stores[1]) == 5
+    years.told(1, "log erase", "--person", SSIN, *ORDERED)
+    assert version(years.stores[0]) == version(years.stores[1]) == 6
+    assert years.verify(0, 1) == years.verify(1) == []
+
+
+def version(store) -> int:
+    ((found,),) = query(store, "PRAGMA user_version")
+    return found
+
+
+@pytest.mark.parametrize("years", ["databases"], indirect=True)
+def test_databases_of_an_earlier_version_are_brought_to_this_one_together(years):
+    for store in years.stores[:2]:
+        alter(
+            store,
+            "DROP TABLE accounts",
+            "DROP TABLE former_erased",
+            "UPDATE alembic_version SET version_num = '0001'",
+        )
+    assert years.refused(1, "log list") == "LOG517"
+    assert years.told(1, "store migrate")["stores"] == [str(years.stores[1]), str(years.stores[0])]
+    years.told(1, "log erase", "--person", SSIN, *ORDERED)
+    assert years.verify(0, 1) == years.verify(1) == []
+
+
+@in_files
+async def test_buckets_of_former_logs_are_due_as_well(years):
+    async with years.opened(1) as store:
+        assert [await store.due(0, NOW.replace(month=month)) for month in (4, 5, 6)] == [1, 2, 3]
