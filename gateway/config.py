@@ -163,7 +163,7 @@ class LogSettings(Section, frozen=True, kw_only=True):
     officers: tuple[Officer, ...] = ()  # nobody else searches it with --config
     former: tuple[
         StorePlace, ...
-    ] = ()  # stores of the logs that this one succeeds, the oldest first; only read
+    ] = ()  # stores of the logs that this one succeeds, the oldest first
     pin: Path | None = None  # a file on another disk: the last checkpoint, which the store must extend
 
 
