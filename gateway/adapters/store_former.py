@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -23,12 +23,12 @@ from gateway.exchangelog import merkle
 from gateway.exchangelog.account import Placed, succeeded_by
 from gateway.exchangelog.bucket import bucket_of
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
-from gateway.exchangelog.erasure import Listed
+from gateway.exchangelog.erasure import Listed, Record
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Ending, Kind
 from gateway.exchangelog.kept import ONE_BY_ONE
 from gateway.exchangelog.leaf import Leaf
-from gateway.exchangelog.note import NoteKey, parse_note
+from gateway.exchangelog.note import NoteKey, Verifier, parse_note
 from gateway.exchangelog.pin import require_held
 from gateway.exchangelog.tile import TileNodes
 
@@ -42,9 +42,10 @@ class LogAt:
 
     place: StorePlace
     checkpoint: Checkpoint
-    note: str  # the checkpoint, verbatim
     first: Placed | None  # entry 0, proved under the checkpoint believed of this log; None when it was pruned
-    agreed: Checkpoint | None = None  # a former log: what the next one says it was; None: nothing leads to it
+    agreed: Checkpoint | None = (
+        None  # a former log: what the next one says it was; None: only its key vouches for it
+    )
 
     @property
     def origin(self) -> str:
@@ -64,6 +65,7 @@ class Succession:
     in_force: LogAt
     former: Sequence[LogAt]  # the oldest first
     lost: Sequence[str]  # origins of logs of which there is no store any more
+    records: Mapping[str, Record]  # by origin: what stands beside each of them as erased, not believed
 
     @property
     def all(self) -> Sequence[LogAt]:
@@ -79,13 +81,21 @@ class Succession:
         return self.all[self.all.index(one) + 1 :]
 
     def newest_list(self, one: LogAt) -> Said | None:
-        """What was last said to be erased one by one of a former log. Raises `ProofError`."""
+        """What was last said to be erased one by one of a former log."""
         for later in reversed(self.after(one)):
-            with reading(later.place) as session:
-                found = store_erasure.said(session).get(one.origin)
+            found = self.records[later.origin].former.get(one.origin)
             if found is not None:
                 return Said(later, found[1], listed=found[0])
         return None
+
+    def marked(self, one: LogAt) -> Mapping[str, Said]:
+        """The buckets that later logs have erased, each by the first entry that says so."""
+        found = dict[str, Said]()
+        for later in self.after(one):
+            for bucket, index in self.records[later.origin].buckets.items():
+                if index < later.checkpoint.size:  # else another says so, of this one too
+                    found.setdefault(str(bucket), Said(later, index, str(bucket)))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +121,16 @@ def succession(place: StorePlace, former: Sequence[StorePlace], verifiers: Seque
     LOG720 for another, LOG413 for one of another history, and for a store that cannot be read.
     """
     with reading(place) as session:
-        note = note_of(session)
-        following = _log_at(session, place, open_checkpoint(note.encode(), verifiers), note)
-    in_force, found, lost = following, list[LogAt](), list[str]()
+        in_force = _log_at(session, place, open_checkpoint(note_of(session).encode(), verifiers))
+        records = {in_force.origin: store_erasure.record(session)}
+    found, lost = [in_force], list[str]()
     for one in reversed(former):
-        following = _before(following, one, lost)
-        found.insert(0, following)
-    last = following.succeeds
-    if last is not None and last.decision == Ending.LOST:
-        lost.insert(0, str(last.of_log))
-    return Succession(in_force, found, lost)
+        with reading(one) as session:
+            found.insert(0, _before(found[0], session, one, verifiers))
+            records[found[0].origin] = store_erasure.record(session)
+        lost = [*_lost(found[1], found[0].origin), *lost]
+    lost = [*_lost(found[0], None), *lost]
+    return Succession(in_force, found[:-1], lost, records)
 
 
 def require_all(logs: Succession, years: int, now: datetime) -> None:
@@ -147,27 +157,30 @@ def reading(place: StorePlace) -> Iterator[Session]:
         raise unreadable(error, place) from error
 
 
-def _before(following: LogAt, place: StorePlace, lost: list[str]) -> LogAt:
-    """The log of this store, as the log after it names it. Adds to `lost` one in between that is gone."""
+def _before(following: LogAt, session: Session, place: StorePlace, verifiers: Sequence[NoteKey]) -> LogAt:
+    """The log of this store, as the log after it names it; by the key of the log in force where nothing names it."""
+    note, named = note_of(session).encode(), following.succeeds
+    stored = Checkpoint.parse(parse_note(note).text)
+    pruned = following.first is None and following.checkpoint.size > 0  # what it said is not known any more
+    if pruned or _lost(following, stored.origin):
+        renamed = [replace(one, name=stored.origin) for one in verifiers if isinstance(one, Verifier)]
+        return _log_at(session, place, open_checkpoint(note, renamed))
+    if following.first is None or named is None or named.of_log != stored.origin:
+        raise ProofError(Flaw.FORMER, f"{place}: {stored.origin}")
+    agreed = succeeded_by(following.first, following.agreed or following.checkpoint)
+    require_held(agreed, stored.size, lambda level, n, width: read_tile(session, level, n, width))
+    return _log_at(session, place, stored, agreed)
+
+
+def _lost(following: LogAt, origin: str | None) -> Sequence[str]:
+    """The log between that of this origin and the following one, which is gone, if there was one."""
     named = following.succeeds
-    with reading(place) as session:
-        note = note_of(session)
-        stored = Checkpoint.parse(parse_note(note.encode()).text)
-        if named is not None and named.of_log != stored.origin and named.decision == Ending.LOST:
-            lost.insert(0, str(named.of_log))
-            return _log_at(session, place, stored, note)
-        if following.first is None:  # pruned: what it said is not known any more
-            return _log_at(session, place, stored, note)
-        if named is None or named.of_log != stored.origin:
-            raise ProofError(Flaw.FORMER, f"{place}: {stored.origin}")
-        believed = following.agreed or following.checkpoint
-        agreed = succeeded_by(following.first, believed)
-        require_held(agreed, stored.size, lambda level, n, width: read_tile(session, level, n, width))
-        return _log_at(session, place, stored, note, agreed)
+    gone = named is not None and named.of_log != origin and named.decision == Ending.LOST
+    return [str(named.of_log)] if named is not None and gone else []
 
 
 def _log_at(
-    session: Session, place: StorePlace, stored: Checkpoint, note: str, agreed: Checkpoint | None = None
+    session: Session, place: StorePlace, stored: Checkpoint, agreed: Checkpoint | None = None
 ) -> LogAt:
     """Raises `ProofError`."""
     believed = agreed or stored
@@ -175,7 +188,7 @@ def _log_at(
     first = None if leaf is None or not believed.size else placed(session, 0, believed)
     if first is not None:
         first.within(believed)
-    return LogAt(place, stored, note, first, agreed)
+    return LogAt(place, stored, first, agreed)
 
 
 def placed(session: Session, index: int, tree: Checkpoint) -> Placed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from gateway.adapters import store_erasure
 from gateway.adapters.store_connect import connect
@@ -20,7 +20,6 @@ from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import NoteKey, parse_note
 
-_MARKED: Final = "SELECT name, erased FROM buckets WHERE erased IS NOT NULL"
 _OPEN: Final = "SELECT name FROM buckets WHERE erased IS NULL"
 _MARK: Final = "UPDATE buckets SET erased = (SELECT size FROM head) WHERE name = ? AND erased IS NULL"
 _ACCOUNT: Final = """
@@ -44,9 +43,11 @@ def _settle(logs: Succession, one: LogAt) -> bool:
     """One former log. Where nothing is left to do, its store is only read."""
     with reading(one.place) as session:
         mine, remains = store_erasure.listed(session), store_erasure.erased_remains(session)
-        pending = _marked(logs, one, {str(name) for (name,) in session.execute(_OPEN).fetchall()})
+        open_ = {str(name) for (name,) in session.execute(_OPEN).fetchall()}
+    pending = [said for bucket, said in logs.marked(one).items() if bucket in open_]
     newest = logs.newest_list(one)
-    if newest is not None and newest.listed != mine:
+    # A list only grows: one that has no more than that of the former log is an older one, read while another went on.
+    if newest is not None and newest.listed is not None and (newest.listed.indices - mine.indices).ranges:
         pending.append(newest)
     if not pending and not remains:
         return True
@@ -67,19 +68,6 @@ def _settle(logs: Succession, one: LogAt) -> bool:
             return target.forget()
     except database_errors() as error:
         raise unreadable(error, one.place) from error
-
-
-def _marked(logs: Succession, one: LogAt, open_: set[str]) -> list[Said]:
-    """Of these buckets those that later logs have erased, each by the first entry that says so."""
-    found = dict[str, Said]()
-    for later in logs.after(one):
-        with reading(later.place) as session:
-            rows: list[tuple[Any, ...]] = session.execute(_MARKED).fetchall()
-        for name, index in rows:
-            # A former log marks with its size what not it, but one after it, has erased.
-            if str(name) in open_ and (later is logs.in_force or index < later.checkpoint.size):
-                found.setdefault(str(name), Said(later, int(index), str(name)))
-    return list(found.values())
 
 
 def _account(logs: Succession, one: LogAt, said: Said) -> bytes | None:

@@ -130,7 +130,8 @@ def _require_open(settings: Settings) -> None:
 def _store(settings: Settings, loaded: Loaded) -> dict[str, Any]:
     """The log's signed head. Whether the entries hold as well, `gateway log verify` says.
 
-    Raises ProofError, also for a payload key that is not the one under which something waits.
+    Raises ProofError, also for a payload key that is not the one under which something waits, and for stores of former
+    logs that are others.
     """
     path = settings.log.store
     with LogReader.open(path) as reader:

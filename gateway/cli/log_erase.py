@@ -95,7 +95,7 @@ def erase(
                 place = find(None, config, log=log)
                 if entries is not None:
                     wanted.named(place, entries)
-                places = [place] if log is not None or not looked_for else place.every()
+                places = [place] if log is not None or not looked_for else place.every(place.succession())
                 wanted.about(places, looked_for)
                 found = wanted.judged([*(one for one in places if one.of), place.recording])
                 told = _entries(eraser, found, erasing, operator, now, confirm=confirm)

@@ -125,16 +125,16 @@ class Place:
         """Of the log in force. Raises `ProofError`."""
         return succession(self.store, self.former, self.keys)
 
-    def at(self, one: LogAt) -> Place:
+    def at(self, one: LogAt, logs: Succession) -> Place:
         """One of the logs that this one, which is in force, succeeds: by its key, as far as they have the same."""
         own = [key for key in self.verifiers if isinstance(key, Verifier)]
-        later = [log.origin for log in self.succession().former if log.origin != one.origin]
+        later = [log.origin for log in logs.former if log.origin != one.origin]
         named = [replace(key, name=origin) for origin in (one.origin, *later) for key in own]
         return replace(self, store=one.place, verifiers=[*named, *self.verifiers], of=one, in_force=self)
 
-    def every(self) -> list[Place]:
-        """All logs, the oldest first, at the end this one, which is in force. Raises `ProofError`."""
-        return [*(self.at(one) for one in self.succession().former), self]
+    def every(self, logs: Succession) -> list[Place]:
+        """All logs, the oldest first, at the end this one, which is in force."""
+        return [*(self.at(one, logs) for one in logs.former), self]
 
     def name(self, party: str) -> str:
         """The id in the register of an enterprise number; without a register the number."""
@@ -272,7 +272,7 @@ def _chosen(
     if one is None:
         known = ", ".join(log.origin for log in logs.all)
         raise ProofError(Flaw.UNKNOWN_VALUE, f"--log {origin!r}; one of {known}")
-    found = present if one is logs.in_force else present.at(one)
+    found = present if one is logs.in_force else present.at(one, logs)
     return replace(found, verifiers=given or found.verifiers)
 
 

@@ -87,7 +87,7 @@ def subject(
         agreement = load_agreement(contract_files(officer.settings.contracts.directory))
         now, logs = datetime.now(UTC), place.succession()
         require_all(logs, agreement.retention.log_years, now)
-        places = place.every()
+        places = place.every(logs)
         left_out = _withheld(withhold or (), agreement, [one.origin for one in logs.all])
         sought = of_person(insz, digest_under(config), place.store)
         asked = _Asked(sought, sorted(withhold or ()), officer, agreement, left_out)

@@ -104,8 +104,8 @@ def _unsettled(place: Place, log: LogReader) -> Iterator[Finding]:
     """What logs that succeed this one say was erased of it, and it does not know: its own store cannot tell."""
     if place.of is None:
         return
-    newest = place.recording.succession().newest_list(place.of)
     mine = log.record(0)[0].listed
+    newest = place.recording.succession().newest_list(place.of)
     if newest is not None and newest.listed is not None and newest.listed != mine:
         more = newest.listed.indices - mine.indices
         index = more.ranges[0][0] if more.ranges else None

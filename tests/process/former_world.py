@@ -62,12 +62,14 @@ class Years:
             former = ", ".join(f'"{one}"' for one in stores[:number])
             one = text.replace(f'"{stores[0]}"', f'"{store}"', 1).replace('"log/0"', f'"log/{number}"')
             (place / f"{number}.toml").write_text(one.replace("\nformer = []", f"\nformer = [{former}]", 1))
-        person = person_digest(secret_key(years.settings(0).keys.directory_key), SSIN)
         with closing(Directory.open(stores[0], writes=True)) as directory:
-            directory.put(
-                DossierScope(DossierNumber(MINE), "SINGLE_PERMIT", "FIRST", "SUBMITTED", NOW, (), person)
-            )
+            directory.put(years.scope())
         return years
+
+    def scope(self) -> DossierScope:
+        """MINE, as the directory has it."""
+        person = person_digest(secret_key(self.settings(0).keys.directory_key), SSIN)
+        return DossierScope(DossierNumber(MINE), "SINGLE_PERMIT", "FIRST", "SUBMITTED", NOW, (), person)
 
     def settings(self, number: int) -> config.Settings:
         return config.load(self.place / f"{number}.toml")
@@ -104,8 +106,8 @@ class Years:
 
     def succeed(self, number: int, *options: str) -> None:
         """The log of this number ends, and the next one begins."""
-        given = ("--from", self.stores[number], "--reason", "ended", "--vkey", self.vkey(number))
-        self.told(number + 1, "log succeed", *given, *options)
+        given = ("--from", self.stores[number], "--vkey", self.vkey(number))
+        self.told(number + 1, "log succeed", *given, *(options or ("--reason", "ended")))
 
     def run(self, number: int, command: str, *options: object):
         words = [*command.split(), "--config", self.place / f"{number}.toml", *options]

@@ -9,6 +9,7 @@ from contextlib import closing
 import pytest
 
 from gateway.adapters.store_connect import connect
+from gateway.adapters.store_directory import Directory
 from gateway.adapters.store_former import succession
 from gateway.adapters.store_session import Use
 from gateway.exchangelog.erasure import Erasing, Hand
@@ -264,6 +265,48 @@ def test_an_erasure_that_was_undone_in_a_former_log_shows_against_the_log_in_for
     assert years.verify(0, 1) == []  # by itself it is the store of an earlier day
     told = json.loads(years.run(1, "log verify", "--log", "log/0", "--json").stdout)
     assert [(one["code"], one["index"]) for one in told["findings"]] == [("LOG647", 2)]
+
+
+# Logs that did not end in order.
+
+
+def test_what_a_forked_log_shows_beyond_what_was_agreed_on_is_reached_as_well(tmp_path):
+    years = Years.begin(tmp_path, [tmp_path / "0.db", tmp_path / "1.db"])
+    years.fill(0, *asked(MINE))
+    (tmp_path / "agreed").write_text(years.run(0, "log checkpoint").stdout)
+    years.fill(0, *asked(MINE))
+    years.succeed(0, "--reason", "forked", "--agreed", str(tmp_path / "agreed"))
+    assert years.entry(1, 0)["of_size"] == 2
+    years.fill(1)
+    told = years.told(1, "log subject", SSIN)
+    assert [one["index"] for one in told["disclosures"]] == [1, 3]
+    assert (told["former"][0]["size"], told["former"][0]["range"]) == (4, {"start": 0, "end": 4})
+    years.told(1, "log erase", "--person", SSIN, *ORDERED)
+    assert years.about(0, MINE) == []
+    assert years.verify(0, 1) == years.verify(1) == []
+
+
+@in_files
+def test_a_lost_log_is_told_of_and_those_before_it_are_known_by_their_key(years):
+    old, lost, _ = years.stores
+    (years.place / "agreed").write_text(years.run(1, "log checkpoint").stdout)
+    lost.unlink()
+    text = (years.place / "2.toml").read_text()
+    (years.place / "2.toml").write_text(text.replace(f', "{lost}"]', "]"))
+    given = ("--reason", "lost", "--agreed", years.place / "agreed", "--vkey", years.vkey(1))
+    years.told(2, "log succeed", *given)
+    with closing(Directory.open(years.stores[2], writes=True)) as directory:  # from a backup, say
+        directory.put(years.scope())
+    told = years.told(2, "log subject", SSIN)
+    assert (told["lost"], [one["origin"] for one in told["former"]]) == (["log/1"], ["log/0"])
+    assert [(one["log"], one["index"]) for one in told["disclosures"]] == [("log/0", 1), ("log/0", 5)]
+    assert "the log log/1 recorded: it is lost" in years.run(2, "log subject", SSIN).stdout
+    assert years.refused(2, "log erase", "--log", "log/0", "--entries", "0", *ORDERED) == "LOG720"
+    years.told(2, "log erase", "--bucket", "exchange/2026-03", *ORDERED)
+    assert years.about(0, MINE) == [4, 5]
+    assert {code for code, _ in years.verify(0, 2)} == {"LOG646", "LOG412"}  # nothing can prove who said so
+    alter(old, "UPDATE head SET note = CAST(replace(CAST(note AS TEXT), 'log/0 ', 'log/9 ') AS BLOB)")
+    assert years.refused(2, "log subject", SSIN) == "LOG204"
 
 
 # Stores of an earlier version.
