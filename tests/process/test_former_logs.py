@@ -141,6 +141,7 @@ def test_what_is_erased_of_a_person_goes_from_every_log(years):
     assert years.refused(1, "log erase", "--log", "log/0", "--entries", "0", *ORDERED) == "LOG653"
 
 
+@in_files
 def test_what_was_erased_later_is_believed_of_a_successor_whose_key_is_given(years):
     years.told(1, "log erase", "--log", "log/0", "--entries", "0-1", *ORDERED)
     assert years.verify(0, 1) == []
@@ -184,6 +185,7 @@ def test_a_bucket_is_erased_in_every_log_and_each_accounts_for_it(years):
     assert {code for code, _ in years.verify(0, 1)} == {"LOG646", "LOG412"}
 
 
+@in_files
 async def test_a_rectification_is_not_stopped_by_a_bucket_that_is_gone(years):
     async with years.opened(1) as store:
         assert len(await store.releases(MINE)) == 3
@@ -213,6 +215,7 @@ def test_what_was_recorded_is_carried_out_by_whoever_comes_next(years, ends, mon
     assert years.verify(0, 1) == []
 
 
+@in_files
 def test_what_was_recorded_is_carried_out_even_by_the_log_after_the_next(years, monkeypatch):
     with years.eraser(1) as one, monkeypatch.context() as patch:
         patch.setattr(one, "settle", lambda _: True)
@@ -232,6 +235,7 @@ def _logs(years: Years, number: int):
 # By another hand.
 
 
+@in_files
 def test_a_list_that_no_entry_commits_to_destroys_nothing(years):
     years.told(1, "log erase", "--log", "log/0", "--entries", "0", *ORDERED)
     alter(years.stores[1], "UPDATE former_erased SET indices = '0-5'")
@@ -250,6 +254,7 @@ def test_an_account_that_was_taken_from_elsewhere_is_found(years):
     assert ("LOG658", None) in years.verify(0, 1)
 
 
+@in_files
 def test_an_erasure_that_was_undone_in_a_former_log_shows_against_the_log_in_force(years):
     years.told(1, "log erase", "--log", "log/0", "--entries", "0-1", *ORDERED)
     before = query(years.stores[0], "SELECT indices, salt FROM erased")
