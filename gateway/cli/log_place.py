@@ -62,7 +62,10 @@ Unverified = Annotated[
 Settled = Annotated[Path, typer.Option("--config", help="The hub's settings file.")]
 Vkey = Annotated[
     list[str] | None,
-    typer.Option("--vkey", help="The log's verification key: name+id+key. Again for a former key."),
+    typer.Option(
+        "--vkey",
+        help="The log's verification key: name+id+key. Again for a former key; to verify a log that ended, after its own that of a log that succeeds it.",
+    ),
 ]
 VkeyFile = Annotated[
     Path | None, typer.Option("--vkey-file", help="File with the log's verification keys, each on a line.")

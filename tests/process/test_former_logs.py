@@ -142,6 +142,23 @@ def test_what_is_erased_of_a_person_goes_from_every_log(years):
 
 
 @in_files
+def test_one_log_may_be_named_and_the_look_up_goes_with_what_it_found(years):
+    done = years.told(1, "log erase", "--log", "log/0", "--dossier", MINE, *ORDERED)
+    assert (done["entries"], done["former"][0]["entries"]) == ("5", "0-1,4-5")
+    assert years.about(1, MINE) == [1, 2]
+    assert (
+        years.refused(1, "log erase", "--log", "log/0", "--bucket", "exchange/2026-03", *ORDERED) == "LOG651"
+    )
+    assert years.refused(1, "log erase", "--log", "log/0", "--entries", "6", *ORDERED) == "LOG503"
+    assert years.refused(1, "log erase", "--log", "log/0", "--dossier", MINE, *ORDERED) == "LOG653"
+    words = [
+        line.split()[0] for line in years.run(1, "log erase", "--dossier", HERS, *ORDERED).stdout.splitlines()
+    ]
+    assert words == ["log", "entries", "count", "erased;", "entries", "count", "erased;"]
+    assert years.verify(0, 1) == years.verify(1) == []
+
+
+@in_files
 def test_what_was_erased_later_is_believed_of_a_successor_whose_key_is_given(years):
     years.told(1, "log erase", "--log", "log/0", "--entries", "0-1", *ORDERED)
     assert years.verify(0, 1) == []
