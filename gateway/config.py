@@ -161,9 +161,7 @@ class LogSettings(Section, frozen=True, kw_only=True):
     bucket_keys: Path  # directory of the keys under which seeds are wrapped; in no backup of the store
     readers: tuple[AuthorityId, ...] = ()  # may read every entry over HTTP, so who asks whom, when and why
     officers: tuple[Officer, ...] = ()  # nobody else searches it with --config
-    former: tuple[
-        StorePlace, ...
-    ] = ()  # stores of the logs that this one succeeds, the oldest first; only read
+    former: tuple[StorePlace, ...] = ()  # stores of the logs that this one succeeds, the oldest first
     pin: Path | None = None  # a file on another disk: the last checkpoint, which the store must extend
 
 

@@ -40,7 +40,7 @@ from gateway.config import DeliverySettings
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, sign_checkpoint
 from gateway.exchangelog.entry import Access, Entry, accessed, rotated, succeeded
-from gateway.exchangelog.erasure import Erasing, Hand, Record, erased_entries, pruned
+from gateway.exchangelog.erasure import Erasing, Hand, Listed, erased_entries, pruned
 from gateway.exchangelog.fields import SALT_SIZE, FieldPlan, disclosure, salts
 from gateway.exchangelog.form import Basis, Ending, Ground, Kind, Query, SearchedBy
 from gateway.exchangelog.indices import Indices
@@ -458,10 +458,17 @@ async def _play(world: World) -> None:
 def _own_files() -> dict[str, bytes]:
     """What the gateway did with its own log, years later."""
     hub, then = str(authority("HUB").enterprise), NOW + timedelta(days=400)
-    record = Record(Indices(((1, 1),)), _bytes("salt of the erasure", SALT_SIZE), {}, 0)
+    listed = Listed(Indices(((1, 1),)), _bytes("salt of the erasure", SALT_SIZE))
     erasing = Erasing(Hand(hub, "officer-1"), Basis.COURT, Ground.ORDERED)
     erased = erased_entries(
-        erasing, record, 1, ExchangeId(_uuid("erasure")), then, lambda size: _bytes("erasure", size)
+        erasing, listed, 1, ExchangeId(_uuid("erasure")), then, lambda size: _bytes("erasure", size)
+    )
+    of_former = erased_entries(
+        erasing,
+        Listed(Indices(((3, 3), (77, 80))), _bytes("salt of the erasure in a former log", SALT_SIZE)),
+        *(5, ExchangeId(_uuid("erasure in a former log")), then),
+        lambda size: _bytes("erasure in a former log", size),
+        of_log="xlog.gateway.example/2025",
     )
     pruning = pruned(
         Hand(hub, "officer-1"), 512, ExchangeId(_uuid("pruning")), then, lambda size: _bytes("pruning", size)
@@ -476,6 +483,7 @@ def _own_files() -> dict[str, bytes]:
     successor = succeeded(last, Ending.ENDED, hub, then, lambda size: _bytes("successor", size))
     return {
         "leaf-erasure.json": erased.leaf,
+        "leaf-erasure-former.json": of_former.leaf,
         "leaf-pruning.json": pruning.leaf,
         "leaf-access.json": looked.leaf,
         "leaf-key-rotation.json": rotation.leaf,

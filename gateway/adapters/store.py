@@ -25,6 +25,7 @@ from gateway.adapters import (
     store_queue,
     store_releases,
     store_seeds,
+    store_settle,
     store_trust,
     store_witnessed,
 )
@@ -124,6 +125,7 @@ class Store:
         log = Log.open(place, named, bucket_keys, pinned, beside)
         try:
             store_agreements.require_key(place, seal)
+            store_settle.settle(place, former, [one.verifier for one in named])
             predecessors = _predecessors(former, bucket_keys)
             looks = reads(place)
             appender = Appender(log, queue_limit, _reopening(place, bucket_keys, beside, looks))
@@ -161,9 +163,10 @@ class Store:
         return self._appender.size
 
     async def due(self, years: int, now: datetime) -> int:
-        """Buckets whose retention period of so many years has ended and that are not erased."""
+        """Buckets, of former logs as well, whose retention period of so many years has ended and that are not erased."""
         with reading("log"):
-            return await self._reads.look(lambda at: store_seeds.due(at, years, now))
+            mine = await self._reads.look(lambda at: store_seeds.due(at, years, now))
+            return len(mine.union(*[await one.due(years, now) for one in self._former]))
 
     async def checkpoint(self) -> bytes:
         """The signed checkpoint as it is stored at this moment, verbatim. Raises `Refusal`: LOG_UNAVAILABLE."""

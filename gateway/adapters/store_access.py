@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_log import Log
 from gateway.adapters.store_session import StorePlace, database_errors
+from gateway.adapters.store_settle import settle
 from gateway.adapters.store_work import Work
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.entry import Entry
@@ -16,19 +17,22 @@ from gateway.exchangelog.note import Signer
 from gateway.refusal import Refusal
 
 
-def record(
+def record(  # noqa: PLR0913, PLR0917 - what is said, where, and by whose keys
     place: StorePlace,
     access: Entry,
     signers: Sequence[Signer],
     keys: BucketKeys,
     pinned: Checkpoint | None = None,
+    former: Sequence[StorePlace] = (),
 ) -> int:
-    """The index of the entry, once it is durable and under a signed checkpoint. `pinned`: what the log must extend.
+    """The index of the entry, once it is durable and under a signed checkpoint. `pinned`: what the log must extend;
+    `former`: stores of the logs that it succeeds, in which an erasure that was begun is ended.
 
     Raises `ProofError`: LOG736 when it may not be there, or as `Log.open`.
     """
     work: Work[int] = Work(access)
     with contextlib.closing(Log.open(place, signers, keys, pinned)) as log:
+        settle(place, former, [one.verifier for one in signers])
         try:
             (outcome,) = log.append([work])
         except database_errors() as error:

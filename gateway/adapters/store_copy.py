@@ -38,7 +38,18 @@ _TABLES: Final = (
         "contents",
         "messages",
     ),
-    *("tiles", "erased", "minimum", "dossiers", "inscriptions", "passages", "agreements", "payload_key"),
+    *(
+        "tiles",
+        "erased",
+        "minimum",
+        "former_erased",
+        "accounts",
+        "dossiers",
+        "inscriptions",
+        "passages",
+        "agreements",
+        "payload_key",
+    ),
     *("notifications", "deliveries", "documents", "trusted", "trusted_since", "answers"),
 )
 _POSITIONS: Final = """

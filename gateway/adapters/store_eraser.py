@@ -1,7 +1,8 @@
 """The operator's hand on the log, beside a running hub or without one: erases, prunes, and says what is due.
 
 Each act is an entry of the log, made in the transaction of what it says. The write-ahead log is emptied afterwards,
-so that no earlier state of a page remains in it.
+so that no earlier state of a page remains in it. What is erased of a log that this one succeeds is an entry of this
+one, too, and is carried out there afterwards.
 """
 
 from __future__ import annotations
@@ -16,16 +17,28 @@ from typing import Any, Final, Self
 
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_connect import connect
-from gateway.adapters.store_erasure import EraseBucket, EraseEntries, Prune, counted, record, standing
+from gateway.adapters.store_erasure import (
+    EraseBucket,
+    EraseEntries,
+    EraseOfFormer,
+    Prune,
+    counted,
+    listed,
+    record,
+    said,
+    standing,
+)
 from gateway.adapters.store_filter import FIELDS
+from gateway.adapters.store_former import LogAt, reading
 from gateway.adapters.store_log import Log
 from gateway.adapters.store_session import PerEngine, StorePlace, Use, database_errors, unreadable
+from gateway.adapters.store_settle import settle
 from gateway.adapters.store_work import Effect, Work
 from gateway.exchangelog import erasure
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.entry import Entry
-from gateway.exchangelog.erasure import Erasing, Hand
+from gateway.exchangelog.erasure import Erasing, Hand, Listed
 from gateway.exchangelog.exchange_id import new_exchange_id
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.indices import Indices
@@ -66,13 +79,20 @@ class Done:
 
 
 class Eraser:
-    """On one store. Every method raises `ProofError`."""
+    """On one store, and on those of the logs that its log succeeds. Every method raises `ProofError`."""
 
-    def __init__(self, place: StorePlace, keys: BucketKeys, pinned: Checkpoint | None = None) -> None:
-        """`pinned`: what the log must extend."""
+    def __init__(
+        self,
+        place: StorePlace,
+        keys: BucketKeys,
+        pinned: Checkpoint | None = None,
+        former: Sequence[StorePlace] = (),
+    ) -> None:
+        """`pinned`: what the log must extend; `former`: stores of the logs that it succeeds, the oldest first."""
         self._place = place
         self._keys = keys
         self._pinned = pinned
+        self._former = former
         self._connection = connect(place, Use.READ)
         self._connection.take_time()
 
@@ -85,22 +105,30 @@ class Eraser:
         self._connection.close()
 
     def buckets(self) -> Sequence[BucketState]:
-        """In order of their names."""
-        held = self._keys.held()
+        """In order of their names. Of former logs those that were not erased: the keys are the same."""
+        held, found = self._keys.held(), dict[str, tuple[int, int | None]]()
+        for place in self._former:
+            with reading(place) as session:
+                for name, erased, seeds in session.execute(_BUCKETS).fetchall():
+                    if erased is None:
+                        found[str(name)] = found.get(str(name), (0, None))[0] + int(seeds), None
+        for name, erased, seeds in self._query(_BUCKETS):
+            found[str(name)] = found.get(str(name), (0, None))[0] + int(seeds), erased
         return [
             BucketState(Bucket.parse(name), seeds, erased, Bucket.parse(name) in held)
-            for name, erased, seeds in self._query(_BUCKETS)
+            for name, (seeds, erased) in sorted(found.items())
         ]
 
-    def standing(self, wanted: Indices) -> Indices:
+    def standing(self, wanted: Indices, of: LogAt | None = None) -> Indices:
         """Those of which something is left to erase. LOG503 for one that is no entry; LOG653 when nothing is.
 
-        LOG651 for more than `MOST`.
+        LOG651 for more than `MOST`. `of`: the former log whose entries they are.
         """
-        if wanted.ranges and wanted.ranges[-1][1] >= self._query(_SIZE)[0][0]:
-            raise ProofError(Flaw.ABSENT, f"index {wanted.ranges[-1][1]}")
-        with self._translated():
-            found = standing(self._connection, wanted)
+        with reading(self._place if of is None else of.place) as session:
+            ((size,),) = session.execute(_SIZE)
+            if wanted.ranges and wanted.ranges[-1][1] >= size:
+                raise ProofError(Flaw.ABSENT, f"index {wanted.ranges[-1][1]}")
+            found = standing(session, wanted)
         if not found.ranges:
             raise ProofError(Flaw.NOTHING, str(wanted))
         if len(found) > MOST:
@@ -134,27 +162,54 @@ class Eraser:
         return minimum
 
     def erase_entries(
-        self, wanted: Indices, erasing: Erasing, signers: Sequence[Signer], now: datetime
+        self,
+        wanted: Indices,
+        erasing: Erasing,
+        signers: Sequence[Signer],
+        now: datetime,
+        of: LogAt | None = None,
     ) -> Done:
-        """What is kept of these entries, of each of which something is (`standing`)."""
-        with self._translated():
-            before = record(self._connection)
-        after = before.with_(wanted, os.urandom)
-        made = erasure.erased_entries(
-            erasing, after, len(wanted), new_exchange_id(now, os.urandom), now, os.urandom
-        )
-        return self._append(made, EraseEntries(wanted, before, after), len(wanted), signers)
+        """What is kept of these entries, of each of which something is (`standing`). `of`: a former log.
+
+        LOG720 for a former log to which no entry of this one leads.
+        """
+        if of is not None and of.agreed is None:
+            raise ProofError(Flaw.FORMER, f"nothing leads to {of.origin}")
+        self.settle(signers)  # what logs between that one and this one said is in its list from now on
+        before, told = self._listed(of)
+        after, of_log = before.with_(wanted, os.urandom), None if of is None else of.origin
+        id_ = new_exchange_id(now, os.urandom)
+        made = erasure.erased_entries(erasing, after, len(wanted), id_, now, os.urandom, of_log)
+        if of is None:
+            return self._append(made, EraseEntries(wanted, before, after), len(wanted), signers)
+        return self._append(made, EraseOfFormer(of.origin, told, after), len(wanted), signers)
+
+    def _listed(self, of: LogAt | None) -> tuple[Listed, tuple[Listed, int] | None]:
+        """What was erased one by one so far, and what of it this log has said of a former one."""
+        with reading(self._place) as session:
+            told = None if of is None else said(session).get(of.origin)
+            if told is not None:  # newer than what stands there, if that is another
+                return told[0], told
+            if of is None:
+                return listed(session), None
+        with reading(of.place) as session:
+            return listed(session), None
+
+    def settle(self, signers: Sequence[Signer]) -> bool:
+        """Carries out what is recorded of former logs: see `store_settle.settle`."""
+        return settle(self._place, self._former, [one.verifier for one in signers])
 
     def erase_bucket(
         self, bucket: Bucket, erasing: Erasing, signers: Sequence[Signer], now: datetime
     ) -> Done:
-        """Whatever is kept in it, here and in every copy of the store: its key is destroyed."""
+        """Whatever is kept in it, here, in former logs, and in every copy of their stores: its key is destroyed."""
         with self._translated():
-            count = counted(self._connection, bucket)
+            mine = counted(self._connection, bucket)
+        count = next((one.seeds for one in self.buckets() if one.bucket == bucket), mine)
         made = erasure.erased_bucket(
             erasing, bucket, count, new_exchange_id(now, os.urandom), now, os.urandom
         )
-        return self._append(made, EraseBucket(bucket, count), count, signers)
+        return self._append(made, EraseBucket(bucket, mine), count, signers)
 
     def prune(
         self,
@@ -186,8 +241,9 @@ class Eraser:
             if isinstance(outcome, Refusal):
                 raise ProofError(Flaw.NOT_DONE, outcome.about)
             # At this point it is recorded: whatever is left to do, the next command or start of the hub does.
+            cleared = self.settle(signers)
             log.complete(progress)
-            return Done(int(outcome), count, log.forget())
+            return Done(int(outcome), count, log.forget() and cleared)
 
     def _query(self, sql: str, bindings: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         with self._translated():

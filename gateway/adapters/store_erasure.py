@@ -17,7 +17,7 @@ from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_seeds import KEPT
 from gateway.adapters.store_session import Session
 from gateway.exchangelog.bucket import Bucket
-from gateway.exchangelog.erasure import Record
+from gateway.exchangelog.erasure import Listed, Record
 from gateway.exchangelog.fields import SALT_SIZE
 from gateway.exchangelog.indices import Indices
 from gateway.refusal import Code, Refusal
@@ -28,13 +28,22 @@ AT_ONCE: Final = (
 _ERASED: Final = "SELECT indices, salt FROM erased"
 _BUCKETS: Final = "SELECT name, erased FROM buckets WHERE erased IS NOT NULL"
 _MINIMUM: Final = "SELECT idx FROM minimum"
+_ACCOUNTS: Final = "SELECT bucket, account FROM accounts"
+_FORMER: Final = "SELECT origin, indices, salt, entry FROM former_erased"
 _STANDING: Final = "SELECT idx FROM seeds WHERE idx BETWEEN ? AND ? ORDER BY idx"
 _BELOW: Final = "SELECT (SELECT min(e.idx) FROM entries AS e WHERE e.idx < minimum.idx), idx FROM minimum"
 _OF_ERASED: Final = """
 SELECT DISTINCT idx FROM {table} WHERE bucket IN (SELECT name FROM buckets WHERE erased IS NOT NULL) LIMIT ?
 """
-_ERASE: Final = """
+_LIST: Final = """
 INSERT INTO erased VALUES (1, ?, ?) ON CONFLICT (id) DO UPDATE SET indices = excluded.indices, salt = excluded.salt
+"""
+_ERASE_BUCKET: Final = """
+INSERT INTO buckets VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET erased = excluded.erased
+"""
+_SAY: Final = """
+INSERT INTO former_erased VALUES (?, ?, ?, ?) ON CONFLICT (origin) DO UPDATE
+SET indices = excluded.indices, salt = excluded.salt, entry = excluded.entry
 """
 _SPEND: Final = """
 INSERT INTO spent SELECT authority, ticket FROM entries WHERE idx < ? AND ticket IS NOT NULL
@@ -44,11 +53,25 @@ ON CONFLICT DO NOTHING
 
 def record(connection: Session) -> Record:
     """What stands beside the tree as erased. Within a transaction when it must be of one moment."""
-    one: list[tuple[Any, ...]] = connection.execute(_ERASED).fetchall() or [("", bytes(SALT_SIZE))]
     rows: list[tuple[Any, ...]] = connection.execute(_BUCKETS).fetchall()
     lowest: list[tuple[Any, ...]] = connection.execute(_MINIMUM).fetchall() or [(0,)]
     buckets = {Bucket.parse(name): index for name, index in rows}
-    return Record(Indices.parse(one[0][0]), one[0][1], buckets, lowest[0][0])
+    accounts = {str(name): bytes(account) for name, account in connection.execute(_ACCOUNTS).fetchall()}
+    return Record(listed(connection), buckets, lowest[0][0], accounts, said(connection))
+
+
+def listed(connection: Session) -> Listed:
+    """What was erased one by one of this log, by itself or by those that succeed it."""
+    rows: list[tuple[Any, ...]] = connection.execute(_ERASED).fetchall() or [("", bytes(SALT_SIZE))]
+    return Listed(Indices.parse(rows[0][0]), bytes(rows[0][1]))
+
+
+def said(connection: Session) -> dict[str, tuple[Listed, int]]:
+    """The same of logs that this one succeeds, by their origin, each with the entry that says so."""
+    return {
+        str(origin): (Listed(Indices.parse(indices), bytes(salt)), int(entry))
+        for origin, indices, salt, entry in connection.execute(_FORMER).fetchall()
+    }
 
 
 def standing(connection: Session, wanted: Indices) -> Indices:
@@ -68,32 +91,49 @@ def complete(connection: Session, keys: BucketKeys, progress: Callable[[int], No
     for bucket in keys.held() & {Bucket.parse(name) for name, _ in rows}:
         keys.destroy(bucket)
     done = 0
-    while some := _remove_erased(connection) or _remove_pruned(connection):
+    while some := remove_erased(connection) or _remove_pruned(connection):
         done += some
         progress(done)
 
 
 @dataclass(frozen=True, slots=True)
 class EraseEntries:
-    """Deletes what is kept of some entries. `before`, `after`: the record that the entry was made with."""
+    """Deletes what is kept of some entries. `before`, `after`: the list that the entry was made with."""
 
     indices: Indices
-    before: Record
-    after: Record
+    before: Listed
+    after: Listed
 
     def apply(self, connection: Session, index: int) -> int:
         """Raises Refusal: BUSY when another erasure came between."""
-        if record(connection) != self.before or standing(connection, self.indices) != self.indices:
+        if listed(connection) != self.before or standing(connection, self.indices) != self.indices:
             raise Refusal(Code.BUSY, "erasure")
-        for table in KEPT:
-            connection.executemany(f"DELETE FROM {table} WHERE idx BETWEEN ? AND ?", self.indices.ranges)  # noqa: S608 - our own names
-        connection.execute(_ERASE, (str(self.after.indices), self.after.salt))
+        forget_entries(connection, self.indices, self.after)
+        return index
+
+
+@dataclass(frozen=True, slots=True)
+class EraseOfFormer:
+    """Says what is erased of a log that this one succeeds; there it goes afterwards (`store_settle.settle`).
+
+    `before`: what was said of it, None when nothing was yet; `after`: the list that the entry was made with.
+    """
+
+    origin: str
+    before: tuple[Listed, int] | None
+    after: Listed
+
+    def apply(self, connection: Session, index: int) -> int:
+        """Raises Refusal: BUSY when another erasure came between."""
+        if said(connection).get(self.origin) != self.before:
+            raise Refusal(Code.BUSY, "erasure")
+        connection.execute(_SAY, (self.origin, str(self.after.indices), self.after.salt, index))
         return index
 
 
 @dataclass(frozen=True, slots=True)
 class EraseBucket:
-    """Lets nothing more into a bucket; key and rows go afterwards (`complete`). `count`: of the entry."""
+    """Lets nothing more into a bucket; key and rows go afterwards (`complete`). `count`: seeds of it in this log."""
 
     bucket: Bucket
     count: int
@@ -102,7 +142,7 @@ class EraseBucket:
         """Raises Refusal: BUSY when something of it was erased meanwhile."""
         if counted(connection, self.bucket) != self.count:
             raise Refusal(Code.BUSY, "erasure")
-        connection.execute("UPDATE buckets SET erased = ? WHERE name = ?", (index, str(self.bucket)))
+        connection.execute(_ERASE_BUCKET, (str(self.bucket), index))  # it may be of former logs alone
         return index
 
 
@@ -120,7 +160,19 @@ class Prune:
         return index
 
 
-def _remove_erased(connection: Session) -> int:
+def forget_entries(connection: Session, indices: Indices, after: Listed) -> None:
+    """Within a transaction. `after`: what was erased one by one, these too."""
+    for table in KEPT:
+        connection.executemany(f"DELETE FROM {table} WHERE idx BETWEEN ? AND ?", indices.ranges)  # noqa: S608 - our own names
+    connection.execute(_LIST, (str(after.indices), after.salt))
+
+
+def erased_remains(connection: Session) -> bool:
+    """Whether something is left of an erased bucket."""
+    return any(connection.execute(_OF_ERASED.format(table=table), (1,)).fetchone() for table in KEPT)
+
+
+def remove_erased(connection: Session) -> int:
     """Of how many entries of erased buckets something was removed; 0 when nothing is left."""
     for table in KEPT:
         some = connection.execute(_OF_ERASED.format(table=table), (AT_ONCE,)).fetchall()

@@ -32,9 +32,17 @@ _WITH_FIELDS: Final = (Kind.RESPONSE, Kind.DELIVERY)
 class EvidenceReader(LogReader):
     """Opened with the bucket keys."""
 
-    def contents(self, index: int, now: datetime, note: bytes | None, token: bytes | None) -> Contents:
+    def contents(
+        self,
+        index: int,
+        now: datetime,
+        note: bytes | None,
+        token: bytes | None,
+        present: EvidenceReader | None = None,
+    ) -> Contents:
         """All about the exchange of an entry, under a checkpoint of this log: the present one where none is given.
 
+        `present`: the log in force where this one has ended, whose hub signs the file and knows whom it believes now.
         Raises `ProofError`: LOG104, LOG503, LOG643 to LOG645, LOG684, LOG685.
         """
         checkpoint = self.checkpoint if note is None else note
@@ -42,8 +50,9 @@ class EvidenceReader(LogReader):
         entries = [self._recorded(one, leaf, checkpoint) for one, leaf in leaves.items()]
         revisions = {one for leaf in leaves.values() for one in (leaf.revision, leaf.in_force) if one}
         agreements = {one: self._agreement(one) for one in sorted(revisions)}
-        moments = [*(datetime.fromisoformat(leaf.time) for leaf in leaves.values()), now]
-        return Contents(entries, checkpoint, agreements, self._known(moments), token)
+        then = self._believed(*(datetime.fromisoformat(leaf.time) for leaf in leaves.values()))
+        found = [*then, *(present or self)._believed(now)]  # noqa: SLF001 - of the same class
+        return Contents(entries, checkpoint, agreements, _known(found), token)
 
     def _related(self, index: int) -> Sequence[int]:
         """The entries of its exchange; of a notification all, of a delivery those to the same recipient."""
@@ -104,11 +113,15 @@ class EvidenceReader(LogReader):
             raise ProofError(Flaw.NO_REVISION, revision)
         return files
 
-    def _known(self, moments: Sequence[datetime]) -> Known:
-        """What was believed at any of these moments."""
+    def _believed(self, *moments: datetime) -> Sequence[Mapping[str, Sequence[bytes]]]:
+        """What was believed at each of these moments. Raises `ProofError`."""
         try:
-            found = [store_trust.believed(self._connection, one) for one in moments]
+            return [store_trust.believed(self._connection, one) for one in moments]
         except database_errors() as error:
             raise unreadable(error) from error
-        kinds = (store_trust.ANCHORS, store_trust.INTERMEDIATES, store_trust.CRLS, store_trust.ANSWERS)
-        return Known(*(sorted({der for one in found for der in one[kind]}) for kind in kinds))
+
+
+def _known(found: Sequence[Mapping[str, Sequence[bytes]]]) -> Known:
+    """All of it, each once."""
+    kinds = (store_trust.ANCHORS, store_trust.INTERMEDIATES, store_trust.CRLS, store_trust.ANSWERS)
+    return Known(*(sorted({der for one in found for der in one[kind]}) for kind in kinds))

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import apsw
 
-from gateway.adapters.store_schema import APPLICATION_ID, SCHEMA, VERSION
+from gateway.adapters.store_schema import APPLICATION_ID, SCHEMA, UPGRADES, VERSION
 from gateway.adapters.store_session import Begin, Occupied, Use, placeholders, unreadable
 from gateway.adapters.store_turn import Turn
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -115,9 +115,11 @@ def connect(path: Path, use: Use) -> SqliteSession:
     _require(path)
     try:
         connection = _open_for_reading(path) if use is Use.READ else _open_for_writing(path)
-        _check_format(connection)
+        version = _version(connection)
         if use is not Use.READ:
             _set_durability(connection)
+        if version in UPGRADES:
+            _read_as_new(connection, version) if use is Use.READ else _upgrade(connection)
         if use is not Use.APPEND:
             connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             connection.wal_autocheckpoint(0)
@@ -217,7 +219,24 @@ def _set_durability(connection: apsw.Connection) -> None:
     connection.pragma("secure_delete", 1)  # an erased seed or purged payload leaves no copy in free pages
 
 
-def _check_format(connection: apsw.Connection) -> None:
-    found = (connection.pragma("application_id"), connection.pragma("user_version"))
-    if found != (APPLICATION_ID, VERSION):
+def _version(connection: SqliteSession) -> int:
+    """Raises `ProofError` (LOG501)."""
+    found = int(connection.pragma("user_version"))
+    if connection.pragma("application_id") != APPLICATION_ID or found not in {VERSION, *UPGRADES}:
         raise ProofError(Flaw.UNREADABLE, "not a store of this version")
+    return found
+
+
+def _upgrade(connection: SqliteSession) -> None:
+    """Whoever writes to an older store makes it one of this version; another process may have been first."""
+    with connection:
+        connection.execute("UPDATE head SET size = size")  # the write lock, before anything is read
+        version = _version(connection)
+        if version in UPGRADES:
+            connection.execute(UPGRADES[version])
+            connection.pragma("user_version", VERSION)
+
+
+def _read_as_new(connection: SqliteSession, version: int) -> None:
+    """An older store is read as it is, on a medium that nobody can write, too: what it has not is empty."""
+    connection.execute(UPGRADES[version].replace("CREATE TABLE", "CREATE TEMP TABLE"))

@@ -408,11 +408,21 @@ def first_entry(session: Session, signers: Sequence[Signer], bucket_keys: Bucket
 
 def load_edge(connection: Session, verifiers: Sequence[NoteKey]) -> Edge:
     """The edge of the stored tree, once head, checkpoint and tiles agree. Raises `ProofError`."""
+    return _edge(connection, lambda note: open_checkpoint(note, verifiers))
+
+
+def require_agreed(connection: Session, agreed: Checkpoint) -> None:
+    """The same of a log that ended, which extends what its successor says that it was. Raises `ProofError`."""
+    edge = _edge(connection, lambda note: Checkpoint.parse(parse_note(note).text))
+    _check_extends(connection, edge, agreed)
+
+
+def _edge(connection: Session, opened: Callable[[bytes], Checkpoint]) -> Edge:
     rows: list[tuple[Any, ...]] = connection.execute(_SIGNED).fetchall()
     if len(rows) != 1:
         raise ProofError(Flaw.HEAD)
     size, root, note = rows[0]
-    signed = open_checkpoint(note, verifiers)
+    signed = opened(note)
     if (signed.size, signed.root) != (size, root):
         raise ProofError(Flaw.HEAD)
     edge = Edge.load(size, lambda level, n, width: read_tile(connection, level, n, width))

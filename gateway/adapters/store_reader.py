@@ -26,7 +26,7 @@ from gateway.adapters.store_filter import (
     Filter,
     Narrowed,
 )
-from gateway.adapters.store_log import load_edge, read_tile
+from gateway.adapters.store_log import load_edge, read_tile, require_agreed
 from gateway.adapters.store_seeds import fields_of, subject_of
 from gateway.adapters.store_session import (
     PerEngine,
@@ -290,6 +290,16 @@ class LogReader:
         except database_errors() as error:
             raise unreadable(error) from error
         return note, open_checkpoint(note, verifiers)
+
+    def ended(self, agreed: Checkpoint) -> tuple[bytes, Checkpoint]:
+        """The same of a log that ended, by what its successor says that it was, whatever key it had. Raises `ProofError`."""
+        try:
+            with snapshot(self._connection):
+                require_agreed(self._connection, agreed)
+                note = self.checkpoint
+        except database_errors() as error:
+            raise unreadable(error) from error
+        return note, Checkpoint.parse(parse_note(note).text)
 
     def cosigned(self) -> CosignedNote | None:
         """The newest checkpoint with enough cosignatures, not yet believed. Raises `ProofError`."""

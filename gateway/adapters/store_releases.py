@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_connect import connect
 from gateway.adapters.store_delivery import reading
 from gateway.adapters.store_reading import reads
-from gateway.adapters.store_seeds import digests, fields_of
+from gateway.adapters.store_seeds import digests, due, fields_of
 from gateway.adapters.store_session import Session, StorePlace, Use, database_errors, placeholders, unreadable
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.fields import FieldPlan, disclosure, plan_of, salts
@@ -74,6 +75,10 @@ class Former:
         """As of this log, with indices below 0. Raises Refusal: LOG_UNAVAILABLE."""
         found = await self._reads.look(lambda at: releases(at, self._keys, dossier))
         return [replace(one, index=one.index - self.entries) for one in found]
+
+    async def due(self, years: int, now: datetime) -> set[Bucket]:
+        """As `store_seeds.due`."""
+        return await self._reads.look(lambda at: due(at, years, now))
 
     def close(self) -> None:
         self._reads.close()

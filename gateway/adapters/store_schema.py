@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 APPLICATION_ID: Final = 0x57494247  # "WIBG" in SQLite's header
-VERSION: Final = 5
+VERSION: Final = 6
 
 _LOG: Final = """
 CREATE TABLE head (
@@ -87,6 +87,19 @@ BEGIN SELECT raise(IGNORE); END;
 CREATE TRIGGER entries_stay BEFORE UPDATE ON entries BEGIN SELECT raise(ABORT, 'entries are immutable'); END;
 CREATE TRIGGER entries_remain BEFORE DELETE ON entries WHEN OLD.idx >= coalesce((SELECT idx FROM minimum), 0)
 BEGIN SELECT raise(ABORT, 'entries are immutable'); END;
+"""
+
+# What is erased of a log after it ended is said by one that succeeds it.
+_SUCCESSION: Final = """
+CREATE TABLE former_erased (               -- of logs that this one succeeds: entries erased one by one, as this one says
+  origin TEXT PRIMARY KEY,
+  indices TEXT NOT NULL, salt BLOB NOT NULL,
+  entry INTEGER NOT NULL                   -- index of the newest entry that says so
+) STRICT, WITHOUT ROWID;
+CREATE TABLE accounts (                    -- what a log that succeeds this one says was erased of it, with its proof
+  bucket TEXT PRIMARY KEY,                 -- its name; '' of entries erased one by one
+  account BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 """
 
 _DIRECTORY: Final = """
@@ -199,4 +212,6 @@ CREATE TABLE answers (                     -- of OCSP responders
 ) STRICT, WITHOUT ROWID;
 """
 
-SCHEMA: Final = _LOG + _DIRECTORY + _QUEUE + _DOCUMENTS + _TRUST
+SCHEMA: Final = _LOG + _SUCCESSION + _DIRECTORY + _QUEUE + _DOCUMENTS + _TRUST
+# An earlier version → what makes of it the present one.
+UPGRADES: Final = {5: _SUCCESSION}

@@ -93,10 +93,10 @@ def _in_each(connection: Session, keys: BucketKeys, value: bytes) -> Sequence[by
     return [keys.digest(bucket, value) for bucket in buckets]
 
 
-def due(connection: Session, years: int, now: datetime) -> int:
-    """How many buckets are kept longer than their retention period of so many years."""
+def due(connection: Session, years: int, now: datetime) -> set[Bucket]:
+    """The buckets that are kept longer than their retention period of so many years."""
     names: list[tuple[Any, ...]] = connection.execute(_BUCKETS).fetchall()
-    return sum(Bucket.parse(name).due(years) <= now for (name,) in names)
+    return {one for (name,) in names if (one := Bucket.parse(name)).due(years) <= now}
 
 
 def blind(dossier: DossierNumber) -> bytes:

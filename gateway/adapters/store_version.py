@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Protocol
 
-REVISION: Final = "0001"  # the newest, which this program needs
+REVISION: Final = "0002"  # the newest, which this program needs
 _FOUND: Final = "SELECT to_regclass('alembic_version') IS NOT NULL"
 
 

@@ -102,8 +102,8 @@ def _appended(place: Path, key: Ed25519PrivateKey, load: Load) -> Appended:
 def _verified(place: Path, key: Ed25519PrivateKey, profile: Profile) -> Verified:
     """Raises BenchError when the check of what the benchmark itself appended finds anything wrong."""
     before, began = resident_mb(os.getpid()), perf_counter()
-    store = Place(place / f"{profile}.db")
-    signed, findings = check(store, [Signer.of(ORIGIN, key).verifier], None)
+    store = Place(place / f"{profile}.db", [Signer.of(ORIGIN, key).verifier])
+    signed, findings = check(store, None)
     seconds = perf_counter() - began
     # Nothing was received for these entries, so there is nothing to keep.
     wrong = next((one for one in findings if one.fails and one.flaw is not Flaw.MESSAGE_GONE), None)

@@ -15,6 +15,7 @@ from gateway.adapters.sealing import Seal
 from gateway.adapters.secret_file import read_own_secret
 from gateway.adapters.store_agreements import compare_key
 from gateway.adapters.store_connect import exists
+from gateway.adapters.store_former import require_all, succession
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.endpoints import require_names
 from gateway.cli.log_officer import require_officers
@@ -27,7 +28,7 @@ from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.pin import require_held
 from gateway.identity.chain import Trust
 from gateway.loading import Loaded, load, pinned
-from gateway.reading import FORESEEN, in_words
+from gateway.reading import FORESEEN, clock, in_words
 from gateway.trusted import revocation_lists
 
 T = TypeVar("T")
@@ -129,7 +130,8 @@ def _require_open(settings: Settings) -> None:
 def _store(settings: Settings, loaded: Loaded) -> dict[str, Any]:
     """The log's signed head. Whether the entries hold as well, `gateway log verify` says.
 
-    Raises ProofError, also for a payload key that is not the one under which something waits.
+    Raises ProofError, also for a payload key that is not the one under which something waits, and for stores of former
+    logs that are others.
     """
     path = settings.log.store
     with LogReader.open(path) as reader:
@@ -142,6 +144,7 @@ def _store(settings: Settings, loaded: Loaded) -> dict[str, Any]:
         with LogReader.open(path) as reader:
             require_held(pin, reader.head().size, reader.tile)
     compare_key(path, Seal(loaded.payload_key))
+    _require_succession(settings, loaded)
     return {"store": str(path), **_head(checkpoint)}
 
 
@@ -150,6 +153,12 @@ def _require_former(settings: Settings) -> None:
     for place in settings.log.former:
         with LogReader.open(place) as reader:
             reader.head()
+
+
+def _require_succession(settings: Settings, loaded: Loaded) -> None:
+    """They are those of the logs that this one succeeds, and none that matters is left out. Raises `ProofError`."""
+    logs = succession(settings.log.store, settings.log.former, loaded.verifiers)
+    require_all(logs, loaded.rules.agreement.retention.log_years, clock())
 
 
 def _head(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from gateway.cli.log_place import (
     Settled,
     Vkey,
     VkeyFile,
+    Which,
     explained,
     find,
     named,
@@ -49,6 +50,8 @@ def export(
     index: Index,
     *,
     config: Settled,
+    log: Which = None,
+    vkey: Vkey = None,
     output: Annotated[Path, typer.Option("--output", help="File to write; name it *.asice.")],
     checkpoint: Annotated[
         Path | None,
@@ -72,14 +75,17 @@ def export(
     the log before the file is written. The file is checked once it is written; exit status 1 when it does not hold.
     """
     with explained():
-        place = find(None, config)
+        place = find(None, config, vkey, log=log)
         officer = _exporting(acting(config, place))
         settings = officer.settings
         note, token = _under(checkpoint, timestamp, place)
-        with EvidenceReader.open(place.store, place.opened_keys()) as log:
-            contents = log.contents(index, clock(), note, token)
+        with (
+            EvidenceReader.open(place.store, place.opened_keys()) as reader,
+            EvidenceReader.open(place.recording.store) as present,
+        ):
+            contents = reader.contents(index, clock(), note, token, present)
         data = _signed(contents, settings.keys)
-        access = officer.record(place.store, _look_up(index, contents, data, place))
+        access = officer.record(place, _look_up(index, contents, data, place))
         # From here on: who has the file, and which file it is, is durable, so it may be written.
         write_file("--output", output, data, private=True)
         anchors = [read_file("trust.anchors", one) for one in settings.trust.anchors]

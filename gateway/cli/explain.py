@@ -21,7 +21,7 @@ from gateway.cli.agreement_named import IN_FORCE, kept
 from gateway.cli.explained import described, print_explanation
 from gateway.cli.log_filter import known_authority
 from gateway.cli.log_officer import Acting, acting
-from gateway.cli.log_place import AsJson, Place, Settled, explained, find
+from gateway.cli.log_place import AsJson, Place, Settled, Which, explained, find
 from gateway.cli.log_told import print_json
 from gateway.cli.operational_line import line_of
 from gateway.config import Right
@@ -57,6 +57,7 @@ def explain(
     ],
     *,
     config: Settled,
+    log: Which = None,
     viewer: Annotated[
         str | None,
         typer.Option("--as", help="Tell no more than this authority may know: its id in the register."),
@@ -76,13 +77,13 @@ def explain(
     that authority may know.
     """
     with explained():
-        place = find(None, config)
+        place = find(None, config, log=log)
         assert place.register is not None  # with settings there is one
         seen_by = _viewer(viewer, place, acting(config, place))
         keys = place.opened_keys()
         assert keys is not None  # with settings there are some
-        with ReplayReader.open(place.store, keys) as reader, LogReader.open(place.store) as log:
-            look = _Look(reader, log, place.register, seen_by)
+        with ReplayReader.open(place.store, keys) as reader, LogReader.open(place.store) as entries:
+            look = _Look(reader, entries, place.register, seen_by)
             found, line = look.up(reference, operational_log)
     if as_json:
         print_json(described(found, place, seen_by, line))

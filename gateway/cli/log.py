@@ -25,6 +25,7 @@ from gateway.cli.log_place import (
     Unverified,
     Vkey,
     VkeyFile,
+    Which,
     explained,
     find,
     write_file,
@@ -75,28 +76,34 @@ Index = Annotated[int, typer.Argument(min=0, help="Index of the entry.")]
 
 
 @app.command()
-def show(index: Index, store: StoreFile = None, config: Unverified = None, as_json: AsJson = False) -> None:
+def show(
+    index: Index,
+    store: StoreFile = None,
+    config: Unverified = None,
+    log: Which = None,
+    as_json: AsJson = False,
+) -> None:
     """Show an entry: its leaf, and which fields were released and withheld.
 
     With --config also the field and group of each path, by the contracts as they are now; and to officers of the whole
     log with the right `person` which officer looked somebody up, erased or pruned.
     """
     with explained():
-        place = find(store, config)
+        place = find(store, config, log=log)
         officer = acting(config, place)
-        with LogReader.open(place.store, place.opened_keys()) as log:
-            leaf = log.entry(index)
+        with LogReader.open(place.store, place.opened_keys()) as reader:
+            leaf = reader.entry(index)
             if officer is not None:
                 officer.require(Right.SEARCH)
                 officer.require_own(index, leaf)
-            facts = described(index, leaf, log.hash(index))
+            facts = described(index, leaf, reader.hash(index))
             exchange = facts["entry"]
-            related = log.exchange(str(exchange["id"])) if isinstance(exchange, dict) else []
-            told = log.notification(str(of)) if (of := _notification(exchange)) else []
+            related = reader.exchange(str(exchange["id"])) if isinstance(exchange, dict) else []
+            told = reader.notification(str(of)) if (of := _notification(exchange)) else []
             if officer is not None:  # a notification has deliveries to others, too
-                told = [one for one in told if officer.sees(log.entry(one))]
-            records = log.records(index)
-            who = _officer(log, index, leaf, officer) if facts["entry"] is not None else None
+                told = [one for one in told if officer.sees(reader.entry(one))]
+            records = reader.records(index)
+            who = _officer(reader, index, leaf, officer) if facts["entry"] is not None else None
         fields = place.fields() if records else {}
     facts |= {"exchange": related, "notification": told, "officer": who}
     facts["fields"] = [field_told(record, fields) for record in records]
@@ -124,6 +131,7 @@ def verify(
     config: Config = None,
     vkey: Vkey = None,
     vkey_file: VkeyFile = None,
+    log: Which = None,
     bucket_keys: BucketKeysDirectory = None,
     proof: Annotated[
         Path | None,
@@ -161,7 +169,7 @@ def verify(
 ) -> None:
     """Check the whole log, an exported one, or one proof file, kept reply, disclosed value or answer. Exit status 1 when anything does not hold.
 
-    Needs the log's key, and its former keys for what they signed; with bucket keys also opens every seed; with --config also compares whose tickets stand beside the entries.
+    Needs the log's key, and its former keys for what they signed; of a log that ended also the key of a log that succeeds it, for what was erased since; with bucket keys also opens every seed; with --config also compares whose tickets stand beside the entries.
     """
     offline = sum(one is not None for one in (site, proof, reply, disclosure, answer))
     if offline > 1:
@@ -169,7 +177,10 @@ def verify(
             "one of --site, --proof, --reply, --disclosure and --answer is checked at a time"
         )
     with explained():
-        place = find(store, config, vkey, vkey_file, bucket_keys=bucket_keys, needs_store=not offline)
+        needs_store = not offline
+        place = find(
+            store, config, vkey, vkey_file, bucket_keys=bucket_keys, needs_store=needs_store, log=log
+        )
         if reply is not None or disclosure is not None:
             if reply is not None:
                 verify_reply(reply, place.keys, as_json=as_json)
@@ -187,7 +198,7 @@ def verify(
         if site is not None:
             signed, findings = check_directory(site, keys, kept)
         else:
-            signed, findings = check(place, keys, kept, processes)
+            signed, findings = check(place, kept, processes)
     holds = not any(finding.fails for finding in findings)
     if as_json:
         print_json(
@@ -204,10 +215,11 @@ def verify(
 
 
 @app.command()
-def prove(
+def prove(  # noqa: PLR0917 - options
     index: Index,
     store: StoreFile = None,
     config: Unverified = None,
+    log: Which = None,
     output: Annotated[
         Path | None, typer.Option("--output", help="File to write; name it *.tlog-proof.")
     ] = None,
@@ -218,15 +230,15 @@ def prove(
     The proof is verified before it is written; with --config its signature too.
     """
     with explained():
-        place = find(store, config)
+        place = find(store, config, log=log)
         officer = acting(config, place)
-        with LogReader.open(place.store) as log:
-            proof = log.prove(index)
+        with LogReader.open(place.store) as reader:
+            proof = reader.prove(index)
             if officer is not None:
                 officer.require(Right.SEARCH)
-                officer.require_own(index, log.entry(index))
-        if place.verifiers and proof.extra is not None:
-            proof.verify(proof.extra, place.verifiers)
+                officer.require_own(index, reader.entry(index))
+            if place.verifiers:
+                place.believed(reader, proof.checkpoint.decode())
         text = proof.serialise()
         if output is not None:
             write_file("--output", output, text)

@@ -23,7 +23,7 @@ from gateway.adapters.store_reader import LogReader
 from gateway.cli.lines import write
 from gateway.cli.log_place import Place, named, read_file, write_file
 from gateway.cli.log_told import described, head_told, print_json
-from gateway.exchangelog.answer import Answer, Hidden, Range, verify_answer
+from gateway.exchangelog.answer import Answer, Hidden, Range, require_whole, verify_answer
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.leaf import Leaf
@@ -78,7 +78,7 @@ def _csv(cells: Iterable[object]) -> str:
 def answered(log: LogReader, place: Place, wanted: Filter, covered: tuple[int, int]) -> Answer:
     """The answer to the question with what ties it to the present checkpoint. Raises `ProofError`."""
     start, end = covered
-    note, _ = log.signed(place.keys)
+    note, _ = place.signed(log)
     hidden = [Hidden.FIELD] if wanted.paths is not None else []
     if wanted.about is not None:
         hidden.append(Hidden.DOSSIER if wanted.about.person is None else Hidden.PERSON)
@@ -92,7 +92,9 @@ def answered(log: LogReader, place: Place, wanted: Filter, covered: tuple[int, i
 
 def verified(log: LogReader, answer: Answer, place: Place) -> Checkpoint:
     """The checkpoint to whose root every entry of the range leads. Raises `ProofError`."""
-    return verify_answer(answer, _shown(_stored(log, answer.range), answer.range), place.keys)
+    signed = place.believed(log, answer.range.checkpoint)
+    require_whole(answer, _shown(_stored(log, answer.range), answer.range), signed)
+    return signed
 
 
 def write_answer(directory: Path, log: LogReader, answer: Answer, place: Place) -> Checkpoint:
@@ -102,7 +104,8 @@ def write_answer(directory: Path, log: LogReader, answer: Answer, place: Place) 
         directory.mkdir(parents=True)
         with (directory / _ENTRIES).open("xb") as file:
             leaves = _kept(_stored(log, covered), file)
-            signed = verify_answer(answer, _shown(leaves, covered), place.keys)
+            signed = place.believed(log, covered.checkpoint)
+            require_whole(answer, _shown(leaves, covered), signed)
     except OSError as error:
         raise ProofError(Flaw.FILE, f"--proof {directory}: {error.strerror}") from error
     write_file("--proof", directory / _ANSWER, answer.serialise())  # last: without it the directory is none

@@ -6,15 +6,17 @@ To find entries by dossier or person is a look-up, and recorded as one before an
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from gateway.adapters.store_filter import Filter
+from gateway.adapters.store_former import LogAt
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.log_look_up import Sought
 from gateway.cli.log_officer import Acting, LookUp
 from gateway.cli.log_operator import Operator
+from gateway.cli.log_place import Place
 from gateway.exchangelog.bucket import bucket_of
 from gateway.exchangelog.erasure import Erasing
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -26,41 +28,62 @@ from gateway.exchangelog.leaf import Leaf
 _ACTS: Final = (Kind.ACCESS, Kind.ERASURE, Kind.PRUNING)
 
 
-def erasable(  # noqa: PLR0917 - what is to be erased, why, and by whom
-    operator: Operator,
-    officer: Acting,
-    sought: Sequence[Sought],
-    entries: str,
-    erasing: Erasing,
-    now: datetime,
-) -> Indices:
-    """What is named, and what is about any of those sought. Raises `ProofError`: LOG651, LOG652, LOG653."""
-    named = Indices.parse(entries)
-    with LogReader.open(operator.store, operator.keys) as log:
-        _require_no_acts(log, named)
-        found = named
+@dataclass(slots=True)
+class Erasable:
+    """What an officer means to erase, log by log; and whether it may be."""
+
+    operator: Operator
+    officer: Acting
+    erasing: Erasing
+    now: datetime
+    found: dict[LogAt | None, Indices] = field(default_factory=dict)  # None: of the log in force
+
+    def named(self, place: Place, entries: str) -> None:
+        """These entries of a log. Raises `ProofError` (LOG510, LOG651)."""
+        wanted = Indices.parse(entries)
+        with LogReader.open(place.store) as log:
+            _require_no_acts(log, wanted)
+        self._add(place.of, wanted)
+
+    def about(self, places: Sequence[Place], sought: Sequence[Sought]) -> None:
+        """What is about any of those sought, in these logs: each a look-up. Raises `ProofError`.
+
+        A look-up is about the same, and goes with what was found.
+        """
         for one in sought:
-            found |= _about(log, operator, officer, one)
-        if not found.ranges:
+            looked, anything = list[tuple[int, int]](), False
+            for place in places:
+                access, indices = self._about(place, one)
+                looked.append((access, access))
+                anything = anything or bool(indices.ranges)
+                self._add(place.of, indices)
+            if anything:
+                self._add(None, Indices.of(looked))
+
+    def judged(self, places: Sequence[Place]) -> list[tuple[LogAt | None, Indices]]:
+        """The same, once it may go; the logs in the order of these. Raises `ProofError`: LOG652, LOG653."""
+        found = [(place, self.found.get(place.of, Indices())) for place in places]
+        if not any(indices.ranges for _, indices in found):
             raise ProofError(Flaw.NOTHING, "no entry is about it")
-        if erasing.ground is Ground.NOT_NECESSARY:
-            _require_expired(log, found, operator.years, now)
-    return found
+        if self.erasing.ground is Ground.NOT_NECESSARY:
+            for place, indices in found:
+                with LogReader.open(place.store) as log:
+                    _require_expired(log, indices, self.operator.years, self.now)
+        return [(place.of, indices) for place, indices in found if indices.ranges]
 
+    def _about(self, place: Place, sought: Sought) -> tuple[int, Indices]:
+        """By opening commitments, not by the index beside them: what an altered index hid must go as well."""
+        with LogReader.open(place.store, self.operator.keys) as log:
+            size, minimum = log.head().size, log.minimum
+            asked = {sought.by.value: sought.value}
+            look_up = LookUp(Query.ERASURE, sought.by, minimum, size, asked, sought.dossier, sought.person)
+            access = self.officer.record(place, look_up)
+            # From here on: who looked for it is durable, so it may be told.
+            wanted = Filter(about=replace(sought.about, every=True))
+            return access, Indices.of((index, index) for index, _, _ in log.found(wanted, minimum, size))
 
-def _about(log: LogReader, operator: Operator, officer: Acting, sought: Sought) -> Indices:
-    """By opening commitments, not by the index beside them: what an altered index hid must go as well.
-
-    The look-up itself is about the same, and goes with what it found.
-    """
-    size, minimum = log.head().size, log.minimum
-    asked = {sought.by.value: sought.value}
-    look_up = LookUp(Query.ERASURE, sought.by, minimum, size, asked, sought.dossier, sought.person)
-    access = officer.record(operator.store, look_up)
-    # From here on: who looked for it is durable, so it may be told.
-    wanted = Filter(about=replace(sought.about, every=True))
-    found = Indices.of((index, index) for index, _, _ in log.found(wanted, minimum, size))
-    return found | Indices(((access, access),)) if found.ranges else found
+    def _add(self, of: LogAt | None, more: Indices) -> None:
+        self.found[of] = self.found.get(of, Indices()) | more
 
 
 def _require_no_acts(log: LogReader, named: Indices) -> None:

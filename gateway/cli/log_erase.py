@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -17,20 +16,23 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from gateway.adapters.store_eraser import BucketState, Done, Eraser
+from gateway.adapters.store_former import LogAt
 from gateway.adapters.store_session import StorePlace
-from gateway.cli.lines import table, write
-from gateway.cli.log_erasable import erasable
+from gateway.cli.lines import table
+from gateway.cli.log_erasable import Erasable
+from gateway.cli.log_erased import Erased, tell_erased, tell_pruned
 from gateway.cli.log_filter import one_of
 from gateway.cli.log_look_up import Sought, sought
 from gateway.cli.log_officer import Acting, acting
 from gateway.cli.log_operator import Operator
-from gateway.cli.log_place import AsJson, Settled, explained, find
+from gateway.cli.log_place import AsJson, Settled, Which, explained, find
 from gateway.cli.log_told import print_json
 from gateway.config import Right, load
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.erasure import Erasing, Hand
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import GROUNDS, Basis, Ground
+from gateway.exchangelog.indices import Indices
 from gateway.reading import clock
 
 Confirm = Annotated[
@@ -42,6 +44,7 @@ _GROUNDS = "; ".join(f"{basis}: {', '.join(sorted(grounds))}" for basis, grounds
 def erase(
     *,
     config: Settled,
+    log: Which = None,
     basis: Annotated[str, typer.Option("--basis", help=f"The legal basis: {', '.join(Basis)}.")],
     ground: Annotated[str, typer.Option("--ground", help=f"The case of it; of {_GROUNDS}.")],
     dossier: Annotated[
@@ -68,29 +71,63 @@ def erase(
 ) -> None:
     """Destroy the seeds of entries, or the key of a bucket: nothing tells any more what they were about.
 
-    The entries stay, and every proof of them. The erasure becomes an entry itself.
+    The entries stay, and every proof of them. The erasure becomes an entry itself: of the log in force, also where it
+    is of a log that this one succeeds. --dossier and --person reach all of them, unless --log names one; --entries the
+    log in force, unless --log names another; --bucket always all.
     """
     with explained():
         officer, operator, now = *_at_work(config), clock()
         erasing = _erasing(_hand(officer, operator), basis, ground)
         one_by_one = bool(dossier) or person is not None or entries is not None
-        if one_by_one == (bucket is not None):
-            raise ProofError(Flaw.NOT_ERASABLE, "give --bucket, or --dossier, --person or --entries")
-        with Eraser(operator.store, operator.keys, operator.pinned) as eraser:
+        if one_by_one == (bucket is not None) or (bucket is not None and log is not None):
+            raise ProofError(
+                Flaw.NOT_ERASABLE, "give --bucket, or --dossier, --person or --entries, with --log"
+            )
+        with _eraser(operator) as eraser:
+            if confirm:
+                eraser.settle(operator.signers)  # what was begun is not left to erase
             if bucket is not None:
-                state = eraser.state(Bucket.parse(bucket), now)
-                _require(state, erasing, operator.years, now)
-                act, count = partial(eraser.erase_bucket, state.bucket), state.seeds
-                facts: dict[str, object] = {"bucket": str(state.bucket), "count": count}
+                told = [_bucket(eraser, bucket, erasing, operator, now, confirm=confirm)]
             else:
                 _require_not_retention(erasing)
                 looked_for = _sought(dossier or (), person, config, operator.store)
-                found = erasable(operator, officer, looked_for, entries or "", erasing, now)
-                wanted = eraser.standing(found)
-                act, count = partial(eraser.erase_entries, wanted), len(wanted)
-                facts = {"entries": str(wanted), "count": count}
-            done = act(erasing, operator.signers, now) if confirm else None
-    _tell("erased", facts, done, as_json)
+                wanted = Erasable(operator, officer, erasing, now)
+                place = find(None, config, log=log)
+                if entries is not None:
+                    wanted.named(place, entries)
+                places = [place] if log is not None or not looked_for else place.every(place.succession())
+                wanted.about(places, looked_for)
+                found = wanted.judged([*(one for one in places if one.of), place.recording])
+                told = _entries(eraser, found, erasing, operator, now, confirm=confirm)
+    tell_erased(told, as_json)
+
+
+def _bucket(
+    eraser: Eraser, name: str, erasing: Erasing, operator: Operator, now: datetime, *, confirm: bool
+) -> Erased:
+    state = eraser.state(Bucket.parse(name), now)
+    _require(state, erasing, operator.years, now)
+    done = eraser.erase_bucket(state.bucket, erasing, operator.signers, now) if confirm else None
+    return Erased({"bucket": str(state.bucket), "count": state.seeds}, done)
+
+
+def _entries(
+    eraser: Eraser,
+    found: Sequence[tuple[LogAt | None, Indices]],
+    erasing: Erasing,
+    operator: Operator,
+    now: datetime,
+    *,
+    confirm: bool,
+) -> list[Erased]:
+    """Log by log, once all of it is known to be there."""
+    standing = [(of, eraser.standing(indices, of)) for of, indices in found]
+    told = list[Erased]()
+    for of, wanted in standing:
+        done = eraser.erase_entries(wanted, erasing, operator.signers, now, of) if confirm else None
+        facts = {"entries": str(wanted), "count": len(wanted)}
+        told.append(Erased(facts, done, None if of is None else of.origin))
+    return told
 
 
 def prune(config: Settled, confirm: Confirm = False, as_json: AsJson = False) -> None:
@@ -101,17 +138,17 @@ def prune(config: Settled, confirm: Confirm = False, as_json: AsJson = False) ->
     with explained():
         officer, operator, now = *_at_work(config), clock()
         hand = _hand(officer, operator)
-        with Eraser(operator.store, operator.keys, operator.pinned) as eraser:
+        with _eraser(operator) as eraser:
             minimum = eraser.minimum(operator.years, now)
             done = _prune(eraser, operator, hand, minimum, now) if confirm else None
-    _tell("pruned", {"minimum": minimum}, done, as_json)
+    tell_pruned(minimum, done, as_json)
 
 
 def retention(config: Settled, as_json: AsJson = False) -> None:
     """List the buckets, and which of them are due to be erased by the agreement's years. Exit status 1 when one is."""
     with explained():
         operator, now = Operator.of(load(config)), clock()
-        with Eraser(operator.store, operator.keys, operator.pinned) as eraser:
+        with _eraser(operator) as eraser:
             states = eraser.buckets()
     due = [one for one in states if _is_due(one, operator.years, now)]
     if as_json:
@@ -132,6 +169,10 @@ def _at_work(config: Path) -> tuple[Acting, Operator]:
     officer.require(Right.ERASE)
     officer.require_whole("to erase and to prune")
     return officer, Operator.of(officer.settings)
+
+
+def _eraser(operator: Operator) -> Eraser:
+    return Eraser(operator.store, operator.keys, operator.pinned, operator.former)
 
 
 def _hand(officer: Acting, operator: Operator) -> Hand:
@@ -176,23 +217,6 @@ def _prune(eraser: Eraser, operator: Operator, hand: Hand, minimum: int, now: da
             now,
             lambda removed: progress.update(task, completed=removed),
         )
-
-
-def _tell(what: str, facts: dict[str, object], done: Done | None, as_json: bool) -> None:
-    index, emptied = (None, None) if done is None else (done.index, done.truncated)
-    if as_json:
-        print_json({what: done is not None, **facts, "log_index": index, "write_ahead_log_emptied": emptied})
-    else:
-        for name, value in facts.items():
-            write(f"{name:<9}{value}")
-        write(
-            f"Nothing was {what} yet: repeat it with --confirm."
-            if index is None
-            else f"{what}; entry {index}"
-        )
-    if emptied is False:
-        row = Flaw.WRITE_AHEAD.row
-        typer.echo(f"{row.code}: {row.sentence} {row.remedy}", err=True)
 
 
 def _is_due(state: BucketState, years: int, now: datetime) -> bool:

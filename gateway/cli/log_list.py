@@ -17,7 +17,16 @@ from gateway.cli.log_answer import answered, export, write_answer
 from gateway.cli.log_filter import DECISIONS, Wanted, understood
 from gateway.cli.log_look_up import Sought, sought
 from gateway.cli.log_officer import Acting, LookUp, acting
-from gateway.cli.log_place import AsJson, BucketKeysDirectory, Place, StoreFile, Unverified, explained, find
+from gateway.cli.log_place import (
+    AsJson,
+    BucketKeysDirectory,
+    Place,
+    StoreFile,
+    Unverified,
+    Which,
+    explained,
+    find,
+)
 from gateway.cli.log_told import described, listing, print_json
 from gateway.config import Right
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -52,6 +61,7 @@ def list_entries(
     *,
     store: StoreFile = None,
     config: Unverified = None,
+    log: Which = None,
     bucket_keys: BucketKeysDirectory = None,
     kind: Annotated[
         str | None, typer.Option("--kind", help=f"Only entries of this kind: {', '.join(Kind)}.")
@@ -150,16 +160,16 @@ def list_entries(
         notification,
     )
     with explained():
-        place = find(store, config, bucket_keys=bucket_keys)
+        place = find(store, config, bucket_keys=bucket_keys, log=log)
         officer = acting(config, place)
         _require(officer, exports=form is not Format.TABLE or proof is not None, proves=proof is not None)
-        looked_up = sought(dossier, person, config, place.store)
+        looked_up = sought(dossier, person, config, place.recording.store)
         about = None if looked_up is None else replace(looked_up.about, every=proof is not None)
         narrowed = understood(wanted, place, None if officer is None else officer.party, about)
-        with LogReader.open(place.store, place.opened_keys()) as log:
-            size = log.head().size
+        with LogReader.open(place.store, place.opened_keys()) as reader:
+            size = reader.head().size
             end = size if before is None else min(before, size)
-            start = min(max(start, log.minimum), end)  # what was pruned is not there
+            start = min(max(start, reader.minimum), end)  # what was pruned is not there
             options = {
                 **{name: _plain(getattr(wanted, name)) for name in Wanted.__slots__},
                 "dossier": dossier,
@@ -168,7 +178,7 @@ def list_entries(
             paged = form is Format.TABLE and proof is None
             covered = size if paged else end
             asked = _Asked(place, officer, narrowed, looked_up, start, end, size, covered, options)
-            _answer(log, asked, form, limit, proof, as_json)
+            _answer(reader, asked, form, limit, proof, as_json)
 
 
 def _answer(  # noqa: PLR0917 - how the answer is printed
@@ -229,7 +239,7 @@ def _recorded(asked: _Asked, *, exports: bool) -> int | None:
     query = Query.EXPORT if exports else Query.LIST
     one = asked.sought
     look_up = LookUp(query, one.by, asked.start, asked.covered, asked.options, one.dossier, one.person)
-    return asked.officer.record(asked.place.store, look_up)
+    return asked.officer.record(asked.place, look_up)
 
 
 def _plain(value: str | datetime | None) -> str | None:

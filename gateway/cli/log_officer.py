@@ -18,7 +18,6 @@ from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.login import login
 from gateway.adapters.store_access import record
 from gateway.adapters.store_reader import LogReader
-from gateway.adapters.store_session import StorePlace
 from gateway.agreement.register import Register
 from gateway.cli.log_operator import appending
 from gateway.cli.log_place import Place
@@ -78,8 +77,11 @@ class Acting:
         except ProofError:  # altered: nobody can tell whose it was
             return False
 
-    def record(self, store: StorePlace, look_up: LookUp) -> int:
-        """The index of the entry that says so, once it is durable. Raises `ProofError`, `TokenError`."""
+    def record(self, place: Place, look_up: LookUp) -> int:
+        """The index of the entry that says so, in the log in force, once it is durable. `place`: the log looked through.
+
+        Raises `ProofError`, `TokenError`.
+        """
         self.require(Right.PERSON)
         access = Access(
             officer=self.officer.id,
@@ -91,11 +93,13 @@ class Acting:
             asked=rfc8785.dumps({name: value for name, value in look_up.asked.items() if value is not None}),
             dossier=look_up.dossier,
             person=look_up.person,
+            of_log=place.of_log,
         )
         now = datetime.now(UTC)
         made = entry.accessed(access, new_exchange_id(now, os.urandom), now, os.urandom)
         signers, pinned = appending(self.settings)
-        return record(store, made, signers, BucketKeys.open(self.settings.log.bucket_keys), pinned)
+        keys, present = BucketKeys.open(self.settings.log.bucket_keys), place.recording
+        return record(present.store, made, signers, keys, pinned, present.former)
 
 
 def acting(config: Path | None, place: Place) -> Acting | None:

@@ -29,6 +29,7 @@ class Operator:
     hub: str  # enterprise number
     years: int  # for which the agreement keeps the log
     pinned: Checkpoint | None  # what the log must extend
+    former: Sequence[StorePlace] = ()  # stores of the logs that it succeeds
 
     @classmethod
     def of(cls, settings: Settings) -> Operator:
@@ -44,6 +45,7 @@ class Operator:
             str(load_register(read_file("contracts.register", register), str(register)).hub.enterprise),
             agreement.retention.log_years,
             pinned,
+            settings.log.former,
         )
 
 

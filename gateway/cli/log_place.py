@@ -1,7 +1,7 @@
 """Which log a command means and with which key it is checked, and how a command says what is wrong.
 
 The log is named by `--store`, the key by `--vkey` or `--vkey-file`. On the hub itself `--config` names both,
-and lets authorities appear by their id in the register.
+and lets authorities appear by their id in the register; with `--log` it is one of those that the hub's log succeeds.
 """
 
 from __future__ import annotations
@@ -17,12 +17,17 @@ import typer
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
 from gateway.adapters.postgres_uri import SCHEMES, PostgresUri
+from gateway.adapters.store_former import LogAt, Succession, succession
+from gateway.adapters.store_reader import LogReader
 from gateway.agreement.register import Register, load_register
 from gateway.agreement.schema import Contract, compile_contract, leaves
 from gateway.cli.lines import plain
 from gateway.cli.output import write_output
 from gateway.config import Settings, StorePlace, load
+from gateway.exchangelog.audit import of_log
+from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.note import Verifier
 from gateway.exchangelog.quorum import LogKey, parse_log_key
 from gateway.reading import FORESEEN, contract_files, in_words
 
@@ -57,13 +62,24 @@ Unverified = Annotated[
 Settled = Annotated[Path, typer.Option("--config", help="The hub's settings file.")]
 Vkey = Annotated[
     list[str] | None,
-    typer.Option("--vkey", help="The log's verification key: name+id+key. Again for a former key."),
+    typer.Option(
+        "--vkey",
+        help="The log's verification key: name+id+key. Again for a former key; to verify a log that ended, after its own that of a log that succeeds it.",
+    ),
 ]
 VkeyFile = Annotated[
     Path | None, typer.Option("--vkey-file", help="File with the log's verification keys, each on a line.")
 ]
 BucketKeysDirectory = Annotated[
     Path | None, typer.Option("--bucket-keys", help="Directory of the bucket keys, to open seeds with.")
+]
+Which = Annotated[
+    str | None,
+    typer.Option(
+        "--log",
+        metavar="ORIGIN",
+        help="With --config: not the log in force, but this one of those that it succeeds (log.former).",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -73,10 +89,55 @@ class Place:
     """Where a log is, how it is checked, and what its parties are called."""
 
     store: StorePlace
-    verifiers: Sequence[LogKey] = ()
+    verifiers: Sequence[
+        LogKey
+    ] = ()  # the first is of this log; with them may be those of logs that succeed it
     register: Register | None = None  # with --config
     contracts: Path | None = None
     bucket_keys: Path | None = None
+    former: Sequence[StorePlace] = ()  # with --config: stores of the logs that the one in force succeeds
+    of: LogAt | None = None  # which of those it is
+    in_force: Place | None = None  # then the log that records look-ups, and goes on with the directory
+
+    @property
+    def recording(self) -> Place:
+        """The log in force."""
+        return self.in_force or self
+
+    @property
+    def of_log(self) -> str | None:
+        """What an entry of the log in force says that it is about; None: itself."""
+        return None if self.of is None else self.of.origin
+
+    def signed(self, log: LogReader) -> tuple[bytes, Checkpoint]:
+        """The checkpoint, verbatim and read: signed, or what the successor of this log says that it was.
+
+        Raises `ProofError`.
+        """
+        if self.of is None or self.of.agreed is None:
+            return log.signed(self.keys)
+        return log.ended(self.of.agreed)
+
+    def believed(self, log: LogReader, note: str) -> Checkpoint:
+        """A checkpoint that `signed` gave, perhaps before the log grew. Raises `ProofError`."""
+        if self.of is None or self.of.agreed is None:
+            return open_checkpoint(note.encode(), self.keys)
+        return log.ended(self.of.agreed)[1]
+
+    def succession(self) -> Succession:
+        """Of the log in force. Raises `ProofError`."""
+        return succession(self.store, self.former, self.keys)
+
+    def at(self, one: LogAt, logs: Succession) -> Place:
+        """One of the logs that this one, which is in force, succeeds: by its key, as far as they have the same."""
+        own = [key for key in self.verifiers if isinstance(key, Verifier)]
+        later = [log.origin for log in logs.former if log.origin != one.origin]
+        named = [replace(key, name=origin) for origin in (one.origin, *later) for key in own]
+        return replace(self, store=one.place, verifiers=[*named, *self.verifiers], of=one, in_force=self)
+
+    def every(self, logs: Succession) -> list[Place]:
+        """All logs, the oldest first, at the end this one, which is in force."""
+        return [*(self.at(one, logs) for one in logs.former), self]
 
     def name(self, party: str) -> str:
         """The id in the register of an enterprise number; without a register the number."""
@@ -95,9 +156,10 @@ class Place:
 
     @property
     def keys(self) -> Sequence[LogKey]:
+        """Of this log. Raises `ProofError`."""
         if not self.verifiers:
             raise ProofError(Flaw.KEY_MISSING)
-        return self.verifiers
+        return of_log(self.verifiers[0].name, self.verifiers)
 
     def contract(self) -> Contract | None:
         """The schemas that the settings name, else those of this program; None where there are none."""
@@ -123,8 +185,14 @@ def find(
     *,
     bucket_keys: Path | None = None,
     needs_store: bool = True,
+    log: str | None = None,
 ) -> Place:
-    """The log that the options name; what is given on the command line goes before the settings."""
+    """The log that the options name; what is given on the command line goes before the settings.
+
+    `log`: origin of one that the log of the settings succeeds, or of that itself.
+    """
+    if log is not None:
+        return _chosen(log, store, config, given_keys(vkey or (), vkey_file), bucket_keys)
     place = _configured(load(config)) if config is not None else None
     if store is None and place is None and needs_store:
         raise ProofError(Flaw.PLACE_MISSING)
@@ -189,10 +257,37 @@ def given_keys(vkeys: Sequence[str], vkey_file: Path | None) -> Sequence[LogKey]
         return [parse_log_key(one) for one in words if "+" in one] or [parse_log_key("")]
 
 
+def _chosen(
+    origin: str,
+    store: StorePlace | None,
+    config: Path | None,
+    given: Sequence[LogKey],
+    bucket_keys: Path | None,
+) -> Place:
+    """Raises `ProofError`: LOG739 without settings, LOG510 for an origin that is none of theirs."""
+    if config is None:
+        raise ProofError(Flaw.SETTINGS, "--log: they name the stores of former logs")
+    if store is not None:
+        raise ProofError(Flaw.UNKNOWN_VALUE, "--store with --log: give one of them")
+    present = find(None, config, bucket_keys=bucket_keys)
+    logs = present.succession()
+    one = next((log for log in logs.all if log.origin == origin), None)
+    if one is None:
+        known = ", ".join(log.origin for log in logs.all)
+        raise ProofError(Flaw.UNKNOWN_VALUE, f"--log {origin!r}; one of {known}")
+    found = present if one is logs.in_force else present.at(one, logs)
+    return replace(found, verifiers=given or found.verifiers)
+
+
 def _configured(settings: Settings) -> Place:
     path = settings.contracts.register
     register = load_register(read_file("contracts.register", path), str(path))
     verifiers = [one.verifier for one in log_signers(settings.keys.log_key, settings.log.origin)]
     return Place(
-        settings.log.store, verifiers, register, settings.contracts.directory, settings.log.bucket_keys
+        settings.log.store,
+        verifiers,
+        register,
+        settings.contracts.directory,
+        settings.log.bucket_keys,
+        settings.log.former,
     )

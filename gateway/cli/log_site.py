@@ -20,6 +20,7 @@ from gateway.cli.log_place import (
     StoreFile,
     Vkey,
     VkeyFile,
+    Which,
     explained,
     find,
     named,
@@ -109,12 +110,13 @@ def verify_range(
     config: Config = None,
     vkey: Vkey = None,
     vkey_file: VkeyFile = None,
+    log: Which = None,
     site: SiteOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Check that the entries START to below END are complete: rehashed to the signed root, none missing, none added."""
     with explained():
-        place = find(store, config, vkey, vkey_file, needs_store=site is None)
+        place = find(store, config, vkey, vkey_file, needs_store=site is None, log=log)
         with _opened(place, site) as (signed, entries), entries_done(end - start) as progress:
             findings = list(check_range(entries, signed, start, end, progress))
     if as_json:
@@ -138,7 +140,7 @@ def _opened(place: Place, site: Path | None) -> Iterator[tuple[Checkpoint, Entri
             yield open_site(SiteDirectory(site), place.keys)
         return
     with LogReader.open(place.store) as log:
-        yield log.signed(place.keys)[1], log
+        yield place.signed(log)[1], log
 
 
 def _kept(option: str, path: Path, verifiers: Sequence[NoteKey]) -> tuple[bytes, Checkpoint]:

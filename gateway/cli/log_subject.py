@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
@@ -14,16 +14,17 @@ from typing import Annotated
 import typer
 
 from gateway.adapters.store_filter import Filter
+from gateway.adapters.store_former import require_all
 from gateway.adapters.store_reader import LogReader
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.cli.dossier_person import digest_under
 from gateway.cli.lines import write
 from gateway.cli.log_answer import answered, verified, write_answer
-from gateway.cli.log_look_up import of_person
-from gateway.cli.log_officer import LookUp, acting
+from gateway.cli.log_look_up import Sought, of_person
+from gateway.cli.log_officer import Acting, LookUp, acting
 from gateway.cli.log_place import AsJson, Place, Settled, explained, find, write_file
 from gateway.cli.log_subject_page import page
-from gateway.cli.log_subject_told import Told, facts
+from gateway.cli.log_subject_told import Part, Told, facts
 from gateway.config import Right
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Query
@@ -56,21 +57,24 @@ def subject(
         list[str] | None,
         typer.Option(
             "--withhold",
-            help="Leave out this entry, by index, or all of this legal context, where a restriction (GDPR art. 23) "
-            "asks for it; may be repeated. The report says nothing of it, the log commits to it.",
+            help="Leave out this entry, by index (ORIGIN#INDEX of a former log), or all of this legal context, where a "
+            "restriction (GDPR art. 23) asks for it; may be repeated. The report says nothing of it, the log commits to it.",
         ),
     ] = None,
     proof: Annotated[
         Path | None,
         typer.Option(
-            "--proof", help="New directory, for an auditor and not for the person: every entry of the range."
+            "--proof",
+            help="New directory, for an auditor and not for the person: every entry of the range; beside it "
+            "DIRECTORY-former-1 and so on of former logs, the oldest first.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Report who received which categories of a person's data, when, why and on which legal basis; as HTML.
 
-    No value of any field is in it. It is recorded in the log before it is made.
+    From the log in force and from all that it succeeds. No value of any field is in it. It is recorded in the log
+    before it is made.
     """
     with explained():
         place = find(None, config)
@@ -81,44 +85,78 @@ def subject(
             officer.require(Right.EXPORT)
             officer.require_whole("--proof")
         agreement = load_agreement(contract_files(officer.settings.contracts.directory))
-        left_out = _withheld(withhold or (), agreement)
+        now, logs = datetime.now(UTC), place.succession()
+        require_all(logs, agreement.retention.log_years, now)
+        places = place.every(logs)
+        left_out = _withheld(withhold or (), agreement, [one.origin for one in logs.all])
         sought = of_person(insz, digest_under(config), place.store)
-        wanted = Filter(party=officer.party, about=replace(sought.about, every=True))
-        with LogReader.open(place.store, place.opened_keys()) as log:
-            start, end = log.minimum, log.head().size
-            asked = {"person": sought.value, "withhold": sorted(withhold or ())}
-            look_up = LookUp(Query.SUBJECT, sought.by, start, end, asked, person=sought.person)
-            access = officer.record(place.store, look_up)
-            # From here on: that the report was made is durable, so it may be made.
-            answer = answered(log, place, wanted, (start, end))
-            signed = (
-                verified(log, answer, place) if proof is None else write_answer(proof, log, answer, place)
-            )
-            made = report(
-                _opened(log, wanted, start, end), _agreements(log, agreement), _roles(place), left_out
-            )
-            unopened = log.unopened(start, end)
+        asked = _Asked(sought, sorted(withhold or ()), officer, agreement, left_out)
+        # All of them at the beginning: what is recorded now is no look-up of before this report.
+        ranges = [_range(one) for one in places]
+        parts = [
+            _part(one, covered, asked, _directory(proof, number, len(places)))
+            for number, (one, covered) in enumerate(zip(places, ranges, strict=True), 1)
+        ]
         assert place.register is not None  # settings name one
         told = Told(
-            report=made,
+            parts=parts,
+            lost=logs.lost,
             place=place,
             register=place.register,
             language=language.value,
             agreement=agreement,
-            made=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            made=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
             authority=officer.party,
-            start=start,
-            end=end,
-            unopened=unopened,
-            access=access,
-            checkpoint=signed,
-            note=answer.range.checkpoint,
         )
         text = json.dumps(facts(told), indent=2) if as_json else page(told)
         if output is not None:
             write_file("--output", output, f"{text}\n".encode(), private=True)
     if output is None:
         write(text)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of each log, by whom."""
+
+    sought: Sought
+    withhold: Sequence[str]  # as typed
+    officer: Acting
+    agreement: Agreement
+    left_out: Mapping[str, Withheld]  # by origin
+
+
+def _range(place: Place) -> tuple[int, int]:
+    with LogReader.open(place.store) as log:
+        return log.minimum, log.head().size
+
+
+def _part(place: Place, covered: tuple[int, int], asked: _Asked, proof: Path | None) -> Part:
+    """What one log tells, once that it is asked is durable. Raises `ProofError`."""
+    sought, officer = asked.sought, asked.officer
+    wanted = Filter(party=officer.party, about=replace(sought.about, every=True))
+    with LogReader.open(place.store, place.opened_keys()) as log:
+        question = {"person": sought.value, "withhold": asked.withhold}
+        look_up = LookUp(Query.SUBJECT, sought.by, *covered, question, person=sought.person)
+        access = officer.record(place, look_up)
+        # From here on: that the report was made is durable, so it may be made.
+        answer = answered(log, place, wanted, covered)
+        signed = verified(log, answer, place) if proof is None else write_answer(proof, log, answer, place)
+        opened, agreements = _opened(log, wanted, *covered), _agreements(log, asked.agreement)
+        return Part(
+            report=report(opened, agreements, _roles(place), asked.left_out[signed.origin]),
+            start=covered[0],
+            end=covered[1],
+            unopened=log.unopened(*covered),
+            access=access,
+            checkpoint=signed,
+            note=answer.range.checkpoint,
+        )
+
+
+def _directory(proof: Path | None, number: int, logs: int) -> Path | None:
+    """Of the proof of one log; those of former ones stand beside that of the one in force."""
+    return proof if proof is None or number == logs else proof.with_name(f"{proof.name}-former-{number}")
 
 
 def _opened(log: LogReader, wanted: Filter, start: int, end: int) -> Iterator[Opened]:
@@ -149,12 +187,18 @@ def _roles(place: Place) -> Callable[[str], Role | None]:
     return known.get
 
 
-def _withheld(given: Sequence[str], agreement: Agreement) -> Withheld:
-    """Raises `ProofError` (LOG510)."""
-    indices = frozenset(int(one) for one in given if one.isdecimal())
-    contexts = frozenset(one for one in given if not one.isdecimal())
-    for one in contexts:
-        if LegalContext(one) not in agreement.contexts:
-            about = f"--withhold {one!r}; an index, or one of {', '.join(agreement.contexts)}"
+def _withheld(given: Sequence[str], agreement: Agreement, origins: Sequence[str]) -> Mapping[str, Withheld]:
+    """By origin; an index without one is of the log in force, the last of them. Raises `ProofError` (LOG510)."""
+    indices = dict[str, set[int]]()
+    contexts = set[str]()
+    for one in given:
+        origin, _, index = one.rpartition("#")
+        if index.isdecimal() and (origin or origins[-1]) in origins:
+            indices.setdefault(origin or origins[-1], set()).add(int(index))
+        elif LegalContext(one) in agreement.contexts:
+            contexts.add(one)
+        else:
+            about = f"--withhold {one!r}; an index, ORIGIN#INDEX, or one of {', '.join(agreement.contexts)}"
             raise ProofError(Flaw.UNKNOWN_VALUE, about)
-    return Withheld(indices, contexts)
+    left_out = frozenset(contexts)
+    return {origin: Withheld(frozenset(indices.get(origin, ())), left_out) for origin in origins}

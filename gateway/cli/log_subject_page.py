@@ -11,7 +11,7 @@ from typing import Final
 
 from lxml import etree
 
-from gateway.cli.log_subject_told import Told
+from gateway.cli.log_subject_told import Part, Told
 from gateway.exchangelog.note import base64
 from gateway.policy.subject import Category, Disclosure, State
 from gateway.soap.xml import Element
@@ -71,7 +71,7 @@ def _header(told: Told) -> Iterable[Element]:
 def _short(told: Told) -> Element:
     """By recipient: what a reader wants to know first."""
     by_recipient: dict[str, list[Disclosure]] = defaultdict(list)
-    for one in told.report.disclosures:
+    for _, one in told.disclosures:
         by_recipient[one.recipient].append(one)
     if not by_recipient:
         return _section("In short", _e("p", "No exchange of your data is on record."))
@@ -90,9 +90,9 @@ def _short(told: Told) -> Element:
 
 
 def _each(told: Told) -> Element | None:
-    by_dossier: dict[str, list[Disclosure]] = defaultdict(list)
-    for one in told.report.disclosures:
-        by_dossier[str(one.dossier)].append(one)
+    by_dossier: dict[str, list[tuple[str, Disclosure]]] = defaultdict(list)
+    for log, one in told.disclosures:
+        by_dossier[str(one.dossier)].append((log, one))
     if not by_dossier:
         return None
     head = (
@@ -103,15 +103,16 @@ def _each(told: Told) -> Element | None:
         "Why",
         "Legal basis",
         "What became of it",
+        "Entry of the log",
     )
     tables = [
-        _table(f"File {dossier}", head, [_row(told, one) for one in given])
+        _table(f"File {dossier}", head, [_row(told, log, one) for log, one in given])
         for dossier, given in by_dossier.items()
     ]
     return _section("Each exchange", *tables)
 
 
-def _row(told: Told, one: Disclosure) -> Sequence[Element | str]:
+def _row(told: Told, log: str, one: Disclosure) -> Sequence[Element | str]:
     return (
         _time(one.time),
         _recipient(told, one.recipient),
@@ -120,33 +121,39 @@ def _row(told: Told, one: Disclosure) -> Sequence[Element | str]:
         one.purpose,
         _letters(one),
         _STATES[one.state],
+        f"{one.index} of {log}",
     )
 
 
 def _waiting(told: Told) -> Element | None:
-    if not told.report.waiting:
+    if not told.waiting:
         return None
     rows = [
-        (_time(one.time), _recipient(told, one.recipient), _named(told, one.source), one.operation)
-        for one in told.report.waiting
+        (
+            *(_time(one.time), _recipient(told, one.recipient), _named(told, one.source)),
+            *(one.operation, f"{one.index} of {log}"),
+        )
+        for log, one in told.waiting
     ]
-    head = ("Since", "Who will receive", "From whom", "Message")
+    head = ("Since", "Who will receive", "From whom", "Message", "Entry of the log")
     return _section("Still to be delivered", _table("Messages that wait for their recipient", head, rows))
 
 
 def _looked_up(told: Told) -> Element:
-    if not told.report.looked_up:
+    if not told.looked_up:
         return _section(
             "Looked up in the log", _e("p", "Before this report nobody looked you up in the log.")
         )
-    rows = [(_time(one.time), _named(told, one.authority)) for one in told.report.looked_up]
+    rows = [
+        (_time(one.time), _named(told, one.authority), f"{one.index} of {log}") for log, one in told.looked_up
+    ]
     text = "Security officers who looked you up, to watch over the exchanges or to answer you:"
-    head = ("When", "Officer of")
+    head = ("When", "Officer of", "Entry of the log")
     return _section("Looked up in the log", _e("p", text), _table("Look-ups", head, rows))
 
 
 def _bases(told: Told) -> Element | None:
-    found = {letter: text for one in told.report.disclosures for letter, text in one.bases.items()}
+    found = {letter: text for _, one in told.disclosures for letter, text in one.bases.items()}
     if not found:
         return None
     rows = [
@@ -159,7 +166,8 @@ def _bases(told: Told) -> Element | None:
 
 def _not_shown(told: Told) -> Element:
     gone = ["Exchanges of which nobody can tell any more whom they are about."] if told.unopened else []
-    return _section("What this report does not show", _list([*_NOT_SHOWN, *gone]))
+    lost = [f"What the log {one} recorded: it is lost." for one in told.lost]
+    return _section("What this report does not show", _list([*_NOT_SHOWN, *gone, *lost]))
 
 
 def _rights(told: Told) -> Element:
@@ -179,15 +187,26 @@ def _rights(told: Told) -> Element:
 
 
 def _check(told: Told) -> Element:
-    signed = told.checkpoint
-    text = (
-        f"This report looked through all {told.end - told.start} entries that the log {signed.origin} keeps. They lead to "
-        f"the signed root below: none was missing or altered. That the report was made is entry {told.access}. "
-        "Which entries are about you was found with keys that only the gateway holds; an auditor there can repeat it."
+    text = "Which entries are about you was found with keys that only the gateway holds; an auditor there can repeat it."
+    each = [part for one in told.parts for part in _checked(one, told.parts[-1].checkpoint.origin)]
+    return _section("How this can be checked", *each, _e("p", text))
+
+
+def _checked(one: Part, present: str) -> Iterator[Element]:
+    """Of one log."""
+    signed = one.checkpoint
+    yield _e(
+        "p",
+        f"This report looked through all {one.end - one.start} entries that the log {signed.origin} keeps. They lead to "
+        f"the root below, which is {'signed' if signed.origin == present else 'the one that its successor names'}: none "
+        f"was missing or altered. That the report was made is entry {one.access} of {present}.",
     )
     facts = (("Size", str(signed.size)), ("Root", base64(signed.root)))
-    rows = [part for name, value in facts for part in (_e("dt", name), _e("dd", _e("code", value)))]
-    return _section("How this can be checked", _e("p", text), _e("dl", *rows), _e("pre", told.note))
+    yield _e(
+        "dl",
+        *(part for name, value in facts for part in (_e("dt", name), _e("dd", _e("code", value)))),
+    )
+    yield _e("pre", one.note)
 
 
 def _recipient(told: Told, party: str) -> Element:

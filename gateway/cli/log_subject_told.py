@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateway.agreement.register import Register
@@ -10,26 +10,51 @@ from gateway.agreement.terms import Agreement
 from gateway.cli.log_place import Place
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.note import base64
-from gateway.policy.subject import Category, Disclosure, Report
+from gateway.policy.subject import Category, Disclosure, Looked, Report, Waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one log tells, and what shows that it is whole."""
+
+    report: Report
+    start: int  # the entries looked through: from this index, the first that is kept
+    end: int  # below this one
+    unopened: bool  # of some of them nobody can tell any more whom they are about
+    access: int  # the entry that records the report, in the log in force
+    checkpoint: Checkpoint
+    note: str  # the checkpoint, verbatim
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """Everything that the report says."""
 
-    report: Report
+    parts: Sequence[Part]  # of each log, the oldest first; the last is of the log in force
+    lost: Sequence[str]  # origins of logs of which there is no store any more
     place: Place
     register: Register
     language: str  # of names of authorities: "nl", "fr", "de" or "en"
     agreement: Agreement  # in force now: its title and retention
     made: str
     authority: str | None  # only exchanges in which it took part; None: all
-    start: int  # the entries looked through: from this index, the first that is kept
-    end: int  # below this one
-    unopened: bool  # of some of them nobody can tell any more whom they are about
-    access: int  # the entry that records the report
-    checkpoint: Checkpoint
-    note: str  # the checkpoint, verbatim
+
+    @property
+    def disclosures(self) -> Sequence[tuple[str, Disclosure]]:
+        """With each the origin of its log."""
+        return [(part.checkpoint.origin, one) for part in self.parts for one in part.report.disclosures]
+
+    @property
+    def waiting(self) -> Sequence[tuple[str, Waiting]]:
+        return [(part.checkpoint.origin, one) for part in self.parts for one in part.report.waiting]
+
+    @property
+    def looked_up(self) -> Sequence[tuple[str, Looked]]:
+        return [(part.checkpoint.origin, one) for part in self.parts for one in part.report.looked_up]
+
+    @property
+    def unopened(self) -> bool:
+        return any(part.unopened for part in self.parts)
 
     def name(self, party: str) -> str:
         """The authority of an enterprise number, in the language; the number where the register has it no more."""
@@ -49,15 +74,16 @@ class Told:
 
 def facts(told: Told) -> dict[str, object]:
     """For `--json`."""
-    report = told.report
+    *former, present = told.parts
     return {
         "made": told.made,
         "authority": told.authority and told.name(told.authority),
         "agreement": {"title": told.agreement.title, "revision": told.agreement.revision},
         "retention_years": told.agreement.retention.log_years,
-        "disclosures": [_disclosure(told, one) for one in report.disclosures],
+        "disclosures": [{"log": log, **_disclosure(told, one)} for log, one in told.disclosures],
         "waiting": [
             {
+                "log": log,
                 "index": one.index,
                 "time": one.time,
                 "dossier": one.dossier,
@@ -65,20 +91,28 @@ def facts(told: Told) -> dict[str, object]:
                 "source": told.name(one.source),
                 "operation": one.operation,
             }
-            for one in report.waiting
+            for log, one in told.waiting
         ],
         "looked_up": [
-            {"index": one.index, "time": one.time, "authority": told.name(one.authority)}
-            for one in report.looked_up
+            {"log": log, "index": one.index, "time": one.time, "authority": told.name(one.authority)}
+            for log, one in told.looked_up
         ],
-        "origin": told.checkpoint.origin,
-        "size": told.checkpoint.size,
-        "root": base64(told.checkpoint.root),
-        "range": {"start": told.start, "end": told.end},
+        **_part(present),
+        "former": [_part(one) for one in former],
+        "lost": list(told.lost),
+    }
+
+
+def _part(one: Part) -> dict[str, object]:
+    return {
+        "origin": one.checkpoint.origin,
+        "size": one.checkpoint.size,
+        "root": base64(one.checkpoint.root),
+        "range": {"start": one.start, "end": one.end},
         "verified": True,  # else there is no report
-        "unopened": told.unopened,
-        "access": told.access,
-        "checkpoint": told.note,
+        "unopened": one.unopened,
+        "access": one.access,
+        "checkpoint": one.note,
     }
 
 

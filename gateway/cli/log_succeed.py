@@ -93,7 +93,9 @@ def succeed(
     write(f"{settings.log.origin} succeeds {last.origin}, which was agreed on up to size {last.size}.")
     if old is not None:
         named = old.resolve() if isinstance(old, Path) else old
-        write(f"Name {named} in log.former of the settings: rectifications are told by it.")
+        write(
+            f"Name {named} last in log.former of the settings: rectifications, officers and reports find the old log by it."
+        )
 
 
 def _last(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gateway.adapters.site_directory import SiteDirectory
@@ -13,7 +13,7 @@ from gateway.cli.log_place import Place, named, read_file
 from gateway.cli.log_processes import in_processes
 from gateway.cli.log_progress import entries_done
 from gateway.cli.log_told import described, head_told, print_json
-from gateway.exchangelog.audit import audit
+from gateway.exchangelog.audit import audit, of_log
 from gateway.exchangelog.audit_rows import Judging
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.consistency import ConsistencyProof
@@ -71,12 +71,13 @@ def pinned(path: Path, verifiers: Sequence[LogKey]) -> Checkpoint:
 
 
 def check(
-    place: Place, verifiers: Sequence[LogKey], pin: Checkpoint | None, processes: int | None = None
+    place: Place, pin: Checkpoint | None, processes: int | None = None
 ) -> tuple[Checkpoint | None, list[Finding]]:
     """The checkpoint, if it is properly signed, and every finding. `processes`: None for as many as are quickest."""
     judge = in_processes(place.store, place.bucket_keys, processes)
     with LogReader.open(place.store, place.opened_keys()) as log:
-        return _check(log, verifiers, pin, place.parties, judge)
+        signed, findings = _check(log, place.verifiers, pin, place.parties, judge)
+        return signed, [*findings, *_unsettled(place, log)]
 
 
 def _check(
@@ -90,13 +91,25 @@ def _check(
     try:
         head = log.head()  # what is checked, and what is reported, also when the log grows meanwhile
         with contextlib.suppress(ProofError):  # the check says so
-            signed = open_checkpoint(head.note, verifiers)
+            signed = open_checkpoint(head.note, of_log(verifiers[0].name, verifiers))
         with entries_done(head.size) as progress:
             for finding in audit(log, head, verifiers, pin, progress=progress, parties=parties, judge=judge):
                 findings.append(finding)
     except ProofError as error:  # the file itself is damaged: what was found so far still counts
         findings.append(Finding(error.flaw, about=error.about))
     return signed, findings
+
+
+def _unsettled(place: Place, log: LogReader) -> Iterator[Finding]:
+    """What logs that succeed this one say was erased of it, and it does not know: its own store cannot tell."""
+    if place.of is None:
+        return
+    mine = log.record(0)[0].listed
+    newest = place.recording.succession().newest_list(place.of)
+    if newest is not None and newest.listed is not None and newest.listed != mine:
+        more = newest.listed.indices - mine.indices
+        index = more.ranges[0][0] if more.ranges else None
+        yield Finding(Flaw.SEED_REMAINS, index, f"by entry {newest.index} of {newest.by.origin}")
 
 
 def check_directory(

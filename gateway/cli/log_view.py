@@ -23,6 +23,7 @@ from gateway.cli.log_place import (
     StoreFile,
     Vkey,
     VkeyFile,
+    Which,
     explained,
     find,
     named,
@@ -48,6 +49,7 @@ def prove_view(
     config: Config = None,
     vkey: Vkey = None,
     vkey_file: VkeyFile = None,
+    log: Which = None,
     exhibit: Annotated[
         Path | None, typer.Option("--exhibit", help="Check this file instead of a log; offline.")
     ] = None,
@@ -72,7 +74,7 @@ def prove_view(
     No personal data is needed. Needs the log's key; the agreement is found by the hash in the entry.
     """
     with explained():
-        place = find(store, config, vkey, vkey_file, needs_store=exhibit is None)
+        place = find(store, config, vkey, vkey_file, needs_store=exhibit is None, log=log)
         officer = acting(config, place) if exhibit is None else None
         shown = _exhibit(index, place, exhibit)
         if officer is not None:

@@ -34,19 +34,22 @@ def migrate(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Bring the tables of a PostgreSQL database to the version of this program, while no hub runs.
+    """Bring the tables of a PostgreSQL database to the version of this program, while no hub runs; those of former logs, too.
 
-    As the owner of the database; hubs need fewer rights, which --grant gives to their role.
+    A file becomes one of this version when something is written to it. As the owner of the database; hubs need fewer rights, which --grant gives to their role.
     """
     with explained():
-        place = load(config).log.store
-        if not isinstance(place, PostgresUri):
+        settings = load(config).log
+        places = [one for one in (settings.store, *settings.former) if isinstance(one, PostgresUri)]
+        if not places:
             raise ProofError(Flaw.UNKNOWN_VALUE, "log.store: a file has no tables to migrate")
-        migrate_tables(place, grant)
+        for place in places:
+            migrate_tables(place, grant)
     if as_json:
-        print_json({"store": str(place), "version": REVISION})
+        print_json({"stores": [str(one) for one in places], "version": REVISION})
         return
-    write(f"{place} has the tables of version {REVISION}.")
+    for place in places:
+        write(f"{place} has the tables of version {REVISION}.")
 
 
 @app.command()

@@ -71,10 +71,19 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 def verify_answer(answer: Answer, leaves: Iterable[bytes], verifiers: Sequence[NoteKey]) -> Checkpoint:
     """The checkpoint under which the answer is whole. `leaves`: every entry of its range, in order.
 
+    Raises `ProofError`, as `require_whole`.
+    """
+    signed = open_checkpoint(answer.range.checkpoint.encode(), verifiers)
+    require_whole(answer, leaves, signed)
+    return signed
+
+
+def require_whole(answer: Answer, leaves: Iterable[bytes], signed: Checkpoint) -> None:
+    """The same under a checkpoint that is believed.
+
     Raises `ProofError`: LOG738 when an entry is left out that a leaf shows to match, or given that does not.
     """
-    covered, signed = answer.range, open_checkpoint(answer.range.checkpoint.encode(), verifiers)
-    asking = _Asking(answer)
+    covered, asking = answer.range, _Asking(answer)
     hashes = asking.each(leaves)
     if covered.start < covered.end or covered.start < 0:
         verify_range(covered.start, covered.end, signed.size, hashes, covered.proof, signed.root)
@@ -82,7 +91,6 @@ def verify_answer(answer: Answer, leaves: Iterable[bytes], verifiers: Sequence[N
         raise ProofError(Flaw.RANGE)
     # Said last: of entries that are not the log's nothing can be said.
     asking.require_whole()
-    return signed
 
 
 class _Asking:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from gateway.exchangelog import merkle
+from gateway.exchangelog.account import Account
 from gateway.exchangelog.audit_rows import Judged, Judging, Known, Rows, judged
 from gateway.exchangelog.audit_tree import Progress, check_pin, check_tree
 from gateway.exchangelog.bucket import Bucket
@@ -18,9 +20,12 @@ from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.erasure import Record
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.kept import Kept
+from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.note import NoteKey
 from gateway.exchangelog.pairing import Pairing
-from gateway.exchangelog.tile import WIDTH, width_at
+from gateway.exchangelog.tile import WIDTH, TileNodes, width_at
+
+Key = TypeVar("Key", bound=NoteKey)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +69,13 @@ def audit(  # noqa: PLR0913 - what is checked, by which keys, against what is kn
     """Every finding about the log at this head, in the order of the check. None: the evidence holds.
 
     `parties`: id in the register → enterprise number; with it claims are compared with their entries.
-    `judge`: judges the entries one by one; several processes may do so at once.
+    `judge`: judges the entries one by one; several processes may do so at once. `verifiers`: the first is of this log;
+    with them may be those of logs that succeed it, by which accounts of a later erasure are believed.
     """
     signed: Checkpoint | None = None
+    origin = next((one.name for one in verifiers), "")
     try:
-        signed = open_checkpoint(head.note, verifiers)
+        signed = open_checkpoint(head.note, of_log(origin, verifiers))
     except ProofError as error:
         yield Finding(error.flaw, about=error.about)
     if signed is not None and (signed.size, signed.root) != (head.size, head.root):
@@ -76,10 +83,9 @@ def audit(  # noqa: PLR0913 - what is checked, by which keys, against what is kn
     if head.last >= head.size:
         yield Finding(Flaw.SURPLUS, head.last)
     size, root = (head.size, head.root) if signed is None else (signed.size, signed.root)
-    origin = next((one.name for one in verifiers), "")
     known = Known(size, origin, parties or {})
     while True:
-        entries = _Entries(log, size, progress)
+        entries = _Entries(log, known, verifiers, progress)
         found = list(entries.check(judge(log, known)))
         if not entries.overtaken:
             break  # else: what a pruning took away meanwhile is not missing, it is another log to check
@@ -89,6 +95,11 @@ def audit(  # noqa: PLR0913 - what is checked, by which keys, against what is kn
     yield from log.repeated(size)
     if pinned is not None:
         yield from check_pin(log, size, pinned)
+
+
+def of_log(origin: str, verifiers: Sequence[Key]) -> list[Key]:
+    """Those that are keys of this log, of keys of several."""
+    return [one for one in verifiers if one.name == origin]
 
 
 def _surplus(log: Evidence) -> Iterator[Finding]:
@@ -102,12 +113,14 @@ def _surplus(log: Evidence) -> Iterator[Finding]:
 class _Entries:
     """One pass over the entries, with what must be remembered from one to another."""
 
-    def __init__(self, log: Evidence, size: int, progress: Progress) -> None:
+    def __init__(self, log: Evidence, known: Known, verifiers: Sequence[NoteKey], progress: Progress) -> None:
         self._log = log
-        self._size = size
+        self._known = known
+        self._size = known.size
+        self._verifiers = verifiers
         self._progress = progress
-        self._before, _ = log.record(size)
-        self._kept = Kept(self._before)
+        self._before, _ = log.record(known.size)
+        self._kept = Kept(self._before, known.size, self._believed)
         self._pairing = Pairing(pruned=self._before.minimum > 0)
         self.differing: dict[int, dict[int, bytes]] = {}  # as `check_tree` takes it
         self.overtaken = False  # by a pruning: the minimum index has risen during the pass
@@ -143,3 +156,11 @@ class _Entries:
         yield from self._kept.check(one)
         if one.leaf is not None:
             yield from self._pairing.check(one.index, one.leaf)
+
+    def _believed(self, account: Account) -> Leaf:
+        """As `kept.Believing`."""
+        return account.verify(self._known.origin, self._held, self._verifiers)
+
+    def _held(self, of: Checkpoint) -> bool:
+        nodes = TileNodes(self._size, self._log.tile)
+        return of.size <= self._size and merkle.tree_root(nodes, of.size) == of.root

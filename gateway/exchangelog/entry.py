@@ -147,6 +147,7 @@ class Access:
     asked: bytes  # the question, canonical; committed to
     dossier: DossierNumber | None = None
     person: bytes | None = None  # person digest
+    of_log: str | None = None  # origin of the log looked through, where this one succeeds it
 
 
 def forwarded(permitted: Permitted, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
@@ -358,9 +359,15 @@ def accessed(access: Access, exchange: ExchangeId, now: datetime, random: Random
             "by": access.by.value,
             "start": access.start,
             "end": access.end,
+            **about(access.of_log),
         },
     )
     return Entry(leaf.seal(), exchange, Kind.ACCESS, seed, access.dossier, person=access.person)
+
+
+def about(of_log: str | None) -> Mapping[str, object]:
+    """What an entry says of the log that it is about, which is its own unless it names one that it succeeds."""
+    return {} if of_log is None else {"of_log": of_log}
 
 
 def rotated(vkey: str, hub: str, now: datetime, random: Random) -> Entry:

@@ -10,12 +10,12 @@ nobody can tell later which of them went together.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.commitment import digest
-from gateway.exchangelog.entry import Entry, Random, own_entry
+from gateway.exchangelog.entry import Entry, Random, about, own_entry
 from gateway.exchangelog.fields import SALT_SIZE, disclosure
 from gateway.exchangelog.form import ERASED, PRUNED, Basis, Ground, Kind
 from gateway.exchangelog.indices import Indices
@@ -44,15 +44,13 @@ class Erasing:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """What was erased so far, as it stands beside the tree; not yet believed."""
+class Listed:
+    """What of a log was erased one by one so far, as it stands beside a tree; not yet believed."""
 
-    indices: Indices  # one by one
+    indices: Indices
     salt: bytes  # of the commitment in the newest such entry
-    buckets: Mapping[Bucket, int]  # → index of the entry that says so
-    minimum: int  # the lowest index that is kept (C2SP tlog-tiles, Pruning)
 
-    def with_(self, more: Indices, random: Random) -> Record:
+    def with_(self, more: Indices, random: Random) -> Listed:
         """And these too, under a new salt: what the old one told is told no more."""
         return replace(self, indices=self.indices | more, salt=random(SALT_SIZE))
 
@@ -62,17 +60,41 @@ class Record:
         return digest(disclosure(self.salt, "erased", str(self.indices)))
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was erased so far, as it stands beside the tree; not yet believed."""
+
+    listed: Listed
+    buckets: Mapping[
+        Bucket, int
+    ]  # → index of the entry that says so; the size of the log: another log says so
+    minimum: int  # the lowest index that is kept (C2SP tlog-tiles, Pruning)
+    accounts: Mapping[str, bytes] = field(
+        default_factory=dict
+    )  # bucket, "" for entries → what another log says
+    former: Mapping[str, tuple[Listed, int]] = field(
+        default_factory=dict
+    )  # origin of a log that this one succeeds → what this one says of it, and in which entry
+
+
 def erased_entries(  # noqa: PLR0913, PLR0917 - what the entry says
-    erasing: Erasing, record: Record, count: int, id_: ExchangeId, now: datetime, random: Random
+    erasing: Erasing,
+    listed: Listed,
+    count: int,
+    id_: ExchangeId,
+    now: datetime,
+    random: Random,
+    of_log: str | None = None,
 ) -> Entry:
-    """`record`: with those that are erased now; `count`: how many those are."""
-    return _entry(erasing, {"bucket": None, "count": count, "erased": record.commitment}, id_, now, random)
+    """`listed`: with those that are erased now; `count`: how many those are; `of_log`: of a former log, its origin."""
+    said = {"bucket": None, "count": count, "erased": listed.commitment, **about(of_log)}
+    return _entry(erasing, said, id_, now, random)
 
 
 def erased_bucket(  # noqa: PLR0913, PLR0917 - what the entry says
     erasing: Erasing, bucket: Bucket, count: int, id_: ExchangeId, now: datetime, random: Random
 ) -> Entry:
-    """`count`: entries of the bucket that had their seed until now."""
+    """`count`: entries of the bucket, in this log and those that it succeeds, that had their seed until now."""
     return _entry(erasing, {"bucket": str(bucket), "count": count, "erased": None}, id_, now, random)
 
 

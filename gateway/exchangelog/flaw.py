@@ -146,6 +146,8 @@ class Flaw(Enum):
     NOT_DONE = _row("LOG654", "Nothing was done: another command came in between, or the entry could not be signed or kept.", "Repeat it. If it stays so, look after the token and the bucket keys.")
     WRITE_AHEAD = _row("LOG655", "Old pages of the store still hold what was erased: somebody reads it, or its server has not removed them.", "A file is cleared when the hub stops, and by the next erasure; on a server the owner of the tables does it: VACUUM", Level.NOTICE)
     PRUNED_REMAINS = _row("LOG656", "Entries below the minimum index are still there.", "A pruning is being ended, by its command or by the start of a hub: check again. If they stay, they came back, perhaps from a backup.", Level.NOTICE)
+    SUCCESSOR_KEY = _row("LOG657", "What was erased of this log after it ended is accounted for by a log whose key was not given.", "Give the key of that log as well, after the keys of this one: --vkey")
+    ACCOUNT = _row("LOG658", "The account of what was erased of this log after it ended does not hold.", _DAMAGED)
 
     # The agreement against the log, and what happened to one exchange.
     REFERENCE = _row("LOG751", "Nothing answers to this reference.", "Give the incident of the fault, or the index of the reply; with --as also the ticket of a question that was recorded: one that was refused leaves its ticket free.")
@@ -220,6 +222,7 @@ class Flaw(Enum):
     AGREED_MISSING = _row("LOG718", "What the old log was is not said.", "Give the last checkpoint that everybody agrees on with --agreed, and the store with --from unless it is lost; of a log that ended in order the store is enough.")
     OUTSTANDING = _row("LOG717", "Deliveries wait in the store: a successor would not have them.", "Let them be delivered, or drop them: gateway queue list")
     UNPINNED = _row("LOG719", "Any of several servers may become the primary, and no pin tells whether its log lacks entries.", "Name a pin in the settings (log.pin), one for each node, and begin it: gateway log pin FILE", Level.NOTICE)
+    FORMER = _row("LOG720", "The stores of former logs are not those of the logs that this one succeeds.", "Name in log.former of the settings the store of each of them, the oldest first.")
     # fmt: on
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -126,8 +126,8 @@ def require(data: bytes) -> Kind:
     no other, every value in the one way to write it. Raises `ProofError`.
     """
     named = _KIND.search(data)
-    kind, form = (None, None) if named is None else _CANONICAL.get(named[1], (None, None))
-    found = None if form is None else form.fullmatch(data)
+    kind, forms = (None, ()) if named is None else _CANONICAL.get(named[1], (None, ()))
+    found = next((one for form in forms if (one := form.fullmatch(data))), None)
     if kind is None or found is None:
         raise ProofError(Flaw.ENTRY_FORM, _wrong(data))
     try:
@@ -163,8 +163,9 @@ def _wrong(data: bytes) -> str:
     if not isinstance(record, dict):
         return "not an object"
     kind = record.get("kind")
-    form = _FORM.get(kind) if isinstance(kind, str) else None
-    if form is None or record.keys() != form.keys():
+    forms = _FORMS.get(kind, ()) if isinstance(kind, str) else ()
+    form = next((one for one in forms if record.keys() == one.keys()), None)
+    if form is None:
         return "keys"
     for key, allowed in form.items():
         if re.fullmatch(allowed, json.dumps(record[key], separators=(",", ":")), re.ASCII) is None:
@@ -345,6 +346,14 @@ _FORM: Final[Mapping[str, Mapping[str, _Check]]] = {
         "end": _NUMBER,
     },
 }
+# About a log that this one succeeds, which takes no entry any more. A bucket is of all of them: none is named.
+_OF_FORMER: Final[Mapping[str, Mapping[str, _Check]]] = {
+    Kind.ERASURE: {**_FORM[Kind.ERASURE], "bucket": _null, "of_log": _ORIGIN},
+    Kind.ACCESS: {**_FORM[Kind.ACCESS], "of_log": _ORIGIN},
+}
+_FORMS: Final[Mapping[str, Sequence[Mapping[str, _Check]]]] = {
+    kind: (form, *([_OF_FORMER[kind]] if kind in _OF_FORMER else ())) for kind, form in _FORM.items()
+}
 
 
 def _compiled(form: Mapping[str, _Check]) -> re.Pattern[bytes]:
@@ -355,9 +364,14 @@ def _compiled(form: Mapping[str, _Check]) -> re.Pattern[bytes]:
     return re.compile(rf"\{{{inner}\}}".encode())
 
 
-KEYS: Final[Mapping[str, frozenset[str]]] = {kind: frozenset(form) for kind, form in _FORM.items()}
+# Every key that an entry of this kind may have.
+KEYS: Final[Mapping[str, frozenset[str]]] = {
+    kind: frozenset().union(*forms) for kind, forms in _FORMS.items()
+}
 _KIND = re.compile(rb'"kind":"([a-z-]{1,32})"')  # no value can hold a quotation mark: the first is the key
-_CANONICAL: Final = {kind.encode(): (Kind(kind), _compiled(form)) for kind, form in _FORM.items()}
+_CANONICAL: Final = {
+    kind.encode(): (Kind(kind), tuple(map(_compiled, forms))) for kind, forms in _FORMS.items()
+}
 _SENSE: Final = {  # what no expression says: how values go together
     Kind.SETTLEMENT: _check_end,
     Kind.ERASURE: _check_erasure,

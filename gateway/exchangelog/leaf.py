@@ -101,7 +101,13 @@ class Leaf(msgspec.Struct, frozen=True, rename=_KEYS):
         if more is None:
             return _leaf(data)
         record = decode(data)
-        return msgspec.convert(record | {"more": {key: record[key] for key in more}}, cls)
+        return msgspec.convert(record | {"more": {key: record[key] for key in record.keys() & more}}, cls)
+
+    @property
+    def of_log(self) -> str | None:
+        """Origin of the log that the entry is about, where that is not its own."""
+        found = self.more.get("of_log")
+        return None if found is None else str(found)
 
 
 _leaf = msgspec.json.Decoder(Leaf).decode

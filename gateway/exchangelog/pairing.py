@@ -101,8 +101,11 @@ class Pairing:
 
 
 def _access(index: int, leaf: Leaf) -> Iterator[Finding]:
-    """It is recorded before it is answered, so nothing that came after it can have been in the answer."""
-    end = leaf.more["end"]
+    """It is recorded before it is answered, so nothing that came after it can have been in the answer.
+
+    Of a former log that is so in any case: nothing came after it.
+    """
+    end = leaf.more["end"] if leaf.of_log is None else 0
     if isinstance(end, int) and end > index:
         yield Finding(Flaw.ACCESS, index, f"up to {end}")
 

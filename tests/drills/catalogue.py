@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +12,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.adapters.store import Store
 from gateway.adapters.store_eraser import Eraser
+from gateway.adapters.store_former import succession
+from gateway.adapters.store_succession import begin, end
 from gateway.exchangelog.checkpoint import open_checkpoint
+from gateway.exchangelog.entry import succeeded
 from gateway.exchangelog.erasure import Erasing, Hand
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.form import Basis
+from gateway.exchangelog.form import Basis, Ending
 from gateway.exchangelog.form import Ground as Case
 from gateway.exchangelog.indices import Indices
 from gateway.exchangelog.leaf import Leaf
@@ -25,6 +29,7 @@ from tests.exchanges import refusal_entry
 from tests.path.hub import NOW, PAYLOAD_KEY
 
 Codes = set[str]
+_NEXT = f"{ORIGIN}/next"
 _VERIFY, _PIN = "gateway log verify", "gateway log verify --pin"
 
 
@@ -157,6 +162,26 @@ def _undo_the_erasure(ground: Ground) -> Codes:
     return ground.verify()
 
 
+def _erase_in_a_log_that_ended(ground: Ground) -> Codes:
+    """The thief makes a successor of its own, which says that it was erased, and leaves the account of that."""
+    true = Signer.of(_NEXT, log_key())
+    _succeed(ground, true, "next.db", "1")
+    assert ground.verify(ground.kept, successor=true.verifier.vkey) == set()
+    _succeed(ground, Signer.of(_NEXT, Ed25519PrivateKey.generate()), "forged.db", "3")
+    return ground.verify(ground.kept, successor=true.verifier.vkey)
+
+
+def _succeed(ground: Ground, signer: Signer, name: str, erased: str) -> None:
+    """The log goes on in this store, whose owner has something erased in the old one."""
+    store, hub = ground.place / name, "0999099901"
+    last = end(ground.store, [_signer().verifier], 1)
+    begin(store, [signer], ground.bucket_keys, succeeded(last, Ending.ENDED, hub, NOW, os.urandom), None)
+    (former,) = succession(store, [ground.store], [signer.verifier]).former
+    erasing = Erasing(Hand(hub, "officer-1"), Basis.COURT, Case.ORDERED)
+    with Eraser(store, ground.bucket_keys, former=[ground.store]) as eraser:
+        eraser.erase_entries(Indices.parse(erased), erasing, [signer], NOW, former)
+
+
 def _erase(ground: Ground) -> int:
     """As the hub's operator does at the order of a court. Returns the index of the entry that says so."""
     wanted = Indices.parse("1")  # the response of the first exchange, which the backup has too
@@ -198,6 +223,10 @@ DRILLS = (
     Drill(
         "drop it with a stolen key", "history was signed without it", _VERIFY, Flaw.SEED,
         _rewrite_without_the_erasure,
+    ),
+    Drill(
+        "account for an erasure by a forged successor", "a seed of a log that ended was deleted, and a log of the "
+        "thief says why", _VERIFY, Flaw.ACCOUNT, _erase_in_a_log_that_ended,
     ),
     Drill("undo an erasure", "the seed was put back from a backup", _VERIFY, Flaw.SEED_REMAINS, _undo_the_erasure),
 )  # fmt: skip

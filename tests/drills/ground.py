@@ -104,9 +104,13 @@ class Ground:
         note = sign_checkpoint(edge.size, edge.root(), [signer])
         self.alter(f"UPDATE head SET size = {edge.size}, root = ?, note = ?", bindings=(edge.root(), note))
 
-    def verify(self, pin: Path | None = None) -> set[str]:
-        """`gateway log verify`, with the checkpoint that an officer kept: the codes of what fails."""
+    def verify(self, pin: Path | None = None, *, successor: str | None = None) -> set[str]:
+        """`gateway log verify`, with the checkpoint that an officer kept: the codes of what fails.
+
+        `successor`: key of the log that goes on for this one.
+        """
         pinned = () if pin is None else ("--pin", pin)
+        pinned += () if successor is None else ("--vkey", successor)
         log = ("--store", self.store, "--vkey", _vkey(), "--bucket-keys", self.place / "bucket-keys")
         output, status = self._told("verify", *log, *pinned, "--json")
         told = json.loads(output)

@@ -107,7 +107,7 @@ def test_stores_of_former_logs_are_looked_at(place):
     setting(place, "\nformer = []", '\nformer = ["gone.db"]')
     assert codes(place) == ["LOG506"]
     setting(place, '"gone.db"', '"store.db"')
-    assert codes(place) == []
+    assert codes(place) == ["LOG720"]
 
 
 @pytest.mark.parametrize("key", ["tls", "sign-rsa", "sign-ec"])

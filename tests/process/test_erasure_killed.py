@@ -31,7 +31,7 @@ from tests.process.test_erasure import (
 WATCHED = {module.__file__ for module in (bucket_keys, store_eraser, store_erasure, store_log)}
 
 
-def killed_at(line: int, act: Callable[[], object]) -> bool:
+def killed_at(line: int, act: Callable[[], object], watched: set[str | None] = WATCHED) -> bool:
     """Does it in a process of its own, which is killed when so many lines of these modules have run.
 
     False when it came to its end.
@@ -50,7 +50,7 @@ def killed_at(line: int, act: Callable[[], object]) -> bool:
             os.kill(os.getpid(), signal.SIGKILL)
         return count
 
-    sys.settrace(lambda frame, _event, _argument: count if frame.f_code.co_filename in WATCHED else None)
+    sys.settrace(lambda frame, _event, _argument: count if frame.f_code.co_filename in watched else None)
     try:
         act()
     finally:

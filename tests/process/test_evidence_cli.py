@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
+import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,8 @@ import pytest
 import rfc8785
 from typer.testing import CliRunner, Result
 
+from gateway import app as application
+from gateway import config
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_seeds import subject_of
@@ -86,6 +90,33 @@ async def test_file_is_exported_beside_a_running_hub_and_verified_elsewhere(tmp_
     words = run("verify", file, *outside(tmp_path))
     assert "verified" in words.stdout
     assert "entry 0" in words.stdout
+
+
+async def test_an_exchange_of_a_former_log_is_exported_by_the_log_in_force(place):
+    vkey = outside(place)[1].read_text().split()[-1]
+    former, text = vkey.partition("+")[0], (place / "gateway.toml").read_text()
+    for old, new in (
+        ('store = "store.db"', 'store = "next.db"'),
+        (f'origin = "{former}"', f'origin = "{former}/next"'),
+        ("\nformer = []", '\nformer = ["store.db"]'),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    settings, file = place / "next.toml", place / "exchange.asice"
+    settings.write_text(text)
+    ended = ("--from", place / "store.db", "--reason", "ended", "--vkey", vkey)
+    done = CliRunner().invoke(app, ["log", "succeed", "--config", str(settings), *map(str, ended)])
+    assert done.exit_code == 0, done.stderr
+    loaded = application.load(config.load(settings))
+    async with application.hub(config.load(settings), loaded, io.StringIO(), asyncio.Event()):
+        given = ("--config", settings, "--log", former, "--output", file, "--json")
+        done = run("export", 0, *given)
+    assert done.exit_code == 0, done.output
+    told = json.loads(run("verify", file, *outside(place), "--json").stdout)
+    assert (told["verified"], [one["index"] for one in told["entries"]]) == (True, [0, 1])
+    with LogReader.open(place / "next.db") as log:
+        said = json.loads(log.entry(json.loads(done.stdout)["access"]))
+    assert (said["query"], said["of_log"], said["start"], said["end"]) == ("evidence", former, 0, 2)
 
 
 async def test_who_was_revoked_later_is_judged_by_the_list_of_that_day(tmp_path):

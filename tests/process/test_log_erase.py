@@ -130,7 +130,7 @@ def test_nothing_is_destroyed_before_it_is_confirmed(place):
     before = state(place)
     plan = told(place, "erase", "--entries", "262-265", *ASKED)
     expected = {"erased": False, "entries": "262-265", "count": 4, "log_index": None}
-    assert plan == {**expected, "write_ahead_log_emptied": None}
+    assert plan == {**expected, "write_ahead_log_emptied": None, "former": []}
     assert told(place, "erase", "--bucket", OLD_BUCKET, *EXPIRED)["count"] == 260
     assert state(place) == before
     assert "--confirm" in run(place, "erase", "--entries", "3", *ASKED).stdout
@@ -145,6 +145,7 @@ def test_dossier_is_erased_and_cannot_be_found_again(place):
         "count": 6,
         "log_index": 268,
         "write_ahead_log_emptied": True,
+        "former": [],
     }
     assert listed(place, "--dossier", OTHER) == []  # and this look-up is entry 269
     assert listed(place, "--kind", "erasure") == listed(place, "--code", "erased") == [268]

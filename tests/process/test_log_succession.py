@@ -245,7 +245,12 @@ def test_the_next_year_begins_where_the_last_one_ended(place):
     checked = CliRunner().invoke(app, ["log", "verify", "--config", str(place / "next.toml")])
     assert checked.exit_code == 0, checked.stdout
     assert CliRunner().invoke(app, ["log", "verify", "--config", str(place / "gateway.toml")]).exit_code == 0
-    assert (wrong(place / "gateway.toml"), wrong(place / "next.toml")) == (["LOG714"], [])
+    assert (wrong(place / "gateway.toml"), wrong(place / "next.toml")) == (["LOG714"], ["LOG720"])
+    text = (
+        place / "next.toml"
+    ).read_text()  # as `gateway log succeed` told: the old store is a former one now
+    (place / "next.toml").write_text(text.replace("\nformer = []", f'\nformer = ["{old.log.store}"]'))
+    assert wrong(place / "next.toml") == []
 
 
 def wrong(settings: Path) -> list[str]:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from gateway.adapters.store import LogReader
 from gateway.adapters.store_copy import _TABLES, copy
-from gateway.cli import app
+from gateway.cli.commands import app
 from gateway.exchangelog.checkpoint import open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.tile import resources

@@ -99,8 +99,8 @@ def test_several_processes_find_what_one_finds(path, monkeypatch):
         "UPDATE seeds SET subject = zeroblob(length(subject)) WHERE idx = 520",
     )
     monkeypatch.setattr(log_processes, "_RANGE", 256)  # three of them
-    place = Place(path, bucket_keys=path.parent / "bucket-keys")
-    one, several = (check(place, [VERIFIER], None, processes) for processes in (1, 2))
+    place = Place(path, [VERIFIER], bucket_keys=path.parent / "bucket-keys")
+    one, several = (check(place, None, processes) for processes in (1, 2))
     assert several == one
     found = {(finding.flaw, finding.index) for finding in several[1]}
     assert found >= {
@@ -116,7 +116,7 @@ def test_several_processes_find_what_one_finds(path, monkeypatch):
 
 def test_what_a_process_cannot_read_is_a_finding(path):
     alter(path, "DROP TABLE seeds")
-    one, several = (check(Place(path), [VERIFIER], None, processes) for processes in (1, 2))
+    one, several = (check(Place(path, [VERIFIER]), None, processes) for processes in (1, 2))
     assert several == one
     assert Flaw.UNREADABLE in {finding.flaw for finding in several[1]}
 
