@@ -39,9 +39,7 @@ _CALM_CLIENTS: Final = 2
 _CALM_PAUSE: Final = 0.02  # seconds
 _WORKER: Final = "90612400144"  # of the test range: nobody's
 _UNBOUND: Final = "quota = { per_second = 100000.0, burst = 1000000 }\n"
-_SPENT: Final = (
-    "quota = { per_second = 50.0, burst = 1 }\n"  # a region's of the shipped agreement, without its burst
-)
+_SPENT: Final = "quota = { per_second = 50.0, burst = 50 }\n"  # a region's of the shipped agreement, with what a second brings for its burst
 _SUITE: Final = re.compile(r'^suite = ".*"\n', re.MULTILINE)
 # Many clients at one address, which wait until all have connected.
 _LIMITS: Final = "[limits]\nconnections_per_address = 1024\nheader_seconds = 120.0\n"

@@ -161,9 +161,12 @@ class Admission:
         asyncio.get_running_loop().call_soon(self._look)
 
     def _next(self, now: float) -> Iterator[Place]:
-        """No more of one authority than its share: whoever asks now and then finds little begun before it."""
+        """No more of one authority than its share, nor than wait of whichever is about and has fewest waiting, yet
+        always one: whoever asks now and then finds little begun before it.
+        """
         self._asked = {peer: at for peer, at in self._asked.items() if now - at < _ABOUT}
-        share, begun = max(1, _TOGETHER // max(1, len(self._asked))), Counter[AuthorityId]()
+        fewest = min(map(self._queue.waiting, self._asked), default=0)
+        share, begun = max(1, min(_TOGETHER // max(1, len(self._asked)), fewest)), Counter[AuthorityId]()
         for _ in range(_TOGETHER):
             place = self._queue.pop({peer for peer, count in begun.items() if count >= share})
             if place is None:

@@ -32,6 +32,10 @@ class FairQueue(Generic[K, T]):
     def __len__(self) -> int:
         return sum(map(len, self._lanes.values()))
 
+    def waiting(self, key: K) -> int:
+        """How many items wait of this key."""
+        return len(self._lanes.get(key, ()))
+
     def push(self, key: K, item: T, cost: float = 1.0) -> None:
         """Put an item at the end of its lane. `cost`: how much of a turn it will use, more than 0."""
         if key not in self._lanes:

@@ -79,7 +79,7 @@ def test_a_burst_that_is_used_up_leaves_the_rate_of_the_shipped_agreement():
     shipped = (ROOT / "contracts/register.toml").read_text()
     bound = load_register(register_of(shipped, "ecdsa", Quotas.SPENT).encode(), "register.toml")
     role, own = agreement.quota(bound.by_id[CALM]), agreement.quota(bound.by_id[FLOODING])
-    assert own == Quota(role.per_second, 1)
+    assert own == Quota(role.per_second, role.per_second)  # what a second brings
 
 
 def test_an_unknown_suite_is_refused_with_a_remedy():

@@ -159,21 +159,35 @@ async def test_what_was_begun_goes_on_before_another_begins():
     assert (set(steps[10:90]), set(steps[90:])) == (set("bcdefghi"), set("jk"))  # eight at most, and the rest
 
 
-async def test_while_another_authority_asks_no_more_than_its_share_begins_together():
-    """Whoever asks now and then finds four exchanges of a flood before it, not eight."""
+async def steps_of(order: str) -> list[str]:
+    """Capitals are exchanges of one authority, small letters of another; each takes ten turns of the loop."""
     door, _ = admission(Clock(0.001), in_flight=100, of_an_authority=100)
     steps: list[str] = []
 
     async def several_steps(name: str) -> None:
-        with door.place("B" if name == "z" else "A", 0) as place:
+        with door.place("A" if name.isupper() else "B", 0) as place:
             await door.turn(place)
             for _ in range(10):
                 steps.append(name)
                 await asyncio.sleep(0)
 
-    await asyncio.gather(*(several_steps(name) for name in "abcdefghijz"))
-    assert steps[:10] == ["a"] * 10
-    assert (set(steps[10:60]), set(steps[60:100])) == (set("bcdez"), set("fghi"))
+    await asyncio.gather(*map(several_steps, order))
+    return steps
+
+
+async def test_whoever_asks_now_and_then_finds_one_exchange_of_a_flood_before_it_not_eight():
+    steps = await steps_of("ABCDEFz")
+    assert steps[:10] == ["A"] * 10
+    assert (set(steps[10:30]), set(steps[30:40]), set(steps[40:50])) == (set("Bz"), set("C"), set("D"))
+
+
+async def test_two_that_both_ask_much_begin_four_each_together():
+    steps = await steps_of("ABCDEFabcdef")
+    assert set(steps[10:90]) == set("BCDEabcd")
+
+
+async def test_one_that_is_alone_begins_eight_together():
+    assert set((await steps_of("ABCDEFGHIJK"))[10:90]) == set("BCDEFGHI")
 
 
 async def test_a_few_cannot_take_all_places():
