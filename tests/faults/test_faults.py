@@ -6,6 +6,7 @@ All calls of an append; of other acts the first and the last of each name, and w
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def test_no_fault_at_any_system_call_leaves_damage(known: dict[str, Base], place
     for number, fault in enumerate(chosen):
         path = known[act].copy(place / f"{act}, {number}")
         done = run(act, path, fault)
-        assert done.hit, fault
+        # SQLite begins the memory that connections share anew when it is the first to open the file: whether the one
+        # before is gone by then is not for the act to say, so that a run may have a call less than the good one.
+        assert done.hit or Counter(done.calls)[fault.call] < fault.nth, fault
         known[act].check(path, done)
         shutil.rmtree(path.parent)

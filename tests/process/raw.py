@@ -83,13 +83,17 @@ def lines(hub) -> list[dict[str, object]]:
 
 
 async def metric(hub, series: str) -> float:
-    """The value of one series: its name, which stands for all of its labels, or with them as the hub writes them."""
+    """The value of one series: its name, which stands for all of its labels, or with them as the hub writes them; then 0
+    before anything was counted.
+    """
     async with aiohttp.ClientSession() as session, session.get(hub.operations + "/metrics") as response:
         found = [
             line
             for line in (await response.text()).splitlines()
             if line.startswith((series + " ", series + "{"))
         ]
+    if "{" in series and not found:
+        return 0.0
     (one,) = found
     return float(one.split()[-1])
 

@@ -246,6 +246,9 @@ async def test_a_file_of_keys_holds_former_ones_too(path, tmp_path):
     assert CliRunner().invoke(app, arguments).exit_code == 0
 
 
-async def test_keys_of_two_logs_verify_neither(path):
+async def test_of_keys_of_two_logs_the_first_says_which_log_is_checked(path):
     await open_store(path).close()
-    assert not verified(path, VERIFIER, Signer.of("another.example/log", NEW).verifier)
+    another = Signer.of("another.example/log", OLD).verifier  # the same key, for another log
+    assert verified(path, VERIFIER, another)
+    assert not verified(path, another, VERIFIER)
+    assert not verified(path, another)
