@@ -6,7 +6,7 @@ write-ahead log. Nothing read here is believed: `gateway.exchangelog.audit` judg
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self
@@ -283,23 +283,22 @@ class LogReader:
 
     def signed(self, verifiers: Sequence[NoteKey]) -> tuple[bytes, Checkpoint]:
         """The checkpoint, verbatim and read: signed, and head and tiles agree with it. Raises `ProofError`."""
-        try:
-            with snapshot(self._connection):
-                load_edge(self._connection, verifiers)
-                note = self.checkpoint
-        except database_errors() as error:
-            raise unreadable(error) from error
+        note = self._checkpoint_once(lambda: load_edge(self._connection, verifiers))
         return note, open_checkpoint(note, verifiers)
 
     def ended(self, agreed: Checkpoint) -> tuple[bytes, Checkpoint]:
         """The same of a log that ended, by what its successor says that it was, whatever key it had. Raises `ProofError`."""
+        note = self._checkpoint_once(lambda: require_agreed(self._connection, agreed))
+        return note, Checkpoint.parse(parse_note(note).text)
+
+    def _checkpoint_once(self, require: Callable[[], object]) -> bytes:
+        """Verbatim, and of the moment of which something is required. Raises `ProofError`."""
         try:
             with snapshot(self._connection):
-                require_agreed(self._connection, agreed)
-                note = self.checkpoint
+                require()
+                return self.checkpoint
         except database_errors() as error:
             raise unreadable(error) from error
-        return note, Checkpoint.parse(parse_note(note).text)
 
     def cosigned(self) -> CosignedNote | None:
         """The newest checkpoint with enough cosignatures, not yet believed. Raises `ProofError`."""

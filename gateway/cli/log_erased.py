@@ -48,16 +48,16 @@ def tell_erased(told: Sequence[Erased], as_json: bool) -> None:
 
 def tell_pruned(minimum: int, done: Done | None, as_json: bool) -> None:
     """`minimum`: the index below which entries go."""
-    index, emptied = (None, None) if done is None else (done.index, done.truncated)
-    facts = {"minimum": minimum, "log_index": index, "write_ahead_log_emptied": emptied}
     if as_json:
-        print_json({"pruned": done is not None, **facts})
+        print_json({"pruned": done is not None, **Erased({"minimum": minimum}, done).told()})
     else:
         write(f"minimum  {minimum}")
         write(
-            "Nothing was pruned yet: repeat it with --confirm." if done is None else f"pruned; entry {index}"
+            "Nothing was pruned yet: repeat it with --confirm."
+            if done is None
+            else f"pruned; entry {done.index}"
         )
-    if emptied is False:
+    if done is not None and not done.truncated:
         _tell_write_ahead()
 
 

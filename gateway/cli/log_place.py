@@ -24,10 +24,9 @@ from gateway.agreement.schema import Contract, compile_contract, leaves
 from gateway.cli.lines import plain
 from gateway.cli.output import write_output
 from gateway.config import Settings, StorePlace, load
-from gateway.exchangelog.audit import of_log
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.note import Verifier
+from gateway.exchangelog.note import Verifier, of_log
 from gateway.exchangelog.quorum import LogKey, parse_log_key
 from gateway.reading import FORESEEN, contract_files, in_words
 

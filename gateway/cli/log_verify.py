@@ -13,13 +13,13 @@ from gateway.cli.log_place import Place, named, read_file
 from gateway.cli.log_processes import in_processes
 from gateway.cli.log_progress import entries_done
 from gateway.cli.log_told import described, head_told, print_json
-from gateway.exchangelog.audit import audit, of_log
+from gateway.exchangelog.audit import audit
 from gateway.exchangelog.audit_rows import Judging
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.consistency import ConsistencyProof
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.merkle import leaf_hash
-from gateway.exchangelog.note import NoteKey
+from gateway.exchangelog.note import NoteKey, of_log
 from gateway.exchangelog.proof import HEADER, TlogProof
 from gateway.exchangelog.quorum import LogKey
 from gateway.exchangelog.site import check_site, open_site

@@ -19,7 +19,7 @@ from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.merkle import leaf_hash, verify_inclusion
-from gateway.exchangelog.note import NoteKey, parse_note
+from gateway.exchangelog.note import NoteKey, of_log, parse_note
 
 # Whether the log is one that had this checkpoint.
 Held: TypeAlias = Callable[[Checkpoint], bool]
@@ -72,7 +72,7 @@ class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             # A bucket is of all logs whose entries are in it, so its erasure names none.
             about = leaf.kind is Kind.ERASURE and (leaf.of_log == origin or leaf.more["bucket"])
             _require(bool(about), "about another log")
-            if keys := [one for one in verifiers if one.name == by]:
+            if keys := of_log(by, verifiers):
                 signed = open_checkpoint(self.checkpoint.encode(), keys)
                 self.entry.within(signed)
                 before = self._begun_with(signed)

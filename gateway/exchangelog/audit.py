@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from gateway.exchangelog import merkle
 from gateway.exchangelog.account import Account
@@ -21,11 +21,9 @@ from gateway.exchangelog.erasure import Record
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.kept import Kept
 from gateway.exchangelog.leaf import Leaf
-from gateway.exchangelog.note import NoteKey
+from gateway.exchangelog.note import NoteKey, of_log
 from gateway.exchangelog.pairing import Pairing
 from gateway.exchangelog.tile import WIDTH, TileNodes, width_at
-
-Key = TypeVar("Key", bound=NoteKey)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +93,6 @@ def audit(  # noqa: PLR0913 - what is checked, by which keys, against what is kn
     yield from log.repeated(size)
     if pinned is not None:
         yield from check_pin(log, size, pinned)
-
-
-def of_log(origin: str, verifiers: Sequence[Key]) -> list[Key]:
-    """Those that are keys of this log, of keys of several."""
-    return [one for one in verifiers if one.name == origin]
 
 
 def _surplus(log: Evidence) -> Iterator[Finding]:

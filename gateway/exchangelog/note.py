@@ -12,7 +12,7 @@ from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -66,6 +66,14 @@ class NoteKey(Protocol):
     def verify(self, text: str, signature: Signature, /) -> object:
         """Raises `ProofError`."""
         ...
+
+
+_Key = TypeVar("_Key", bound=NoteKey)
+
+
+def of_log(origin: str, verifiers: Iterable[_Key]) -> list[_Key]:
+    """Those that are keys of this log, of keys of several."""
+    return [one for one in verifiers if one.name == origin]
 
 
 def key_id(name: str, kind: bytes, public: bytes) -> bytes:
