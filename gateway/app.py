@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import gc
-import logging
-import os
-import signal
 import socket
 import ssl
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from threading import Thread
 from time import monotonic
 from typing import Final, TextIO
 
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.destinations import Destinations
-from gateway.adapters.dumps import forbid_dumps
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.ocsp import OcspClient
 from gateway.adapters.secret_file import read_own_secret
@@ -45,28 +38,22 @@ from gateway.edge.fellows import Fellows, once_leading
 from gateway.edge.incoming import HttpLimits
 from gateway.edge.listener import Listener, nobody
 from gateway.edge.log_site import LogSite
-from gateway.edge.operational_log import LibraryLines, OperationalLog, tell_uncaught
+from gateway.edge.operational_log import OperationalLog
 from gateway.edge.operations import operations
 from gateway.edge.pinning import Pinning
 from gateway.edge.pulse import pulse, watch
 from gateway.edge.responders import Questions, asking, count_in
 from gateway.edge.soap import PATH, ServedContract, SoapEdge
 from gateway.edge.survey import survey
-from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.note import parse_note
-from gateway.loading import Loaded, clock, contract_files, load, pinned, secret_key
+from gateway.loading import Loaded, clock, pinned
 from gateway.model import Role
+from gateway.readiness import Readiness
 from gateway.refusal import Refusal
 from gateway.reload import Reload, contexts_of, peer_check, sign_log
 from gateway.sockets import bind
 from gateway.trusted import trust_files
 
-__all__ = ["Loaded", "clock", "contract_files", "hub", "load", "secret_key", "serve"]
-
-
-# New objects before a collection: an exchange makes a thousand, and next to none of them refer in circles.
-_COLLECT: Final = 20_000, 20, 20
 _FINISH_SECONDS: Final = 35.0  # for what is under way; deploy/gateway.service gives a little more
 
 
@@ -87,7 +74,7 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
     process can go on with the log.
     """
     fellows = shared.fellows if shared else Fellows()
-    metrics, log = Metrics(fellows.number), operational_log(lines, fellows)
+    metrics, log = Metrics(fellows.number), OperationalLog(lines, worker=fellows.worker)
     agreement = loaded.rules.agreement
     async with AsyncExitStack() as stack:
         loaded = _signing_beside(stack, loaded)
@@ -145,9 +132,8 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
         host, limits = settings.listen.host, _connection_limits(settings.limits)
         wire = partial(Listener, log=log, refused=edge.refused, limits=limits)
         outside = wire(edge.handle, owner=edge.owner, watch=Watch(metrics, "soap"))
-        trouble = partial(_trouble, store, log, feeder, outside)
-        of_all_workers = partial(_trouble_of_all, trouble, fellows)
-        inside = operations(partial(_exposition, metrics, store, of_all_workers), of_all_workers)
+        readiness = Readiness(store, log, feeder, outside, fellows)
+        inside = operations(partial(readiness.exposition, metrics), readiness.trouble_of_all)
         within = wire(inside, owner=nobody, watch=Watch(metrics, "operations"))
         bound, ops = (shared.soap, shared.operations) if shared else _bound(settings.listen)
         urls = f"https://{host}:{bound.getsockname()[1]}{PATH}", f"http://{host}:{ops.getsockname()[1]}"
@@ -178,7 +164,10 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
             "cleaning": partial(cleaning, partial(sweep_of, parts), log),
         }
         for name, work in (
-            ("pulse", pulse(fellows, trouble, partial(_end_if_failed, store, give_up), metrics, log)),
+            (
+                "pulse",
+                pulse(fellows, readiness.trouble, partial(readiness.end_if_failed, give_up), metrics, log),
+            ),
             ("watch", watch(store.look, log)),
             ("courier", courier.run()),
             ("reload", reload.run(told or asyncio.Event())),
@@ -316,44 +305,6 @@ def _witness_tls(settings: Settings) -> ssl.SSLContext:
     return client_context(settings.keys.tls_certificate, settings.keys.tls_key, trust_files(settings))
 
 
-async def serve(settings: Settings, *, stop_with_stdin: bool = False, shared: Shared | None = None) -> None:
-    """Run until SIGTERM or SIGINT, or until standard input closes, or the supervisor of `shared` ends; finish what
-    is under way. SIGHUP: reload.
-
-    The first SIGTERM or SIGINT begins to drain, a second one ends that. Raises StartError, ConfigError, ProofError, and
-    LOG519 of those in a worker once a commit to a file has failed.
-    """
-    forbid_dumps()  # before there is a key
-    stop, told, hurry = asyncio.Event(), asyncio.Event(), asyncio.Event()
-    failed, loop = asyncio.Event(), asyncio.get_running_loop()
-    if stop_with_stdin:
-        Thread(target=_until_closed, args=(sys.stdin.fileno(), loop, stop), name="stdin", daemon=True).start()
-    loop.add_signal_handler(signal.SIGHUP, told.set)  # which would otherwise end a hub that is starting
-    fellows = shared.fellows if shared else Fellows()
-    fellows.listen(told.set, stop.set)
-    loaded = load(settings)
-
-    def end() -> None:
-        (hurry if stop.is_set() else stop).set()
-
-    def give_up() -> None:
-        if fellows.several:  # there is somebody to start another process: a hub of one goes on refusing
-            for one in (failed, hurry, stop):
-                one.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
-    log = operational_log(sys.stderr, fellows)
-    logging.basicConfig(handlers=[LibraryLines(log)], level=logging.WARNING, force=True)
-    tell_uncaught(log)  # nobody but the log prints: libraries, and Python itself, quote what a peer sent
-    async with hub(settings, loaded, sys.stderr, told, shared, hurry, give_up):
-        gc.set_threshold(*_COLLECT)
-        gc.freeze()  # the agreement and its views live as long as the process: no collection need look at them
-        await stop.wait()
-    if failed.is_set():
-        raise ProofError(Flaw.COMMIT, str(settings.log.store))
-
-
 @dataclass(frozen=True, slots=True)
 class Shared:
     """What a worker has from its supervisor."""
@@ -364,58 +315,9 @@ class Shared:
     quotas: SharedMoments
 
 
-def operational_log(lines: TextIO, fellows: Fellows) -> OperationalLog:
-    """Of one of several workers each line has its number."""
-    return OperationalLog(lines, worker=fellows.number if fellows.several else None)
-
-
 async def _due(in_force: RulesInForce, store: Store) -> int:
     """How many buckets of the log are kept too long."""
     return await store.due(in_force.rules.agreement.retention.log_years, clock())
-
-
-async def _exposition(metrics: Metrics, store: Store, trouble: Callable[[], str | None]) -> bytes:
-    """What is scraped, with the size of the log as it is now. A store that cannot be read leaves the last one; one that
-    is known to be away is not waited for, since whoever scrapes does not wait long.
-    """
-    if store.ready:
-        with suppress(Refusal):
-            signed = Checkpoint.parse(parse_note(await store.checkpoint()).text)
-            metrics.log_size(signed.origin, signed.size)
-    metrics.ready(is_so=trouble() is None)
-    return metrics.exposition()
-
-
-def _trouble(store: Store, log: OperationalLog, feeder: Feeder | None, outside: Listener) -> str | None:
-    """Why the hub is not ready; None when an exchange would be recorded, and told."""
-    if outside.draining:
-        return "the hub was told to stop, and takes what still comes for a while"
-    if flaw := store.trouble:
-        return f"{flaw.row.code}: {flaw.row.sentence}"
-    if not store.ready:
-        return "the exchange log hangs: restart"
-    if store.held:
-        return (feeder and feeder.trouble) or "the exchange log is frozen"
-    return None if log.writable else "the operational log cannot be written"
-
-
-def _end_if_failed(store: Store, give_up: Callable[[], None]) -> None:
-    if store.failed:
-        give_up()
-
-
-def _trouble_of_all(trouble: Callable[[], str | None], fellows: Fellows) -> str | None:
-    """Why this worker is not ready, or another one of which its supervisor knows."""
-    of_others = (f"worker {number}: {words}" for number, words in sorted(fellows.others.items()))
-    return trouble() or next(of_others, None)
-
-
-def _until_closed(descriptor: int, loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    """Whoever started the hub holds the other end of the pipe: the kernel closes it, however they die."""
-    with suppress(OSError, RuntimeError):  # RuntimeError: the loop has ended before
-        while os.read(descriptor, 4096):
-            pass
-        loop.call_soon_threadsafe(stop.set)
 
 
 def served_for(public_url: str) -> ServedContract:

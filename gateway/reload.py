@@ -25,7 +25,7 @@ from gateway.config import ConfigError, Settings
 from gateway.edge.connections import Door
 from gateway.edge.operational_log import OperationalLog
 from gateway.edge.responders import Questions
-from gateway.exchangelog import entry
+from gateway.exchangelog import own_entry
 from gateway.identity.chain import Usage
 from gateway.identity.trust import Trust
 from gateway.loading import Loaded, clock, digest_of, reload
@@ -190,7 +190,7 @@ async def sign_log(store: Store, loaded: Loaded) -> None:
     """
     hub = str(loaded.rules.register.hub.enterprise)
     for vkey in await store.unannounced(loaded.log_keys):
-        await store.append(entry.rotated(vkey, hub, clock(), os.urandom))
+        await store.append(own_entry.rotated(vkey, hub, clock(), os.urandom))
     await store.sign_with(loaded.log_keys)
 
 

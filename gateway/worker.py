@@ -14,13 +14,14 @@ from pathlib import Path
 import msgspec
 import uvloop
 
-from gateway import app as application
 from gateway.adapters import metrics
 from gateway.adapters.channel import Channel, Inherited
 from gateway.adapters.shared_moments import SharedMoments
+from gateway.app import Shared
 from gateway.config import load, share_of
 from gateway.edge.fellows import Fellows
 from gateway.reading import FORESEEN, in_words
+from gateway.serving import serve
 
 
 def main(config: Path, inherited: Inherited) -> None:
@@ -28,14 +29,14 @@ def main(config: Path, inherited: Inherited) -> None:
     metrics.share(Path(inherited.shared), inherited.number)
     settings = share_of(load(config), inherited.of)
     channel = Channel(socket.socket(fileno=inherited.channel))
-    shared = application.Shared(
+    shared = Shared(
         Fellows(channel, number=inherited.number, of=inherited.of, joins=inherited.joins),
         socket.socket(fileno=inherited.soap),
         socket.socket(fileno=inherited.operations),
         SharedMoments(Path(inherited.shared) / "quotas"),
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(application.serve(settings, shared=shared))
+        runner.run(serve(settings, shared=shared))
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ from gateway.agreement.admit import Terms
 from gateway.agreement.identifiers import dossier_number
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.agreement.register import Register, load_register
-from gateway.app import contract_files
 from gateway.assembly import Parts, broker_of, deliverer_of
 from gateway.broker.bell import Bell
 from gateway.broker.event import DeliveryEvent, Event
@@ -39,18 +38,20 @@ from gateway.broker.rules import Received, Rules, RulesInForce
 from gateway.config import DeliverySettings
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, sign_checkpoint
-from gateway.exchangelog.entry import Access, Entry, accessed, rotated, succeeded
+from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.erasure import Erasing, Hand, Listed, erased_entries, pruned
 from gateway.exchangelog.fields import SALT_SIZE, FieldPlan, disclosure, salts
 from gateway.exchangelog.form import Basis, Ending, Ground, Kind, Query, SearchedBy
 from gateway.exchangelog.indices import Indices
 from gateway.exchangelog.note import Signer as LogSigner
+from gateway.exchangelog.own_entry import Access, accessed, rotated, succeeded
 from gateway.exchangelog.proof import TlogProof
 from gateway.exchangelog.receipt import entry_proof
 from gateway.identity.certify import Issuer, issue_crl, issue_issuing, issue_leaf, issue_root
 from gateway.identity.chain import Certificates, Trust
 from gateway.identity.enrolment import Enrolled, Enrolment
 from gateway.identity.leaf import Purpose
+from gateway.loading import contract_files
 from gateway.model import (
     DOSSIER,
     SERVICE,

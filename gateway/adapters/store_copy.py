@@ -14,7 +14,7 @@ from typing import Final
 from gateway.adapters import store_file, store_postgres
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.postgres_uri import PostgresUri
-from gateway.adapters.store_log import load_edge
+from gateway.adapters.store_edge import load_edge
 from gateway.adapters.store_postgres import PostgresSession
 from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_session import Begin, Session, Use, chunks, database_errors, unreadable

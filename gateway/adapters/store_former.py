@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gateway.adapters import store_erasure
 from gateway.adapters.store_connect import connect
-from gateway.adapters.store_log import read_tile
+from gateway.adapters.store_edge import read_tile
 from gateway.adapters.store_session import (
     Session,
     StorePlace,

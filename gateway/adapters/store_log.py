@@ -15,6 +15,13 @@ from typing import Any
 from gateway.adapters import store_messages, store_seeds
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_connect import connect, creating
+from gateway.adapters.store_edge import (
+    SIGNED_HEAD,
+    load_edge,
+    require_extended,
+    require_last_entries,
+    require_thawed,
+)
 from gateway.adapters.store_erasure import complete
 from gateway.adapters.store_seeds import Seeds
 from gateway.adapters.store_session import (
@@ -26,7 +33,6 @@ from gateway.adapters.store_session import (
     snapshot,
     unreadable,
 )
-from gateway.adapters.store_witnessed import frozen
 from gateway.adapters.store_work import CLAIM_KEY_SIZE, ClaimKey, Work
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
@@ -34,10 +40,9 @@ from gateway.exchangelog.cosignature import Cosigner
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind
-from gateway.exchangelog.merkle import HASH_SIZE, leaf_hash
-from gateway.exchangelog.note import NoteKey, Signer, parse_note
-from gateway.exchangelog.pin import require_held
-from gateway.exchangelog.tile import WIDTH, Edge, Tile
+from gateway.exchangelog.merkle import leaf_hash
+from gateway.exchangelog.note import Signer, parse_note
+from gateway.exchangelog.tile import Edge, Tile
 from gateway.refusal import Code, Refusal
 
 _INSERT = """
@@ -50,7 +55,6 @@ SELECT 1 FROM entries WHERE authority = :authority AND ticket = :ticket
 UNION ALL SELECT 1 FROM spent WHERE authority = :authority AND ticket = :ticket
 """
 _NEAR = 4 * 1_024  # entries that are taken in one by one; a full look reads a few tiles
-_SIGNED = "SELECT size, root, note FROM head"
 _SINCE = "SELECT leaf, kind FROM entries WHERE idx >= ? AND idx < ? ORDER BY idx"
 _HEAD = "SELECT size, root, EXISTS (SELECT 1 FROM frozen) FROM head"
 _BEGIN_LOG = "INSERT INTO head VALUES (1, 0, ?, ?) ON CONFLICT DO NOTHING"
@@ -100,11 +104,11 @@ class Log:
             with snapshot(connection):  # another process may be appending
                 edge = load_edge(connection, [one.verifier for one in signers])
                 keys = ClaimKey.of(connection)
-                _check_last_entries(connection, edge)
+                require_last_entries(connection, edge)
                 store_seeds.require_keys(connection, bucket_keys)
-                _require_thawed(connection)
+                require_thawed(connection)
                 if pinned is not None:
-                    _check_extends(connection, edge, pinned)
+                    require_extended(connection, edge, pinned)
             connection.settle()
             complete(connection, bucket_keys)
         except database_errors() as error:
@@ -331,14 +335,14 @@ class Log:
         """Another process of the same hub may have appended: believe it only if it extends what we know."""
         ((*stored, is_frozen),) = self._connection.execute(_HEAD)
         if is_frozen:
-            _require_thawed(self._connection)
+            require_thawed(self._connection)
         known = self.known
         if stored == [known.size, known.root]:
             return
         if known.size < stored[0] <= known.size + _NEAR and self._follow():
             return
         edge = load_edge(self._connection, [one.verifier for one in self._signers])
-        _check_extends(self._connection, edge, known)
+        require_extended(self._connection, edge, known)
         self._edge = edge
         self._seeds.forget()
 
@@ -348,7 +352,7 @@ class Log:
         False, and nothing taken in, when that does not lead to the head; why, a full look will tell. Raises `ProofError`
         for a checkpoint that none of the log's keys signed.
         """
-        ((size, root, note),) = self._connection.execute(_SIGNED)
+        ((size, root, note),) = self._connection.execute(SIGNED_HEAD)
         rows = self._connection.execute(_SINCE, (self._edge.size, size)).fetchall()
         edge, _ = self._edge.extend([leaf_hash(leaf) for leaf, _ in rows])
         signed = open_checkpoint(note, [one.verifier for one in self._signers])
@@ -404,59 +408,6 @@ def first_entry(session: Session, signers: Sequence[Signer], bucket_keys: Bucket
     """Of a log that was begun in the same transaction. Raises `Refusal` when it cannot be kept or signed."""
     edge = load_edge(session, [one.verifier for one in signers])
     Log(session, signers, edge, ClaimKey.of(session), bucket_keys).begin_with(first)
-
-
-def load_edge(connection: Session, verifiers: Sequence[NoteKey]) -> Edge:
-    """The edge of the stored tree, once head, checkpoint and tiles agree. Raises `ProofError`."""
-    return _edge(connection, lambda note: open_checkpoint(note, verifiers))
-
-
-def require_agreed(connection: Session, agreed: Checkpoint) -> None:
-    """The same of a log that ended, which extends what its successor says that it was. Raises `ProofError`."""
-    edge = _edge(connection, lambda note: Checkpoint.parse(parse_note(note).text))
-    _check_extends(connection, edge, agreed)
-
-
-def _edge(connection: Session, opened: Callable[[bytes], Checkpoint]) -> Edge:
-    rows: list[tuple[Any, ...]] = connection.execute(_SIGNED).fetchall()
-    if len(rows) != 1:
-        raise ProofError(Flaw.HEAD)
-    size, root, note = rows[0]
-    signed = opened(note)
-    if (signed.size, signed.root) != (size, root):
-        raise ProofError(Flaw.HEAD)
-    edge = Edge.load(size, lambda level, n, width: read_tile(connection, level, n, width))
-    if edge.root() != root:
-        raise ProofError(Flaw.TREE)
-    return edge
-
-
-def read_tile(connection: Session, level: int, n: int, width: int) -> bytes:
-    """The first `width` hashes of a stored tile; fewer when it is short, none when it is missing."""
-    row = connection.execute("SELECT hashes FROM tiles WHERE level = ? AND n = ?", (level, n)).fetchone()
-    return b"" if row is None else bytes(row[0])[: width * HASH_SIZE]
-
-
-def _require_thawed(connection: Session) -> None:
-    found = frozen(connection)
-    if found is not None:
-        raise ProofError(found.flaw)
-
-
-def _check_last_entries(connection: Session, edge: Edge) -> None:
-    """The entries at the edge are those in the tree; `gateway log verify` does the same for all."""
-    ((last,),) = connection.execute("SELECT coalesce(max(idx), -1) FROM entries")
-    if last != edge.size - 1:
-        raise ProofError(Flaw.MISSING if last < edge.size else Flaw.SURPLUS, f"last index {last}")
-    first = edge.size - edge.size % WIDTH
-    rows = connection.execute("SELECT leaf FROM entries WHERE idx >= ? ORDER BY idx", (first,))
-    hashes = tuple(leaf_hash(leaf) for (leaf,) in rows)
-    if edge.size % WIDTH and hashes != edge.partial[0]:
-        raise ProofError(Flaw.ALTERED, f"at or after index {first}")
-
-
-def _check_extends(connection: Session, edge: Edge, pinned: Checkpoint) -> None:
-    require_held(pinned, edge.size, lambda level, n, width: read_tile(connection, level, n, width))
 
 
 def _commit(connection: Session) -> None:

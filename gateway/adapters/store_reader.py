@@ -14,6 +14,7 @@ from typing import Any, Self
 from gateway.adapters import store_agreements, store_seeds, store_witnessed
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_connect import connect
+from gateway.adapters.store_edge import load_edge, read_tile, require_agreed
 from gateway.adapters.store_erasure import record
 from gateway.adapters.store_filter import (
     CONDITIONS,
@@ -26,7 +27,6 @@ from gateway.adapters.store_filter import (
     Filter,
     Narrowed,
 )
-from gateway.adapters.store_log import load_edge, read_tile, require_agreed
 from gateway.adapters.store_seeds import fields_of, subject_of
 from gateway.adapters.store_session import (
     PerEngine,

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_connect import connect, creating
-from gateway.adapters.store_log import begin_log, first_entry, load_edge
+from gateway.adapters.store_edge import load_edge
+from gateway.adapters.store_log import begin_log, first_entry
 from gateway.adapters.store_session import (
     Session,
     StorePlace,

@@ -20,7 +20,7 @@ from typing import Final
 
 import uvloop
 
-from gateway import app
+from gateway import serving
 from gateway.bench.load import Load, Setting, world
 from gateway.bench.place import CROWD
 from gateway.bench.profiles import Profile
@@ -85,7 +85,7 @@ def main(settings: Path) -> None:
     """Serve as `gateway serve` does, traceable."""
     ctypes.CDLL(None).prctl(_PR_SET_PTRACER, _PR_SET_PTRACER_ANY, 0, 0, 0)  # in vain where there is no Yama
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(app.serve(load_settings(settings), stop_with_stdin=True))
+        runner.run(serving.serve(load_settings(settings), stop_with_stdin=True))
 
 
 if __name__ == "__main__":

@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 
 from gateway.adapters.log_key import ensure_log
 from gateway.adapters.store_directory import Directory
-from gateway.app import secret_key
 from gateway.bench.dossiers import dossier_number, posted_number, told_number
 from gateway.bench.place import MAILBOX_OWNER, ORIGIN, PROVIDER, RECIPIENTS, REQUESTER, Place
 from gateway.bench.process import Side, Spent, family, forget_peak, peak_mb, resident_mb, spent
 from gateway.bench.scrape import Scrape
 from gateway.bench.trouble import BenchError
+from gateway.loading import secret_key
 from gateway.model import AuthorityId, DossierNumber, DossierScope, Inscription, Role
 from gateway.policy.person import person_digest
 

@@ -18,7 +18,6 @@ from typing import Final, TypeVar
 
 from gateway.adapters.store_directory import Directory
 from gateway.agreement.register import load_register
-from gateway.app import secret_key
 from gateway.bench import endpoints
 from gateway.bench.crowd import Crowded, Crowding, Door, crowd
 from gateway.bench.dossiers import dossier_number
@@ -28,6 +27,7 @@ from gateway.bench.place import ORIGIN, PROVIDER, SUITES, Place, certify, write_
 from gateway.bench.process import Helper
 from gateway.bench.trouble import BenchError
 from gateway.bench.wire import HOST
+from gateway.loading import secret_key
 from gateway.model import AuthorityId, DossierScope, Inscription, Role
 from gateway.policy.person import person_digest
 from gateway.sandbox.settings import hub_settings

@@ -21,7 +21,7 @@ from typing import Final
 
 import uvloop
 
-from gateway import app
+from gateway import serving
 from gateway.config import load
 
 SERVE: Final = ("-m", "gateway.bench.profiled")
@@ -95,7 +95,7 @@ def main(settings: Path) -> None:
     sampler = Sampler()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         sampler.start()
-        runner.run(app.serve(load(settings), stop_with_stdin=True))
+        runner.run(serving.serve(load(settings), stop_with_stdin=True))
         sampler.stop()
     samples_file(settings.parent).write_text(sampler.json())
 

@@ -22,13 +22,13 @@ from gateway.agreement.register import Register
 from gateway.cli.log_operator import appending
 from gateway.cli.log_place import Place
 from gateway.config import Officer, Right, Settings, load
-from gateway.exchangelog import entry
+from gateway.exchangelog import own_entry
 from gateway.exchangelog.commitment import actor_commitment
-from gateway.exchangelog.entry import Access
 from gateway.exchangelog.exchange_id import new_exchange_id
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Query, SearchedBy
 from gateway.exchangelog.leaf import Leaf
+from gateway.exchangelog.own_entry import Access
 from gateway.exchangelog.question import takes_part
 from gateway.model import DossierNumber
 
@@ -96,7 +96,7 @@ class Acting:
             of_log=place.of_log,
         )
         now = datetime.now(UTC)
-        made = entry.accessed(access, new_exchange_id(now, os.urandom), now, os.urandom)
+        made = own_entry.accessed(access, new_exchange_id(now, os.urandom), now, os.urandom)
         signers, pinned = appending(self.settings)
         keys, present = BucketKeys.open(self.settings.log.bucket_keys), place.recording
         return record(present.store, made, signers, keys, pinned, present.former)

@@ -31,7 +31,7 @@ from gateway.cli.log_place import (
 )
 from gateway.cli.log_told import head_told, print_json
 from gateway.config import StorePlace, load
-from gateway.exchangelog import entry
+from gateway.exchangelog import own_entry
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Ending
@@ -82,7 +82,7 @@ def succeed(
         last = _last(old, agreed, ending, given_keys(vkey or (), vkey_file), now)
         if last.origin == settings.log.origin:
             raise ProofError(Flaw.ORIGIN, f"log.origin is that of the old log: {last.origin}")
-        first = entry.succeeded(last, ending, str(hub.enterprise), now, os.urandom)
+        first = own_entry.succeeded(last, ending, str(hub.enterprise), now, os.urandom)
         begin(store, signers, BucketKeys.create(settings.log.bucket_keys), first, old)
         if pin is not None:
             with LogReader.open(store) as log:

@@ -39,7 +39,7 @@ def serve(
         raise typer.Exit(status)
     import uvloop
 
-    from gateway import app as application
+    from gateway.serving import serve as run_hub
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(application.serve(load(config), stop_with_stdin=stop_with_stdin))
+        runner.run(run_hub(load(config), stop_with_stdin=stop_with_stdin))

@@ -37,6 +37,11 @@ class Fellows:
     def several(self) -> bool:
         return self._channel is not None
 
+    @property
+    def worker(self) -> int | None:
+        """The number of this one among several."""
+        return self.number if self.several else None
+
     def listen(self, look: Callable[[], None], ended: Callable[[], None]) -> None:
         """Hear the others from now on. `look`: at the files. `ended`: there is no supervisor any more."""
         if self._channel is None:

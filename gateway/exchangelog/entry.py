@@ -14,25 +14,19 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from gateway.exchangelog.commitment import (
-    actor_commitment,
     body_commitment,
     digest,
     signatures_digest,
     subject_commitment,
 )
-from gateway.exchangelog.exchange_id import new_exchange_id
 from gateway.exchangelog.fields import SEED_SIZE, FieldPlan, base64url
 from gateway.exchangelog.form import (
     ACCEPTED,
-    ANNOUNCED,
     INCOMPLETE,
     PERMITTED,
     RELEASED,
     DropReason,
-    Ending,
     Kind,
-    Query,
-    SearchedBy,
 )
 from gateway.exchangelog.leaf import Leaf
 from gateway.model import ExchangeId
@@ -40,7 +34,6 @@ from gateway.model import ExchangeId
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from gateway.exchangelog.checkpoint import Checkpoint
     from gateway.exchangelog.fields import FieldPlans
     from gateway.model import (
         Accepted,
@@ -73,7 +66,7 @@ class FieldDigests(msgspec.Struct, frozen=True):
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """A leaf and what the store keeps beside it. Made by this module only."""
+    """A leaf and what the store keeps beside it. Made by this module and by `own_entry` only."""
 
     leaf: bytes
     exchange: ExchangeId
@@ -132,22 +125,6 @@ class Settling:
             signature=signature,
             message=message,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """An officer's question to the log, before it is answered."""
-
-    officer: str  # its identity in the settings; committed to
-    authority: str  # enterprise whose officer it is; of an officer of the whole log the hub's
-    query: Query
-    by: SearchedBy
-    start: int  # the entries looked through: from this index
-    end: int  # up to this one, which is not among them
-    asked: bytes  # the question, canonical; committed to
-    dossier: DossierNumber | None = None
-    person: bytes | None = None  # person digest
-    of_log: str | None = None  # origin of the log looked through, where this one succeeds it
 
 
 def forwarded(permitted: Permitted, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
@@ -332,92 +309,6 @@ def settled(settling: Settling, exchange: ExchangeId, now: datetime, random: Ran
 
 def _signed(*messages: bytes) -> tuple[bytes, ...]:
     return tuple(one for one in messages if one)
-
-
-def accessed(access: Access, exchange: ExchangeId, now: datetime, random: Random) -> Entry:
-    """The question of an officer who looks somebody up: it may be answered once this entry is durable."""
-    seed = random(SEED_SIZE)
-    leaf = Leaf(
-        id=exchange,
-        time=timestamp(now),
-        kind=Kind.ACCESS,
-        caller=access.authority,
-        to=(),
-        operation=None,
-        legal_context=None,
-        revision=None,
-        decision=PERMITTED,
-        fields_root=None,
-        nfields=0,
-        subject=subject_commitment(access.dossier, seed),
-        body=body_commitment(access.asked, seed),
-        signature=None,
-        nonce=nonce(random),
-        actor=actor_commitment(access.officer, seed),
-        more={
-            "query": access.query.value,
-            "by": access.by.value,
-            "start": access.start,
-            "end": access.end,
-            **about(access.of_log),
-        },
-    )
-    return Entry(leaf.seal(), exchange, Kind.ACCESS, seed, access.dossier, person=access.person)
-
-
-def about(of_log: str | None) -> Mapping[str, object]:
-    """What an entry says of the log that it is about, which is its own unless it names one that it succeeds."""
-    return {} if of_log is None else {"of_log": of_log}
-
-
-def rotated(vkey: str, hub: str, now: datetime, random: Random) -> Entry:
-    """That a key will sign checkpoints, too, and later alone: said while the old key still signs.
-
-    `hub`: its enterprise, as in other entries.
-    """
-    return own_entry(
-        Kind.KEY_ROTATION, ANNOUNCED, hub, {"vkey": vkey}, new_exchange_id(now, random), now, random
-    )
-
-
-def succeeded(last: Checkpoint, ending: Ending, hub: str, now: datetime, random: Random) -> Entry:
-    """The first entry of a log that goes on for another. `last`: what everybody agrees that log to have been."""
-    of = {"of_log": last.origin, "of_size": last.size, "of_root": base64url(last.root).decode("ascii")}
-    return own_entry(Kind.SUCCESSOR, ending.value, hub, of, new_exchange_id(now, random), now, random)
-
-
-def own_entry(  # noqa: PLR0913, PLR0917 - what the entry says
-    kind: Kind,
-    decision: str,
-    hub: str,
-    more: Mapping[str, object],
-    id_: ExchangeId,
-    now: datetime,
-    random: Random,
-    officer: str | None = None,
-) -> Entry:
-    """An entry about the log itself. `officer`: who acted, where that was no program; committed to."""
-    seed = random(SEED_SIZE)
-    leaf = Leaf(
-        id=id_,
-        time=timestamp(now),
-        kind=kind,
-        caller=hub,
-        to=(),
-        operation=None,
-        legal_context=None,
-        revision=None,
-        decision=decision,
-        fields_root=None,
-        nfields=0,
-        subject=subject_commitment(None, seed),  # about nobody: of a person it would say too much
-        body=None,
-        signature=None,
-        nonce=nonce(random),
-        actor=None if officer is None else actor_commitment(officer, seed),
-        more=more,
-    )
-    return Entry(leaf.seal(), id_, kind, seed, None)
 
 
 def _records(

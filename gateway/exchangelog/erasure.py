@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.commitment import digest
-from gateway.exchangelog.entry import Entry, Random, about, own_entry
+from gateway.exchangelog.entry import Entry, Random
 from gateway.exchangelog.fields import SALT_SIZE, disclosure
 from gateway.exchangelog.form import ERASED, PRUNED, Basis, Ground, Kind
 from gateway.exchangelog.indices import Indices
+from gateway.exchangelog.own_entry import about, own_entry
 
 if TYPE_CHECKING:
     from datetime import datetime

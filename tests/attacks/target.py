@@ -37,9 +37,9 @@ from gateway.adapters.pki import write_pki
 from gateway.adapters.store import LogReader
 from gateway.adapters.store_directory import Directory
 from gateway.adapters.tls import client_context
-from gateway.app import secret_key
 from gateway.identity.certify import Issuer, issue_crl
 from gateway.identity.issue import PkiFiles, issue_pki
+from gateway.loading import secret_key
 from gateway.model import Criteria, DossierScope, Inscription, Role
 from gateway.policy.person import person_digest
 from gateway.wss import times

@@ -15,7 +15,6 @@ from gateway.adapters.store_eraser import Eraser
 from gateway.adapters.store_former import succession
 from gateway.adapters.store_succession import begin, end
 from gateway.exchangelog.checkpoint import open_checkpoint
-from gateway.exchangelog.entry import succeeded
 from gateway.exchangelog.erasure import Erasing, Hand
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Basis, Ending
@@ -23,6 +22,7 @@ from gateway.exchangelog.form import Ground as Case
 from gateway.exchangelog.indices import Indices
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.note import Signer
+from gateway.exchangelog.own_entry import succeeded
 from tests.drills.ground import ORIGIN, Ground, log_key
 from tests.drills.lies import released_against_the_agreement, sent_and_called_withheld
 from tests.exchanges import refusal_entry

@@ -28,7 +28,6 @@ from gateway.agreement.admit import Terms
 from gateway.agreement.identifiers import dossier_number
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.agreement.register import Register, load_register
-from gateway.app import contract_files
 from gateway.assembly import Parts, broker_of
 from gateway.broker.bell import Bell
 from gateway.broker.content import Arrived
@@ -41,6 +40,7 @@ from gateway.config import DeliverySettings
 from gateway.identity.chain import Certificates, Trust
 from gateway.identity.enrolment import load_enrolment
 from gateway.identity.issue import issue_pki, new_ec_key
+from gateway.loading import contract_files
 from gateway.model import (
     Acknowledgement,
     Authority,

@@ -13,10 +13,10 @@ from msgspec import structs
 from gateway.adapters.store_operator import OperatorQueue
 from gateway.agreement import notices
 from gateway.agreement.load import Agreement, load_agreement
-from gateway.app import contract_files
 from gateway.assembly import deliverer_of
 from gateway.config import DeliverySettings
 from gateway.exchangelog.flaw import Flaw
+from gateway.loading import contract_files
 from gateway.model import Acknowledgement, Authority, LegalContext, OperationName, Role, SoapVersion, Ticket
 from gateway.refusal import Code, Refusal
 from tests.path.hub import (

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.agreement.load import Agreement, load_agreement
-from gateway.app import contract_files
+from gateway.loading import contract_files
 from gateway.model import Criteria
 from gateway.policy.deadlines import clocks_of
 from tests.path.hub import ROOT, Hub, agreement, register

@@ -16,7 +16,7 @@ import aiohttp
 from aiohttp import web
 
 from gateway import app as application
-from gateway import config
+from gateway import config, loading
 from gateway.adapters.log_key import ensure_log
 from gateway.adapters.login import login
 from gateway.adapters.pki import write_pki
@@ -119,7 +119,7 @@ async def running_hub(
         endpoint = await (start or provider)(stack, pki, answering)
         settings = write_settings(directory, endpoint, limits, contracts)
         lines = io.StringIO()
-        told, loaded = asyncio.Event(), application.load(settings)
+        told, loaded = asyncio.Event(), loading.load(settings)
         urls = await stack.enter_async_context(application.hub(settings, loaded, lines, told))
         inscribe(settings.log.store, settings.keys.directory_key)
         yield Running(*urls, directory, lines, told)
@@ -186,7 +186,7 @@ def inscribe(store: Path, key: Path) -> None:
     parts = [("PLATFORM", "PLAT"), ("BRUSSELS", "REG"), ("IMMIGRATION_OFFICE", "OE")]
     since = datetime.now(UTC) - timedelta(days=1)
     lines = tuple(Inscription(name, memory.Role(role), since, None) for name, role in parts)
-    person = person_digest(application.secret_key(key), memory.SSIN)
+    person = person_digest(loading.secret_key(key), memory.SSIN)
     directory = Directory.open(store, writes=True)
     directory.put(DossierScope(DOSSIER, "SINGLE_PERMIT", "FIRST", "UNDER_REVIEW", since, lines, person))
     directory.close()

@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 from gateway.agreement.answer import leaves
 from gateway.agreement.load import load_agreement
 from gateway.agreement.messages import Customer, Question, answered, write_reply
-from gateway.app import contract_files
 from gateway.bench.dossiers import dossier_number, kilobytes_of, payload
 from gateway.bench.memory import Memory, Slope, Verdict
 from gateway.bench.messages import CONTEXT, OPERATION, compact
@@ -29,6 +28,7 @@ from gateway.bench.scrape import Scrape
 from gateway.bench.soak import Length
 from gateway.cli.bench import app
 from gateway.cli.bench import bench as bench_command
+from gateway.loading import contract_files
 from gateway.model import SERVICE, Criteria, Enterprise, Outcome, Role, Ticket
 from gateway.refusal import Code
 from gateway.soap.xml import canonical, parse_verified

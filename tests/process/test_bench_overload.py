@@ -12,9 +12,9 @@ from lxml import html
 
 from gateway.agreement.load import load_agreement
 from gateway.agreement.register import load_register
-from gateway.app import contract_files
 from gateway.bench.overload import CALM, FLOODING, register_of
 from gateway.bench.overload_figures import Quotas
+from gateway.loading import contract_files
 from gateway.model import Quota
 from tests.process import commands
 from tests.process.running import ROOT

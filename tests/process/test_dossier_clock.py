@@ -18,8 +18,8 @@ from gateway.adapters.store_directory import Directory
 from gateway.agreement.identifiers import dossier_number
 from gateway.agreement.load import load_agreement
 from gateway.agreement.register import load_register
-from gateway.app import contract_files
 from gateway.cli.dossier import app
+from gateway.loading import contract_files
 from gateway.model import AuthorityId, DossierScope, Inscription, Role
 from gateway.policy.deadlines import clocks_of
 from tests.process.store_world import KEY, open_store

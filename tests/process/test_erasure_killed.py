@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.adapters import bucket_keys, store_eraser, store_erasure, store_log
+from gateway.adapters import bucket_keys, store_edge, store_eraser, store_erasure, store_log
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.flaw import Flaw
 from tests.process.store_world import of_a_file, open_store, query
@@ -28,7 +28,7 @@ from tests.process.test_erasure import (
     path,  # noqa: F401 - a fixture
 )
 
-WATCHED = {module.__file__ for module in (bucket_keys, store_eraser, store_erasure, store_log)}
+WATCHED = {module.__file__ for module in (bucket_keys, store_edge, store_eraser, store_erasure, store_log)}
 
 
 def killed_at(line: int, act: Callable[[], object], watched: set[str | None] = WATCHED) -> bool:

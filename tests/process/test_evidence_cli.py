@@ -17,7 +17,7 @@ import rfc8785
 from typer.testing import CliRunner, Result
 
 from gateway import app as application
-from gateway import config
+from gateway import config, loading
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_seeds import subject_of
@@ -107,7 +107,7 @@ async def test_an_exchange_of_a_former_log_is_exported_by_the_log_in_force(place
     ended = ("--from", place / "store.db", "--reason", "ended", "--vkey", vkey)
     done = CliRunner().invoke(app, ["log", "succeed", "--config", str(settings), *map(str, ended)])
     assert done.exit_code == 0, done.stderr
-    loaded = application.load(config.load(settings))
+    loaded = loading.load(config.load(settings))
     async with application.hub(config.load(settings), loaded, io.StringIO(), asyncio.Event()):
         given = ("--config", settings, "--log", former, "--output", file, "--json")
         done = run("export", 0, *given)

@@ -17,6 +17,7 @@ from aiohttp import web
 from typer.testing import CliRunner
 
 from gateway import app as application
+from gateway import loading
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.destinations import Destinations
 from gateway.adapters.log_key import log_signers
@@ -392,7 +393,7 @@ async def hub(directory: Path, trusted: str | None, **changes: str):
     """A hub whose settings name a policy."""
     settings = settings_of(directory, trusted, **changes)
     lines = io.StringIO()
-    async with application.hub(settings, application.load(settings), lines) as (_, operations):
+    async with application.hub(settings, loading.load(settings), lines) as (_, operations):
         yield settings, operations, lines
 
 
@@ -479,7 +480,7 @@ def go_back_to(store: Path, content: bytes) -> None:
 
 async def record(settings) -> None:
     (signer,) = log_signers(settings.keys.log_key, settings.log.origin)
-    key = application.secret_key(settings.keys.payload_key)
+    key = loading.secret_key(settings.keys.payload_key)
     async with Store.open(
         settings.log.store,
         signer.key,
@@ -514,7 +515,7 @@ async def test_a_hub_without_its_witnesses_says_so_and_stops_where_it_is_told_to
         assert '"outcome": "late"' in lines.getvalue()
     changes = {"stop_seconds": "0.1"}
     with pytest.raises(StartError, match="CFG041"):
-        application.load(settings_of(of_hub, policy_text(keys), **changes))
+        loading.load(settings_of(of_hub, policy_text(keys), **changes))
 
 
 async def test_a_hub_that_must_ask_its_witnesses_does_not_start_without_them(tmp_path, of_hub):
@@ -533,7 +534,7 @@ async def test_a_policy_by_which_nobody_can_be_asked_stops_the_start(tmp_path, o
     async with witnesses(tmp_path) as found:
         vkey = found[0][1].vkey
     with pytest.raises(StartError) as caught:
-        application.load(settings_of(of_hub, text.format(vkey=vkey)))
+        loading.load(settings_of(of_hub, text.format(vkey=vkey)))
     assert [one.code for one in caught.value.errors if isinstance(one, ConfigError)] == ["CFG040"]
 
 
@@ -541,7 +542,7 @@ async def test_a_witness_outside_of_the_allowed_networks_is_a_finding(tmp_path, 
     async with witnesses(tmp_path) as found:
         key = found[0][1]
     with pytest.raises(StartError) as caught:
-        application.load(settings_of(of_hub, policy_text([("https://192.0.2.1/w", key)])))
+        loading.load(settings_of(of_hub, policy_text([("https://192.0.2.1/w", key)])))
     assert [one.code for one in caught.value.errors] == ["CFG023"]
 
 

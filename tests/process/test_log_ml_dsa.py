@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from typer.testing import CliRunner
 
-from gateway import app as application
+from gateway import loading
 from gateway.adapters.store import LogReader
 from gateway.cli.commands import app
 from gateway.exchangelog.checkpoint import open_checkpoint
@@ -73,10 +73,10 @@ def test_an_operator_makes_the_key_once_and_a_hub_wants_that_key_and_no_other(tm
     assert CliRunner().invoke(app, make).stderr[:6] == "LOG509"
     told = CliRunner().invoke(app, ["log", "vkey", "--config", str(config), "--json"])
     assert json.loads(told.stdout)["ml_dsa_vkey"] == vkey
-    assert application.load(running.config.load(config)).beside.public.vkey == vkey
+    assert loading.load(running.config.load(config)).beside.public.vkey == vkey
     key = tmp_path / "pki/HUB/log-ml-dsa.key.pem"
     assert key.stat().st_mode & 0o777 == 0o600
     key.write_bytes((tmp_path / "pki/HUB/log.key.pem").read_bytes())
     with pytest.raises(StartError, match="CFG004"):
-        application.load(running.config.load(config))
+        loading.load(running.config.load(config))
     assert CliRunner().invoke(app, ["log", "vkey", "--config", str(config)]).stderr[:6] == "LOG202"

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway import app as application
+from gateway import loading
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
 from gateway.adapters.metrics import Metrics
@@ -195,14 +196,14 @@ def settings_of(place: Path):
 async def serve(place: Path, entries=()) -> bytes:
     """Run a hub, record something, stop it; the log's checkpoint."""
     settings = settings_of(place)
-    async with application.hub(settings, application.load(settings), io.StringIO()):
+    async with application.hub(settings, loading.load(settings), io.StringIO()):
         await record(settings, entries)
     return checkpoint(settings.log.store)
 
 
 async def record(settings, entries) -> None:
     signers = log_signers(settings.keys.log_key, settings.log.origin)
-    key = application.secret_key(settings.keys.payload_key)
+    key = loading.secret_key(settings.keys.payload_key)
     async with Store.open(
         settings.log.store,
         signers[0].key,
@@ -278,7 +279,7 @@ def test_no_log_is_begun_where_the_pin_tells_of_one(place):
 async def test_a_pin_that_cannot_be_written_stops_no_exchange(place):
     assert init(place) == ""
     settings = settings_of(place)
-    loaded = application.load(settings)
+    loaded = loading.load(settings)
     lines = io.StringIO()
     async with application.hub(settings, loaded, lines):
         (place / "elsewhere/pin").unlink()

@@ -8,8 +8,7 @@ import threading
 import aiohttp
 import pytest
 
-from gateway import app as application
-from gateway import config
+from gateway import config, loading
 from gateway.adapters.site_directory import SiteDirectory
 from gateway.adapters.site_export import export
 from gateway.adapters.store_reader import LogReader
@@ -53,7 +52,7 @@ async def fetched(hub, name: str, resource: str, method: str = "GET"):
 async def test_what_is_served_is_what_is_exported_and_holds(hub, tmp_path):
     for _ in range(3):
         await hub.soap(READER, message())
-    loaded = application.load(config.load(tmp_path / "gateway.toml"))
+    loaded = loading.load(config.load(tmp_path / "gateway.toml"))
     with LogReader.open(store(hub)) as log:
         signed = export(log, tmp_path / "site", loaded.verifiers).checkpoint
     names = ["checkpoint", *(name.path for name in resources(signed.size))]

@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
-from gateway import app as application
+from gateway import loading
 from gateway.adapters import store_postgres
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
@@ -21,7 +21,7 @@ from gateway.adapters.store_connect import connect, exists
 from gateway.adapters.store_session import Use
 from gateway.adapters.store_witnessed import Frozen
 from gateway.cli.commands import app
-from gateway.exchangelog import entry
+from gateway.exchangelog import own_entry
 from gateway.exchangelog.audit import audit
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.entry import Entry
@@ -61,14 +61,14 @@ def leaf(made: Entry) -> Leaf:
 
 
 def test_the_entry_of_a_successor_names_the_old_log_and_nothing_else():
-    made = leaf(entry.succeeded(LAST, Ending.FORKED, HUB, NOW, os.urandom))
+    made = leaf(own_entry.succeeded(LAST, Ending.FORKED, HUB, NOW, os.urandom))
     assert (made.kind, made.decision, made.caller, made.to) == (Kind.SUCCESSOR, "forked", HUB, ())
     root = base64url(bytes(32)).decode()
     assert made.more == {"of_log": LAST.origin, "of_size": 7, "of_root": root}
 
 
 def test_the_entry_of_a_rotation_names_the_new_key():
-    made = leaf(entry.rotated(NEW_VERIFIER.vkey, HUB, NOW, os.urandom))
+    made = leaf(own_entry.rotated(NEW_VERIFIER.vkey, HUB, NOW, os.urandom))
     assert (made.kind, made.decision) == (Kind.KEY_ROTATION, "announced")
     assert made.more == {"vkey": NEW_VERIFIER.vkey}
 
@@ -76,12 +76,14 @@ def test_the_entry_of_a_rotation_names_the_new_key():
 @pytest.mark.parametrize(
     "broken",
     [
-        lambda: entry.rotated("no key", HUB, NOW, os.urandom),
-        lambda: entry.rotated(NEW_VERIFIER.vkey + "\n", HUB, NOW, os.urandom),
-        lambda: entry.succeeded(Checkpoint("a log", 7, bytes(32)), Ending.ENDED, HUB, NOW, os.urandom),
-        lambda: entry.succeeded(Checkpoint("log", 1 << 53, bytes(32)), Ending.ENDED, HUB, NOW, os.urandom),
-        lambda: entry.succeeded(Checkpoint("log", 7, bytes(31)), Ending.ENDED, HUB, NOW, os.urandom),
-        lambda: entry.rotated(NEW_VERIFIER.vkey, "nobody", NOW, os.urandom),
+        lambda: own_entry.rotated("no key", HUB, NOW, os.urandom),
+        lambda: own_entry.rotated(NEW_VERIFIER.vkey + "\n", HUB, NOW, os.urandom),
+        lambda: own_entry.succeeded(Checkpoint("a log", 7, bytes(32)), Ending.ENDED, HUB, NOW, os.urandom),
+        lambda: own_entry.succeeded(
+            Checkpoint("log", 1 << 53, bytes(32)), Ending.ENDED, HUB, NOW, os.urandom
+        ),
+        lambda: own_entry.succeeded(Checkpoint("log", 7, bytes(31)), Ending.ENDED, HUB, NOW, os.urandom),
+        lambda: own_entry.rotated(NEW_VERIFIER.vkey, "nobody", NOW, os.urandom),
     ],
 )
 def test_what_is_out_of_form_is_no_entry(broken):
@@ -143,8 +145,8 @@ async def test_a_rotation_that_names_no_key_of_the_log_is_found(tmp_path):
     path = tmp_path / "store.db"
     other = Signer.of("another.example/log", OTHER_KEY).verifier.vkey
     async with open_store(path) as store:
-        await store.append(entry.rotated(other, HUB, NOW, os.urandom))
-        await store.append(entry.rotated(NEW_VERIFIER.vkey, HUB, NOW, os.urandom))
+        await store.append(own_entry.rotated(other, HUB, NOW, os.urandom))
+        await store.append(own_entry.rotated(NEW_VERIFIER.vkey, HUB, NOW, os.urandom))
     assert findings(path, VERIFIER) == [Flaw.ROTATION]
 
 
@@ -152,7 +154,7 @@ async def test_a_successor_that_begins_in_the_middle_is_found(tmp_path):
     path = tmp_path / "store.db"
     async with open_store(path) as store:
         for ending in (Ending.ENDED, Ending.FORKED):
-            await store.append(entry.succeeded(LAST, ending, HUB, NOW, os.urandom))
+            await store.append(own_entry.succeeded(LAST, ending, HUB, NOW, os.urandom))
     assert findings(path, VERIFIER) == [Flaw.SUCCESSION]
 
 
@@ -199,7 +201,7 @@ def opened(settings, **options) -> Store:
         settings.log.store,
         signers[0].key,
         settings.log.origin,
-        payload_key=application.secret_key(settings.keys.payload_key),
+        payload_key=loading.secret_key(settings.keys.payload_key),
         bucket_keys=BucketKeys.open(settings.log.bucket_keys),
         **options,
     )

@@ -19,7 +19,7 @@ import pytest
 from gateway.adapters.pki import write_pki
 from gateway.adapters.store_directory import Directory
 from gateway.agreement import notices
-from gateway.app import secret_key
+from gateway.loading import secret_key
 from gateway.model import Criteria, DossierScope, Inscription, Role, SoapVersion
 from gateway.policy.person import person_digest
 from gateway.soap import mime

@@ -9,11 +9,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import structs
 
-from gateway.exchangelog import entry, merkle
+from gateway.exchangelog import merkle, own_entry
 from gateway.exchangelog.account import Account, Placed
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint, sign_checkpoint
-from gateway.exchangelog.entry import Access
 from gateway.exchangelog.erasure import Erasing, Hand, Listed, erased_bucket, erased_entries, pruned
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Basis, Ending, Ground, Kind, Query, SearchedBy
@@ -21,6 +20,7 @@ from gateway.exchangelog.indices import Indices
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.merkle import leaf_hash
 from gateway.exchangelog.note import Signer
+from gateway.exchangelog.own_entry import Access
 from gateway.exchangelog.pairing import Pairing
 from tests.exchanges import NOW, exchange_id, refusal_entry
 
@@ -45,7 +45,7 @@ class Tree:
         first = (
             []
             if after is None
-            else [entry.succeeded(after.checkpoint, Ending.ENDED, HUB, NOW, os.urandom).leaf]
+            else [own_entry.succeeded(after.checkpoint, Ending.ENDED, HUB, NOW, os.urandom).leaf]
         )
         self.leaves, self.signer = [*first, *leaves], signer
 
@@ -175,7 +175,7 @@ def looked_up(of_log: str | None) -> bytes:
     access = Access(
         "officer-1", HUB, Query.LIST, SearchedBy.PERSON, 0, 900, b"{}", person=bytes(32), of_log=of_log
     )
-    return entry.accessed(access, exchange_id(), NOW, os.urandom).leaf
+    return own_entry.accessed(access, exchange_id(), NOW, os.urandom).leaf
 
 
 def test_a_look_up_in_a_former_log_covers_entries_of_that():

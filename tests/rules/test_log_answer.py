@@ -7,14 +7,14 @@ import os
 import msgspec
 import pytest
 
-from gateway.exchangelog import entry
+from gateway.exchangelog import own_entry
 from gateway.exchangelog.answer import Answer, Hidden, Range, verify_answer
 from gateway.exchangelog.checkpoint import sign_checkpoint
-from gateway.exchangelog.entry import Access
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Query, SearchedBy
 from gateway.exchangelog.leaf import Leaf
 from gateway.exchangelog.merkle import leaf_hash
+from gateway.exchangelog.own_entry import Access
 from gateway.exchangelog.pairing import Pairing
 from gateway.exchangelog.question import Question, takes_part
 from gateway.exchangelog.tile import Edge
@@ -172,7 +172,7 @@ def access(**change: object) -> Access:
 
 
 def accessed(**change: object):
-    return entry.accessed(access(**change), exchange_id(), NOW, os.urandom)
+    return own_entry.accessed(access(**change), exchange_id(), NOW, os.urandom)
 
 
 def test_a_look_up_says_who_only_to_whom_the_seed_is_shown():

@@ -11,7 +11,7 @@ import pytest
 from gateway.agreement.admit import Terms, admit
 from gateway.agreement.load import Agreement, load_agreement
 from gateway.agreement.register import load_register
-from gateway.app import contract_files
+from gateway.loading import contract_files
 from gateway.model import Authority, AuthorityId, Caller, Request
 from gateway.refusal import Code, Refusal
 from tests.world import ACTION, NOW, SERVICE, WINDOW, accept, build, once, wsa

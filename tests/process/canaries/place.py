@@ -21,12 +21,12 @@ from gateway.adapters.log_key import ensure_log
 from gateway.adapters.pki import write_pki
 from gateway.adapters.store_directory import Directory
 from gateway.agreement.identifiers import dossier_number
-from gateway.app import secret_key
 from gateway.config import load
 from gateway.identity.certify import Issuer, issue_leaf
 from gateway.identity.enrolment import written_line
 from gateway.identity.issue import ENROLLED, KeyKind, issue_pki, new_ec_key, pair
 from gateway.identity.leaf import Purpose
+from gateway.loading import secret_key
 from gateway.model import AuthorityId, DossierScope, Enterprise, Inscription, Role
 from gateway.policy.person import person_digest
 from gateway.sandbox.settings import hub_settings, register_with_endpoints
