@@ -122,10 +122,9 @@ class Store:
         named = [Signer.of(origin, key) for key in (signer, *also)]
         if create and not exists(place):
             new_log(place, named)
-        log = Log.open(place, named, bucket_keys, pinned, beside)
+        log = store_settle.open_settled(place, named, bucket_keys, pinned, beside, former)
         try:
             store_agreements.require_key(place, seal)
-            store_settle.settle(place, former, [one.verifier for one in named])
             predecessors = _predecessors(former, bucket_keys)
             looks = reads(place)
             appender = Appender(log, queue_limit, _reopening(place, bucket_keys, beside, looks))

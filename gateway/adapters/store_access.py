@@ -6,9 +6,8 @@ import contextlib
 from collections.abc import Sequence
 
 from gateway.adapters.bucket_keys import BucketKeys
-from gateway.adapters.store_log import Log
 from gateway.adapters.store_session import StorePlace, database_errors
-from gateway.adapters.store_settle import settle
+from gateway.adapters.store_settle import open_settled
 from gateway.adapters.store_work import Work
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.entry import Entry
@@ -28,11 +27,10 @@ def record(  # noqa: PLR0913, PLR0917 - what is said, where, and by whose keys
     """The index of the entry, once it is durable and under a signed checkpoint. `pinned`: what the log must extend;
     `former`: stores of the logs that it succeeds, in which an erasure that was begun is ended.
 
-    Raises `ProofError`: LOG736 when it may not be there, or as `Log.open`.
+    Raises `ProofError`: LOG736 when it may not be there, or as `store_settle.open_settled`.
     """
     work: Work[int] = Work(access)
-    with contextlib.closing(Log.open(place, signers, keys, pinned)) as log:
-        settle(place, former, [one.verifier for one in signers])
+    with contextlib.closing(open_settled(place, signers, keys, pinned, former=former)) as log:
         try:
             (outcome,) = log.append([work])
         except database_errors() as error:

@@ -30,9 +30,8 @@ from gateway.adapters.store_erasure import (
 )
 from gateway.adapters.store_filter import FIELDS
 from gateway.adapters.store_former import LogAt, reading
-from gateway.adapters.store_log import Log
 from gateway.adapters.store_session import PerEngine, StorePlace, Use, database_errors, unreadable
-from gateway.adapters.store_settle import settle
+from gateway.adapters.store_settle import open_settled, settle
 from gateway.adapters.store_work import Effect, Work
 from gateway.exchangelog import erasure
 from gateway.exchangelog.bucket import Bucket
@@ -122,8 +121,10 @@ class Eraser:
     def standing(self, wanted: Indices, of: LogAt | None = None) -> Indices:
         """Those of which something is left to erase. LOG503 for one that is no entry; LOG653 when nothing is.
 
-        LOG651 for more than `MOST`. `of`: the former log whose entries they are.
+        LOG651 for more than `MOST`. `of`: the former log whose entries they are; LOG720 when nobody could check that
+        they were erased, since the log in force does not lead to it.
         """
+        _require_led(of)
         with reading(self._place if of is None else of.place) as session:
             ((size,),) = session.execute(_SIZE)
             if wanted.ranges and wanted.ranges[-1][1] >= size:
@@ -171,10 +172,9 @@ class Eraser:
     ) -> Done:
         """What is kept of these entries, of each of which something is (`standing`). `of`: a former log.
 
-        LOG720 for a former log to which no entry of this one leads.
+        LOG720 as there.
         """
-        if of is not None and of.agreed is None:
-            raise ProofError(Flaw.FORMER, f"nothing leads to {of.origin}")
+        _require_led(of)
         self.settle(signers)  # what logs between that one and this one said is in its list from now on
         before, told = self._listed(of)
         after, of_log = before.with_(wanted, os.urandom), None if of is None else of.origin
@@ -197,7 +197,7 @@ class Eraser:
 
     def settle(self, signers: Sequence[Signer]) -> bool:
         """Carries out what is recorded of former logs: see `store_settle.settle`."""
-        return settle(self._place, self._former, [one.verifier for one in signers])
+        return settle(self._place, self._former, [one.verifier for one in signers], self._keys)
 
     def erase_bucket(
         self, bucket: Bucket, erasing: Erasing, signers: Sequence[Signer], now: datetime
@@ -235,7 +235,9 @@ class Eraser:
     ) -> Done:
         with (
             self._translated(),
-            contextlib.closing(Log.open(self._place, signers, self._keys, self._pinned)) as log,
+            contextlib.closing(
+                open_settled(self._place, signers, self._keys, self._pinned, former=self._former)
+            ) as log,
         ):
             (outcome,) = log.append([Work(made, effect)])
             if isinstance(outcome, Refusal):
@@ -255,3 +257,8 @@ class Eraser:
             yield
         except database_errors() as error:
             raise unreadable(error, self._place) from error
+
+
+def _require_led(of: LogAt | None) -> None:
+    if of is not None and not of.led:
+        raise ProofError(Flaw.FORMER, f"nothing leads to {of.origin}")

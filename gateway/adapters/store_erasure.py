@@ -3,8 +3,8 @@
 Single entries lose what is kept of them in the transaction of the entry that says so. Of a bucket, or of many
 entries, the record comes first: then the key is destroyed and the rows are removed, some at a time, so that a hub
 that runs beside it waits for no more than that. A crash in between leaves something recorded that is not ended, and
-whoever next opens the log for appending ends it (`complete`). The other order could leave a destroyed key that no
-entry accounts for.
+whoever next opens the log for appending ends it (`complete`; a bucket of former logs is marked in their stores before: `store_settle`). The other
+order could leave a destroyed key that no entry accounts for.
 """
 
 from __future__ import annotations
@@ -90,10 +90,7 @@ def complete(connection: Session, keys: BucketKeys, progress: Callable[[int], No
     rows: list[tuple[Any, ...]] = connection.execute(_BUCKETS).fetchall()
     for bucket in keys.held() & {Bucket.parse(name) for name, _ in rows}:
         keys.destroy(bucket)
-    done = 0
-    while some := remove_erased(connection) or _remove_pruned(connection):
-        done += some
-        progress(done)
+    remove(connection, progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +164,21 @@ def forget_entries(connection: Session, indices: Indices, after: Listed) -> None
     connection.execute(_LIST, (str(after.indices), after.salt))
 
 
-def erased_remains(connection: Session) -> bool:
-    """Whether something is left of an erased bucket."""
-    return any(connection.execute(_OF_ERASED.format(table=table), (1,)).fetchone() for table in KEPT)
+def remains(connection: Session) -> bool:
+    """Whether something is left of an erased bucket, or below the minimum index."""
+    of_erased = (connection.execute(_OF_ERASED.format(table=table), (1,)).fetchone() for table in KEPT)
+    return any(of_erased) or connection.execute(_BELOW).fetchone()[0] is not None
 
 
-def remove_erased(connection: Session) -> int:
+def remove(connection: Session, progress: Callable[[int], None] = lambda _: None) -> None:
+    """All of that, some at a time. `progress`: called with the number of entries done so far."""
+    done = 0
+    while some := _remove_erased(connection) or _remove_pruned(connection):
+        done += some
+        progress(done)
+
+
+def _remove_erased(connection: Session) -> int:
     """Of how many entries of erased buckets something was removed; 0 when nothing is left."""
     for table in KEPT:
         some = connection.execute(_OF_ERASED.format(table=table), (AT_ONCE,)).fetchall()

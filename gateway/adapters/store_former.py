@@ -46,6 +46,7 @@ class LogAt:
     agreed: Checkpoint | None = (
         None  # a former log: what the next one says it was; None: only its key vouches for it
     )
+    led: bool = True  # the log in force leads to it: each log from it on is the one that the next one names
 
     @property
     def origin(self) -> str:
@@ -164,12 +165,12 @@ def _before(following: LogAt, session: Session, place: StorePlace, verifiers: Se
     pruned = following.first is None and following.checkpoint.size > 0  # what it said is not known any more
     if pruned or _lost(following, stored.origin):
         renamed = [replace(one, name=stored.origin) for one in verifiers if isinstance(one, Verifier)]
-        return _log_at(session, place, open_checkpoint(note, renamed))
+        return replace(_log_at(session, place, open_checkpoint(note, renamed)), led=False)
     if following.first is None or named is None or named.of_log != stored.origin:
         raise ProofError(Flaw.FORMER, f"{place}: {stored.origin}")
     agreed = succeeded_by(following.first, following.agreed or following.checkpoint)
     require_held(agreed, stored.size, lambda level, n, width: read_tile(session, level, n, width))
-    return _log_at(session, place, stored, agreed)
+    return replace(_log_at(session, place, stored, agreed), led=following.led)
 
 
 def _lost(following: LogAt, origin: str | None) -> Sequence[str]:

@@ -96,8 +96,8 @@ class Log:
 
         Raises `ProofError` when the stored checkpoint verifies under none of the signers' keys, when
         tiles or entries do not agree with it, when it does not extend the pinned one (rollback), when it is frozen,
-        or when the bucket keys are not those of this log. An erasure or a pruning that was recorded and not ended
-        is ended.
+        or when the bucket keys are not those of this log. Whoever begins to append opens it by
+        `store_settle.open_settled`, which ends what was recorded as erased.
         """
         connection = connect(place, Use.APPEND)
         try:
@@ -110,7 +110,6 @@ class Log:
                 if pinned is not None:
                     require_extended(connection, edge, pinned)
             connection.settle()
-            complete(connection, bucket_keys)
         except database_errors() as error:
             connection.close()
             raise unreadable(error, place) from error
@@ -218,8 +217,8 @@ class Log:
     def close(self) -> None:
         self._connection.close()
 
-    def complete(self, progress: Callable[[int], None]) -> None:
-        """See `store_erasure.complete`; a log does this when it is opened, too. Raises `ProofError`."""
+    def complete(self, progress: Callable[[int], None] = lambda _: None) -> None:
+        """See `store_erasure.complete`. Raises `ProofError`."""
         complete(self._connection, self._bucket_keys, progress)
 
     def forget(self) -> bool:

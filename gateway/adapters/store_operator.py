@@ -11,9 +11,9 @@ from typing import Any, Final, Self
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_connect import connect
 from gateway.adapters.store_delivery import Row, parties
-from gateway.adapters.store_log import Log
 from gateway.adapters.store_queue import Settle
 from gateway.adapters.store_session import Session, StorePlace, Use, database_errors, unreadable
+from gateway.adapters.store_settle import open_settled
 from gateway.adapters.store_work import Work, instant
 from gateway.exchangelog import entry
 from gateway.exchangelog.checkpoint import Checkpoint
@@ -87,13 +87,14 @@ class OperatorQueue:
         keys: BucketKeys,
         now: datetime,
         pinned: Checkpoint | None = None,
+        former: Sequence[StorePlace] = (),
     ) -> int:
         """End a delivery undelivered, with its entry of the log; the index of that.
 
-        `pinned`: what the log must extend. Raises `ProofError`, and `Refusal` (MESSAGE_UNKNOWN) when it was settled meanwhile.
+        `pinned`: what the log must extend; `former`: stores of the logs that it succeeds. Raises `ProofError`, and `Refusal` (MESSAGE_UNKNOWN) when it was settled meanwhile.
         """
         made = entry.settled(self._dropped(row, reason), row.id, now, os.urandom)
-        with contextlib.closing(Log.open(self._place, signers, keys, pinned)) as log:
+        with contextlib.closing(open_settled(self._place, signers, keys, pinned, former=former)) as log:
             try:
                 (outcome,) = log.append([Work(made, Settle(row.id))])
             except database_errors() as error:

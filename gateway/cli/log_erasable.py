@@ -48,17 +48,16 @@ class Erasable:
     def about(self, places: Sequence[Place], sought: Sequence[Sought]) -> None:
         """What is about any of those sought, in these logs: each a look-up. Raises `ProofError`.
 
-        A look-up is about the same, and goes with what was found.
+        A look-up is about the same, and goes with what was found, this one as well; by itself it stays.
         """
         for one in sought:
-            looked, anything = list[tuple[int, int]](), False
-            for place in places:
-                access, indices = self._about(place, one)
-                looked.append((access, access))
-                anything = anything or bool(indices.ranges)
-                self._add(place.of, indices)
-            if anything:
-                self._add(None, Indices.of(looked))
+            ranges = [place.whole() for place in places]  # before any of these look-ups
+            about = [self._about(place, covered, one) for place, covered in zip(places, ranges, strict=True)]
+            if not any(found.beyond_looks for found in about):
+                continue
+            for place, found in zip(places, about, strict=True):
+                self._add(place.of, found.indices)
+                self._add(None, Indices(((found.access, found.access),)))
 
     def judged(self, places: Sequence[Place]) -> list[tuple[LogAt | None, Indices]]:
         """The same, once it may go; the logs in the order of these. Raises `ProofError`: LOG652, LOG653."""
@@ -71,19 +70,37 @@ class Erasable:
                     _require_expired(log, indices, self.operator.years, self.now)
         return [(place.of, indices) for place, indices in found if indices.ranges]
 
-    def _about(self, place: Place, sought: Sought) -> tuple[int, Indices]:
+    def _about(self, place: Place, covered: tuple[int, int], sought: Sought) -> _About:
         """By opening commitments, not by the index beside them: what an altered index hid must go as well."""
+        asked = {sought.by.value: sought.value}
+        look_up = LookUp(Query.ERASURE, sought.by, *covered, asked, sought.dossier, sought.person)
+        access = self.officer.record(place, look_up)
+        # From here on: who looked for it is durable, so it may be told.
         with LogReader.open(place.store, self.operator.keys) as log:
-            size, minimum = log.head().size, log.minimum
-            asked = {sought.by.value: sought.value}
-            look_up = LookUp(Query.ERASURE, sought.by, minimum, size, asked, sought.dossier, sought.person)
-            access = self.officer.record(place, look_up)
-            # From here on: who looked for it is durable, so it may be told.
             wanted = Filter(about=replace(sought.about, every=True))
-            return access, Indices.of((index, index) for index, _, _ in log.found(wanted, minimum, size))
+            found = {index: _kind(data) for index, data, _ in log.found(wanted, *covered)}
+        indices = Indices.of((index, index) for index in found)
+        return _About(access, indices, any(kind is not Kind.ACCESS for kind in found.values()))
 
     def _add(self, of: LogAt | None, more: Indices) -> None:
         self.found[of] = self.found.get(of, Indices()) | more
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a look-up found in one log."""
+
+    access: int  # its own entry
+    indices: Indices
+    beyond_looks: bool  # there is something but earlier look-ups
+
+
+def _kind(data: bytes) -> Kind | None:
+    """None of an entry that was altered: of its form nothing is left."""
+    try:
+        return Leaf.parse(data).kind
+    except ProofError:
+        return None
 
 
 def _require_no_acts(log: LogReader, named: Indices) -> None:

@@ -6,7 +6,8 @@ officers of the whole log; who did it is committed to in the entry that says so.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from gateway.adapters.store_eraser import BucketState, Done, Eraser
-from gateway.adapters.store_former import LogAt
+from gateway.adapters.store_former import LogAt, require_all
 from gateway.adapters.store_session import StorePlace
 from gateway.cli.lines import table
 from gateway.cli.log_erasable import Erasable
@@ -75,7 +76,8 @@ def erase(
     is of a log that this one succeeds. --dossier and --person reach all of them, unless --log names one; --entries the
     log in force, unless --log names another; --bucket always all.
     """
-    with explained():
+    told = list[Erased]()
+    with explained(), _told(told, as_json):
         officer, operator, now = *_at_work(config), clock()
         erasing = _erasing(_hand(officer, operator), basis, ground)
         one_by_one = bool(dossier) or person is not None or entries is not None
@@ -83,23 +85,25 @@ def erase(
             raise ProofError(
                 Flaw.NOT_ERASABLE, "give --bucket, or --dossier, --person or --entries, with --log"
             )
+        place = find(None, config, log=log)
+        if log is None and entries is None:
+            require_all(place.succession(), operator.years, now)
         with _eraser(operator) as eraser:
             if confirm:
                 eraser.settle(operator.signers)  # what was begun is not left to erase
             if bucket is not None:
-                told = [_bucket(eraser, bucket, erasing, operator, now, confirm=confirm)]
+                told.append(_bucket(eraser, bucket, erasing, operator, now, confirm=confirm))
             else:
                 _require_not_retention(erasing)
                 looked_for = _sought(dossier or (), person, config, operator.store)
                 wanted = Erasable(operator, officer, erasing, now)
-                place = find(None, config, log=log)
                 if entries is not None:
                     wanted.named(place, entries)
                 places = [place] if log is not None or not looked_for else place.every(place.succession())
                 wanted.about(places, looked_for)
                 found = wanted.judged([*(one for one in places if one.of), place.recording])
-                told = _entries(eraser, found, erasing, operator, now, confirm=confirm)
-    tell_erased(told, as_json)
+                for one in _entries(eraser, found, erasing, operator, now, confirm=confirm):
+                    told.append(one)
 
 
 def _bucket(
@@ -119,15 +123,23 @@ def _entries(
     now: datetime,
     *,
     confirm: bool,
-) -> list[Erased]:
+) -> Iterator[Erased]:
     """Log by log, once all of it is known to be there."""
     standing = [(of, eraser.standing(indices, of)) for of, indices in found]
-    told = list[Erased]()
     for of, wanted in standing:
         done = eraser.erase_entries(wanted, erasing, operator.signers, now, of) if confirm else None
         facts = {"entries": str(wanted), "count": len(wanted)}
-        told.append(Erased(facts, done, None if of is None else of.origin))
-    return told
+        yield Erased(facts, done, None if of is None else of.origin)
+
+
+@contextmanager
+def _told(told: Sequence[Erased], as_json: bool) -> Iterator[None]:
+    """What was erased is told also when an error came before the rest."""
+    try:
+        yield
+    finally:
+        if told:
+            tell_erased(told, as_json)
 
 
 def prune(config: Settled, confirm: Confirm = False, as_json: AsJson = False) -> None:

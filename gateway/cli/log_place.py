@@ -123,6 +123,11 @@ class Place:
             return open_checkpoint(note.encode(), self.keys)
         return log.ended(self.of.agreed)[1]
 
+    def whole(self) -> tuple[int, int]:
+        """From the lowest index that is kept up to the size of the log, as it is now. Raises `ProofError`."""
+        with LogReader.open(self.store) as log:
+            return log.minimum, log.head().size
+
     def succession(self) -> Succession:
         """Of the log in force. Raises `ProofError`."""
         return succession(self.store, self.former, self.keys)

@@ -92,7 +92,7 @@ def subject(
         sought = of_person(insz, digest_under(config), place.store)
         asked = _Asked(sought, sorted(withhold or ()), officer, agreement, left_out)
         # All of them at the beginning: what is recorded now is no look-up of before this report.
-        ranges = [_range(one) for one in places]
+        ranges = [one.whole() for one in places]
         parts = [
             _part(one, covered, asked, _directory(proof, number, len(places)))
             for number, (one, covered) in enumerate(zip(places, ranges, strict=True), 1)
@@ -124,11 +124,6 @@ class _Asked:
     officer: Acting
     agreement: Agreement
     left_out: Mapping[str, Withheld]  # by origin
-
-
-def _range(place: Place) -> tuple[int, int]:
-    with LogReader.open(place.store) as log:
-        return log.minimum, log.head().size
 
 
 def _part(place: Place, covered: tuple[int, int], asked: _Asked, proof: Path | None) -> Part:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.adapters.site_directory import SiteDirectory
 from gateway.adapters.store_reader import LogReader
+from gateway.adapters.store_settle import unmarked
 from gateway.cli.lines import write
 from gateway.cli.log_place import Place, named, read_file
 from gateway.cli.log_processes import in_processes
@@ -104,8 +105,10 @@ def _unsettled(place: Place, log: LogReader) -> Iterator[Finding]:
     """What logs that succeed this one say was erased of it, and it does not know: its own store cannot tell."""
     if place.of is None:
         return
-    mine = log.record(0)[0].listed
-    newest = place.recording.succession().newest_list(place.of)
+    mine, logs = log.record(0)[0].listed, place.recording.succession()
+    for said in unmarked(logs, place.of):
+        yield Finding(Flaw.SEED_REMAINS, None, f"{said.bucket} by entry {said.index} of {said.by.origin}")
+    newest = logs.newest_list(place.of)
     if newest is not None and newest.listed is not None and newest.listed != mine:
         more = newest.listed.indices - mine.indices
         index = more.ranges[0][0] if more.ranges else None

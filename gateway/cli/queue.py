@@ -119,7 +119,7 @@ def drop(
             until = moment(row.lease_until).isoformat(timespec="seconds")
             stop("QUE005", f"{delivery} is under way.", f"Wait until {until}, and see how it went.")
         try:
-            index = queue.drop(row, DropReason(reason), signers, keys, now, pinned)
+            index = queue.drop(row, DropReason(reason), signers, keys, now, pinned, settings.log.former)
         except Refusal as refusal:
             if refusal.code is Code.LOG_UNAVAILABLE:
                 stop(

@@ -460,7 +460,7 @@ async def test_failure_at_any_statement_leaves_an_erasure_whole_or_none(path, tm
 
 
 async def test_crash_between_the_record_and_the_destruction_is_completed_at_the_next_start(path, monkeypatch):
-    monkeypatch.setattr(Log, "complete", crash)
+    monkeypatch.setattr(Eraser, "settle", crash)  # after the commit
     with pytest.raises(DiskError):
         erase_bucket(path)
     assert MARCH in keys_beside(path).held()
@@ -584,7 +584,7 @@ async def test_entries_deleted_as_if_they_had_been_pruned_are_found(old):
 async def test_pruning_that_was_interrupted_goes_on(old, monkeypatch):
     for month in (1, 2, 3):
         erase_bucket(old, Bucket("exchange", f"2014-{month:02}"))
-    monkeypatch.setattr(Log, "complete", crash)
+    monkeypatch.setattr(Eraser, "settle", crash)  # after the commit
     with pytest.raises(DiskError):
         prune(old)
     assert flaws(old) >= {(Flaw.PRUNED_REMAINS, 0)}

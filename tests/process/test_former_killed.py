@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,8 @@ from gateway.adapters import store_eraser, store_erasure, store_settle
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.store_eraser import Eraser
 from gateway.adapters.store_former import succession
-from gateway.adapters.store_log import Log
 from gateway.adapters.store_reader import LogReader
-from gateway.adapters.store_settle import settle
+from gateway.adapters.store_settle import open_settled
 from gateway.exchangelog.audit import audit
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.erasure import Erasing, Hand
@@ -63,8 +61,7 @@ def every_kill(
         going = killed_at(line, erase, WATCHED)
         for number in (0, 1):
             assert findings(years, place, number) <= allowed
-        with closing(Log.open(new, years.signers(1), keys)):
-            settle(new, [old], [one.verifier for one in years.signers(1)])
+        open_settled(new, years.signers(1), keys, former=[old]).close()
         for number in (0, 1):
             assert findings(years, place, number) == set()
         yield place

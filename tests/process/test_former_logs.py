@@ -10,9 +10,12 @@ import pytest
 
 from gateway.adapters.store_connect import connect
 from gateway.adapters.store_directory import Directory
+from gateway.adapters.store_eraser import Eraser
 from gateway.adapters.store_former import succession
 from gateway.adapters.store_session import Use
+from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.erasure import Erasing, Hand
+from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Basis, Ground, Kind
 from gateway.exchangelog.indices import Indices
 from gateway.exchangelog.leaf import Leaf
@@ -210,6 +213,42 @@ async def test_a_rectification_is_not_stopped_by_a_bucket_that_is_gone(years):
         assert len(await store.releases(MINE)) == 2
 
 
+@in_files
+def test_nothing_is_erased_while_a_log_is_left_out(years):
+    text = (years.place / "1.toml").read_text()
+    (years.place / "1.toml").write_text(text.replace(f'former = ["{years.stores[0]}"]', "former = []"))
+    for options in (("--dossier", MINE), ("--person", SSIN), ("--bucket", "exchange/2026-04")):
+        assert years.refused(1, "log erase", *options, *ORDERED) == "LOG720", options
+    assert years.entry(1, 4)
+    assert years.run(1, "log show", "5").exit_code == 1  # not even a look-up
+    years.told(1, "log erase", "--entries", "1", *ORDERED)
+
+
+@in_files
+def test_a_look_up_that_found_nothing_stays(years):
+    for _ in range(2):  # the second finds the look-ups of the first
+        assert years.refused(1, "log erase", "--dossier", "WIB-2026-0000003-57", *ORDERED) == "LOG653"
+    assert [years.entry(1, index)["kind"] for index in range(5, 9)] == ["access"] * 4
+    assert query(years.stores[1], "SELECT count(*) FROM seeds WHERE idx > 4") == [(4,)]
+
+
+@in_files
+def test_what_was_erased_is_told_though_the_rest_was_not(years, monkeypatch):
+    erase_entries = Eraser.erase_entries
+
+    def failing(self, wanted, erasing, signers, now, of=None):
+        if of is None:
+            raise ProofError(Flaw.NOT_DONE, "erasure")
+        return erase_entries(self, wanted, erasing, signers, now, of)
+
+    monkeypatch.setattr(Eraser, "erase_entries", failing)
+    result = years.run(1, "log erase", "--dossier", MINE, *ORDERED, "--json")
+    told = json.loads(result.stdout)
+    assert (result.exit_code, result.stderr[:6]) == (1, Flaw.NOT_DONE.row.code)
+    assert [(one["log"], one["entries"]) for one in told["former"]] == [("log/0", "0-1,4-5")]
+    assert (told["erased"], told["count"], told["log_index"]) == (True, 0, None)
+
+
 # A crash between the two stores.
 
 
@@ -242,6 +281,72 @@ def test_what_was_recorded_is_carried_out_even_by_the_log_after_the_next(years, 
     years.fill(2)
     assert years.about(0, MINE) == [4, 5]
     assert years.verify(0, 1) == []
+
+
+def begun(years: Years, number: int, bucket: str, monkeypatch) -> None:
+    """The erasure of a bucket that is recorded, and no more: as if the process had been killed then."""
+
+    def killed(_signers: object) -> None:
+        raise ProofError(Flaw.NOT_DONE)
+
+    with years.eraser(number) as one:
+        monkeypatch.setattr(one, "settle", killed)
+        with pytest.raises(ProofError):
+            one.erase_bucket(Bucket.parse(bucket), COURT, years.signers(number), NOW)
+    assert Bucket.parse(bucket) in years.keys.held()
+
+
+@in_files
+def test_a_bucket_whose_erasure_was_only_recorded_when_its_log_ended_goes_with_the_next_start(
+    years, monkeypatch
+):
+    begun(years, 1, "exchange/2026-05", monkeypatch)
+    years.succeed(1)
+    assert {code for code, _ in years.verify(1)} == {"LOG647", "LOG648"}
+    years.fill(2)
+    assert Bucket.parse("exchange/2026-05") not in years.keys.held()
+    assert years.verify(1) == years.verify(0, 1) == years.verify(2) == []
+    assert years.about(1, HERS) == []
+
+
+@in_files
+def test_what_a_bucket_of_the_log_in_force_holds_goes_with_no_mark_of_a_former_one(years):
+    """Whoever can write to a former store makes nothing go that no entry of it says."""
+    years.succeed(1)
+    alter(years.stores[1], "UPDATE buckets SET erased = 1 WHERE name = 'exchange/2026-05'")
+    assert years.refused(2, "log list", "--dossier", HERS) == "LOG646"
+    assert Bucket.parse("exchange/2026-05") in years.keys.held()
+    alter(years.stores[1], "UPDATE buckets SET erased = 1 WHERE name = 'exchange/2026-04'")
+    alter(years.stores[1], "UPDATE buckets SET erased = NULL WHERE name = 'exchange/2026-05'")
+    assert years.refused(2, "log list", "--dossier", HERS) == "LOG646"  # of log/0, which has that month, too
+    assert Bucket.parse("exchange/2026-04") in years.keys.held()
+
+
+@in_files
+def test_a_pruning_that_was_only_recorded_when_its_log_ended_is_carried_out_by_the_next_start(years):
+    alter(years.stores[0], "UPDATE minimum SET idx = 2")  # with less than a bundle
+    years.told(1, "log list", "--dossier", HERS)
+    assert query(years.stores[0], "SELECT min(idx) FROM entries") == [(2,)]
+    assert query(years.stores[0], "SELECT count(*) FROM spent") == [(1,)]
+
+
+@in_files
+def test_no_key_goes_before_each_former_store_knows_of_it(years, monkeypatch):
+    begun(years, 1, "exchange/2026-04", monkeypatch)
+    kept = years.stores[0].rename(years.place / "away")
+    for command, options in (("log list", ("--dossier", HERS)), ("log erase", ("--entries", "3", *ORDERED))):
+        assert years.refused(1, command, *options) == "LOG506"
+    with pytest.raises(ProofError):
+        years.fill(1)
+    assert Bucket.parse("exchange/2026-04") in years.keys.held()
+    kept.rename(years.stores[0])
+    assert years.verify(0, 1) == []
+    found = json.loads(years.run(1, "log verify", "--log", "log/0", "--json").stdout)["findings"]
+    assert [one["code"] for one in found] == ["LOG647"]
+    years.fill(1)
+    assert Bucket.parse("exchange/2026-04") not in years.keys.held()
+    assert years.verify(0, 1) == years.verify(1) == []
+    assert years.told(1, "log verify", "--log", "log/0")["findings"] == []
 
 
 def _logs(years: Years, number: int):
@@ -308,6 +413,28 @@ def test_what_a_forked_log_shows_beyond_what_was_agreed_on_is_reached_as_well(tm
     assert years.verify(0, 1) == years.verify(1) == []
 
 
+def test_nothing_of_a_log_behind_a_lost_one_is_erased_one_by_one(tmp_path):
+    """The log after it still names it; but nothing leads from the log in force to that one."""
+    years = Years.begin(tmp_path, [tmp_path / f"{number}.db" for number in range(4)])
+    years.fill(0, *asked(MINE))
+    years.succeed(0)
+    years.fill(1, *asked(HERS))
+    years.succeed(1)
+    years.fill(2)
+    (tmp_path / "agreed").write_text(years.run(2, "log checkpoint").stdout)
+    lost = years.stores[2]
+    lost.unlink()
+    text = (tmp_path / "3.toml").read_text()
+    (tmp_path / "3.toml").write_text(text.replace(f', "{lost}"]', "]"))
+    given = ("--reason", "lost", "--agreed", tmp_path / "agreed", "--vkey", years.vkey(2))
+    years.told(3, "log succeed", *given)
+    for options in (ORDERED[:-1], ORDERED):
+        for named in (("--dossier", MINE), ("--log", "log/0", "--entries", "0")):
+            assert years.refused(3, "log erase", *named, *options) == "LOG720"
+    assert years.about(0, MINE) == [0, 1]
+    assert years.verify(0) == []
+
+
 @in_files
 def test_a_lost_log_is_told_of_and_those_before_it_are_known_by_their_key(years):
     old, lost, _ = years.stores
@@ -324,6 +451,7 @@ def test_a_lost_log_is_told_of_and_those_before_it_are_known_by_their_key(years)
     assert [(one["log"], one["index"]) for one in told["disclosures"]] == [("log/0", 1), ("log/0", 5)]
     assert "the log log/1 recorded: it is lost" in years.run(2, "log subject", SSIN).stdout
     assert years.refused(2, "log erase", "--log", "log/0", "--entries", "0", *ORDERED) == "LOG720"
+    assert years.refused(2, "log erase", "--dossier", MINE, *ORDERED[:-1]) == "LOG720"  # before it is tried
     years.told(2, "log erase", "--bucket", "exchange/2026-03", *ORDERED)
     assert years.about(0, MINE) == [4, 5]
     assert {code for code, _ in years.verify(0, 2)} == {"LOG646", "LOG412"}  # nothing can prove who said so
