@@ -90,7 +90,7 @@ class Code(Enum):
     CONTENT_ENCODING = _row("WIB01003", "content-encoding", _T, "Compressed messages are not accepted.", "Send the message without Content-Encoding.", http=415)
     TOO_LARGE = _row("WIB01004", "too-large", _T, "The message is larger than the published limit.", "Send documents by reference; see PROTOCOL §2 for the limit.", http=413)
     TOO_SLOW = _row("WIB01005", "too-slow", _T, "The message did not arrive in time.", "Send the whole message within the published deadline.", http=408, severity=_TRANSIENT)
-    STRANGER = _row("WIB01006", "stranger", _T, "The TLS certificate names no authority of the register.", "Enrol the certificate with the platform operator.", http=403)
+    STRANGER = _row("WIB01006", "stranger", _T, "The TLS certificate names no authority of the register.", "Enrol the certificate with the operator of the gateway.", http=403)
     BUSY = _row("WIB01007", "busy", _T, "The gateway is at its capacity.", "Try again after the seconds named in Retry-After.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
     HTTP = _row("WIB01008", "http", _T, "The bytes received are no HTTP/1.1 request as accepted here.", "Check the request line, the header fields, the framing of the body, and Expect.", http=400)
     MULTIPART = _row("WIB01009", "multipart", _T, "The multipart message is no MTOM package as accepted here.", "Send the SOAP message first, then at most the one attachment that an operation takes; nothing nested, encoded or unnamed.", http=400)
@@ -125,11 +125,11 @@ class Code(Enum):
     FUTURE = _row("WIB04012", "future", _W, "The message was created in the future.", "Check the sender's clock.", fault=_INVALID, severity=_TRANSIENT)
 
     # PROTOCOL §5: identity. One sentence for every certificate trouble: no oracle.
-    CERTIFICATE = _row("WIB05001", "certificate", _I, "The signing certificate is not accepted now.", "Check issuer, validity, key usage and revocation with the platform operator.", fault=_TOKEN)
-    AUTHORITY_UNKNOWN = _row("WIB05002", "authority-unknown", _I, "The signing certificate names no authority that may call.", "Enrol the certificate with the platform operator.", fault="wsse:FailedAuthentication")
+    CERTIFICATE = _row("WIB05001", "certificate", _I, "The signing certificate is not accepted now.", "Check issuer, validity, key usage and revocation with the operator of the gateway.", fault=_TOKEN)
+    AUTHORITY_UNKNOWN = _row("WIB05002", "authority-unknown", _I, "The signing certificate names no authority that may call.", "Enrol the certificate with the operator of the gateway.", fault="wsse:FailedAuthentication")
     IDENTITIES_DIFFER = _row("WIB05003", "identities-differ", _I, "TLS certificate and signature belong to different authorities.", "Use both certificates of the same authority.", fault="wsse:FailedAuthentication")
     CUSTOMER = _row("WIB05004", "customer-mismatch", _I, "informationCustomer does not name the authority that signed.", "Put your own KBO/CBE number, and unit if you have one, into customerIdentification.", fault="wsse:FailedAuthentication")
-    SUSPENDED = _row("WIB05005", "suspended", _I, "The authority is suspended in the register.", "Contact the platform operator.", fault="wsse:FailedAuthentication")
+    SUSPENDED = _row("WIB05005", "suspended", _I, "The authority is suspended in the register.", "Contact the operator of the gateway.", fault="wsse:FailedAuthentication")
 
     # PROTOCOL §6: the request.
     SCHEMA = _row("WIB06001", "schema", _R, "The Body is not valid against the contract.", "Validate the message against the XSD served to you.")
@@ -145,7 +145,7 @@ class Code(Enum):
     OPERATION_DENIED = _row("WIB07004", "operation-denied", _P, "Your role may not call this operation.", "Ask checkAccessControl which operations are yours.")
     DOSSIER_DENIED = _row("WIB07005", "dossier-denied", _P, "The dossier is not in your scope, or does not exist.", "The dossier must be routed to you first (KSZ MSG00012).")
     STATUS_DENIED = _row("WIB07006", "status-denied", _P, "At its present status the dossier is not open to your role.", "Wait for the status that the agreement names.", severity=_TRANSIENT)
-    CRITERIA_DENIED = _row("WIB07007", "criteria-denied", _P, "A search criterion is not that of the dossier, or is a field that you or the provider may not hold.", "Name the dossier's own worker; if you did, the platform operator sees whether the dossier is bound to one.")
+    CRITERIA_DENIED = _row("WIB07007", "criteria-denied", _P, "A search criterion is not that of the dossier, or is a field that you or the provider may not hold.", "Name the dossier's own worker; if you did, the operator of the gateway sees whether the dossier is bound to one.")
     DOCUMENT_DENIED = _row("WIB07008", "document-denied", _P, "Your view does not include this type of document.", "Ask checkAccessControl which documents are yours.")
     VIEW_EMPTY = _row("WIB07009", "view-empty", _P, "Nothing that this source holds may be released to you in this legal context.", "Ask checkAccessControl which fields are yours.")
     SOURCE_DENIED = _row("WIB07010", "source-denied", _P, "The source is no provider of this operation, or plays no part in this dossier.", "Name a source that the agreement lists for the operation.")
@@ -154,19 +154,19 @@ class Code(Enum):
     # PROTOCOL §9: the provider, only half trusted.
     PROVIDER_UNREACHABLE = _row("WIB09001", "provider-unreachable", _V, "The provider could not be reached.", "Ask again later with a new ticket.", fault=_SERVER, origin=_PROVIDER, severity=_TRANSIENT)
     PROVIDER_TIMEOUT = _row("WIB09002", "provider-timeout", _V, "The provider did not answer in time.", "Ask again later with a new ticket.", fault=_SERVER, origin=_PROVIDER, severity=_TRANSIENT)
-    PROVIDER_HTTP = _row("WIB09003", "provider-http", _V, "The provider did not answer with a SOAP message.", "The platform operator informs the provider.", fault=_SERVER, origin=_PROVIDER)
-    PROVIDER_SECURITY = _row("WIB09004", "provider-security", _V, "The provider's answer is not a validly signed message of the profile.", "The platform operator informs the provider.", fault=_SERVER, origin=_PROVIDER)
-    PROVIDER_IDENTITY = _row("WIB09005", "provider-identity", _V, "The answer was signed or served by another party than the provider asked.", "The platform operator informs the provider.", fault=_SERVER, origin=_PROVIDER)
-    PROVIDER_SCHEMA = _row("WIB09006", "provider-schema", _V, "The provider's answer is not valid against the contract.", "The platform operator informs the provider.", fault=_SERVER, origin=_PROVIDER)
-    PROVIDER_MISMATCH = _row("WIB09007", "provider-mismatch", _V, "The provider answered another question.", "The platform operator informs the provider.", fault=_SERVER, origin=_PROVIDER)
-    PROVIDER_RIGHT = _row("WIB09008", "provider-right", _V, "The provider wrote a field that it may not provide.", "The platform operator informs the provider.", fault=_SERVER, origin=_PROVIDER)
+    PROVIDER_HTTP = _row("WIB09003", "provider-http", _V, "The provider did not answer with a SOAP message.", "The operator of the gateway informs the provider.", fault=_SERVER, origin=_PROVIDER)
+    PROVIDER_SECURITY = _row("WIB09004", "provider-security", _V, "The provider's answer is not a validly signed message of the profile.", "The operator of the gateway informs the provider.", fault=_SERVER, origin=_PROVIDER)
+    PROVIDER_IDENTITY = _row("WIB09005", "provider-identity", _V, "The answer was signed or served by another party than the provider asked.", "The operator of the gateway informs the provider.", fault=_SERVER, origin=_PROVIDER)
+    PROVIDER_SCHEMA = _row("WIB09006", "provider-schema", _V, "The provider's answer is not valid against the contract.", "The operator of the gateway informs the provider.", fault=_SERVER, origin=_PROVIDER)
+    PROVIDER_MISMATCH = _row("WIB09007", "provider-mismatch", _V, "The provider answered another question.", "The operator of the gateway informs the provider.", fault=_SERVER, origin=_PROVIDER)
+    PROVIDER_RIGHT = _row("WIB09008", "provider-right", _V, "The provider wrote a field that it may not provide.", "The operator of the gateway informs the provider.", fault=_SERVER, origin=_PROVIDER)
     PROVIDER_FAULT = _row("WIB09009", "provider-fault", _V, "The provider answered with a fault of its own.", "Ask again later with a new ticket.", fault=_SERVER, origin=_PROVIDER, severity=_TRANSIENT)
     DOCUMENT_DIGEST = _row("WIB09010", "document-digest", _V, "The document does not have the digest that was asked for.", "Consult the dossier again for the current reference and digest.", fault=_SERVER, origin=_PROVIDER)
-    PROVIDER_ADDRESS = _row("WIB09011", "provider-address", _V, "The provider's address is none that the gateway may connect to.", "The platform operator compares the register's endpoint and what the name service says of it with outbound.allow.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
+    PROVIDER_ADDRESS = _row("WIB09011", "provider-address", _V, "The provider's address is none that the gateway may connect to.", "The operator of the gateway compares the register's endpoint and what the name service says of it with outbound.allow.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
 
     # PROTOCOL §8 and §11: the gateway itself.
-    LOG_UNAVAILABLE = _row("WIB10001", "log-unavailable", _G, "The exchange could not be recorded, so it did not take place.", "Ask again later with a new ticket.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
-    INTERNAL = _row("WIB10002", "internal", _G, "The gateway failed; the incident is recorded.", "Give the incident number to the platform operator.", fault=_SERVER, origin=_GATEWAY)
+    LOG_UNAVAILABLE = _row("WIB10001", "log-unavailable", _G, "It is not certain that the exchange was recorded, so nothing is released.", "Ask again later: a question or an upload with a new ticket, a notification with its own.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
+    INTERNAL = _row("WIB10002", "internal", _G, "The gateway failed; the incident is recorded.", "Give the incident number to the operator of the gateway.", fault=_SERVER, origin=_GATEWAY)
     SPOOL_UNAVAILABLE = _row("WIB10003", "spool-unavailable", _G, "There was no room to keep the document, so it was neither taken in nor passed on.", "Ask again later with a new ticket.", fault=_SERVER, origin=_GATEWAY, severity=_TRANSIENT)
     SIGNING_UNAVAILABLE = _row("WIB10004", "signing-unavailable", _G, "The gateway cannot sign at this moment, so nothing that it would have to sign is sent.", "Try again after the seconds named in Retry-After: a question with a new ticket, a notification with its own.", http=503, origin=_GATEWAY, severity=_TRANSIENT)
 
