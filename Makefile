@@ -6,7 +6,7 @@
 # make install the set-up alone: .venv with locked, hash-checked dependencies and the gateway command
 # make fuzz    look for inputs that break a rule, for MINUTES=10 altogether; see tests/README.md
 .DEFAULT_GOAL := help
-.PHONY: help install install-test demo test attack drills faults failures lint fuzz lock clean
+.PHONY: help install install-test demo test attack drills faults failures lint style types imports collect fuzz lock clean
 PYTHON ?= python3
 BIN := .venv/bin
 # A variable that some images set: every start of the gateway would compile all its modules again.
@@ -39,17 +39,26 @@ install-test: .venv/installed-test
 demo: install
 	$(BIN)/gateway demo
 
-lint: install-test
+lint: style types imports
+
+style: install-test
 	$(BIN)/ruff check gateway tests
 	$(BIN)/ruff format --check --quiet gateway tests
+
+types: install-test
 	$(BIN)/mypy
+
+imports: install-test
 	$(BIN)/lint-imports --no-logo
 
-test: lint
+# Finds the tests, and compiles them once for all processes that run them.
+collect: install-test
+	@found=$$($(BIN)/pytest --collect-only -qq) || { echo "$$found"; exit 1; }
+
+test: install-test
 	@deploy/prepare --test "$(PYTHON)"
-	$(BIN)/coverage erase
-	$(BIN)/pytest -n 2 $(SHARED) --cov=gateway --cov-branch --cov-report= $(PYTEST) $(MEASURED)
-	$(BIN)/coverage report --include='$(PURE)' --fail-under=90
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint collect
+	$(BIN)/python -m slipcover --skip-covered --fail-under 90 -m pytest -n 2 $(SHARED) $(PYTEST) $(MEASURED)
 	$(BIN)/pytest -n 4 $(SHARED) $(PYTEST) $(MEASURED:%=--ignore=%)
 
 MINUTES ?= 10
@@ -73,18 +82,16 @@ failures: install-test
 	@deploy/prepare --test "$(PYTHON)"
 	$(BIN)/python -m tests.postgres --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
-# The tests of the pure middle measure its coverage; counting lines doubles the time of a test, and some do without.
+# The tests of the pure middle measure its coverage ([tool.slipcover] of pyproject.toml).
 MEASURED := tests/rules tests/path
 # A file is one process's, for what its tests share; the longest begin first (tests/conftest.py).
 SHARED := --dist loadfile --no-loadscope-reorder
-PURE := gateway/soap/*,gateway/wss/*,gateway/agreement/*,gateway/exchangelog/*,gateway/identity/*,gateway/policy/*,gateway/broker/*,gateway/refusal.py,gateway/model.py
 
-# Rewrite the lock files from pyproject.toml; needs uv. Extras stay in the test lock: pip 23 takes the newest
-# coverage for pytest-cov's coverage[toml], whatever is pinned for coverage, and then refuses it for want of a hash.
+# Rewrite the lock files from pyproject.toml; needs uv.
 lock:
 	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --extra build pyproject.toml -o requirements.lock
-	uv pip compile -q --generate-hashes --universal --no-strip-extras --python-version 3.11 --no-header --extra build --extra test pyproject.toml -c requirements.lock -o requirements-test.lock
+	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --extra build --extra test pyproject.toml -c requirements.lock -o requirements-test.lock
 	uv pip compile -q --generate-hashes --universal --python-version 3.11 --no-header --group fuzz -o requirements-fuzz.lock
 
 clean:
-	rm -rf .venv .node .foreign var .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*
+	rm -rf .venv .node .foreign var .pytest_cache .mypy_cache .ruff_cache .hypothesis

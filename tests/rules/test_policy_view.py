@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
@@ -21,8 +20,6 @@ from gateway.model import (
 from gateway.policy.view import apply_view
 from gateway.soap.xml import canonical
 from tests.path.hub import agreement, authority
-
-pytestmark = pytest.mark.no_cover  # the same lines, thousands of times
 
 PLATFORM = authority("PLATFORM")
 VIEWS = sorted(  # that release something: policy.decide refuses the others
