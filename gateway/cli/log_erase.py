@@ -160,6 +160,7 @@ def retention(config: Settled, as_json: AsJson = False) -> None:
     """List the buckets, and which of them are due to be erased by the agreement's years. Exit status 1 when one is."""
     with explained():
         operator, now = Operator.of(load(config)), clock()
+        require_all(find(None, config).succession(), operator.years, now)
         with _eraser(operator) as eraser:
             states = eraser.buckets()
     due = [one for one in states if _is_due(one, operator.years, now)]
