@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from gateway.adapters.store_agreements import last
 from gateway.adapters.store_session import StorePlace
+from gateway.agreement.finding import AgreementError
 from gateway.agreement.load import (
     Agreement,
     load_agreement,
@@ -18,10 +21,12 @@ from gateway.agreement.load import (
 )
 from gateway.config import ConfigError, Contracts
 from gateway.evidence.adoption import OTHER_FILES, Adopted, AdoptionError, Before, Judge, adopt
+from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.identity.chain import Certificates
 from gateway.model import Enterprise
 from gateway.reading import StartError, clock, contract_files, signature_files
 
+_NO_HEAD: Final = (AgreementError, msgspec.ValidationError, KeyError, ValueError)
 _REMEDY: Final = (
     "Each party makes its signature with gateway agreement sign; put it into contracts.signatures."
 )
@@ -77,15 +82,30 @@ def renewed(
     return adopted(contracts, agreement, certificates, hub, before).agreement
 
 
-def before_start(store: StorePlace) -> Before | None:
-    """The revision under which a hub on this store served last. None where there is no store that could be read: without
-    one nothing starts.
+def served_last(store: StorePlace) -> Mapping[str, bytes] | None:
+    """The files of the revision under which a hub on this store served last. None where there is no store, or none has
+    served yet: without a store nothing starts. Raises ProofError, LOG522 for files of which nobody knows that they are it.
     """
-    files = last(store)
+    found = last(store)
+    if found is None:
+        return None
+    named, files = found
+    if revision(files) != named:
+        raise ProofError(Flaw.IN_FORCE, f"{store}: {named}")
+    return files
+
+
+def before_start(store: StorePlace) -> Before | None:
+    """What was in force before the hub starts on this store, None at the very first start. Raises ProofError."""
+    files = served_last(store)
     if files is None:
         return None
-    number, parties = read_head(files)
-    return Before(revision(files), number, parties)
+    named = revision(files)
+    try:
+        number, parties = read_head(files)
+    except _NO_HEAD as error:  # by a program that writes agreements otherwise
+        raise ProofError(Flaw.IN_FORCE, f"{store}: {named}") from error
+    return Before(named, number, parties)
 
 
 def _told(error: AdoptionError, agreement: Agreement, directory: Path) -> Iterator[ConfigError]:

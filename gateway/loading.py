@@ -181,7 +181,7 @@ def pinned(settings: Settings, loaded: Loaded) -> Checkpoint | None:
 
 
 def _adopted(settings: Settings, agreement: Agreement, identities: Identities) -> Adopted:
-    """Raises as `adopted`, and ProofError for a database that cannot be asked what was in force before."""
+    """Raises as `adopted`, and ProofError for a store that does not tell what was in force before."""
     judges = identities.certificates, identities.register.hub.enterprise
     return adopted(settings.contracts, agreement, *judges, before_start(settings.log.store))
 

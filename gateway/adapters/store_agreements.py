@@ -11,23 +11,39 @@ from typing import Final
 import msgspec
 
 from gateway.adapters.sealing import Seal
-from gateway.adapters.store_connect import connect, exists
+from gateway.adapters.store_connect import connect
 from gateway.adapters.store_delivery import reading
-from gateway.adapters.store_session import Begin, Session, StorePlace, Use, database_errors, unreadable
-from gateway.exchangelog.flaw import ProofError
+from gateway.adapters.store_session import (
+    Begin,
+    Session,
+    StorePlace,
+    Use,
+    database_errors,
+    placeholders,
+    snapshot,
+    unreadable,
+)
+from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.form import OF_THE_LOG
 from gateway.refusal import Code, Refusal
 
 _REMEMBER: Final = """
 INSERT INTO agreements VALUES (:revision, :files, :now)
 ON CONFLICT (revision) DO UPDATE SET remembered = excluded.remembered
 """
-_LAST: Final = "SELECT revision FROM agreements ORDER BY remembered DESC LIMIT 1"
+_LAST: Final = "SELECT revision, files FROM agreements ORDER BY remembered DESC LIMIT 1"
+_ABOUT_IT: Final = [kind.value for kind in OF_THE_LOG]
+# What there is in a log only once a hub has served: entries of exchanges, though they were pruned.
+_SERVED: Final = f"""
+SELECT 1 FROM entries WHERE kind NOT IN ({placeholders(_ABOUT_IT)}) UNION ALL SELECT 1 FROM minimum WHERE idx > 0 LIMIT 1
+"""  # noqa: S608 - our own words
 _SEALED: Final = """
 SELECT 1 FROM notifications WHERE sealed IS NOT NULL UNION ALL SELECT 1 FROM documents LIMIT 1
 """
 _TAKE: Final = """
 INSERT INTO payload_key VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET known = excluded.known
 """
+_MALFORMED: Final = (zlib.error, msgspec.DecodeError)
 _KNOWN: Final = b"payload key"  # the text, and what it is authenticated with
 
 
@@ -50,26 +66,47 @@ def packed(files: Mapping[str, bytes]) -> bytes:
     return zlib.compress(msgspec.msgpack.encode(dict(files)))
 
 
+def _unpacked(files: bytes) -> dict[str, bytes]:
+    """Raises `_MALFORMED`."""
+    return msgspec.msgpack.decode(zlib.decompress(files), type=dict[str, bytes])
+
+
 def agreement(connection: Session, revision: str) -> Mapping[str, bytes] | None:
     """The files of a revision, None when the hub never served under it. Raises Refusal."""
     with reading("agreement"):
         row = connection.execute("SELECT files FROM agreements WHERE revision = ?", (revision,)).fetchone()
     try:
-        return None if row is None else msgspec.msgpack.decode(zlib.decompress(row[0]), type=dict[str, bytes])
-    except (zlib.error, msgspec.DecodeError) as error:
+        return None if row is None else _unpacked(row[0])
+    except _MALFORMED as error:
         raise Refusal(Code.LOG_UNAVAILABLE, "agreement") from error
 
 
-def last(place: StorePlace) -> Mapping[str, bytes] | None:
-    """The files under which a hub on this store served last; None where there are none, or no store that can be read."""
-    if not exists(place):
-        return None
+def last(place: StorePlace) -> tuple[str, Mapping[str, bytes]] | None:
+    """The revision under which a hub on this store served last, and its files; None where there is no store, or none has
+    served yet. Whoever relies on them compares the revision.
+
+    Raises `ProofError`, LOG522 when one must have served: what was in force before is never taken to be nothing.
+    """
     try:
-        with contextlib.closing(connect(place, Use.READ)) as connection:
-            row = connection.execute(_LAST).fetchone()
-            return None if row is None else agreement(connection, row[0])
-    except database_errors(ProofError, Refusal):
-        return None
+        connection = connect(place, Use.READ)
+    except ProofError as error:
+        if error.flaw is Flaw.NO_STORE:
+            return None
+        raise
+    with contextlib.closing(connection):
+        try:
+            with snapshot(connection):  # another node may serve for the first time
+                row = connection.execute(_LAST).fetchone()
+                if row is None and connection.execute(_SERVED, _ABOUT_IT).fetchone() is None:
+                    return None
+        except database_errors() as error:
+            raise unreadable(error, place) from error
+    if row is None:
+        raise ProofError(Flaw.IN_FORCE, str(place))
+    try:
+        return row[0], _unpacked(row[1])
+    except _MALFORMED as error:
+        raise ProofError(Flaw.IN_FORCE, f"{place}: {row[0]}") from error
 
 
 def require_key(place: StorePlace, seal: Seal) -> None:

@@ -186,7 +186,7 @@ class PostgresSession:
         """Row versions that nobody can see any more are removed, and their pages with them where those were the last."""
         self.take_time()
         self._warned = False
-        for table in ("seeds", "contents", "messages", "entries"):
+        for table in ("seeds", "contents", "messages", "entries", "erased", "former_erased"):
             self._connection.execute(f"VACUUM {table}")
         return not self._warned  # whoever does not own them is warned that nothing was done
 

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
 from gateway.adapters.pin import read_pin
-from gateway.adapters.store_agreements import last
+from gateway.adapters.store_connect import exists
 from gateway.adapters.store_session import StorePlace
+from gateway.agreed import served_last
 from gateway.agreement.load import load_agreement
 from gateway.agreement.register import load_register
 from gateway.cli.log_place import read_file
 from gateway.config import Settings
 from gateway.exchangelog.checkpoint import Checkpoint
+from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import Signer
-from gateway.loading import contract_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,11 @@ class Operator:
         """Raises the errors of `reading.FORESEEN`."""
         register = settings.contracts.register
         # What was put in force, not what lies there: nobody has signed that yet.
-        agreement = load_agreement(last(settings.log.store) or contract_files(settings.contracts.directory))
+        files = served_last(settings.log.store)
+        if files is None:
+            store = settings.log.store
+            raise ProofError(Flaw.IN_FORCE if exists(store) else Flaw.NO_STORE, str(store))
+        agreement = load_agreement(files)
         signers, pinned = appending(settings)
         return cls(
             settings.log.store,

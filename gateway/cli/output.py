@@ -12,8 +12,8 @@ def write_output(path: Path, data: bytes, *, private: bool) -> None:
 
     `private`: there is a person in it, so that its owner alone may read it, whatever the umask says. Raises OSError.
     """
-    place = path.resolve()
-    if place.exists() and not place.is_file():
-        place.write_bytes(data)
+    place = path.resolve()  # past links: the file that they lead to is the one that is replaced
+    if path.exists() and not place.is_file():
+        path.write_bytes(data)  # as it was given: a pipe among /dev/fd leads to no place that has a name
     else:
         write_file(place, data, replace=True, private=private)

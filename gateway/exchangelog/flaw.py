@@ -125,6 +125,7 @@ class Flaw(Enum):
     COMMIT = _row("LOG519", "A commit failed: whether it happened shows when the log is opened anew.", "Look after the disk, or the server. On a file only a new process opens the log: a supervisor starts one by itself, a hub of one process is to be restarted. On a server the hub comes back by itself.")
     OCCUPIED = _row("LOG520", "Another process holds the store, for longer than its turn may take.", "See which one hangs, and end it; /readyz names a worker that does not answer. The others go on by themselves; repeat a command.")
     ROLE = _row("LOG521", "The PostgreSQL server has no such role.", "Correct --grant, or make the role first, as one that may log in: CREATE ROLE")
+    IN_FORCE = _row("LOG522", "The store does not tell under which agreement a hub served on it last.", "On a new log the hub serves first. Otherwise its table agreements is damaged: keep the store as it is, put the rows of that table from a backup in their place, and report the incident.")
     MOVED = _row("LOG518", "The log goes on in another store.", "Name that store in log.store of the settings (gateway store copy said which). This one stays readable.")
 
     # Buckets and their keys.

@@ -43,6 +43,10 @@ class Kind(StrEnum):
     ACCESS = "access"  # an officer looks somebody up: before the answer is given
 
 
+# Kinds of entries about the log itself: no hub need have served for them.
+OF_THE_LOG: Final = (Kind.ERASURE, Kind.PRUNING, Kind.KEY_ROTATION, Kind.SUCCESSOR, Kind.ACCESS)
+
+
 class DropReason(StrEnum):
     """Why the operator ended a delivery that could not be made."""
 

@@ -93,12 +93,13 @@ class Years:
             f"log/{number}",
             payload_key=secret_key(settings.keys.payload_key),
             bucket_keys=self.keys,
-            former=self.stores[:number],
+            former=settings.log.former,
         )
 
     def fill(self, number: int, *entries: Entry) -> None:
         async def work() -> None:
             async with self.opened(number) as store:
+                await store.remember(memory.agreement().revision, memory.agreement().files)
                 for one in entries:
                     await append_all(store, [one])
 

@@ -331,6 +331,7 @@ async def tell_something(place: Path) -> None:
     key, origin, store = loaded.log_keys[0], settings.log.origin, settings.log.store
     keys = BucketKeys.open(settings.log.bucket_keys)
     async with Store.open(store, key, origin, payload_key=loaded.payload_key, bucket_keys=keys) as opened:
+        await opened.remember(loaded.rules.agreement.revision, loaded.rules.agreement.files)
         await tell(opened)
 
 

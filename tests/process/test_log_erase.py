@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from gateway.adapters.store_seeds import subject_of
 from gateway.cli.log import app
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.commitment import actor_commitment, subject_commitment
+from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.leaf import Leaf
 from gateway.loading import load
@@ -48,13 +50,15 @@ OLD_BUCKET, RECENT_BUCKET, OPEN_BUCKET = (
 )
 
 
-async def fill(settings: config.Settings) -> None:
+async def filled(settings: config.Settings, entries: Sequence[Entry]) -> None:
+    """A hub has served under these settings, and recorded this."""
     loaded, keys = load(settings), BucketKeys.open(settings.log.bucket_keys)
     path, origin, payload_key = settings.log.store, settings.log.origin, loaded.payload_key
     async with Store.open(
         path, loaded.log_keys[0], origin, payload_key=payload_key, bucket_keys=keys
     ) as store:
-        for entry in ENTRIES:
+        await store.remember(loaded.rules.agreement.revision, loaded.rules.agreement.files)
+        for entry in entries:
             await append_all(store, [entry])
 
 
@@ -65,7 +69,7 @@ def made(tmp_path_factory) -> Path:
     write_settings(directory, "https://127.0.0.1:1/soap", {})
     settings = config.load(directory / "gateway.toml")
     ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin, settings.log.bucket_keys)
-    asyncio.run(fill(settings))
+    asyncio.run(filled(settings, ENTRIES))
     return directory
 
 

@@ -237,6 +237,7 @@ async def test_a_hub_pins_its_log_and_does_not_start_behind_the_pin(place):
 
 def test_no_command_appends_behind_the_pin(place):
     assert init(place) == ""
+    asyncio.run(serve(place))  # an agreement is in force
     store = settings_of(place).log.store
     backup = store.read_bytes()
     asyncio.run(serve(place, exchange_entries("a")))

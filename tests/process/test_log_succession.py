@@ -210,6 +210,7 @@ def opened(settings, **options) -> Store:
 def fill(settings, *tickets: str) -> None:
     async def work() -> None:
         async with opened(settings) as store:
+            await store.remember(memory.agreement().revision, memory.agreement().files)
             for ticket in tickets:
                 await append_all(store, exchange_entries(ticket))
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from gateway.cli.output import write_output
+from tests.process.sandboxes import ROOT
 
 
 def mode(path: Path) -> int:
@@ -47,6 +51,40 @@ def test_a_device_stays_one():
     with pytest.raises(OSError, match="No space left"):
         write_output(device, b"after", private=True)
     assert device.is_char_device()
+
+
+def test_a_named_pipe_hands_on_what_is_written_and_stays_one(tmp_path):
+    pipe = tmp_path / "report.html"
+    os.mkfifo(pipe)
+    with os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as reader:
+        write_output(pipe, b"report", private=True)
+        assert reader.read() == b"report"
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.parametrize("directory", ["/dev/fd", "/proc/self/fd"])
+def test_a_pipe_that_has_no_name_hands_on_what_is_written(directory):
+    ours, theirs = os.pipe()
+    with os.fdopen(ours, "rb") as reader, os.fdopen(theirs, "wb") as writer:
+        write_output(Path(directory, str(theirs)), b"report", private=True)
+        writer.close()
+        assert reader.read() == b"report"
+
+
+def test_a_file_that_has_lost_its_name_is_written_to_and_gets_no_other(tmp_path):
+    with (tmp_path / "gone").open("w+b") as file:
+        (tmp_path / "gone").unlink()
+        write_output(Path(f"/dev/fd/{file.fileno()}"), b"after", private=True)
+        assert file.read() == b"after"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_standard_output_into_a_pipe_may_be_named_as_a_file():
+    code = "import sys; from pathlib import Path; from gateway.cli.output import write_output as w; "
+    code += "w(Path('/dev/stdout'), b'report', private=True)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"report", b"")
 
 
 def test_a_disk_that_is_full_leaves_what_was_there(before):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -14,10 +15,14 @@ from gateway.adapters.postgres_uri import PostgresUri
 from gateway.adapters.store import LogReader
 from gateway.adapters.store_connect import connect, exists
 from gateway.adapters.store_directory import Directory
+from gateway.adapters.store_erasure import EraseEntries, EraseOfFormer
 from gateway.adapters.store_log import Log, new_log
 from gateway.adapters.store_migrate import migrate
 from gateway.adapters.store_session import Begin, Use
+from gateway.exchangelog.erasure import Listed
+from gateway.exchangelog.fields import SALT_SIZE
 from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.indices import Indices
 from gateway.refusal import Code, Refusal
 from tests.exchanges import exchange_entries, request_entry
 from tests.notifications import DOSSIER, accepted, leased, tell
@@ -244,3 +249,40 @@ def hanging(postgres):
         yield
     finally:
         postgres.signal(signal.SIGCONT)
+
+
+def pages(postgres, place: PostgresUri) -> bytes:
+    """All that the files of the database hold."""
+    postgres.ask("CHECKPOINT")
+    ((path,),) = postgres.ask(
+        "SELECT current_setting('data_directory') || '/base/' || oid FROM pg_database "
+        f"WHERE datname = '{name_of(place)}'"
+    )
+    return b"".join(one.read_bytes() for one in Path(path).iterdir())
+
+
+NOTHING = Listed(Indices(), bytes(SALT_SIZE))
+ONE, MORE = (
+    Listed(Indices.of([(0, 0)]), b"\x11" * SALT_SIZE),
+    Listed(Indices.of([(0, 1)]), b"\x22" * SALT_SIZE),
+)
+
+
+@pytest.mark.parametrize(
+    "replaced",
+    [
+        (EraseEntries(ONE.indices, NOTHING, ONE), EraseEntries(Indices.of([(1, 1)]), ONE, MORE)),
+        (EraseOfFormer("log/0", None, ONE), EraseOfFormer("log/0", (ONE, 7), MORE)),
+    ],
+    ids=["of this log", "of a former log"],
+)
+async def test_list_of_an_earlier_erasure_is_on_no_page_afterwards(postgres, place, replaced):
+    async with open_store(place) as store:
+        await append_all(store, exchange_entries("t"))
+    with closing(connect(place, Use.APPEND)) as session:
+        for effect in replaced:
+            with session:
+                effect.apply(session, 7)
+            assert session.forget()
+            assert effect.after.salt in pages(postgres, place)
+    assert ONE.salt not in pages(postgres, place)
