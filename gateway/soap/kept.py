@@ -23,17 +23,22 @@ _LINES: Final = "cid:lines"  # the base64 stood in lines, whose lengths are lost
 
 
 def without_content(message: bytes) -> bytes:
-    """A message that passed `soap.xml.parse`, as it is kept: unchanged where it holds no content."""
+    """A message that passed `soap.envelope.read`, as it is kept: unchanged where it holds no document's content.
+
+    That stands once, in the Body. Elsewhere, in a header block or twice, it is no document's: whoever adds it would
+    only make a message that cannot be proved any more.
+    """
     if b"content" not in message:  # no other way to write the name
         return message
     root = parse_verified(message)
-    held = [one for one in root.iter(_CONTENT) if one.text]
-    for one in held:
-        text = one.text or ""
-        one.text = None
-        href = _LINES if any(mark in text for mark in " \t\r\n") else "cid:document"
-        etree.SubElement(one, names.INCLUDE, href=href)
-    return etree.tostring(root, encoding="UTF-8") if held else message
+    held = list(root[-1].iter(_CONTENT))
+    text = held[0].text if len(held) == 1 and not len(held[0]) else None
+    if not text:
+        return message
+    held[0].text = None
+    href = _LINES if any(mark in text for mark in " \t\r\n") else "cid:document"
+    etree.SubElement(held[0], names.INCLUDE, href=href)
+    return etree.tostring(root, encoding="UTF-8")
 
 
 @dataclass(frozen=True, slots=True)

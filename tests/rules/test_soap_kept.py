@@ -10,6 +10,7 @@ import xmlsec
 from lxml import etree
 
 from gateway.refusal import Code
+from gateway.soap import names
 from gateway.soap.kept import apart, restored, without_content
 from tests.rules.second_engine import xmlsec_verifies
 from tests.world import SERVICE, V12, accept, build, good, refused, sign
@@ -47,6 +48,34 @@ def test_content_is_taken_out_and_put_back_under_the_same_signature(change):
     whole = restored(kept, DOCUMENT)
     assert accept(whole).body == accept(message).body
     xmlsec_verifies(whole)
+
+
+def in_the_header(message: bytes, block: str) -> bytes:
+    """With a block more that nobody signed, and nobody must understand."""
+    return message.replace(b"<wsse:Security", block.encode() + b"<wsse:Security", 1)
+
+
+@pytest.mark.parametrize("kept_whole", [build(), uploaded()], ids=["a question", "an upload"])
+def test_content_beside_the_body_changes_nothing_of_what_is_kept(kept_whole):
+    message = in_the_header(kept_whole, f'<h:content xmlns:h="{SERVICE}">x</h:content>')
+    assert accept(message).body == accept(kept_whole).body
+    kept = without_content(message)
+    assert b">x</h:content>" in kept
+    assert (held(kept) is None) is (held(without_content(kept_whole)) is None)
+    assert accept(restored(kept, DOCUMENT)).body == accept(message).body
+
+
+@pytest.mark.parametrize("more", ["<s:content>AAAA</s:content>", "<s:content/>"])
+def test_what_stands_twice_is_no_documents(more):
+    twice = build(content=uploaded_body(BASE64).replace("</s:document>", f"{more}</s:document>"))
+    assert without_content(twice) == twice
+    xmlsec_verifies(twice)
+
+
+def test_an_include_is_seen_however_its_namespace_is_written():
+    written = names.XOP.replace("/", "&#47;")
+    message = in_the_header(build(), f'<x:Include xmlns:x="{written}" href="cid:a"/>')
+    assert refused(message) is Code.SOAP_STRUCTURE
 
 
 def test_another_document_is_not_what_was_signed():
