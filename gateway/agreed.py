@@ -39,22 +39,23 @@ def read_agreement(directory: Path) -> Agreement:
     return agreement
 
 
-def adopted(
+def adopted(  # noqa: PLR0913 - the agreement, and all that it is judged by
     contracts: Contracts,
     agreement: Agreement,
     certificates: Certificates,
     hub: Enterprise,
     before: Before | None,
+    *,
+    lasting: bool,
 ) -> Adopted:
     """`before`: the revision that was in force last, None at the very first start. One that follows it needs its
-    parties, too: nobody is left out by leaving them out of the list.
+    parties, too: nobody is left out by leaving them out of the list. `lasting`: this one was adopted before.
 
     Raises ConfigError, AgreementError, and StartError for parties that are missing.
     """
     if hub in agreement.parties:
         raise ConfigError("CFG036", f"agreement.parties: {hub} is the hub.", "It serves; others agree.")
-    lasting = before is not None and before.revision == agreement.revision
-    if before is not None and not lasting:
+    if before is not None and before.revision != agreement.revision:
         require_later(agreement, before.number)
     found = signature_files(contracts.signatures)
     judged = Judge(agreement.files, certificates.trust, clock(), lasting, certificates.answers).of(found)
@@ -65,11 +66,12 @@ def adopted(
 
 
 def renewed(
-    contracts: Contracts, in_force: Agreement, certificates: Certificates, hub: Enterprise
+    contracts: Contracts, store: StorePlace, in_force: Agreement, certificates: Certificates, hub: Enterprise
 ) -> Agreement:
     """The agreement of the files, read anew; the one in force as long as they are the same.
 
-    Raises ConfigError, AgreementError, StartError.
+    One that another process of the gateway has put in force already was adopted then: it is not judged again.
+    Raises ConfigError, AgreementError, StartError, ProofError.
     """
     files = contract_files(contracts.directory)
     if revision(files) == in_force.revision:
@@ -79,7 +81,9 @@ def renewed(
     if revision(contract_files(contracts.directory)) != agreement.revision:
         raise ConfigError("CFG025", "The files change while they are read.", "They are read again.")
     before = Before(in_force.revision, in_force.number, in_force.parties)
-    return adopted(contracts, agreement, certificates, hub, before).agreement
+    kept = last(store)
+    lasting = kept is not None and kept[0] == agreement.revision
+    return adopted(contracts, agreement, certificates, hub, before, lasting=lasting).agreement
 
 
 def served_last(store: StorePlace) -> Mapping[str, bytes] | None:

@@ -22,7 +22,6 @@ from gateway.adapters.shared_moments import SharedMoments
 from gateway.adapters.spokes import HttpSpokes
 from gateway.adapters.store import Store
 from gateway.adapters.store_reader import LogReader
-from gateway.adapters.tls import client_context, outward_context
 from gateway.adapters.witness_client import WitnessClient
 from gateway.agreement.served import served_documents
 from gateway.agreement.terms import Agreement
@@ -52,7 +51,6 @@ from gateway.readiness import Readiness
 from gateway.refusal import Refusal
 from gateway.reload import Reload, contexts_of, peer_check, sign_log
 from gateway.sockets import bind
-from gateway.trusted import trust_files
 
 _FINISH_SECONDS: Final = 35.0  # for what is under way; deploy/gateway.service gives a little more
 
@@ -92,14 +90,15 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
                 beside=loaded.beside,
             )
         )
+        contexts = contexts_of(settings, in_force)
+        # Witnesses first: a store that was put back signs nothing before they are asked.
+        feeder = await _feeding(stack, settings, loaded, store, contexts.witnesses, metrics, log, fellows)
         with _recorded(store):
             await sign_log(store, loaded)  # each, before an older one goes, though no exchange came by
-        feeder = await _feeding(stack, settings, loaded, store, metrics, log, fellows)
         _pin(stack, settings, store, metrics, log, fellows)
         loaded.rules.certificates.graced = lambda authority: metrics.graced(authority.id)
         questions = await _ask_responders(stack, settings, loaded, in_force, metrics, log, store)
-        server_tls, client_tls = contexts_of(settings, in_force)
-        spokes = _spokes(settings, client_tls, in_force)
+        spokes = _spokes(settings, contexts.providers, in_force)
         stack.push_async_callback(spokes.close)
         await _remember(store, loaded)
         bell = Bell(fellows.ring)
@@ -137,7 +136,7 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
         within = wire(inside, owner=nobody, watch=Watch(metrics, "operations"))
         bound, ops = (shared.soap, shared.operations) if shared else _bound(settings.listen)
         urls = f"https://{host}:{bound.getsockname()[1]}{PATH}", f"http://{host}:{ops.getsockname()[1]}"
-        soap = _listen(stack, outside, bound, server_tls)
+        soap = _listen(stack, outside, bound, contexts.callers)
         courier = courier_of(parts, metrics, log, fellows.leads.is_set)
         stack.push_async_callback(courier.finish, _FINISH_SECONDS)
         reload = Reload(
@@ -147,6 +146,7 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
             store=store,
             door=soap,
             spokes=spokes,
+            feeder=feeder,
             questions=questions,
             metrics=metrics,
             log=log,
@@ -263,6 +263,7 @@ async def _feeding(  # noqa: PLR0913, PLR0917 - what is fed, to whom, and who he
     settings: Settings,
     loaded: Loaded,
     store: Store,
+    tls: ssl.SSLContext,
     metrics: Metrics,
     log: OperationalLog,
     fellows: Fellows,
@@ -277,9 +278,7 @@ async def _feeding(  # noqa: PLR0913, PLR0917 - what is fed, to whom, and who he
     if loaded.policy is None:
         return None
     destinations = Destinations(settings.outbound.allow)
-    client = await stack.enter_async_context(
-        WitnessClient(destinations, _witness_tls(settings), chosen.answer_seconds)
-    )
+    client = await stack.enter_async_context(WitnessClient(destinations, tls, chosen.answer_seconds))
     reader = stack.enter_context(LogReader.open(settings.log.store))
     feeder = Feeder(
         loaded.policy,
@@ -296,13 +295,6 @@ async def _feeding(  # noqa: PLR0913, PLR0917 - what is fed, to whom, and who he
     task = asyncio.create_task(feeder.run(fellows.leads), name="witnesses")
     stack.callback(task.cancel)
     return feeder
-
-
-def _witness_tls(settings: Settings) -> ssl.SSLContext:
-    """Witnesses within the PKI of the authorities are shown the hub's certificate; others are judged by their own."""
-    if settings.witnesses.anchors:
-        return outward_context(settings.witnesses.anchors)
-    return client_context(settings.keys.tls_certificate, settings.keys.tls_key, trust_files(settings))
 
 
 @dataclass(frozen=True, slots=True)

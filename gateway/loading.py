@@ -183,7 +183,9 @@ def pinned(settings: Settings, loaded: Loaded) -> Checkpoint | None:
 def _adopted(settings: Settings, agreement: Agreement, identities: Identities) -> Adopted:
     """Raises as `adopted`, and ProofError for a store that does not tell what was in force before."""
     judges = identities.certificates, identities.register.hub.enterprise
-    return adopted(settings.contracts, agreement, *judges, before_start(settings.log.store))
+    before = before_start(settings.log.store)
+    lasting = before is not None and before.revision == agreement.revision
+    return adopted(settings.contracts, agreement, *judges, before, lasting=lasting)
 
 
 def _require_whole(identities: Identities, before: Loaded) -> None:

@@ -1,6 +1,6 @@
 """Reload: what changed in the files while the hub runs is put in force, all of it or nothing.
 
-The agreement; and, as another whole, who takes part and by which certificates: the rules, the TLS of new connections in both directions, and the metrics that speak of them. What is under way
+The agreement; and, as another whole, who takes part and by which certificates: the rules, the TLS of new connections in both directions, to witnesses, too, and the metrics that speak of them. What is under way
 goes on by the rules that it began with. Whatever is wrong with the files, the last good state stays in force.
 """
 
@@ -11,18 +11,19 @@ import os
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.adapters.metrics import Metrics
 from gateway.adapters.spokes import HttpSpokes
 from gateway.adapters.store import Store
-from gateway.adapters.tls import PeerCheck, client_context, server_context
+from gateway.adapters.tls import PeerCheck, client_context, outward_context, server_context
 from gateway.agreed import renewed
 from gateway.broker.event import trace
 from gateway.broker.rules import RulesInForce
 from gateway.config import ConfigError, Settings
 from gateway.edge.connections import Door
+from gateway.edge.feeding import Feeder
 from gateway.edge.operational_log import OperationalLog
 from gateway.edge.responders import Questions
 from gateway.exchangelog import own_entry
@@ -37,6 +38,7 @@ from gateway.trusted import revocation_lists, trust_files
 _KEEP_SECONDS: Final = (
     30.0  # for the store to keep a revision; while it hangs there is no exchange to judge by it
 )
+_READ_SECONDS: Final = 60.0  # for one look at the files; a token signs within ten
 
 
 class Reload:
@@ -51,18 +53,20 @@ class Reload:
         store: Store,
         door: Door,
         spokes: HttpSpokes,
+        feeder: Feeder | None,
         questions: Questions,
         metrics: Metrics,
         log: OperationalLog,
         tell: Callable[[], None],
     ) -> None:
-        """`tell`: has the other processes of the hub look, too."""
+        """`feeder`: None without witnesses. `tell`: has the other processes of the hub look, too."""
         self._settings = settings
         self._loaded = loaded
         self._in_force = in_force
         self._store = store
         self._door = door
         self._spokes = spokes
+        self._feeder = feeder
         self._questions = questions
         self._metrics = metrics
         self._log = log
@@ -108,7 +112,9 @@ class Reload:
     async def _look_at_agreement(self) -> None:
         rules = self._loaded.rules
         judges = rules.certificates, rules.register.hub.enterprise
-        agreement = await asyncio.to_thread(renewed, self._settings.contracts, rules.agreement, *judges)
+        agreement = await asyncio.to_thread(
+            renewed, self._settings.contracts, self._settings.log.store, rules.agreement, *judges
+        )
         if agreement is rules.agreement:
             return
         # First in the store: what is accepted under it is delivered by it, whatever is in force then.
@@ -122,7 +128,7 @@ class Reload:
 
     async def _look_at_others(self) -> None:
         if await asyncio.to_thread(digest_of, self._settings) != self._loaded.digest:
-            await self._replace(*await asyncio.to_thread(self._read))
+            await self._replace(*await self._read_in_time())
         else:
             self._announce(await asyncio.to_thread(self._announced))
 
@@ -132,14 +138,24 @@ class Reload:
         show(self._metrics, loaded)
         self._tell()
 
-    def _read(self) -> tuple[Loaded, ssl.SSLContext, ssl.SSLContext]:
+    async def _read_in_time(self) -> tuple[Loaded, Contexts]:
+        """As `_read`; ConfigError when something does not answer. Its thread is left behind: nothing can end it."""
+        try:
+            async with asyncio.timeout(_READ_SECONDS):
+                return await asyncio.to_thread(self._read)
+        except TimeoutError as error:
+            sentence = f"The files, and keys in a token, are not read within {_READ_SECONDS:g} s."
+            remedy = "Look after the token, or the disk; they are read again at the next look."
+            raise ConfigError("CFG035", sentence, remedy) from error
+
+    def _read(self) -> tuple[Loaded, Contexts]:
         """In a thread of its own. Raises as `loading.reload`; ConfigError when a file changes meanwhile."""
         settings = self._settings
         loaded = reload(settings, self._loaded)
         contexts = contexts_of(settings, self._in_force)
         if digest_of(settings) != loaded.digest:  # OpenSSL may have read other files than we judged
             raise ConfigError("CFG025", "The files change while they are read.", "They are read again.")
-        return loaded, *contexts
+        return loaded, contexts
 
     def _announced(self) -> bytes:
         """In a thread of its own; as before when a file changes meanwhile. Raises ConfigError."""
@@ -154,7 +170,7 @@ class Reload:
             rules = replace(self._loaded.rules, announced=announced)
             self._loaded, self._in_force.rules = replace(self._loaded, rules=rules), rules
 
-    async def _replace(self, loaded: Loaded, server: ssl.SSLContext, client: ssl.SSLContext) -> None:
+    async def _replace(self, loaded: Loaded, contexts: Contexts) -> None:
         # A log key in a token stays, whether or not that answers now.
         if loaded.log_keys is not self._loaded.log_keys:
             await sign_log(self._store, loaded)  # alone may fail: then nothing has changed
@@ -162,11 +178,13 @@ class Reload:
         # hangs must hold up no suspension; and while it hangs there is no exchange.
         self._recording = asyncio.create_task(self._record(loaded.rules.certificates.trust))
         await asyncio.sleep(0)  # it has begun: it is in the queue of the log
-        self._door.tls = server
+        self._door.tls = contexts.callers
+        if self._feeder is not None:
+            self._feeder.renew(contexts.witnesses)
         self._put_in_force(loaded)
         self._questions.responders = loaded.responders
         self._questions.due.set()
-        await self._spokes.renew(client)
+        await self._spokes.renew(contexts.providers)
         authorities = loaded.rules.register.authorities
         suspended = sum(not one.active for one in authorities)
         self._log.note("reloaded", authorities=len(authorities), suspended=suspended)
@@ -202,10 +220,27 @@ def show(metrics: Metrics, loaded: Loaded) -> None:
     metrics.expect(one.id for one in rules.register.authorities)
 
 
-def contexts_of(settings: Settings, in_force: RulesInForce) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """TLS for those who call, and for calls to providers. Raises TlsError."""
+@dataclass(frozen=True, slots=True)
+class Contexts:
+    """TLS of a hub, as its files are at one moment."""
+
+    callers: ssl.SSLContext
+    providers: ssl.SSLContext
+    witnesses: ssl.SSLContext
+
+
+def contexts_of(settings: Settings, in_force: RulesInForce) -> Contexts:
+    """Witnesses within the PKI of the authorities are shown the hub's certificate; others are judged by their own.
+
+    Raises TlsError.
+    """
     own = settings.keys.tls_certificate, settings.keys.tls_key, trust_files(settings)
-    return server_context(*own, lists=False), client_context(*own, peer_check(in_force))
+    anchors = settings.witnesses.anchors
+    return Contexts(
+        server_context(*own, lists=False),
+        client_context(*own, peer_check(in_force)),
+        outward_context(anchors) if anchors else client_context(*own),
+    )
 
 
 def peer_check(in_force: RulesInForce) -> PeerCheck:

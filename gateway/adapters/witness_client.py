@@ -35,8 +35,9 @@ class WitnessClient:
 
     def __init__(self, destinations: Destinations, tls: ssl.SSLContext, seconds: float) -> None:
         """`seconds`: from connecting to the last byte of an answer."""
+        self._tls = tls
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=tls, socket_factory=destinations.open),
+            connector=aiohttp.TCPConnector(limit=_CONNECTIONS, socket_factory=destinations.open),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=seconds),
             headers={"Accept-Encoding": "identity"},
@@ -51,6 +52,10 @@ class WitnessClient:
     async def __aexit__(self, *_: object) -> None:
         await self._session.close()
 
+    def renew(self, tls: ssl.SSLContext) -> None:
+        """By these certificates and lists from now on: a connection that was made by others is not used again."""
+        self._tls = tls
+
     async def add(self, prefix: str, request: bytes) -> WitnessAnswer:
         """The answer to add-checkpoint. Raises UnreachableError."""
         return await self._ask("POST", f"{prefix.rstrip('/')}/add-checkpoint", MAX_ANSWER, request)
@@ -62,7 +67,8 @@ class WitnessClient:
 
     async def _ask(self, method: str, url: str, most: int, data: bytes | None = None) -> WitnessAnswer:
         try:
-            async with self._session.request(method, url, data=data, allow_redirects=False) as response:
+            asked = self._session.request(method, url, data=data, allow_redirects=False, ssl=self._tls)
+            async with asked as response:
                 body = bytearray()
                 async for part in response.content.iter_any():
                     body += part

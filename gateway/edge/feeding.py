@@ -8,6 +8,7 @@ signature, is proof of a fork or of a rollback: the log is frozen (PROTOCOL.md Â
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -83,6 +84,10 @@ class Feeder:
         if self._patience.stop is None or self._lag() <= self._patience.stop:
             return None
         return "the witnesses have not cosigned for too long"
+
+    def renew(self, tls: ssl.SSLContext) -> None:
+        """See `WitnessClient.renew`."""
+        self._client.renew(tls)
 
     async def first(self, *, refuse: bool) -> None:
         """Before anything is appended: what witnesses hold, this log extends.

@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import socket
+import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -489,6 +490,23 @@ async def record(settings) -> None:
         bucket_keys=BucketKeys.open(settings.log.bucket_keys),
     ) as store:
         await append_all(store, exchange_entries("a"))
+
+
+async def test_witnesses_are_reached_by_the_certificates_and_lists_of_the_last_look(
+    tmp_path, of_hub, monkeypatch
+):
+    handed = []
+    monkeypatch.setattr(WitnessClient, "renew", lambda _, tls: handed.append(tls))
+    async with witnesses(tmp_path) as found:
+        settings, lines, told = settings_of(of_hub, policy_text(found)), io.StringIO(), asyncio.Event()
+        async with application.hub(settings, loading.load(settings), lines, told):
+            crl = of_hub / "pki" / "root.crl.pem"
+            crl.write_text(f"{crl.read_text()}\n")
+            told.set()
+            await until(lambda: '"reloaded"' in lines.getvalue())
+    (tls,) = handed
+    assert tls.verify_flags & ssl.VerifyFlags.VERIFY_CRL_CHECK_CHAIN
+    assert len(tls.get_ca_certs()) == 2
 
 
 async def test_a_hub_without_its_witnesses_says_so_and_stops_where_it_is_told_to(

@@ -8,6 +8,7 @@ import socket
 import ssl
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from gateway import reload
 from gateway.agreement import messages
 from gateway.cli.pki_files import read_issuer, renew
 from gateway.exchangelog.flaw import Flaw
@@ -175,6 +177,23 @@ async def test_a_certificate_ends_at_the_next_message(hub, kind, ending):
     async with connection(hub, "IMMIGRATION_OFFICE") as other:
         data = message("IMMIGRATION_OFFICE")
         assert await other.ask(data) is None
+
+
+async def test_a_token_that_hangs_holds_up_no_later_look(hub, monkeypatch):
+    back, read_anew = Event(), reload.reload
+
+    def hanging(*given):
+        back.wait(60)
+        return read_anew(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reload, "reload", hanging)
+        patch.setattr(reload, "_READ_SECONDS", 0.1)
+        register(hub, suspend("BRUSSELS"))
+        assert (await hub.reload())["code"] == "CFG035"
+        back.set()
+    assert (await hub.reload())["event"] == "reloaded"
+    assert (await hub.soap("BRUSSELS", message()))[1].code == "WIB05005"
 
 
 async def test_an_authority_that_leaves_the_register_is_a_stranger_at_its_next_message(hub):

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.x509 import load_pem_x509_certificate
 
+from gateway.adapters.store_agreements import packed
+from gateway.adapters.store_connect import connect
 from gateway.adapters.store_reader import LogReader
+from gateway.adapters.store_session import Use
+from gateway.adapters.store_work import instant
+from gateway.agreement.load import revision as revision_of
 from gateway.cli.pki_files import renew
+from gateway.loading import contract_files
 from tests.path import hub as memory
 from tests.process.drafts import LESS, READ, Drafts, revised
 from tests.process.running import Running, running_hub
@@ -108,6 +115,21 @@ async def test_a_certificate_that_is_revoked_at_the_same_look_adopts_nothing(hub
     await until(lambda: hub.events("not reloaded"))
     assert {one["code"] for one in hub.events("not reloaded")} == {"CFG036"}
     assert await revision(hub) == 1
+
+
+async def test_what_another_process_has_put_in_force_is_not_judged_again(hub, drafts):
+    """The first of them that looked has adopted it, before the list came."""
+    drafts.put(revised(2, (READ, LESS)))
+    files = contract_files(drafts.current)
+    with closing(connect(hub.directory / "store.db", Use.WRITE)) as session:
+        row = revision_of(files), packed(files), instant(datetime.now(UTC))
+        session.copy("agreements", [row])
+    certificate = load_pem_x509_certificate((hub.pki / "BRUSSELS/sign.crt.pem").read_bytes())
+    renew(hub.pki, "issuing", datetime.now(UTC), [certificate.serial_number])
+    hub.told.set()
+    await until(lambda: any("number" in one for one in hub.events("reloaded")))
+    assert hub.events("not reloaded") == []
+    assert await revision(hub) == 2
 
 
 async def test_a_pipe_among_the_contracts_holds_up_no_suspension(hub, drafts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import ssl
@@ -10,7 +11,7 @@ import subprocess
 import sys
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -18,7 +19,10 @@ import apsw
 import pytest
 from typer.testing import CliRunner
 
+from gateway.adapters.destinations import Destinations
 from gateway.adapters.pki import write_pki
+from gateway.adapters.tls import outward_context
+from gateway.adapters.witness_client import UnreachableError, WitnessClient
 from gateway.cli.commands import app
 from gateway.config import ConfigError
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
@@ -233,6 +237,24 @@ async def test_a_witness_speaks_tls(tmp_path):
     asked = {"ssl": context, "server_hostname": "gateway.wib.example"}
     async with running(load_settings(config)) as client:
         assert (await client.post(request(0, 5).serialise(), **asked))[0] == 200
+
+
+async def test_a_log_reaches_a_witness_by_what_it_was_given_last(tmp_path):
+    settings = witness_settings(tmp_path / "witness")
+    write_pki(tmp_path / "pki", memory.pki())
+    config = settings.key.with_name("witness.toml")
+    tls = 'tls_certificate = "../pki/HUB/tls.crt.pem"\ntls_key = "../pki/HUB/tls.key.pem"\n'
+    config.write_text(tls + config.read_text())
+    nobody, trusting = outward_context([]), outward_context([tmp_path / "pki" / name for name in TRUST[:2]])
+    for context in (nobody, trusting):
+        context.check_hostname = False  # it is reached by its address here
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(run.witness(load_settings(config), io.StringIO()))
+        client = await stack.enter_async_context(WitnessClient(Destinations(["127.0.0.0/8"]), nobody, 5.0))
+        for tls_now, reached in ((nobody, False), (trusting, True), (nobody, False)):
+            client.renew(tls_now)
+            with contextlib.nullcontext() if reached else pytest.raises(UnreachableError):
+                assert (await client.add(url, request(0, 5).serialise())).status in {200, 409}
 
 
 async def test_a_body_that_does_not_come_is_not_waited_for(settings, monkeypatch):
