@@ -7,7 +7,8 @@ a lost file is never made again (`create` is for a new key), and one of another 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -129,24 +130,34 @@ class WitnessStore:
         file fails: then nothing was cosigned.
         """
         request, checkpoint = named(data, known)
+        refused: WitnessError | None = None
         try:
-            # IMMEDIATE: from here on nobody else changes what the request is held against.
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                line = self._cosigned(request, checkpoint, known[checkpoint.origin], pins, cosigner, now)
-            except WitnessError as error:
-                if error.evidence:
-                    self._keep(checkpoint.origin, error.flaw.row.code, data, now)
-                self._connection.execute("COMMIT")
-                raise
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+            with self._transaction():
+                try:
+                    line = self._cosigned(request, checkpoint, known[checkpoint.origin], pins, cosigner, now)
+                except WitnessError as error:
+                    refused = error
+                    if error.evidence:
+                        self._keep(checkpoint.origin, error.flaw.row.code, data, now)
         except apsw.Error as error:
             raise unreadable(error) from error
+        if refused is not None:
+            raise refused
         # From here on the line may leave: whatever happens, it stays the latest.
         return checkpoint, line
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Durable at its end, or undone: what is read afterwards, and may be served, is never half of it."""
+        # IMMEDIATE: from here on nobody else changes what the request is held against.
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        finally:
+            # SQLite leaves it open when a reader of the file holds up the COMMIT for longer than BUSY_MS.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def _cosigned(  # noqa: PLR0913, PLR0917 - what is cosigned, against what, and by whom
         self,

@@ -199,6 +199,29 @@ def test_nothing_is_cosigned_that_is_not_stored(settings):
     assert store.checkpoint(ORIGIN) is None
 
 
+async def test_what_a_reader_of_the_file_holds_up_is_undone_and_not_served(settings, monkeypatch):
+    monkeypatch.setattr("gateway.witness.store.BUSY_MS", 0)
+    grown, forked = request(5, 7).serialise(), request(5, 5, fork=3).serialise()
+    page = f"/{monitored(ORIGIN)}"
+    async with running(settings) as client:
+        await client.post(request(0, 5).serialise())
+        held = await client.get(page)
+        reader = apsw.Connection(str(settings.store))
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM logs").fetchall()
+        for data in (grown, forked, grown):
+            status, _, answer = await client.post(data)
+            assert (status, answer[:6]) == (503, b"LOG520")
+            assert await client.get(page) == held
+        reader.close()
+        assert (await client.post(forked))[0] == 422  # evidence is kept before the refusal is told
+        assert (await client.post(grown))[0] == 200
+    store = WitnessStore.open(settings.store, key(settings))
+    assert [one.request for one in store.evidence()] == [forked]
+    assert open_checkpoint(store.checkpoint(ORIGIN), [LOG.verifier]).size == 7
+    store.close()
+
+
 def test_a_lost_memory_is_not_made_again_under_its_key(settings, tmp_path):
     settings.store.unlink()
     config = str(settings.key.with_name("witness.toml"))
