@@ -52,7 +52,7 @@ def serve(config: Config) -> None:
 
 @app.command()
 def show(config: Config, as_json: AsJson = False) -> None:
-    """Show the verification key, what was last cosigned of each log, and what contradicts it.
+    """Show the verification key, what was last cosigned of each log, what contradicts it, and what was not proved.
 
     Exit status 1 when there is evidence against a log.
     """
@@ -65,17 +65,20 @@ def show(config: Config, as_json: AsJson = False) -> None:
             kept = store.evidence()
         finally:
             store.close()
+    evidence, unproved = [one for one in kept if one.forked], [one for one in kept if not one.forked]
     if as_json:
         checkpoints = {origin: note.decode() if note else None for origin, note in latest.items()}
-        facts = {"vkey": key.vkey, "logs": checkpoints, "evidence": [_evidence(one) for one in kept]}
-        write(json.dumps(facts, indent=2))
+        requests = {"evidence": [*map(_request, evidence)], "unproved": [*map(_request, unproved)]}
+        write(json.dumps({"vkey": key.vkey, "logs": checkpoints, **requests}, indent=2))
     else:
         write(f"vkey      {key.vkey}")
         for origin, note in latest.items():
             write(f"log       {origin}: {_size(note)}")
-        for one in kept:
+        for one in evidence:
             write(f"evidence  {_time(one.received)} {one.code} against {one.origin}; --json has the request")
-    if kept:
+        for one in unproved:
+            write(f"unproved  {_time(one.received)} {one.code} of {one.origin}; --json has the request")
+    if evidence:
         raise typer.Exit(1)
 
 
@@ -83,7 +86,7 @@ def _size(note: bytes | None) -> str:
     return "nothing yet" if note is None else f"size {Checkpoint.parse(parse_note(note).text).size}"
 
 
-def _evidence(one: Kept) -> dict[str, object]:
+def _request(one: Kept) -> dict[str, object]:
     return {
         "origin": one.origin,
         "received": _time(one.received),

@@ -29,7 +29,8 @@ SIZE_TYPE: Final = "text/x.tlog.size"
 class WitnessError(Exception):
     """Why a witness does not cosign. `status`: of HTTP, as tlog-witness has it.
 
-    `latest`: the size that it holds, of 409. `evidence`: the log signed what contradicts what was cosigned.
+    `latest`: the size that it holds, of 409. `evidence`: the log signed what contradicts what was cosigned, or, of a
+    wrong proof, what was not shown to follow from it.
     """
 
     def __init__(self, status: int, flaw: Flaw, *, latest: int | None = None, evidence: bool = False) -> None:
@@ -101,8 +102,9 @@ def require_consistent(request: AddCheckpoint, checkpoint: Checkpoint, latest: L
     try:
         _verify(request, checkpoint, latest)
     except ProofError as error:
-        # A wrong proof may be the log's mistake, or all that a forked log can give: its signature is kept.
-        raise WitnessError(422, error.flaw, evidence=True) from error
+        # A wrong proof may be all that a forked log can give, or come from anybody: the tree that was cosigned,
+        # and one after nothing, need no proof.
+        raise WitnessError(422, error.flaw, evidence=0 < latest.size < checkpoint.size) from error
 
 
 def _verify(request: AddCheckpoint, checkpoint: Checkpoint, latest: Latest) -> None:

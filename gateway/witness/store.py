@@ -7,7 +7,8 @@ a lost file is never made again (`create` is for a new key), and one of another 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -32,7 +33,8 @@ from gateway.exchangelog.witness import (
     signed_by_log,
 )
 
-MAX_EVIDENCE: Final = 100  # requests kept for each log: whoever has its key could send any number
+MAX_EVIDENCE: Final = 100  # checkpoints kept for each log: whoever has its key could sign any number
+MAX_UNPROVED: Final = 10  # for each log, apart: anybody can send what it signed with a wrong proof
 _APPLICATION_ID: Final = 0x57494257  # "WIBW"
 _VERSION: Final = 1
 _SCHEMA: Final = """
@@ -43,28 +45,37 @@ CREATE TABLE logs (
   note BLOB NOT NULL,                     -- the checkpoint with the log's signatures and the cosignature
   cosigned INTEGER NOT NULL               -- seconds since 1970
 ) STRICT;
-CREATE TABLE evidence (                   -- signed by a log against what was cosigned of it
-  digest BLOB PRIMARY KEY, origin TEXT NOT NULL, received INTEGER NOT NULL,
+CREATE TABLE evidence (                   -- signed by a log, and not shown to follow from what was cosigned of it
+  digest BLOB PRIMARY KEY,                -- of the checkpoint's text: what stands around it anybody can change
+  origin TEXT NOT NULL, received INTEGER NOT NULL,
   code TEXT NOT NULL, request BLOB NOT NULL,
   against BLOB                            -- what had been cosigned then; NULL: a pin
 ) STRICT;
 """
+# Two roots of one size, with that size as the old one or not: what only the log's key can make.
+_FORKED: Final = {"fork": Flaw.FORK.row.code, "stale": Flaw.RANGE.row.code}
 _KEEP: Final = """
 INSERT OR IGNORE INTO evidence SELECT :digest, :origin, :now, :code, :request,
   (SELECT note FROM logs WHERE origin = :origin)
-WHERE (SELECT count(*) FROM evidence WHERE origin = :origin) < :most
+WHERE (SELECT count(*) FROM evidence WHERE origin = :origin AND (code IN (:fork, :stale)) = :forked) < :most
 """
+_SETTLE: Final = "DELETE FROM evidence WHERE digest = :digest AND code NOT IN (:fork, :stale)"
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A request that contradicts what was cosigned."""
+    """A request that contradicts what was cosigned, or whose proof from there does not hold."""
 
     origin: str
     received: int
     code: str
     request: bytes
     against: bytes | None
+
+    @property
+    def forked(self) -> bool:
+        """The log signed two roots of one size. Otherwise somebody sent a checkpoint of it with a wrong proof."""
+        return self.code in _FORKED.values()
 
 
 def create(path: Path, key: CosignerKey) -> None:
@@ -129,24 +140,34 @@ class WitnessStore:
         file fails: then nothing was cosigned.
         """
         request, checkpoint = named(data, known)
+        refused: WitnessError | None = None
         try:
-            # IMMEDIATE: from here on nobody else changes what the request is held against.
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                line = self._cosigned(request, checkpoint, known[checkpoint.origin], pins, cosigner, now)
-            except WitnessError as error:
-                if error.evidence:
-                    self._keep(checkpoint.origin, error.flaw.row.code, data, now)
-                self._connection.execute("COMMIT")
-                raise
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+            with self._transaction():
+                try:
+                    line = self._cosigned(request, checkpoint, known[checkpoint.origin], pins, cosigner, now)
+                except WitnessError as error:
+                    refused = error
+                    if error.evidence:
+                        self._keep(checkpoint, error.flaw.row.code, data, now)
         except apsw.Error as error:
             raise unreadable(error) from error
+        if refused is not None:
+            raise refused
         # From here on the line may leave: whatever happens, it stays the latest.
         return checkpoint, line
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Durable at its end, or undone: what is read afterwards, and may be served, is never half of it."""
+        # IMMEDIATE: from here on nobody else changes what the request is held against.
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        finally:
+            # SQLite leaves it open when a reader of the file holds up the COMMIT for longer than BUSY_MS.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def _cosigned(  # noqa: PLR0913, PLR0917 - what is cosigned, against what, and by whom
         self,
@@ -167,6 +188,7 @@ class WitnessStore:
             "INSERT OR REPLACE INTO logs VALUES (?,?,?,?,?)",
             (checkpoint.origin, checkpoint.size, checkpoint.root, note, now),
         )
+        self._settle(checkpoint)
         return signature.line
 
     def _latest(self, origin: str, pins: Mapping[str, Checkpoint]) -> Latest:
@@ -179,10 +201,17 @@ class WitnessStore:
         ((last,),) = self._connection.execute("SELECT coalesce(max(cosigned), 0) FROM logs")
         return int(last)
 
-    def _keep(self, origin: str, code: str, request: bytes, now: int) -> None:
-        digest = sha256(request).digest()
-        values: dict[str, Any] = {"digest": digest, "origin": origin, "now": now, "code": code}
-        self._connection.execute(_KEEP, {**values, "request": request, "most": MAX_EVIDENCE})
+    def _keep(self, checkpoint: Checkpoint, code: str, request: bytes, now: int) -> None:
+        forked = code in _FORKED.values()
+        if forked:
+            self._settle(checkpoint)
+        values = {"digest": _digest(checkpoint), "origin": checkpoint.origin, "now": now, "code": code}
+        bound = {"forked": forked, "most": MAX_EVIDENCE if forked else MAX_UNPROVED}
+        self._connection.execute(_KEEP, {**values, **bound, **_FORKED, "request": request})
+
+    def _settle(self, checkpoint: Checkpoint) -> None:
+        """Whether it follows from what was cosigned is known now: that a proof was wrong tells nothing any more."""
+        self._connection.execute(_SETTLE, {"digest": _digest(checkpoint), **_FORKED})
 
     def checkpoint(self, origin: str) -> bytes | None:
         """What was last cosigned of a log, verbatim. Raises `ProofError`."""
@@ -199,6 +228,10 @@ class WitnessStore:
             return self._connection.execute(sql, bindings).fetchall()
         except apsw.Error as error:
             raise unreadable(error) from error
+
+
+def _digest(checkpoint: Checkpoint) -> bytes:
+    return sha256(checkpoint.text.encode()).digest()
 
 
 def _connect(path: Path) -> apsw.Connection:

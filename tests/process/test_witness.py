@@ -29,7 +29,7 @@ from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.cosignature import CosignerKey
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import open_note, parse_note
-from gateway.exchangelog.witness import WitnessError, monitored, read_cosignature
+from gateway.exchangelog.witness import AddCheckpoint, WitnessError, monitored, read_cosignature
 from gateway.witness import run, service
 from gateway.witness.settings import known_logs, load_settings
 from gateway.witness.store import WitnessStore
@@ -118,19 +118,34 @@ async def test_what_was_cosigned_holds_after_a_restart(settings):
         assert (await client.post(request(7, 8).serialise()))[0] == 200
 
 
+def shown(settings) -> tuple[int, list[dict], list[dict]]:
+    """Of `gateway witness show`: exit status, evidence, what was not proved."""
+    config = str(settings.key.with_name("witness.toml"))
+    result = CliRunner().invoke(app, ["witness", "show", "--config", config, "--json"])
+    facts = json.loads(result.stdout)
+    return result.exit_code, facts["evidence"], facts["unproved"]
+
+
+def sizes(kept: list[dict]) -> list[int]:
+    notes = (b64decode(one["request"]).partition(b"\n\n")[2] for one in kept)
+    return [open_checkpoint(note, [LOG.verifier]).size for note in notes]
+
+
+def rubbish(old: int, note: bytes, count: int) -> list[bytes]:
+    """As a stranger makes them of what the log signed."""
+    return [AddCheckpoint(old, (bytes([n] * 32),), note).serialise() for n in range(count)]
+
+
 async def test_what_the_log_signed_against_itself_is_kept(settings):
     async with running(settings) as client:
         await client.post(request(0, 7).serialise())
-        forked = request(7, 7, fork=3).serialise()
-        stale = request(5, 7, fork=3).serialise()
-        for data in (forked, forked, stale, request(7, 9, fork=3).serialise(), request(5, 9).serialise()):
+        forked, stale = request(7, 7, fork=3).serialise(), request(5, 7, fork=2).serialise()
+        again = [forked, *rubbish(5, checkpoint(7, fork=3), 2), *rubbish(7, checkpoint(7, fork=3), 2)]
+        for data in (*again, stale, request(5, 9).serialise()):
             await client.post(data)
-    result = CliRunner().invoke(
-        app, ["witness", "show", "--config", str(settings.key.with_name("witness.toml")), "--json"]
-    )
-    assert result.exit_code == 1
-    evidence = json.loads(result.stdout)["evidence"]
-    assert [one["code"] for one in evidence] == ["LOG702", "LOG102", "LOG104"]  # each once; growth is none
+    status, evidence, unproved = shown(settings)
+    assert (status, unproved) == (1, [])
+    assert [one["code"] for one in evidence] == ["LOG702", "LOG102"]  # each once; growth is none
     assert b64decode(evidence[0]["request"]) == forked
     against = evidence[0]["against"].encode()
     mine = open_checkpoint(against, [LOG.verifier])
@@ -139,14 +154,41 @@ async def test_what_the_log_signed_against_itself_is_kept(settings):
     assert mine.root != theirs.root
 
 
-async def test_evidence_is_bounded(settings, monkeypatch):
+async def test_a_stranger_leaves_no_evidence_and_keeps_none_out(settings, monkeypatch):
     monkeypatch.setattr("gateway.witness.store.MAX_EVIDENCE", 2)
+    monkeypatch.setattr("gateway.witness.store.MAX_UNPROVED", 2)
     async with running(settings) as client:
-        await client.post(request(0, 7).serialise())
-        for size in (8, 9, 10, 11):
-            await client.post(request(7, size, fork=3).serialise())
-    store = WitnessStore.open(settings.store, key(settings))
-    assert len(store.evidence()) == 2
+        before = rubbish(0, checkpoint(5), 3)
+        assert {(await client.post(data))[0] for data in before} == {422}
+        await client.post(request(0, 5).serialise())
+        _, public = await client.get(f"/{monitored(ORIGIN)}")
+        sent = rubbish(5, public, 3)
+        for size in (7, 8, 9):
+            sent += rubbish(5, checkpoint(size), 2)
+        assert {(await client.post(data))[0] for data in sent} == {422}
+        status, evidence, unproved = shown(settings)
+        assert (status, evidence, sizes(unproved)) == (0, [], [7, 8])
+        for fork in (1, 2, 3):
+            await client.post(request(5, 5, fork=fork).serialise())
+    status, evidence, unproved = shown(settings)
+    assert (status, sizes(evidence), sizes(unproved)) == (1, [5, 5], [7, 8])
+    config = str(settings.key.with_name("witness.toml"))
+    lines = CliRunner().invoke(app, ["witness", "show", "--config", config]).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == ["vkey", "log", *["evidence"] * 2, *["unproved"] * 2]
+
+
+async def test_what_was_not_proved_is_settled_by_what_is_cosigned(settings):
+    async with running(settings) as client:
+        await client.post(request(0, 5).serialise())
+        for data in (*rubbish(5, checkpoint(7), 2), request(5, 7, fork=3).serialise()):
+            assert (await client.post(data))[0] == 422
+        status, evidence, unproved = shown(settings)
+        assert (status, evidence, sizes(unproved)) == (0, [], [7, 7])
+        await client.post(request(5, 7).serialise())
+        assert shown(settings)[2] == unproved[1:]
+        await client.post(request(7, 7, fork=3).serialise())
+    status, evidence, unproved = shown(settings)
+    assert (status, sizes(evidence), unproved) == (1, [7], [])
 
 
 async def test_a_pinned_log_begins_at_its_pin(tmp_path):
@@ -201,6 +243,29 @@ def test_nothing_is_cosigned_that_is_not_stored(settings):
     store.close()
     store = WitnessStore.open(settings.store, cosigner.public)
     assert store.checkpoint(ORIGIN) is None
+
+
+async def test_what_a_reader_of_the_file_holds_up_is_undone_and_not_served(settings, monkeypatch):
+    monkeypatch.setattr("gateway.witness.store.BUSY_MS", 0)
+    grown, forked = request(5, 7).serialise(), request(5, 5, fork=3).serialise()
+    page = f"/{monitored(ORIGIN)}"
+    async with running(settings) as client:
+        await client.post(request(0, 5).serialise())
+        held = await client.get(page)
+        reader = apsw.Connection(str(settings.store))
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM logs").fetchall()
+        for data in (grown, forked, grown):
+            status, _, answer = await client.post(data)
+            assert (status, answer[:6]) == (503, b"LOG520")
+            assert await client.get(page) == held
+        reader.close()
+        assert (await client.post(forked))[0] == 422  # evidence is kept before the refusal is told
+        assert (await client.post(grown))[0] == 200
+    store = WitnessStore.open(settings.store, key(settings))
+    assert [one.request for one in store.evidence()] == [forked]
+    assert open_checkpoint(store.checkpoint(ORIGIN), [LOG.verifier]).size == 7
+    store.close()
 
 
 def test_a_lost_memory_is_not_made_again_under_its_key(settings, tmp_path):

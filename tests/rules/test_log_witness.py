@@ -97,6 +97,22 @@ def test_a_proof_that_does_not_hold_is_422(data, held):
     assert answered(data, held) == 422
 
 
+@pytest.mark.parametrize(
+    ("data", "held", "kept"),
+    [
+        (wrong(request(5, 7)), latest(5), True),
+        (request(5, 7, fork=3).serialise(), latest(5), True),
+        (wrong(request(7, 7), H), latest(7), False),
+        (wrong(request(0, 7), H), latest(0), False),
+        (wrong(request(0, 0), H), latest(0), False),
+    ],
+)
+def test_a_wrong_proof_is_evidence_only_where_one_was_needed(data, held, kept):
+    with pytest.raises(WitnessError) as caught:
+        require_consistent(*named(data, KNOWN), held)
+    assert (caught.value.status, caught.value.evidence) == (422, kept)
+
+
 def test_409_names_the_size_and_422_keeps_what_the_log_signed():
     with pytest.raises(WitnessError) as caught:
         require_consistent(*named(request(5, 9).serialise(), KNOWN), latest(7))
