@@ -77,6 +77,7 @@ class Supervisor:
     status: int = 0  # of the whole
     stopping: float | None = None  # since when
     leader: Worker | None = None
+    appointed: bool = False  # the leader knows it
     told: Troubles = field(default_factory=lambda: Troubles({}))
     serving: bool = False  # all of them did
 
@@ -179,21 +180,23 @@ class Supervisor:
         """There is one that leads, as soon as there is one that serves."""
         if self.leader is None:
             self.leader = next((one for one in self.workers if one.serves), None)
-            if self.leader is not None and self.leader.channel is not None:
-                self.leader.channel.send(Lead())
-                self.told = Troubles({})
+            self.appointed, self.told = False, Troubles({})
 
     def tell_leader(self) -> None:
-        """Who answers the operations listener knows of the others only from here."""
+        """That it leads; and who answers the operations listener knows of the others only from here. What does not reach it
+        is told again.
+        """
         now, leader = monotonic(), self.leader
         troubles = {
             str(one.number): words
             for one in self.workers
             if one is not leader and (words := one.words(now)) is not None
         }
-        if leader is not None and leader.channel is not None and self.told.of != troubles:
+        if leader is None or leader.channel is None:
+            return
+        self.appointed = self.appointed or leader.channel.send(Lead())
+        if self.told.of != troubles and leader.channel.send(Troubles(troubles)):
             self.told = Troubles(troubles)
-            leader.channel.send(self.told)
 
     def _tell_serving(self) -> None:
         """In the words of a hub of one process, once all of them serve."""

@@ -87,10 +87,12 @@ class Channel:
     def fileno(self) -> int:
         return self._end.fileno()
 
-    def send(self, message: Message) -> None:
-        """To nobody when the other side has ended, or reads nothing any more."""
+    def send(self, message: Message) -> bool:
+        """Whether it went: it does not when the other side has ended, or reads nothing for now."""
         with suppress(BlockingIOError, ConnectionError):
             self._end.send(msgspec.json.encode(message))
+            return True
+        return False
 
     def receive(self) -> Iterator[Message]:
         """What has come. Raises EOFError once the other side has ended."""

@@ -50,6 +50,7 @@ class Between:
     def pass_on(self) -> None:
         for worker in self.workers:
             self.supervisor.hear(worker)
+        self.supervisor.tell_leader()
 
     def close(self) -> None:
         for channel in (worker.channel for worker in self.workers if worker.channel is not None):
