@@ -6,7 +6,7 @@ list. What is merely not valid now is judged by `chain`, at every use.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -71,17 +71,25 @@ class Trust:
         return cls(roots, middle, _revocations(crls, roots + middle), Store(list(roots)))
 
 
-def require_no_older(trust: Trust, before: Trust) -> None:
-    """Raises TrustError when a list is older than the one of the same issuer before: it would undo a revocation."""
-    for issuer, now in trust.revocations.items():
-        known = before.revocations.get(issuer)
-        if known is not None and now.this_update < known.this_update:
-            raise TrustError(
-                "TRU007",
-                now.crl.issuer.rfc4514_string(),
-                f"The list of {now.this_update.isoformat()} is older than the one in force.",
-                "Name the newest list.",
-            )
+def require_successors(trust: Trust, before: Trust, now: datetime) -> None:
+    """Raises TrustError when a list may not take the place of the one of the same issuer before: an older one would
+    undo a revocation, and under one of a time to come no list would clear anybody until then. The issuer is the same
+    when its certificate was renewed.
+    """
+    for known in before.revocations.values():
+        for issuer in _signers(known.crl, trust.anchors + trust.intermediates):
+            if issuer in trust.revocations:
+                _require_successor(trust.revocations[issuer], known, now)
+
+
+def _require_successor(listed: Revocations, known: Revocations, now: datetime) -> None:
+    place, dated = listed.crl.issuer.rfc4514_string(), listed.this_update.isoformat()
+    if listed.this_update < known.this_update:
+        sentence = f"The list of {dated} is older than the one in force."
+        raise TrustError("TRU007", place, sentence, "Name the newest list.")
+    if listed.this_update > max(known.this_update, now):
+        sentence = f"The list of {dated} is of a time to come."
+        raise TrustError("TRU008", place, sentence, "Wait, or put the one before it back.")
 
 
 def _authorities(place: str, files: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
@@ -123,7 +131,11 @@ def _revocations(
         where = f"crls[{position}]"
         for crl in _parsed(where, data, _pem_crls, x509.load_der_x509_crl):
             listed = _complete(where, crl)
-            for issuer in _issuers(where, crl, authorities):
+            issuers = _signers(crl, authorities)
+            if not issuers:
+                sentence = "No anchor or intermediate signed it."
+                raise TrustError("TRU005", where, sentence, "Name the lists of trusted issuers only.")
+            for issuer in issuers:
                 if issuer in found:
                     raise TrustError("TRU006", where, "A second list of one issuer.", "Name the newest only.")
                 found[issuer] = listed
@@ -150,16 +162,13 @@ def _complete(where: str, crl: x509.CertificateRevocationList) -> Revocations:
     return Revocations(crl, this_update, next_update)
 
 
-def _issuers(
-    where: str, crl: x509.CertificateRevocationList, authorities: Sequence[x509.Certificate]
-) -> list[bytes]:
+def _signers(
+    crl: x509.CertificateRevocationList, authorities: Sequence[x509.Certificate]
+) -> Collection[bytes]:
     """Every authority certificate with this name and this key: several, when it was renewed."""
-    signers = [one for one in authorities if one.subject == crl.issuer and _signed(crl, one)]
-    if not signers:
-        raise TrustError(
-            "TRU005", where, "No anchor or intermediate signed it.", "Name the lists of trusted issuers only."
-        )
-    return list({one.fingerprint(SHA256()) for one in signers})
+    return {
+        one.fingerprint(SHA256()) for one in authorities if one.subject == crl.issuer and _signed(crl, one)
+    }
 
 
 def _signed(crl: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:

@@ -331,12 +331,12 @@ def fingerprint(hub: Running, name: str) -> str:
     return der.fingerprint(SHA256()).hex()
 
 
-def older(hub: Running) -> None:
-    """The list of an hour before the one in force."""
+def listed_at(hub: Running, now: datetime) -> None:
+    """A list of the issuer of everybody, made at this moment and dated back a little."""
     (hub.pki / "issuing.crl.pem").unlink()
     certificate = x509.load_pem_x509_certificate((hub.pki / "issuing.crt.pem").read_bytes())
     issuer = Issuer(certificate, load_pem_private_key((hub.pki / "issuing.key.pem").read_bytes(), None))
-    made = issue_crl(issuer, memory.NOW - timedelta(days=1, hours=1))
+    made = issue_crl(issuer, now)
     (hub.pki / "issuing.crl.pem").write_bytes(made.public_bytes(Encoding.PEM))
 
 
@@ -366,7 +366,14 @@ BROKEN = {
         ),
         "CFG026",
     ),
-    "an older revocation list": (older, "TRU007"),
+    "an older revocation list": (
+        lambda hub: listed_at(hub, memory.NOW - timedelta(days=1, hours=1)),
+        "TRU007",
+    ),
+    "a revocation list of a time to come": (
+        lambda hub: listed_at(hub, datetime.now(UTC) + timedelta(hours=1)),
+        "TRU008",
+    ),
     "half a key": (lambda hub: cut(hub.pki / "HUB/tls.key.pem"), "CFG004"),
     "a file that is gone": (lambda hub: (hub.pki / "HUB/sign-ec.key.pem").unlink(), "CFG003"),
     "a key that others may read": (lambda hub: (hub.pki / "HUB/tls.key.pem").chmod(0o644), "CFG009"),

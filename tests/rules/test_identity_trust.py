@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.identity.chain import Certificates, Trust, TrustError, Usage, validate
 from gateway.identity.enrolment import NOBODY
+from gateway.identity.trust import require_successors
 from gateway.refusal import Code, Refusal
 from tests.rules.identity_world import (
     CERTIFICATES,
@@ -98,6 +99,30 @@ def test_unreadable_file_stops_the_start(junk):
         with pytest.raises(TrustError) as caught:
             Trust.load(*files)
         assert caught.value.code == "TRU002"
+
+
+@pytest.mark.parametrize(
+    ("since", "before", "code"),
+    [
+        (NOW, NOW - SECOND, ""),
+        (NOW - SECOND, NOW - SECOND, ""),
+        (NOW - SECOND, NOW, "TRU007"),
+        (NOW + SECOND, NOW, "TRU008"),
+        (NOW + SECOND, NOW + SECOND, ""),  # it is in force since the start, and holds up nothing else
+        (NOW + 2 * SECOND, NOW + SECOND, "TRU008"),
+    ],
+)
+def test_a_list_succeeds_only_an_older_one_and_only_once_it_counts(since, before, code):
+    assert succeeds(listed(since=since), listed(since=before)) == code
+
+
+def succeeds(world: World, before: World) -> str:
+    """ "" when the one may take the place of the other, else why not."""
+    try:
+        require_successors(world.trust(), before.trust(), NOW)
+    except TrustError as error:
+        return error.code
+    return ""
 
 
 def flips(der: bytes):
