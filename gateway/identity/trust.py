@@ -6,6 +6,7 @@ list. What is merely not valid now is judged by `chain`, at every use.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,7 @@ _PARTIAL: Final = (x509.DeltaCRLIndicator, x509.IssuingDistributionPoint)  # RFC
 _POLICIES: Final = frozenset(
     {ExtensionOID.POLICY_MAPPINGS, ExtensionOID.POLICY_CONSTRAINTS, ExtensionOID.INHIBIT_ANY_POLICY}
 )
+_BLOCK: Final = re.compile(rb"-----BEGIN ([^-]+)-----[^-]*-----END \1-----")  # RFC 7468 §2
 T = TypeVar("T")
 
 
@@ -73,17 +75,20 @@ class Trust:
 
 def require_successors(trust: Trust, before: Trust, now: datetime) -> None:
     """Raises TrustError when a list may not take the place of the one of the same issuer before: an older one would
-    undo a revocation, and under one of a time to come no list would clear anybody until then. The issuer is the same
-    when its certificate was renewed.
+    undo a revocation, as would none at all while the issuer is trusted, and under one of a time to come no list would
+    clear anybody until then. The issuer is the same when its certificate was renewed.
     """
     for known in before.revocations.values():
         for issuer in _signers(known.crl, trust.anchors + trust.intermediates):
-            if issuer in trust.revocations:
-                _require_successor(trust.revocations[issuer], known, now)
+            _require_successor(trust.revocations.get(issuer), known, now)
 
 
-def _require_successor(listed: Revocations, known: Revocations, now: datetime) -> None:
-    place, dated = listed.crl.issuer.rfc4514_string(), listed.this_update.isoformat()
+def _require_successor(listed: Revocations | None, known: Revocations, now: datetime) -> None:
+    place = known.crl.issuer.rfc4514_string()
+    if listed is None:
+        sentence = "Its list is gone, and it is still trusted."
+        raise TrustError("TRU009", place, sentence, "Put the list back, written beside and renamed.")
+    dated = listed.this_update.isoformat()
     if listed.this_update < known.this_update:
         sentence = f"The list of {dated} is older than the one in force."
         raise TrustError("TRU007", place, sentence, "Name the newest list.")
@@ -184,6 +189,14 @@ def _pem_crls(data: bytes) -> list[x509.CertificateRevocationList]:
     return [x509.load_pem_x509_crl(block) for block in blocks]
 
 
+def _require_whole(where: str, data: bytes) -> None:
+    """Parsers skip a block that was cut off; whom it revokes would be believed."""
+    rest = _BLOCK.sub(rb"\1", data)
+    last = rest.rstrip().rpartition(b"\n")[2]
+    if b"-----BEGIN" in rest or b"-----END" in rest or (last and b"-----BEGIN".startswith(last)):
+        raise TrustError("TRU002", where, "A block is not whole.", "Put the whole file in place.")
+
+
 def _parsed(
     where: str, data: bytes, pem: Callable[[bytes], Sequence[T]], der: Callable[[bytes], T]
 ) -> Sequence[T]:
@@ -191,6 +204,8 @@ def _parsed(
         found = pem(data) if b"-----BEGIN" in data else [der(data)]
     except Exception as error:  # as in `leaf`: not a closed list
         raise TrustError("TRU002", where, "Cannot be read.", "Name a PEM or DER file.") from error
+    if b"-----BEGIN" in data:
+        _require_whole(where, data)
     if not found:
         raise TrustError("TRU002", where, "Holds nothing of its kind.", "Name a PEM or DER file.")
     return found

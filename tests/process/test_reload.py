@@ -321,6 +321,10 @@ def cut(path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
 
 
+def append(path, data: bytes) -> None:
+    path.write_bytes(path.read_bytes() + data)
+
+
 def shorten(path, mark: str, count: int) -> None:
     """Without its last tables."""
     path.write_text(path.read_text().rsplit(mark, count)[0])
@@ -354,6 +358,10 @@ def ended_list(hub: Running, name: str) -> None:
 BROKEN = {
     "half a register": (lambda hub: cut(hub.directory / "register.toml"), "CFG010"),
     "half a revocation list": (lambda hub: cut(hub.pki / "issuing.crl.pem"), "TRU002"),
+    "a revocation list and the beginning of another": (
+        lambda hub: append(hub.pki / "issuing.crl.pem", b"-----BEGIN X509"),
+        "TRU002",
+    ),
     "half an anchor": (lambda hub: cut(hub.pki / "root.crt.pem"), "TRU002"),
     "an empty list of certificates": (lambda hub: (hub.pki / "enrolled.toml").write_text(""), "CFG026"),
     "a list of certificates without its last lines": (
