@@ -35,7 +35,7 @@ from gateway.exchangelog.note import PrivateKey, Verifier
 from gateway.exchangelog.note import Signer as LogSigner
 from gateway.exchangelog.quorum import TrustPolicy
 from gateway.identity.responders import Responder
-from gateway.identity.trust import require_no_older
+from gateway.identity.trust import require_successors
 from gateway.model import AuthorityId
 from gateway.own import Identities, load_identities, own_files
 from gateway.reading import (
@@ -149,7 +149,7 @@ def reload(settings: Settings, before: Loaded) -> Loaded:
     place = settings.keys.log_key
     log_keys = before.log_keys if isinstance(place, Pkcs11Uri) else found.of(partial(read_log_keys, place))
     if identities is not None:
-        found.of(partial(require_no_older, identities.certificates.trust, known.trust))
+        found.of(partial(require_successors, identities.certificates.trust, known.trust, clock()))
         found.of(partial(_require_whole, identities, before))
         _require_allowed(settings, identities.register, load_destinations(settings.outbound.allow), found)
     found.done()

@@ -1,8 +1,8 @@
 """What is known of the revocation of one certificate: the list of its issuer, and what a responder answered.
 
 Either is enough while it is current, and either alone is enough to refuse: who says *revoked* is believed,
-however old the word. What ran out counts for as long as `grace` allows; what was never known counts for nothing
-(attack K16).
+of whatever time the word is. What ran out counts for as long as `grace` allows; what was never known counts for
+nothing (attack K16).
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ def require_cleared(
     words: tuple[Word | None, Word | None], now: datetime, grace: timedelta = NO_GRACE
 ) -> Cleared:
     """Raises Refusal: CERTIFICATE, about "revoked" or "revocation unknown"."""
-    known = [one for one in words if one is not None and one.this_update <= now]
-    if any(one.revoked for one in known):
+    if any(one is not None and one.revoked for one in words):
         raise Refusal(Code.CERTIFICATE, "revoked")
+    known = [one for one in words if one is not None and one.this_update <= now]
     current_until = max((one.next_update for one in known), default=None)
     if current_until is None or now > current_until + grace:
         raise Refusal(Code.CERTIFICATE, "revocation unknown")

@@ -6,7 +6,8 @@ list. What is merely not valid now is judged by `chain`, at every use.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -25,6 +26,7 @@ _PARTIAL: Final = (x509.DeltaCRLIndicator, x509.IssuingDistributionPoint)  # RFC
 _POLICIES: Final = frozenset(
     {ExtensionOID.POLICY_MAPPINGS, ExtensionOID.POLICY_CONSTRAINTS, ExtensionOID.INHIBIT_ANY_POLICY}
 )
+_BLOCK: Final = re.compile(rb"-----BEGIN ([^-]+)-----[^-]*-----END \1-----")  # RFC 7468 §2
 T = TypeVar("T")
 
 
@@ -71,17 +73,28 @@ class Trust:
         return cls(roots, middle, _revocations(crls, roots + middle), Store(list(roots)))
 
 
-def require_no_older(trust: Trust, before: Trust) -> None:
-    """Raises TrustError when a list is older than the one of the same issuer before: it would undo a revocation."""
-    for issuer, now in trust.revocations.items():
-        known = before.revocations.get(issuer)
-        if known is not None and now.this_update < known.this_update:
-            raise TrustError(
-                "TRU007",
-                now.crl.issuer.rfc4514_string(),
-                f"The list of {now.this_update.isoformat()} is older than the one in force.",
-                "Name the newest list.",
-            )
+def require_successors(trust: Trust, before: Trust, now: datetime) -> None:
+    """Raises TrustError when a list may not take the place of the one of the same issuer before: an older one would
+    undo a revocation, as would none at all while the issuer is trusted, and under one of a time to come no list would
+    clear anybody until then. The issuer is the same when its certificate was renewed.
+    """
+    for known in before.revocations.values():
+        for issuer in _signers(known.crl, trust.anchors + trust.intermediates):
+            _require_successor(trust.revocations.get(issuer), known, now)
+
+
+def _require_successor(listed: Revocations | None, known: Revocations, now: datetime) -> None:
+    place = known.crl.issuer.rfc4514_string()
+    if listed is None:
+        sentence = "Its list is gone, and it is still trusted."
+        raise TrustError("TRU009", place, sentence, "Put the list back, written beside and renamed.")
+    dated = listed.this_update.isoformat()
+    if listed.this_update < known.this_update:
+        sentence = f"The list of {dated} is older than the one in force."
+        raise TrustError("TRU007", place, sentence, "Name the newest list.")
+    if listed.this_update > max(known.this_update, now):
+        sentence = f"The list of {dated} is of a time to come."
+        raise TrustError("TRU008", place, sentence, "Wait, or put the one before it back.")
 
 
 def _authorities(place: str, files: Sequence[bytes]) -> tuple[x509.Certificate, ...]:
@@ -123,7 +136,11 @@ def _revocations(
         where = f"crls[{position}]"
         for crl in _parsed(where, data, _pem_crls, x509.load_der_x509_crl):
             listed = _complete(where, crl)
-            for issuer in _issuers(where, crl, authorities):
+            issuers = _signers(crl, authorities)
+            if not issuers:
+                sentence = "No anchor or intermediate signed it."
+                raise TrustError("TRU005", where, sentence, "Name the lists of trusted issuers only.")
+            for issuer in issuers:
                 if issuer in found:
                     raise TrustError("TRU006", where, "A second list of one issuer.", "Name the newest only.")
                 found[issuer] = listed
@@ -150,16 +167,13 @@ def _complete(where: str, crl: x509.CertificateRevocationList) -> Revocations:
     return Revocations(crl, this_update, next_update)
 
 
-def _issuers(
-    where: str, crl: x509.CertificateRevocationList, authorities: Sequence[x509.Certificate]
-) -> list[bytes]:
+def _signers(
+    crl: x509.CertificateRevocationList, authorities: Sequence[x509.Certificate]
+) -> Collection[bytes]:
     """Every authority certificate with this name and this key: several, when it was renewed."""
-    signers = [one for one in authorities if one.subject == crl.issuer and _signed(crl, one)]
-    if not signers:
-        raise TrustError(
-            "TRU005", where, "No anchor or intermediate signed it.", "Name the lists of trusted issuers only."
-        )
-    return list({one.fingerprint(SHA256()) for one in signers})
+    return {
+        one.fingerprint(SHA256()) for one in authorities if one.subject == crl.issuer and _signed(crl, one)
+    }
 
 
 def _signed(crl: x509.CertificateRevocationList, authority: x509.Certificate) -> bool:
@@ -175,6 +189,14 @@ def _pem_crls(data: bytes) -> list[x509.CertificateRevocationList]:
     return [x509.load_pem_x509_crl(block) for block in blocks]
 
 
+def _require_whole(where: str, data: bytes) -> None:
+    """Parsers skip a block that was cut off; whom it revokes would be believed."""
+    rest = _BLOCK.sub(rb"\1", data)
+    last = rest.rstrip().rpartition(b"\n")[2]
+    if b"-----BEGIN" in rest or b"-----END" in rest or (last and b"-----BEGIN".startswith(last)):
+        raise TrustError("TRU002", where, "A block is not whole.", "Put the whole file in place.")
+
+
 def _parsed(
     where: str, data: bytes, pem: Callable[[bytes], Sequence[T]], der: Callable[[bytes], T]
 ) -> Sequence[T]:
@@ -182,6 +204,8 @@ def _parsed(
         found = pem(data) if b"-----BEGIN" in data else [der(data)]
     except Exception as error:  # as in `leaf`: not a closed list
         raise TrustError("TRU002", where, "Cannot be read.", "Name a PEM or DER file.") from error
+    if b"-----BEGIN" in data:
+        _require_whole(where, data)
     if not found:
         raise TrustError("TRU002", where, "Holds nothing of its kind.", "Name a PEM or DER file.")
     return found

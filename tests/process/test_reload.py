@@ -340,6 +340,10 @@ def cut(path) -> None:
     path.write_bytes(path.read_bytes()[:-200])
 
 
+def append(path, data: bytes) -> None:
+    path.write_bytes(path.read_bytes() + data)
+
+
 def shorten(path, mark: str, count: int) -> None:
     """Without its last tables."""
     path.write_text(path.read_text().rsplit(mark, count)[0])
@@ -350,12 +354,12 @@ def fingerprint(hub: Running, name: str) -> str:
     return der.fingerprint(SHA256()).hex()
 
 
-def older(hub: Running) -> None:
-    """The list of an hour before the one in force."""
+def listed_at(hub: Running, now: datetime) -> None:
+    """A list of the issuer of everybody, made at this moment and dated back a little."""
     (hub.pki / "issuing.crl.pem").unlink()
     certificate = x509.load_pem_x509_certificate((hub.pki / "issuing.crt.pem").read_bytes())
     issuer = Issuer(certificate, load_pem_private_key((hub.pki / "issuing.key.pem").read_bytes(), None))
-    made = issue_crl(issuer, memory.NOW - timedelta(days=1, hours=1))
+    made = issue_crl(issuer, now)
     (hub.pki / "issuing.crl.pem").write_bytes(made.public_bytes(Encoding.PEM))
 
 
@@ -373,6 +377,10 @@ def ended_list(hub: Running, name: str) -> None:
 BROKEN = {
     "half a register": (lambda hub: cut(hub.directory / "register.toml"), "CFG010"),
     "half a revocation list": (lambda hub: cut(hub.pki / "issuing.crl.pem"), "TRU002"),
+    "a revocation list and the beginning of another": (
+        lambda hub: append(hub.pki / "issuing.crl.pem", b"-----BEGIN X509"),
+        "TRU002",
+    ),
     "half an anchor": (lambda hub: cut(hub.pki / "root.crt.pem"), "TRU002"),
     "an empty list of certificates": (lambda hub: (hub.pki / "enrolled.toml").write_text(""), "CFG026"),
     "a list of certificates without its last lines": (
@@ -385,7 +393,14 @@ BROKEN = {
         ),
         "CFG026",
     ),
-    "an older revocation list": (older, "TRU007"),
+    "an older revocation list": (
+        lambda hub: listed_at(hub, memory.NOW - timedelta(days=1, hours=1)),
+        "TRU007",
+    ),
+    "a revocation list of a time to come": (
+        lambda hub: listed_at(hub, datetime.now(UTC) + timedelta(hours=1)),
+        "TRU008",
+    ),
     "half a key": (lambda hub: cut(hub.pki / "HUB/tls.key.pem"), "CFG004"),
     "a file that is gone": (lambda hub: (hub.pki / "HUB/sign-ec.key.pem").unlink(), "CFG003"),
     "a key that others may read": (lambda hub: (hub.pki / "HUB/tls.key.pem").chmod(0o644), "CFG009"),

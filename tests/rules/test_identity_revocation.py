@@ -22,6 +22,7 @@ GRACE = timedelta(hours=1)
 OLD = replace(ISSUING_LIST, until=NOW - SECOND)  # ran out a second ago
 HOPELESS = replace(ISSUING_LIST, until=NOW - GRACE - SECOND)
 GONE = replace(OLD, revoked=(SIGNING.serial,))
+COMING = replace(ISSUING_LIST, since=NOW + SECOND)
 
 
 @cache
@@ -65,10 +66,8 @@ TABLE = {
     "soft: a list that ran out, after its grace": (certificates(HOPELESS, soft=True), UNKNOWN),
     "soft: never any list": (certificates(soft=True), UNKNOWN),
     "soft: a list that ran out and revokes": (certificates(GONE, soft=True), "revoked"),
-    "soft: a list that is not valid yet": (
-        certificates(replace(ISSUING_LIST, since=NOW + SECOND), soft=True),
-        UNKNOWN,
-    ),
+    "soft: a list that is not valid yet": (certificates(COMING, soft=True), UNKNOWN),
+    "a list that is not valid yet and a current answer": (certificates(COMING, answers=answered()), ""),
     "soft, but the certificate is not enrolled": (certificates(OLD, soft=True, enrolled=False), UNKNOWN),
     "hard: no list and a current answer": (certificates(answers=answered()), ""),
     "hard: a list that ran out and a current answer": (certificates(OLD, answers=answered()), ""),
@@ -84,6 +83,10 @@ TABLE = {
     ),
     "a list that revokes beside an answer that does not": (
         certificates(replace(ISSUING_LIST, revoked=(SIGNING.serial,)), answers=answered()),
+        "revoked",
+    ),
+    "a list that is not valid yet and revokes beside an answer that does not": (
+        certificates(replace(COMING, revoked=(SIGNING.serial,)), answers=answered()),
         "revoked",
     ),
 }

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.identity.chain import Certificates, Trust, TrustError, Usage, validate
 from gateway.identity.enrolment import NOBODY
+from gateway.identity.trust import require_successors
 from gateway.refusal import Code, Refusal
 from tests.rules.identity_world import (
     CERTIFICATES,
@@ -98,6 +99,59 @@ def test_unreadable_file_stops_the_start(junk):
         with pytest.raises(TrustError) as caught:
             Trust.load(*files)
         assert caught.value.code == "TRU002"
+
+
+def test_a_bundle_that_was_cut_within_a_block_is_refused():
+    """Parsers skip a block that is not whole."""
+    roots = [plan.make().public_bytes(Encoding.PEM) for plan in (ROOT, ISSUING)]
+    lists = [ROOT_LIST.pem(), ISSUING_LIST.pem()]
+    for loaded, (first, second) in (
+        (lambda data: Trust.load([data], [], lists), roots),
+        (lambda data: Trust.load(roots[:1], [data], lists), roots[::-1]),
+        (lambda data: Trust.load(roots, [], [data]), lists),
+    ):
+        assert len(loaded(b"Two of them:\n---\n" + first + b"---\n" + second).revocations) == 2
+        for half in (
+            *(first + second[:size] for size in range(1, len(second.rstrip()))),
+            second[:-9] + first,
+        ):
+            with pytest.raises(TrustError) as caught:
+                loaded(half)
+            assert caught.value.code == "TRU002"
+
+
+def test_an_issuer_that_is_trusted_keeps_a_list():
+    """A bundle that was cut between two blocks is a bundle, too."""
+    renewed, cut = replace(ISSUING, serial=3), (ROOT_LIST,)
+    assert succeeds(World(lists=cut), World()) == "TRU009"
+    assert succeeds(World(intermediates=(renewed,), lists=cut), World()) == "TRU009"
+    assert succeeds(World(intermediates=(), lists=cut), World()) == ""
+    assert succeeds(World(lists=cut), World(lists=cut)) == ""
+    assert succeeds(World(), World(lists=cut)) == ""
+
+
+@pytest.mark.parametrize(
+    ("since", "before", "code"),
+    [
+        (NOW, NOW - SECOND, ""),
+        (NOW - SECOND, NOW - SECOND, ""),
+        (NOW - SECOND, NOW, "TRU007"),
+        (NOW + SECOND, NOW, "TRU008"),
+        (NOW + SECOND, NOW + SECOND, ""),  # it is in force since the start, and holds up nothing else
+        (NOW + 2 * SECOND, NOW + SECOND, "TRU008"),
+    ],
+)
+def test_a_list_succeeds_only_an_older_one_and_only_once_it_counts(since, before, code):
+    assert succeeds(listed(since=since), listed(since=before)) == code
+
+
+def succeeds(world: World, before: World) -> str:
+    """ "" when the one may take the place of the other, else why not."""
+    try:
+        require_successors(world.trust(), before.trust(), NOW)
+    except TrustError as error:
+        return error.code
+    return ""
 
 
 def flips(der: bytes):
