@@ -122,7 +122,7 @@ class Uploads(Protocol):
     async def take_in(self, entry: Entry, uploaded: Uploaded) -> str:
         """Make the document known, with the entry of its request, in one transaction; the file that holds it.
 
-        That is another file when the very same was uploaded before; its time then begins anew.
+        The very same that was uploaded before gives way, and its file is then nobody's; its time begins anew.
         Raises Refusal: TICKET, BUSY, and DOCUMENT_EXISTS when the reference is another document's: then nothing
         is done; LOG_UNAVAILABLE: then it may or may not be done.
         """

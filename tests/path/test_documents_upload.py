@@ -6,10 +6,12 @@ import asyncio
 import base64
 import os
 import uuid
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256 as hashed
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -206,13 +208,49 @@ async def test_of_an_upload_that_breaks_off_nothing_stays(hub: Hub):
     assert (files(hub), hub.entries()) == ([], [])
 
 
+async def swept(hub: Hub) -> None:
+    """When nobody can be writing a file any more."""
+    now, hub.now = hub.now, hub.now + timedelta(hours=3)
+    await sweep_of(hub.parts())
+    hub.now = now
+
+
 @pytest.mark.parametrize("form", FORMS)
-async def test_the_same_again_is_fine_and_kept_once(hub: Hub, form: str):
+async def test_the_same_again_is_fine_and_its_newest_copy_alone_stays(hub: Hub, form: str):
     await send(hub)
     before = files(hub)
     assert (await send(hub, form)).code is None
-    assert files(hub) == before
+    await swept(hub)
+    assert len(files(hub)) == 1
+    assert files(hub) != before
+    assert set(files(hub)) == await hub.store.uploaded_files()
     assert kinds(hub) == ["request", "response"] * 2
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"x")], ids=["lost", "damaged"])
+async def test_what_was_lost_or_damaged_can_be_uploaded_again(hub: Hub, harm: Callable[[Path], object]):
+    await send(hub)
+    harm(hub.path.parent / "documents" / files(hub)[0])
+    assert (await retrieve(hub)).code == "WIB10003"
+    assert (await send(hub)).code is None
+    assert (await retrieve(hub)).texts("content") == [base64.b64encode(SCAN).decode()]
+    uploaded = await hub.store.uploaded(DOSSIER, "POST_RABAT", "scan-1")
+    assert (
+        base64url(hashed(uploaded.signature).digest()).decode() == hub.entries()[-4]["msgsig"]
+    )  # the second
+    await swept(hub)
+    assert set(files(hub)) == await hub.store.uploaded_files()
+    assert (await retrieve(hub)).code is None
+
+
+async def test_who_reads_a_document_while_the_same_is_uploaded_again_reads_on(hub: Hub):
+    await send(hub)
+    read = hub.shelf.open(await hub.store.uploaded(DOSSIER, "POST_RABAT", "scan-1"))
+    await send(hub)
+    await swept(hub)
+    assert len(files(hub)) == 1
+    assert b"".join([piece async for piece in read.pieces()]) == SCAN
+    await read.close()
 
 
 @pytest.mark.parametrize("change", [{"content": SCAN + b"2"}, {"fields": {"mediaType": "image/png"}}])
