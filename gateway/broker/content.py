@@ -88,8 +88,8 @@ class Kept(Protocol):
 class Keeping(Protocol):
     """Where documents are kept that pass through."""
 
-    def open(self) -> Kept:
-        """Raises Refusal: SPOOL_UNAVAILABLE."""
+    def open(self, holder: AuthorityId) -> Kept:
+        """An empty document, in room that counts as the holder's. Raises Refusal: SPOOL_UNAVAILABLE."""
         ...
 
 
@@ -162,8 +162,8 @@ class Shelved(Kept, Protocol):
 class Shelf(Protocol):
     """Where uploaded documents stand until they expire."""
 
-    def create(self) -> Shelved:
-        """Raises Refusal: SPOOL_UNAVAILABLE."""
+    def create(self, holder: AuthorityId) -> Shelved:
+        """An empty document, in room that counts as the holder's. Raises Refusal: SPOOL_UNAVAILABLE."""
         ...
 
     def open(self, uploaded: Uploaded) -> Kept:

@@ -55,18 +55,18 @@ class Uploading:
     async def upload(self, request: Request, message: Received, event: Event) -> bytes:
         """Of a document in the message itself. Return the signed acknowledgement. Raises Refusal."""
         async with AsyncExitStack() as stack:
-            file = self._new(stack)
+            file = self._new(stack, event)
             return await self._take_in(request, None, file, message, event)
 
     async def upload_attached(self, message: Received, attachment: Attachment, event: Event) -> bytes:
         """Of a document that comes behind the message. Return and raise as `upload`."""
         async with AsyncExitStack() as stack:
-            file = self._new(stack)  # §3–§6 bytes → Request, with the content sealed as it comes
+            file = self._new(stack, event)  # §3–§6 bytes → Request, with the content sealed as it comes
             request, place = await receive_attached(message, attachment, event, file.write)
             return await self._take_in(request, place, file, message, event)
 
-    def _new(self, stack: AsyncExitStack) -> Shelved:
-        file = self._shelf.create()
+    def _new(self, stack: AsyncExitStack, event: Event) -> Shelved:
+        file = self._shelf.create(event.peer.id)  # nobody has signed for an attachment yet
         stack.push_async_callback(file.close)
         return file
 
