@@ -17,8 +17,9 @@ from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from gateway.adapters.spool import SealedDocument, refused, require_usable
+from gateway.adapters.spool import Claim, SealedDocument, refused, require_usable
 from gateway.broker.content import Uploaded
+from gateway.model import AuthorityId
 from gateway.refusal import Code, Refusal
 
 _OWNER: Final = 0o600
@@ -28,20 +29,21 @@ _NAME: Final = re.compile(r"[0-9a-f]{32}\.sealed")
 class Shelf:
     """The directory of uploaded documents. Several hub processes may share it, as they share the store."""
 
-    def __init__(self, directory: Path, claim: Callable[[int], None]) -> None:
+    def __init__(self, directory: Path, claim: Callable[[AuthorityId], Claim]) -> None:
         """Makes the directory if it is not there, for this user alone. Raises SpoolError.
 
-        `claim`: while a document is being uploaded it is under way like any, and takes room of the spool.
+        `claim`: while a document is being uploaded it is under way like any, and takes room of the spool, as
+        `Spool.claim`.
         """
         self._directory = directory
         self._claim = claim
         require_usable(directory)
 
-    def create(self) -> ShelvedDocument:
+    def create(self, holder: AuthorityId) -> ShelvedDocument:
         """See `broker.content.Shelf`."""
         path = self._directory / f"{secrets.token_hex(16)}.sealed"
         try:
-            return ShelvedDocument(path, AESGCM.generate_key(256), self._claim)
+            return ShelvedDocument(path, AESGCM.generate_key(256), self._claim(holder))
         except OSError as error:
             raise refused(error) from error
 
@@ -83,7 +85,7 @@ class Shelf:
 class ShelvedDocument(SealedDocument):
     """A new document on the shelf."""
 
-    def __init__(self, path: Path, key: bytes, claim: Callable[[int], None]) -> None:
+    def __init__(self, path: Path, key: bytes, claim: Claim) -> None:
         """Raises OSError."""
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OWNER)
         super().__init__(os.fdopen(descriptor, "w+b", buffering=0), key, claim=claim)

@@ -10,7 +10,8 @@ import asyncio
 import errno
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 from threading import Lock
 from typing import BinaryIO, Final
@@ -19,11 +20,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.broker.content import PIECE
+from gateway.model import AuthorityId
 from gateway.refusal import Code, Refusal
 
 _NONCE: Final = 12  # bytes
 _TAG: Final = 16  # bytes
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_PARTS: Final = 4  # of the room, of which one authority with several documents has one
 
 
 class SpoolError(Exception):
@@ -36,36 +39,69 @@ class Spool:
     def __init__(self, directory: Path, capacity: int) -> None:
         """Makes the directory if it is not there, for this user alone. Raises SpoolError."""
         self._directory = directory
+        self._share = capacity // _PARTS  # bytes
+        self._held: Counter[AuthorityId] = Counter()  # bytes
         self.left = capacity  # bytes
         require_usable(directory)
 
-    def open(self) -> SealedDocument:
-        """An empty document. Raises Refusal: SPOOL_UNAVAILABLE."""
+    def open(self, holder: AuthorityId) -> SealedDocument:
+        """See `broker.content.Keeping`."""
         try:
             unnamed = tempfile.TemporaryFile(dir=self._directory, buffering=0)  # noqa: SIM115 - closed by its owner
         except OSError as error:
             raise refused(error) from error
-        return SealedDocument(unnamed, AESGCM.generate_key(256), claim=self.claim)
+        return SealedDocument(unnamed, AESGCM.generate_key(256), claim=self.claim(holder))
 
-    def claim(self, size: int) -> None:
-        """Take room for bytes, or with a negative size give it back. Raises Refusal: SPOOL_UNAVAILABLE."""
-        if size > self.left:
+    def claim(self, holder: AuthorityId) -> Claim:
+        """The room of a new document, for whom it is under way: none of it is taken yet."""
+        return Claim(self, holder)
+
+    def take(self, holder: AuthorityId, size: int, before: int) -> None:
+        """Room for more bytes of a document that has `before`. Raises Refusal: SPOOL_UNAVAILABLE.
+
+        Who has several documents under way holds no more than a share of the room. One alone may have all that is
+        left: no share is too small for a document.
+        """
+        others = self._held[holder] - before
+        if size > self.left or (others and others + before + size > self._share):
             raise Refusal(Code.SPOOL_UNAVAILABLE, "full")
+        self._held[holder] += size
         self.left -= size
+
+    def give_back(self, holder: AuthorityId, size: int) -> None:
+        """What was taken for a document, once."""
+        self._held[holder] -= size
+        self.left += size
+
+
+class Claim:
+    """The room that one document takes of the spool. Made by `Spool.claim`."""
+
+    def __init__(self, spool: Spool, holder: AuthorityId) -> None:
+        self._spool = spool
+        self._holder = holder
+        self._taken = 0  # bytes
+
+    def take(self, size: int) -> None:
+        """Room for more bytes. Raises Refusal: SPOOL_UNAVAILABLE."""
+        self._spool.take(self._holder, size, self._taken)
+        self._taken += size
+
+    def give_back(self) -> None:
+        """All of it; nothing is left to give back then."""
+        self._spool.give_back(self._holder, self._taken)
+        self._taken = 0
 
 
 class SealedDocument:
     """One document in a file: written once, then read as often as needed, then closed. Owned by one exchange."""
 
-    def __init__(
-        self, file: BinaryIO, key: bytes, *, size: int = 0, claim: Callable[[int], None] | None = None
-    ) -> None:
-        """`size`: bytes of the document that the file holds already. `claim`: what is written takes room of,
-        until it is closed, as `Spool.claim`; None for a document that is only read.
+    def __init__(self, file: BinaryIO, key: bytes, *, size: int = 0, claim: Claim | None = None) -> None:
+        """`size`: bytes of the document that the file holds already. `claim`: the room that what is written takes
+        until it is closed; None for a document that is only read.
         """
         self._file = file
         self._claim = claim
-        self._claimed = 0  # bytes
         self._cipher = AESGCM(key)
         self._pieces: list[tuple[int, int]] = []  # where each sealed piece begins in the file, and its length
         self._end = 0
@@ -78,8 +114,7 @@ class SealedDocument:
     async def write(self, piece: bytes) -> None:
         """Raises Refusal: SPOOL_UNAVAILABLE."""
         assert self._claim is not None
-        self._claim(len(piece))
-        self._claimed += len(piece)
+        self._claim.take(len(piece))
         self.size += len(piece)
         await asyncio.to_thread(self._write, piece)
 
@@ -91,8 +126,7 @@ class SealedDocument:
     async def close(self) -> None:
         """Give everything back. Of a file without a name nothing remains."""
         if self._claim is not None:
-            self._claim(-self._claimed)
-            self._claimed = 0
+            self._claim.give_back()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:

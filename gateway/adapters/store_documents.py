@@ -21,11 +21,14 @@ _FIND: Final = """
 SELECT type, media_type, sha256, size, signature, stored, file, key FROM documents
 WHERE dossier = ? AND provider = ? AND reference = ?
 """
-# The very same again is kept once, and from now on; what differs is another document.
+# The very same again takes the place of what was there, which may be lost or damaged; what differs is another.
 _TAKE_IN: Final = """
 INSERT INTO documents VALUES (?,?,?,?,?,?,?,?,?,?,?)
-ON CONFLICT (dossier, provider, reference) DO UPDATE SET stored = excluded.stored
-WHERE type = excluded.type AND media_type = excluded.media_type AND sha256 = excluded.sha256
+ON CONFLICT (dossier, provider, reference) DO UPDATE
+SET size = excluded.size, signature = excluded.signature, stored = excluded.stored,
+    file = excluded.file, key = excluded.key
+WHERE documents.type = excluded.type AND documents.media_type = excluded.media_type
+  AND documents.sha256 = excluded.sha256
 RETURNING file
 """
 _EXPIRED: Final = "SELECT 1 FROM documents WHERE stored < ? LIMIT 1"

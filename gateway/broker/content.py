@@ -88,8 +88,8 @@ class Kept(Protocol):
 class Keeping(Protocol):
     """Where documents are kept that pass through."""
 
-    def open(self) -> Kept:
-        """Raises Refusal: SPOOL_UNAVAILABLE."""
+    def open(self, holder: AuthorityId) -> Kept:
+        """An empty document, in room that counts as the holder's. Raises Refusal: SPOOL_UNAVAILABLE."""
         ...
 
 
@@ -122,7 +122,7 @@ class Uploads(Protocol):
     async def take_in(self, entry: Entry, uploaded: Uploaded) -> str:
         """Make the document known, with the entry of its request, in one transaction; the file that holds it.
 
-        That is another file when the very same was uploaded before; its time then begins anew.
+        The very same that was uploaded before gives way, and its file is then nobody's; its time begins anew.
         Raises Refusal: TICKET, BUSY, and DOCUMENT_EXISTS when the reference is another document's: then nothing
         is done; LOG_UNAVAILABLE: then it may or may not be done.
         """
@@ -162,8 +162,8 @@ class Shelved(Kept, Protocol):
 class Shelf(Protocol):
     """Where uploaded documents stand until they expire."""
 
-    def create(self) -> Shelved:
-        """Raises Refusal: SPOOL_UNAVAILABLE."""
+    def create(self, holder: AuthorityId) -> Shelved:
+        """An empty document, in room that counts as the holder's. Raises Refusal: SPOOL_UNAVAILABLE."""
         ...
 
     def open(self, uploaded: Uploaded) -> Kept:

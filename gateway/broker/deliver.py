@@ -91,7 +91,7 @@ class Deliverer:
         with event.stage("commit-2"):  # §8: it may be delivered
             receipt = await self._recorded(dispatched)
         answer = await self._hand_over(dispatched, receipt, event, rules)
-        signature = acknowledged(answer, Ticket(delivery.id), delivery, rules.agreement)
+        signature = acknowledged(answer, Ticket(delivery.id), delivery, agreement, rules.agreement)
         message = answer.verified.message
         with event.stage("settle"):  # §13.7 acknowledged and purged in one transaction
             await self._settle(delivery, Settlement.ACKNOWLEDGED, signature, rules, message)

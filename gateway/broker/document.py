@@ -168,7 +168,8 @@ class Retrieval:
         uploaded = await self._uploads.uploaded(asked.dossier, provider.id, asked.document_reference)
         if uploaded is None and provider.endpoint is None:
             return not_found(provider), None
-        kept = self._keeping.open() if uploaded is None else self._shelf.open(uploaded)
+        asking = permitted.request.caller.authority.id
+        kept = self._keeping.open(asking) if uploaded is None else self._shelf.open(uploaded)
         stack.push_async_callback(kept.close)
         if uploaded is None:
             return await self._fetch(permitted, event, message, kept), kept

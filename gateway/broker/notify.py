@@ -50,15 +50,14 @@ class Intake:
         assert request.payload is not None  # agreement.admit refuses a notification that tells nothing
         assert request.criteria.dossier is not None  # the contract: every notification is about a dossier
         said = content(request)
-        with event.stage("recall"):  # §13.2 the same ticket with the same content: the first receipt again
-            told = await self._notifications.told(request.caller.authority.id, request.ticket, said)
-        if told is not None:
+        told = await self._recall(request, said, event)
+        if told is not None:  # §13.2 the same ticket with the same content: the first receipt again
             return await self._repeat(request, told, event, rules)
-        with event.stage("decide"):  # §13.3 → Accepted
-            scope = await self._directory.scope(request.criteria.dossier)
-            facts = rules.facts(scope, message.received, rules.terms.window.future)
-            accepted = accept(request, facts, *await self._earlier(request, rules))
         try:
+            with event.stage("decide"):  # §13.3 → Accepted
+                scope = await self._directory.scope(request.criteria.dossier)
+                facts = rules.facts(scope, message.received, rules.terms.window.future)
+                accepted = accept(request, facts, *await self._earlier(request, rules))
             with event.stage("commit-1"):  # §13.4 one transaction: it may be delivered, and cannot be lost
                 receipt = await self._notifications.accept(
                     entry.accepted(accepted, exchange, self._clock(), self._random),
@@ -69,12 +68,12 @@ class Intake:
                     [self._new_id() for _ in accepted.recipients],
                 )
         except Refusal as refusal:
-            if refusal.code is not Code.TICKET:
+            if refusal.code is Code.LOG_UNAVAILABLE:  # nor could the store tell what came before
                 raise
-            with event.stage("recall"):  # the same was on its way already, and was faster
-                told = await self._notifications.told(request.caller.authority.id, request.ticket, said)
+            told = await self._recall(request, said, event)
             if told is None:
                 raise
+            # The same was on its way already and was faster: what refuses this copy may be its own step.
             return await self._repeat(request, told, event, rules)
         event.accepted(receipt, len(accepted.recipients))
         event.left = self._left(scope, accepted, rules)
@@ -83,6 +82,10 @@ class Intake:
         with event.stage("sign"):  # §11 time has passed: a new clock
             receipt = await proved(self._notifications, receipt, request)
             return await rules.signer.receipt(request, receipt, exchange, message.received, self._clock())
+
+    async def _recall(self, request: Request, said: bytes, event: Event) -> Told | None:
+        with event.stage("recall"):
+            return await self._notifications.told(request.caller.authority.id, request.ticket, said)
 
     async def _earlier(
         self, request: Request, rules: Rules

@@ -1,7 +1,7 @@
 """THE PATH of an upload (PROTOCOL §17.4): a document that the hub keeps, and hands out in its provider's name.
 
 The content is sealed in a file while it arrives. The document exists from commit 1 on, whose transaction also
-holds its row: a file without row is nobody's, and is swept away.
+holds its row: a file without row is nobody's, as that of the same document uploaded before, and is swept away.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ class Uploading:
     async def upload(self, request: Request, message: Received, event: Event) -> bytes:
         """Of a document in the message itself. Return the signed acknowledgement. Raises Refusal."""
         async with AsyncExitStack() as stack:
-            file = self._new(stack)
+            file = self._new(stack, event)
             return await self._take_in(request, None, file, message, event)
 
     async def upload_attached(self, message: Received, attachment: Attachment, event: Event) -> bytes:
         """Of a document that comes behind the message. Return and raise as `upload`."""
         async with AsyncExitStack() as stack:
-            file = self._new(stack)  # §3–§6 bytes → Request, with the content sealed as it comes
+            file = self._new(stack, event)  # §3–§6 bytes → Request, with the content sealed as it comes
             request, place = await receive_attached(message, attachment, event, file.write)
             return await self._take_in(request, place, file, message, event)
 
-    def _new(self, stack: AsyncExitStack) -> Shelved:
-        file = self._shelf.create()
+    def _new(self, stack: AsyncExitStack, event: Event) -> Shelved:
+        file = self._shelf.create(event.peer.id)  # nobody has signed for an attachment yet
         stack.push_async_callback(file.close)
         return file
 
@@ -99,13 +99,11 @@ class Uploading:
         await file.finish()
         made = entry.forwarded(permitted, event.exchange, self._clock(), self._random)
         try:
-            holds = await self._uploads.take_in(made, uploaded)
+            await self._uploads.take_in(made, uploaded)
         except Refusal as refusal:
             if refusal.code is not Code.LOG_UNAVAILABLE:  # else its row may be there: the sweep finds out
                 await file.discard()
             raise
-        if holds != file.file:  # it was uploaded before
-            await file.discard()
 
     def _uploaded(self, request: Request, media_type: str, file: Shelved) -> Uploaded:
         criteria, caller = request.criteria, request.caller

@@ -56,6 +56,7 @@ from tests.path.notifying import (
     told_to,
 )
 from tests.path.payloads import CANARY
+from tests.rules.agreement_files import without_appeals
 
 RESIDENCE_DECISION = {
     "residenceFile": {"fileNumber": "8123456", "title": "B35"},
@@ -591,6 +592,19 @@ async def test_what_is_told_under_the_new_revision_goes_by_the_new_one(hub: Hub)
     assert "dossier/workDecision/validUntil" in notice.filtered
     (entry,) = of_kind(hub, "delivery")
     assert entry["policy"] == entry["in_force"] == narrowed().revision
+
+
+async def test_what_the_new_revision_drops_is_delivered_and_acknowledged_by_the_old_one(hub: Hub):
+    await hub.dossier(DOSSIER, "WORK_REFUSED")
+    told = await tell(
+        hub, "BRUSSELS", "notifyAppeal", "WIB:APPEAL", {"workDecision": {"appealDate": "2026-04-02"}}
+    )
+    assert told.code is None
+    await hub.adopt(without_appeals())
+    (delivered,) = await drain(hub, None, "IMMIGRATION_OFFICE")
+    assert delivered.outcome == "acknowledged"
+    (entry,) = of_kind(hub, "settlement")
+    assert (entry["policy"], entry["in_force"]) == (agreement().revision, without_appeals().revision)
 
 
 async def test_without_the_earlier_revision_nothing_is_released(hub: Hub):

@@ -155,6 +155,17 @@ async def test_without_room_there_is_a_refusal_and_no_release(hub):
     assert (await ask(hub, Attached())).attachment == DOCUMENT
 
 
+async def test_the_room_is_the_requesters_share_and_not_the_providers(hub):
+    hub.spool = Spool(SPOOL, 2 * len(DOCUMENT))
+    other, own = (hub.spool.open(name) for name in ("PLATFORM", "BRUSSELS"))
+    await other.write(b"x")
+    assert (await ask(hub, Attached())).attachment == DOCUMENT
+    await own.write(b"x")
+    assert (await ask(hub, Attached())).code == "WIB10003"
+    await other.close()
+    await own.close()
+
+
 async def test_a_document_that_is_not_there_is_an_answer(hub):
     def nothing(hub, provider, asked):
         return sign_as(provider.id, reply_body(asked, Outcome.NO_DATA_FOUND, ""), hub.now)
@@ -171,7 +182,7 @@ async def test_the_reply_is_in_the_version_of_the_request(hub, mtom):
 
 async def test_a_spool_holds_no_plain_text_and_notices_damage(tmp_path):
     spool = Spool(tmp_path / "spool", 1000)
-    document = spool.open()
+    document = spool.open("BRUSSELS")
     await document.write(DOCUMENT)
     file = document._file
     file.seek(0)
@@ -185,4 +196,4 @@ async def test_a_spool_holds_no_plain_text_and_notices_damage(tmp_path):
     assert caught.value.code is Code.SPOOL_UNAVAILABLE
     await document.close()
     assert not list((tmp_path / "spool").iterdir())
-    await spool.open().write(bytes(1000))  # its room was given back
+    await spool.open("BRUSSELS").write(bytes(1000))  # its room was given back

@@ -6,10 +6,13 @@ import asyncio
 import base64
 import os
 import uuid
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256 as hashed
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -22,7 +25,7 @@ from gateway.adapters.store_connect import connect
 from gateway.adapters.store_session import Use
 from gateway.adapters.store_work import Work
 from gateway.assembly import sweep_of
-from gateway.broker.content import Attachment
+from gateway.broker.content import PIECE, Attachment
 from gateway.broker.document import INLINE
 from gateway.broker.event import Event
 from gateway.broker.rules import Received
@@ -206,13 +209,49 @@ async def test_of_an_upload_that_breaks_off_nothing_stays(hub: Hub):
     assert (files(hub), hub.entries()) == ([], [])
 
 
+async def swept(hub: Hub) -> None:
+    """When nobody can be writing a file any more."""
+    now, hub.now = hub.now, hub.now + timedelta(hours=3)
+    await sweep_of(hub.parts())
+    hub.now = now
+
+
 @pytest.mark.parametrize("form", FORMS)
-async def test_the_same_again_is_fine_and_kept_once(hub: Hub, form: str):
+async def test_the_same_again_is_fine_and_its_newest_copy_alone_stays(hub: Hub, form: str):
     await send(hub)
     before = files(hub)
     assert (await send(hub, form)).code is None
-    assert files(hub) == before
+    await swept(hub)
+    assert len(files(hub)) == 1
+    assert files(hub) != before
+    assert set(files(hub)) == await hub.store.uploaded_files()
     assert kinds(hub) == ["request", "response"] * 2
+
+
+@pytest.mark.parametrize("harm", [Path.unlink, lambda path: path.write_bytes(b"x")], ids=["lost", "damaged"])
+async def test_what_was_lost_or_damaged_can_be_uploaded_again(hub: Hub, harm: Callable[[Path], object]):
+    await send(hub)
+    harm(hub.path.parent / "documents" / files(hub)[0])
+    assert (await retrieve(hub)).code == "WIB10003"
+    assert (await send(hub)).code is None
+    assert (await retrieve(hub)).texts("content") == [base64.b64encode(SCAN).decode()]
+    uploaded = await hub.store.uploaded(DOSSIER, "POST_RABAT", "scan-1")
+    assert (
+        base64url(hashed(uploaded.signature).digest()).decode() == hub.entries()[-4]["msgsig"]
+    )  # the second
+    await swept(hub)
+    assert set(files(hub)) == await hub.store.uploaded_files()
+    assert (await retrieve(hub)).code is None
+
+
+async def test_who_reads_a_document_while_the_same_is_uploaded_again_reads_on(hub: Hub):
+    await send(hub)
+    read = hub.shelf.open(await hub.store.uploaded(DOSSIER, "POST_RABAT", "scan-1"))
+    await send(hub)
+    await swept(hub)
+    assert len(files(hub)) == 1
+    assert b"".join([piece async for piece in read.pieces()]) == SCAN
+    await read.close()
 
 
 @pytest.mark.parametrize("change", [{"content": SCAN + b"2"}, {"fields": {"mediaType": "image/png"}}])
@@ -312,6 +351,46 @@ async def test_what_is_being_uploaded_takes_room_of_what_is_under_way(hub: Hub, 
     assert (await send(hub, form, reference="scan-2")).code is None  # the first is not under way any more
 
 
+async def stalling(content: bytes, stalled: asyncio.Event, go: asyncio.Event):
+    """The first piece, and the rest when it may."""
+    yield content[:PIECE]
+    stalled.set()
+    await go.wait()
+    yield content[PIECE:]
+
+
+async def test_one_authority_does_not_take_the_room_of_the_others(hub: Hub):
+    content, go = bytes(PIECE + 1), asyncio.Event()
+    spool = Spool(SPOOL, 8 * len(content))
+    hub.shelf = Shelf(hub.path.parent / "documents", spool.claim)
+    under_way, refused = [], []
+    for number in range(8):
+        upload, stalled = Upload(content, reference=f"scan-{number}"), asyncio.Event()
+        upload.chunks = partial(stalling, content, stalled, go)
+        sent, waits = asyncio.create_task(upload.attached(hub)), asyncio.create_task(stalled.wait())
+        await asyncio.wait({sent, waits}, return_when=asyncio.FIRST_COMPLETED)
+        waits.cancel()
+        (refused if sent.done() else under_way).append(sent)
+    assert {(await one).code for one in refused} == {"WIB10003"}
+    assert len(under_way) == 2  # a quarter of the room
+    assert (await send(hub, name="PLATFORM", context="WIB:WORK_DECISION")).code is None
+    go.set()
+    assert [(await one).code for one in under_way] == [None, None]
+    assert spool.left == 8 * len(content)
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_one_document_may_be_larger_than_the_share_and_two_together_not(hub: Hub, form: str):
+    spool = Spool(SPOOL, 2 * len(SCAN))
+    hub.shelf = Shelf(hub.path.parent / "documents", spool.claim)
+    other = spool.open("POST_RABAT")
+    await other.write(b"x")
+    assert (await send(hub, form)).code == "WIB10003"
+    assert (await send(hub, form, name="PLATFORM", context="WIB:WORK_DECISION")).code is None
+    await other.close()
+    assert (await send(hub, form)).code is None
+
+
 async def test_it_outlives_the_process(hub: Hub):
     await send(hub)
     await hub.restart()
@@ -351,8 +430,8 @@ async def test_when_the_outcome_is_unknown_the_file_waits_for_the_sweep(hub: Hub
 class Full(Shelf):
     """A shelf on a disk that is full."""
 
-    def create(self):
-        document = super().create()
+    def create(self, holder):
+        document = super().create(holder)
         document._file.close()
         document._file = open("/dev/full", "r+b", buffering=0)  # noqa: SIM115, PTH123
         return document

@@ -322,6 +322,32 @@ async def test_the_same_twice_at_once_is_taken_in_once_and_gets_one_receipt(hub:
     assert kinds(hub) == ["notification"]
 
 
+FASTER = {  # what the same message, taken in first, makes of the dossier → what refuses it then, were it another
+    "the dossier is there": ("PLATFORM", "submitApplication", ADMISSIBILITY, application(), NEW),
+    "the step is taken": ("BRUSSELS", "notifyWorkDecision", WORK, GRANTED, DOSSIER),
+}
+
+
+@pytest.mark.parametrize("call", ["told", "scope"])
+@pytest.mark.parametrize("name", FASTER)
+async def test_what_the_same_message_changed_in_between_refuses_no_copy_of_it(hub: Hub, name: str, call: str):
+    message, answers = told(hub, *FASTER[name]), []
+
+    async def overtaken(real: object, *args: object) -> object:
+        before = await real(*args)
+        hub.through = None
+        if not answers:
+            answers.append(await hub.send(FASTER[name][0], message))
+        return before
+
+    hub.through = Changing(hub, **{call: overtaken})
+    answers.append(await hub.send(FASTER[name][0], message))
+    assert [answered.event.outcome for answered in answers] == ["accepted", "repeated"]
+    first, second = ([one.texts(name) for name in ("ticketGateway", "index")] for one in answers)
+    assert first == second
+    assert kinds(hub) == ["notification"]
+
+
 async def test_something_else_at_once_under_the_same_ticket_is_refused(hub: Hub):
     await hub.dossier(DOSSIER, "WORK_GRANTED")
     said = [DECLARED, {"socialSecurity": {"declared": "false"}}]

@@ -30,6 +30,7 @@ from gateway.model import (
     Ticket,
 )
 from gateway.refusal import Code, Refusal
+from tests.rules.agreement_files import without_appeals
 from tests.world import NOW, accept, build
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
@@ -65,15 +66,15 @@ def register() -> Register:
     return load_register((CONTRACTS / "register.toml").read_bytes(), "register.toml")
 
 
-def told() -> Question:
+def told(operation: str = "notifyWorkDecision") -> Question:
     """The blocks of the message that the hub brought."""
     customer = Customer(Ticket(ID), NOW, register().hub.enterprise)
-    return Question(OperationName("notifyWorkDecision"), customer, None, CONTEXT, Criteria(DOSSIER))
+    return Question(OperationName(operation), customer, None, CONTEXT, Criteria(DOSSIER))
 
 
 def given(body: str, version: SoapVersion = SoapVersion.V11) -> bytes:
     recipient = Caller(register().by_id[DELIVERY.recipient], accept(build(content=body, version=version)))
-    return acknowledged(recipient, Ticket(ID), DELIVERY, agreement())
+    return acknowledged(recipient, Ticket(ID), DELIVERY, agreement(), agreement())
 
 
 def refused(body: str, version: SoapVersion = SoapVersion.V11) -> Code:
@@ -90,7 +91,21 @@ def test_an_acknowledgement_of_this_delivery_is_accepted_and_its_signature_kept(
     data = build(content=write_acknowledgement(told(), "", OK), version=version)
     verified = accept(data)
     recipient = Caller(register().by_id[DELIVERY.recipient], verified)
-    assert acknowledged(recipient, Ticket(ID), DELIVERY, agreement()) == verified.signature
+    terms = agreement()
+    assert acknowledged(recipient, Ticket(ID), DELIVERY, terms, terms) == verified.signature
+
+
+def test_it_may_be_of_the_contract_of_the_acceptance_or_of_the_one_in_force_and_of_no_other():
+    notification = replace(DELIVERY.notification, operation=OperationName("notifyAppeal"))
+    appeal = replace(DELIVERY, notification=notification)
+    verified = accept(build(content=write_acknowledgement(told("notifyAppeal"), "", OK)))
+    recipient = Caller(register().by_id[DELIVERY.recipient], verified)
+    dropped = without_appeals()
+    for terms in ((agreement(), dropped), (dropped, agreement())):
+        assert acknowledged(recipient, Ticket(ID), appeal, *terms) == verified.signature
+    with pytest.raises(Refusal) as caught:
+        acknowledged(recipient, Ticket(ID), appeal, dropped, dropped)
+    assert caught.value.code is Code.PROVIDER_SCHEMA
 
 
 MISMATCHES = {
