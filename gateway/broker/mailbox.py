@@ -1,7 +1,7 @@
 """THE PATHS of a mailbox: list, fetch, acknowledge (PROTOCOL §14), for authorities without an endpoint.
 
-What a fetch releases is what the view permits at that moment of the dossier. A message stays until its
-recipient acknowledges it: what is fetched and lost on the way is listed again when its lease has ended.
+A fetch releases what an endpoint would be told at that moment. A message stays until its recipient
+acknowledges it: what is fetched and lost on the way is listed again when its lease has ended.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from gateway.model import (
     Settlement,
 )
 from gateway.policy.decide import decide
-from gateway.policy.dispatch import dispatch, follows_log, may_fetch
+from gateway.policy.dispatch import dispatch, follows_log
 from gateway.refusal import Code, Refusal
 
 PAGE: Final = 50  # messages of one list
@@ -165,7 +165,6 @@ class MailboxService:
             await self._require_deliverable(delivery, message.received, rules)
             agreement = await self._revisions.of(delivery.notification.revision, rules.agreement)
             scope = await self._directory.scope(delivery.notification.dossier)
-            may_fetch(delivery, owner, scope, rules.agreement)
             follows = follows_log(delivery, agreement)
             earlier = await self._history.releases(delivery.notification.dossier) if follows else None
             sender = rules.register.by_id[delivery.notification.sender]

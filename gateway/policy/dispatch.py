@@ -1,4 +1,4 @@
-"""What of a notification its recipient receives, and whether it may have it now (PROTOCOL §13.6).
+"""What of a notification its recipient receives, and whether it may have it still (PROTOCOL §13.6).
 
 The view is that of the revision of the agreement which was in force when the notification was accepted.
 """
@@ -13,7 +13,6 @@ from gateway.model import Authority, Delivery, Dispatch, DossierScope, View
 from gateway.policy.rectify import EarlierRelease, Owed, owed_to, rectified
 from gateway.policy.view import Rendered, narrowed, render
 from gateway.policy.written import Written
-from gateway.refusal import Code, Refusal
 from gateway.soap.xml import parse_verified
 
 
@@ -54,18 +53,6 @@ def dispatch(  # noqa: PLR0913, PLR0917 - two parties, two revisions, one moment
         values=rendered.values,
         in_force=in_force.revision,
     )
-
-
-def may_fetch(delivery: Delivery, owner: Authority, scope: DossierScope | None, agreement: Agreement) -> None:
-    """What waits in a mailbox is fetched at a status that opens the dossier to its owner, or that it led to.
-
-    A rectification is owed at every status (GDPR art. 19). Raises Refusal: STATUS_DENIED.
-    """
-    if scope is None or follows_log(delivery, agreement):
-        return  # of no dossier nothing is dispatched
-    assert owner.role is not None  # as in `dispatch`
-    if scope.status not in agreement.roles[owner.role].statuses | {delivery.notification.status}:
-        raise Refusal(Code.STATUS_DENIED)
 
 
 def follows_log(delivery: Delivery, agreement: Agreement) -> bool:

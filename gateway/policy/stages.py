@@ -95,7 +95,7 @@ _ENDS: Final[Mapping[Code, tuple[Stage, ...]]] = {
     Code.CONTEXT_UNKNOWN: (Stage.PURPOSE,),
     Code.CONTEXT_DENIED: (Stage.PURPOSE, Stage.MAILBOX, Stage.STEP),
     Code.DOSSIER_DENIED: (Stage.PART,),
-    Code.STATUS_DENIED: (Stage.STATUS, Stage.MAILBOX),
+    Code.STATUS_DENIED: (Stage.STATUS,),
     Code.CONTEXT_INAPPLICABLE: (Stage.PROCEDURE,),
     Code.CRITERIA_DENIED: (Stage.RIGHTS,),
     Code.DOCUMENT_DENIED: (Stage.RIGHTS,),

@@ -41,6 +41,8 @@ from tests.path.notifying import (
 from tests.path.test_delivery import end_part, narrowed
 
 VISA, REGISTRATION = "WIB:VISA_ISSUE", "WIB:MUNICIPAL_REGISTRATION"
+RENEWAL = "WIB:RENEWAL"
+WITHDRAWN = {"header": {"status": "WITHDRAWN"}}
 UNKNOWN = "0b7f6a3c-5d3e-4c4a-9b1e-0a1b2c3d4e5f"
 MAILBOX_LEASE = timedelta(seconds=DeliverySettings().mailbox_lease_seconds)
 
@@ -265,31 +267,61 @@ async def test_a_context_of_another_role_lists_nothing(hub: Hub):
     assert (await mailbox(hub, "POST_RABAT", "listMessages", WORK)).code == "WIB07002"
 
 
-async def test_what_the_present_status_does_not_open_waits(hub: Hub):
-    """Taken back by hand to a status at which no post takes part; the permit had led to another."""
-    await permit(hub)
-    (message,) = await listed(hub)
-    now = await scope(hub)
-    await hub.store.put_scope(replace(now, status="UNDER_REVIEW"))
-    assert (await fetch(hub, message)).code == "WIB07006"
-    assert not of_kind(hub, "delivery")
-    await hub.store.put_scope(replace(await scope(hub), status="VISA_ISSUED"))
-    assert (await fetch(hub, message)).code is None
+async def empty(hub: Hub, name: str, context: str) -> list[str]:
+    """Fetch and acknowledge what waits, one after the other; the operations."""
+    told = []
+    while found := await listed(hub, name, context):
+        fetched = await fetch(hub, found[0], name, context)
+        assert fetched.code is None
+        told += fetched.texts("operation")
+        assert (await take_over(hub, found[0], name, context)).code is None
+    return told
 
 
-async def test_the_status_to_which_a_message_led_opens_it_though_the_role_reads_nothing_then(hub: Hub):
+async def test_what_the_course_left_behind_is_fetched_as_an_endpoint_is_told_it(hub: Hub):
+    """A renewal: the municipality is instructed, the file goes to the region, and the application is withdrawn."""
+    await hub.dossier(DOSSIER, "ADMISSIBLE", procedure="RENEWAL")
+    told = [
+        ("IMMIGRATION_OFFICE", "instructMunicipality", RENEWAL, {"residenceFile": {"fileNumber": "8123456"}}),
+        ("BRUSSELS", "transferApplication", RENEWAL, {"admissibility": {"date": "2026-03-01"}}),
+        ("PLATFORM", "withdrawApplication", RENEWAL, WITHDRAWN),
+    ]
+    for one in told:
+        assert (await tell(hub, *one)).code is None
+    assert (await hub.consult("MUN_BRUSSELS", "consultStatus", RENEWAL)).code == "WIB07006"
+    heard = await empty(hub, "MUN_BRUSSELS", RENEWAL)
+    assert heard == ["instructMunicipality", "withdrawApplication"]
+    assert ("MUN_BRUSSELS", "waiting") not in states(hub)
+
+
+async def test_a_rectification_is_not_held_up_by_a_status_that_passed(hub: Hub):
+    deemed = {"residenceDecision": {"outcome": "DEEMED_GRANTED", "date": "2026-04-01"}}
+    await tell(hub, "BRUSSELS", "notifyWorkDecision", WORK, GRANTED)
+    await empty(hub, "NSSO", WORK)
+    await tell(hub, "PLATFORM", "notifyDeemedDecision", RESIDENCE, deemed)
+    await tell(hub, "PLATFORM", "withdrawApplication", WORK, WITHDRAWN)
+    assert (
+        await tell(hub, "BRUSSELS", "rectifyData", WORK, {"workDecision": {"validUntil": "2027-01-20"}})
+    ).code is None
+    assert (await hub.consult("NSSO", "consultStatus", WORK)).code == "WIB07006"
+    assert (await empty(hub, "NSSO", WORK))[-1] == "rectifyData"
+
+
+async def test_a_message_is_fetched_at_a_status_at_which_the_role_reads_nothing(hub: Hub):
     """The Immigration Office hears of a withdrawal, at which the dossier is closed to it."""
-    await tell(hub, "PLATFORM", "withdrawApplication", WORK, {"header": {"status": "WITHDRAWN"}})
+    await tell(hub, "PLATFORM", "withdrawApplication", WORK, WITHDRAWN)
     (message,) = await listed(hub, "IMMIGRATION_OFFICE", RESIDENCE)
     assert (await hub.consult("IMMIGRATION_OFFICE", "consultStatus", RESIDENCE)).code == "WIB07006"
     assert (await fetch(hub, message, "IMMIGRATION_OFFICE", RESIDENCE)).code is None
 
 
-async def test_whose_part_has_ended_fetches_nothing_and_the_message_lapses(hub: Hub):
+@pytest.mark.parametrize("status", ["PERMIT_GRANTED", "UNDER_REVIEW"])  # open to a post, and closed
+async def test_whose_part_has_ended_fetches_nothing_and_the_message_lapses(hub: Hub, status: str):
     await permit(hub)
     (message,) = await listed(hub)
     hub.now += timedelta(minutes=1)
     await end_part(hub, "POST_RABAT")
+    await hub.store.put_scope(replace(await scope(hub), status=status))
     assert (await fetch(hub, message)).code == "WIB14001"
     (settlement,) = of_kind(hub, "settlement")
     assert (settlement["decision"], settlement["to"]) == ("lapsed", [enterprise("POST_RABAT")])

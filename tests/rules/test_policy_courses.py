@@ -26,7 +26,7 @@ from gateway.model import (
     Verified,
 )
 from gateway.policy.decide import Facts
-from gateway.policy.dispatch import dispatch, may_fetch
+from gateway.policy.dispatch import dispatch
 from gateway.policy.notify import accept, sendable
 from gateway.soap.xml import canonical
 from tests.rules.agreement_files import shipped
@@ -154,7 +154,6 @@ def test_each_recipient_may_have_it_at_once(case: Case):
     for one in found.recipients:
         name = AuthorityId(one.authority.id)
         waiting = Delivery(ExchangeId("d-1"), told, name, one.legal_context, 0, recorded=False)
-        may_fetch(waiting, one.authority, found.scope, shipped())
         sent = dispatch(
             waiting, asked.caller.authority, one.authority, shipped(), shipped(), found.scope, NOW
         )

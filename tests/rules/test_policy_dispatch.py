@@ -20,9 +20,8 @@ from gateway.model import (
     Notification,
     OperationName,
 )
-from gateway.policy.dispatch import dispatch, may_fetch
+from gateway.policy.dispatch import dispatch
 from gateway.policy.rectify import EarlierRelease
-from gateway.refusal import Code, Refusal
 from gateway.soap.xml import canonical
 from tests.rules.agreement_files import shipped
 from tests.rules.notify_world import (
@@ -47,7 +46,6 @@ def delivery(
     operation: str = "submitApplication",
     recipient: str = "BRUSSELS",
     context: LegalContext = ADMISSIBILITY,
-    status: str = "SUBMITTED",
 ) -> Delivery:
     told = Notification(
         exchange=ExchangeId("e-1"),
@@ -56,7 +54,7 @@ def delivery(
         dossier=NUMBER,
         accepted=NOW,
         revision=shipped().revision,
-        status=status,
+        status="SUBMITTED",
         payload=canonical(payload(FULL)),
     )
     return Delivery(ExchangeId("d-1"), told, AuthorityId(recipient), context, 0, recorded=False)
@@ -192,33 +190,3 @@ def test_a_part_that_began_before_the_clock_was_set_back_is_not_forgotten():
         dispatched(delivery(), scope("SUBMITTED", ended, line("BRUSSELS", NOW, NOW + timedelta(days=1))))
         is None
     )
-
-
-def fetched(one: Delivery, before: DossierScope | None) -> Code | None:
-    try:
-        may_fetch(one, party(one.recipient), before, shipped())
-    except Refusal as refusal:
-        return refusal.code
-    return None
-
-
-def mailed(status: str, operation: str = "notifyVisa") -> Delivery:
-    return delivery(operation, "MUN_LIEGE", LegalContext("WIB:MUNICIPAL_REGISTRATION"), status)
-
-
-def test_a_message_is_fetched_at_a_status_that_opens_the_dossier_to_its_owner():
-    assert fetched(mailed("VISA_ISSUED"), scope("REGISTERED")) is None
-    assert fetched(mailed("VISA_ISSUED"), scope("INFO_REQUESTED")) is Code.STATUS_DENIED
-
-
-def test_a_message_is_fetched_at_the_status_that_it_led_to():
-    assert fetched(mailed("WITHDRAWN"), scope("WITHDRAWN")) is None
-    assert fetched(mailed("PERMIT_GRANTED"), scope("WITHDRAWN")) is Code.STATUS_DENIED
-
-
-def test_a_rectification_is_fetched_at_every_status():
-    assert fetched(mailed("SUBMITTED", "rectifyData"), scope("INFO_REQUESTED")) is None
-
-
-def test_of_a_dossier_that_is_not_known_it_is_not_the_status_that_is_wrong():
-    assert fetched(mailed("VISA_ISSUED"), None) is None

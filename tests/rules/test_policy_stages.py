@@ -24,7 +24,6 @@ CASES = {  # what was called, its entries, the code: the stage that refused
     "part": ("a question", BEFORE_COMMIT, Code.DOSSIER_DENIED, Stage.PART),
     "part of a sender": ("a notification", BEFORE_COMMIT, Code.DOSSIER_DENIED, Stage.PART),
     "status": ("a question", BEFORE_COMMIT, Code.STATUS_DENIED, Stage.STATUS),
-    "status, of a message": ("a fetch", BEFORE_COMMIT, Code.STATUS_DENIED, Stage.MAILBOX),
     "status, of a rectification": ("a rectification", BEFORE_COMMIT, Code.STATUS_DENIED, Stage.STATUS),
     "a step": ("a notification", BEFORE_COMMIT, Code.TRANSITION_DENIED, Stage.STEP),
     "a field": ("a notification", BEFORE_COMMIT, Code.SENDER_RIGHT, Stage.WRITES),
