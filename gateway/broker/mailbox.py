@@ -208,11 +208,8 @@ class MailboxService:
                 raise Refusal(Code.MESSAGE_UNKNOWN, "not fetched")
             with event.stage("commit-1"):  # §8, with the replay claim
                 await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))
-            signature = request.caller.verified.signature
             with event.stage("settle"):  # §14.3 acknowledged and purged in one transaction
-                receipt = await self._settle(
-                    delivery, Settlement.ACKNOWLEDGED, exchange, message.rules, signature
-                )
+                receipt = await self._taken_over(delivery, request, exchange, message.rules)
             self._bell.ring(owner.id)  # the next message about the dossier may be listed
         event.acknowledged(receipt)
         with event.stage("sign"):
@@ -220,6 +217,19 @@ class MailboxService:
             return await message.rules.signer.receipt(
                 request, receipt, exchange, message.received, self._clock()
             )
+
+    async def _taken_over(
+        self, delivery: Delivery, request: Request, exchange: ExchangeId, rules: Rules
+    ) -> Receipt | None:
+        """None when another acknowledgement was there first. Raises Refusal: MESSAGE_UNKNOWN when it ended otherwise."""
+        signature = request.caller.verified.signature
+        try:
+            return await self._settle(delivery, Settlement.ACKNOWLEDGED, exchange, rules, signature)
+        except Refusal as refusal:
+            if refusal.code is not Code.MESSAGE_UNKNOWN:
+                raise
+        await self._mailbox.find(request.caller.authority.id, delivery.id)
+        return None
 
     async def _settle(
         self,

@@ -226,9 +226,26 @@ async def test_of_two_acknowledgements_at_once_one_is_recorded(hub: Hub):
     await fetch(hub, message)
     answers = await asyncio.gather(*(take_over(hub, message) for _ in range(2)))
     assert len(of_kind(hub, "settlement")) == 1
-    assert {answered.code for answered in answers} <= {None, "WIB14001"}
-    assert None in {answered.code for answered in answers}
-    assert findings(hub) <= {Flaw.UNSETTLED}
+    assert [(answered.code, answered.texts("value")) for answered in answers] == [(None, ["OK"])] * 2
+    assert sorted(len(answered.texts("index")) for answered in answers) == [0, 1]
+    assert findings(hub) <= {Flaw.UNSETTLED, Flaw.OUTCOME_UNKNOWN}
+
+
+async def test_what_expires_while_it_is_acknowledged_was_not_taken_over(hub: Hub):
+    """Between the look at the message and its settlement somebody else ends it."""
+
+    class Expiring(Watched):
+        async def settle(self, delivery, made):
+            hub.through = None
+            await deliverer_of(hub.parts()).expire(delivery, hub.rules())
+            return await self._store.settle(delivery, made)
+
+    await permit(hub)
+    (message,) = await listed(hub)
+    await fetch(hub, message)
+    hub.through = Expiring(hub)
+    assert (await take_over(hub, message)).code == "WIB14001"
+    assert [one["decision"] for one in of_kind(hub, "settlement")] == ["expired"]
 
 
 async def test_of_two_fetches_at_once_one_gets_the_message(hub: Hub):
