@@ -386,14 +386,14 @@ class Store:
     async def take(
         self, recipient: AuthorityId, message: ExchangeId, now: datetime, until: datetime
     ) -> Delivery:
-        """See `ports.Mailbox`."""
+        """See `ports.Mailbox`. What cannot be opened is buried, with the code LOG511."""
         effect = store_mailbox.Take(recipient, message, instant(now), instant(until))
-        return self._opened(await self._appender.perform(Work(None, effect)))
+        return await self._opened(await self._appender.perform(Work(None, effect)))
 
     async def find(self, recipient: AuthorityId, message: ExchangeId) -> Delivery | None:
-        """See `ports.Mailbox`."""
+        """See `ports.Mailbox`. What cannot be opened is buried, with the code LOG511."""
         row = await self._reads.look(lambda at: store_mailbox.find(at, recipient, message))
-        return None if row is None else self._opened(row)
+        return None if row is None else await self._opened(row)
 
     # Uploads.
 
@@ -438,11 +438,12 @@ class Store:
     def _receipt(self, index: int) -> Receipt:
         return Receipt(self._origin, index, self._appender.checkpoint)
 
-    def _opened(self, row: Row) -> Delivery:
-        try:
-            return row.opened(self._seal)
-        except ProofError as error:
-            raise Refusal(Code.LOG_UNAVAILABLE, "payload") from error
+    async def _opened(self, row: Row) -> Delivery:
+        """Raises Refusal: MESSAGE_UNKNOWN when it is the operator's now."""
+        found = await self._opened_or_buried(row)
+        if found is None:
+            raise Refusal(Code.MESSAGE_UNKNOWN, "payload")
+        return found
 
     async def _opened_or_buried(self, row: Row) -> Delivery | None:
         """One payload that was altered must not hold up the deliveries of others."""

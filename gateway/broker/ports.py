@@ -203,13 +203,18 @@ class Mailbox(Protocol):
     async def take(
         self, recipient: AuthorityId, message: ExchangeId, now: datetime, until: datetime
     ) -> Delivery:
-        """Lease one message. Raises Refusal: MESSAGE_UNKNOWN, MESSAGE_LEASED, MESSAGE_ORDER, LOG_UNAVAILABLE."""
+        """Lease one message.
+
+        Raises Refusal: MESSAGE_UNKNOWN (also when it cannot be read, and waits for the operator), MESSAGE_LEASED,
+        MESSAGE_ORDER, LOG_UNAVAILABLE.
+        """
         ...
 
     async def find(self, recipient: AuthorityId, message: ExchangeId) -> Delivery | None:
         """A message that is not settled, leased or not; None when it was acknowledged.
 
-        Raises Refusal: MESSAGE_UNKNOWN when it never was this recipient's or ended otherwise, LOG_UNAVAILABLE.
+        Raises Refusal: MESSAGE_UNKNOWN when it never was this recipient's, ended otherwise, or cannot be read and
+        waits for the operator; LOG_UNAVAILABLE.
         """
         ...
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
+import apsw
 import pytest
 
 from gateway.agreement.identifiers import dossier_number
@@ -23,6 +25,7 @@ from tests.path.notifying import (
     PERMIT,
     RESIDENCE,
     WORK,
+    Changing,
     declare,
     drain,
     enrol,
@@ -234,16 +237,15 @@ async def test_of_two_acknowledgements_at_once_one_is_recorded(hub: Hub):
 async def test_what_expires_while_it_is_acknowledged_was_not_taken_over(hub: Hub):
     """Between the look at the message and its settlement somebody else ends it."""
 
-    class Expiring(Watched):
-        async def settle(self, delivery, made):
-            hub.through = None
-            await deliverer_of(hub.parts()).expire(delivery, hub.rules())
-            return await self._store.settle(delivery, made)
+    async def expired(settle, delivery, made):
+        hub.through = None
+        await deliverer_of(hub.parts()).expire(delivery, hub.rules())
+        return await settle(delivery, made)
 
     await permit(hub)
     (message,) = await listed(hub)
     await fetch(hub, message)
-    hub.through = Expiring(hub)
+    hub.through = Changing(hub, settle=expired)
     assert (await take_over(hub, message)).code == "WIB14001"
     assert [one["decision"] for one in of_kind(hub, "settlement")] == ["expired"]
 
@@ -354,6 +356,24 @@ async def test_a_message_goes_by_the_agreement_under_which_it_was_accepted(hub: 
     assert fetched.texts("validUntil") == ["2027-03-20"]
     (entry,) = of_kind(hub, "delivery")
     assert entry["in_force"] == narrowed().revision != entry["policy"]
+
+
+async def test_a_message_that_cannot_be_opened_is_the_operator_s_and_is_listed_no_more(hub: Hub):
+    """It holds back what follows in its dossier, as one to an endpoint does, and nothing else."""
+    await events(hub, DOSSIER, OTHER_DOSSIER)
+    damaged, other = waiting_for(hub, "PLATFORM")
+    with closing(apsw.Connection(str(hub.path))) as connection:
+        connection.execute(
+            "UPDATE notifications SET sealed = zeroblob(length(sealed))"
+            " WHERE exchange = (SELECT notification FROM deliveries WHERE id = ?)",
+            (damaged,),
+        )
+    for _ in range(2):
+        assert (await fetch(hub, damaged, "PLATFORM", WORK)).code == "WIB14001"
+    assert await listed(hub, "PLATFORM", WORK) == [other]
+    dead = "SELECT id, last_code FROM deliveries WHERE state = 'dead'"
+    assert rows(hub, dead) == [(damaged, "LOG511")]
+    assert not of_kind(hub, "delivery")
 
 
 # Long lists, and waiting
