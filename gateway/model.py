@@ -325,6 +325,7 @@ class Delivery:
     legal_context: LegalContext  # the recipient's
     attempts: int  # made so far; of a mailbox: fetches
     recorded: bool  # its release is an entry of the log already
+    fetched: bool = False  # by its mailbox's owner, so that it may be acknowledged
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.sealing import Seal
 from gateway.adapters.store_appender import MAX_QUEUE, Appender, Reopen
 from gateway.adapters.store_connect import exists
-from gateway.adapters.store_delivery import Row, parties, reading
+from gateway.adapters.store_delivery import FETCHED, SENT, Row, parties, reading
 from gateway.adapters.store_directory import Directory
 from gateway.adapters.store_log import Log, new_log
 from gateway.adapters.store_reader import LogReader
@@ -336,7 +336,10 @@ class Store:
 
     async def record(self, delivery: Delivery, entry: Entry) -> Receipt:
         """See `ports.Queue`. Raises Refusal: MESSAGE_UNKNOWN when it was settled meanwhile."""
-        return self._receipt(await self._appender.perform(Work(entry, store_queue.Record(delivery.id))))
+        release = SENT if entry.exchange == delivery.id else FETCHED
+        return self._receipt(
+            await self._appender.perform(Work(entry, store_queue.Record(delivery.id, release)))
+        )
 
     async def recorded(self, delivery: Delivery) -> Receipt | None:
         """See `ports.Queue`."""

@@ -21,6 +21,10 @@ from gateway.model import (
 )
 from gateway.refusal import Code, Refusal
 
+# Of `recorded`: which releases stand in the log.
+SENT: Final = 1  # to an endpoint, whether or not it was reached
+FETCHED: Final = 2  # to a mailbox's owner
+
 
 class Row(NamedTuple):
     """A row of the view `outstanding`: a delivery that is not settled, its payload sealed."""
@@ -71,6 +75,7 @@ class Row(NamedTuple):
             legal_context=self.context,
             attempts=self.attempts,
             recorded=bool(self.recorded),
+            fetched=bool(self.recorded & FETCHED),
         )
 
 

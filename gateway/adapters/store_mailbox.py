@@ -17,17 +17,17 @@ from gateway.refusal import Code, Refusal
 _WAITING: Final = """
 SELECT d.id, n.operation, d.context, n.accepted, n.sender
 FROM foremost AS d JOIN notifications AS n ON n.exchange = d.notification
-WHERE d.state = 'waiting' AND d.recipient = :recipient AND d.position > :after AND +d.due <= :now
+WHERE d.state = 'waiting' AND d.recipient = :recipient AND d.position > :after AND d.lease_until <= :now
 ORDER BY d.position LIMIT :limit
-"""  # the plus: by the index in the order of positions, which ends with the page
+"""  # not by `due`: the pauses between attempts are those of an endpoint that it has no more
 _POSITION: Final = "SELECT position FROM deliveries WHERE id = ? AND recipient = ?"
 _TAKE: Final = """
 UPDATE deliveries SET due = :until, lease_until = :until, attempts = attempts + 1 WHERE position = (
   SELECT position FROM foremost
-  WHERE id = :id AND recipient = :recipient AND state = 'waiting' AND due <= :now
-) AND state = 'waiting' AND due <= :now RETURNING position
+  WHERE id = :id AND recipient = :recipient AND state = 'waiting' AND lease_until <= :now
+) AND state = 'waiting' AND lease_until <= :now RETURNING position
 """  # once more, for a node that had to wait for another to take it
-_STATE: Final = "SELECT state, due FROM deliveries WHERE id = ? AND recipient = ?"
+_STATE: Final = "SELECT state, lease_until FROM deliveries WHERE id = ? AND recipient = ?"
 _TAKEN: Final = "SELECT * FROM outstanding WHERE position = ?"
 _FIND: Final = "SELECT * FROM outstanding WHERE id = ?"
 # An acknowledged message has its settlement under the exchange that acknowledged it; any other end of a

@@ -28,7 +28,7 @@ UPDATE deliveries SET due = :until, lease_until = :until WHERE position IN (
     others=PerEngine("", "FOR UPDATE SKIP LOCKED"),
 )
 _LEASED: Final = "SELECT * FROM outstanding WHERE position IN ({some}) ORDER BY position"
-_RECORD: Final = "UPDATE deliveries SET recorded = 1 WHERE id = ? AND state <> 'settled'"
+_RECORD: Final = "UPDATE deliveries SET recorded = recorded | ? WHERE id = ? AND state <> 'settled'"
 _RECORDED: Final = "SELECT idx, (SELECT note FROM head) FROM entries WHERE exchange = ? AND kind = 'delivery'"
 _POSTPONE: Final = """
 UPDATE deliveries SET attempts = attempts + 1, due = ?, lease_until = 0, last_code = ?
@@ -114,10 +114,11 @@ class Record:
     """The release of a delivery stands in the log."""
 
     delivery: ExchangeId
+    release: int  # SENT or FETCHED
 
     def apply(self, connection: Session, index: int) -> int:
         """Raises Refusal: MESSAGE_UNKNOWN when it was settled meanwhile; then nothing may be released."""
-        connection.execute(_RECORD, (self.delivery,))
+        connection.execute(_RECORD, (self.release, self.delivery))
         if connection.changes() == 0:
             raise Refusal(Code.MESSAGE_UNKNOWN)
         return index

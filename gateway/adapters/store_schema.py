@@ -155,7 +155,7 @@ CREATE TABLE deliveries (
   attempts INTEGER NOT NULL DEFAULT 0,     -- that failed; in a mailbox: fetches
   due INTEGER NOT NULL,                    -- not before; a lease puts it off to its end
   lease_until INTEGER NOT NULL DEFAULT 0,  -- until then it is somebody's
-  recorded INTEGER NOT NULL DEFAULT 0,     -- 1: its release stands in the log
+  recorded INTEGER NOT NULL DEFAULT 0,     -- a release stands in the log: 1 to an endpoint, 2 to a fetch
   last_code TEXT                           -- why the last attempt failed
 ) STRICT;
 CREATE INDEX unsettled ON deliveries (recipient, dossier, position, state) WHERE state <> 'settled';

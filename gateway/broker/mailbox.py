@@ -204,7 +204,7 @@ class MailboxService:
         assert wanted is not None  # the contract
         delivery, receipt = await self._mailbox.find(owner.id, wanted), None
         if delivery is not None:
-            if not delivery.recorded:  # nobody fetched it: it would be purged unread
+            if not delivery.fetched:  # it would be purged unread
                 raise Refusal(Code.MESSAGE_UNKNOWN, "not fetched")
             with event.stage("commit-1"):  # §8, with the replay claim
                 await self._log.append(entry.forwarded(permitted, exchange, self._clock(), self._random))

@@ -19,6 +19,7 @@ from gateway.broker.mailbox import PAGE
 from gateway.config import DeliverySettings
 from gateway.exchangelog.flaw import Flaw
 from gateway.model import AuthorityId, Role
+from gateway.refusal import Code
 from tests.path.hub import DOSSIER, NOW, OTHER_DOSSIER, Answered, Hub, agreement
 from tests.path.notifying import (
     GRANTED,
@@ -41,7 +42,7 @@ from tests.path.notifying import (
     states,
     tell,
 )
-from tests.path.test_delivery import end_part, narrowed
+from tests.path.test_delivery import down, end_part, narrowed
 
 VISA, REGISTRATION = "WIB:VISA_ISSUE", "WIB:MUNICIPAL_REGISTRATION"
 RENEWAL = "WIB:RENEWAL"
@@ -202,6 +203,22 @@ async def test_what_nobody_fetched_cannot_be_acknowledged(hub: Hub):
     (message,) = await listed(hub)
     assert (await take_over(hub, message)).code == "WIB14001"
     assert not of_kind(hub, "settlement")
+
+
+async def test_what_did_not_reach_an_endpoint_is_listed_at_once_and_not_acknowledged_unread(hub: Hub):
+    """It had an endpoint that nobody reached, and has none any more."""
+    await permit(hub)
+    hub.receiving["POST_RABAT"] = down
+    (attempt,) = await drain(hub, None, "POST_RABAT")
+    assert attempt.code is Code.PROVIDER_UNREACHABLE
+    assert len(of_kind(hub, "delivery")) == 1
+    (message,) = await listed(hub)
+    assert (await take_over(hub, message)).code == "WIB14001"
+    assert not of_kind(hub, "settlement")
+    assert (await fetch(hub, message)).code is None
+    assert (await take_over(hub, message)).code is None
+    assert [one["decision"] for one in of_kind(hub, "settlement")] == ["acknowledged"]
+    assert findings(hub) <= {Flaw.UNSETTLED}
 
 
 async def test_a_message_that_was_acknowledged_is_fetched_no_more(hub: Hub):

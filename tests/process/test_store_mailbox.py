@@ -178,6 +178,24 @@ async def test_mailbox_and_courier_do_not_take_the_same(path):
         assert leased.id == message
 
 
+async def test_pause_between_attempts_at_an_endpoint_is_none_of_the_mailbox(path):
+    async with open_store(path) as store:
+        await tell(store, accepted("t0", recipients=TO_NSSO))
+        (leased,) = await store.lease([NSSO.id], NOW, NOW + MINUTE, 9)
+        await store.record(leased, delivered_entry(leased))
+        assert await listed(store) == []
+        await store.postpone(leased, NOW + HOUR, "WIB09001")
+        assert await listed(store) == [leased.id]
+        found = await store.find(NSSO.id, leased.id)
+        assert (found.recorded, found.fetched) == (True, False)
+        await fetch(store, leased.id)
+        assert await refused(take(store, leased.id)) is Code.MESSAGE_LEASED
+        assert (await store.find(NSSO.id, leased.id)).fetched
+        (again,) = await store.lease([NSSO.id], NOW + MINUTE, NOW + HOUR, 9)
+        await store.postpone(again, NOW + HOUR, "WIB09001")
+        assert (await store.find(NSSO.id, leased.id)).fetched  # it once was, whatever became of it since
+
+
 async def test_message_that_ended_without_its_recipient_is_unknown(path):
     async with open_store(path) as store:
         await tell(store, accepted("t0", recipients=TO_NSSO))
