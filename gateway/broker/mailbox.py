@@ -174,6 +174,8 @@ class MailboxService:
         if (
             released is None
         ):  # the owner's part in the dossier has ended, or it rectifies what never reached it
+            now = self._clock()  # in its turn, for what it rectifies may wait before it; no lease is left
+            await self._mailbox.take(owner.id, wanted, now, now)
             await self._settle(delivery, Settlement.LAPSED, delivery.id, rules)
             raise Refusal(Code.MESSAGE_UNKNOWN)
         with event.stage("commit-1"):  # §8, with the replay claim

@@ -343,6 +343,28 @@ async def test_a_rectification_is_not_held_up_by_a_status_that_passed(hub: Hub):
     assert (await empty(hub, "NSSO", WORK))[-1] == "rectifyData"
 
 
+async def test_a_rectification_does_not_lapse_before_what_it_rectifies_was_fetched(hub: Hub):
+    await tell(hub, "BRUSSELS", "notifyWorkDecision", WORK, GRANTED)
+    right = {"workDecision": {"validUntil": "2027-01-20"}}
+    assert (await tell(hub, "BRUSSELS", "rectifyData", WORK, right)).code is None
+    decision, rectification = waiting_for(hub, "NSSO")
+    assert (await fetch(hub, rectification, "NSSO", WORK)).code == "WIB14003"
+    assert (await fetch(hub, decision, "NSSO", WORK)).code is None
+    assert (await take_over(hub, decision, "NSSO", WORK)).code is None
+    fetched = await fetch(hub, rectification, "NSSO", WORK)
+    assert fetched.texts("validUntil") == ["2027-01-20"]
+
+
+async def test_what_was_fetched_does_not_lapse_while_it_may_be_acknowledged(hub: Hub):
+    await permit(hub)
+    (message,) = await listed(hub)
+    await fetch(hub, message)
+    hub.now += timedelta(minutes=1)
+    await end_part(hub, "POST_RABAT")
+    assert (await fetch(hub, message)).code == "WIB14002"
+    assert (await take_over(hub, message)).code is None
+
+
 async def test_a_message_is_fetched_at_a_status_at_which_the_role_reads_nothing(hub: Hub):
     """The Immigration Office hears of a withdrawal, at which the dossier is closed to it."""
     await tell(hub, "PLATFORM", "withdrawApplication", WORK, WITHDRAWN)

@@ -37,6 +37,8 @@ CASES = {  # what was called, its entries, the code: the stage that refused
         "a question", {*AFTER, Kind.RESPONSE}, Code.SIGNING_UNAVAILABLE, Stage.REPLY,
     ),
     "a lease": ("a fetch", AFTER, Code.MESSAGE_LEASED, Stage.COMMIT_2),
+    "a lease of what lapses": ("a fetch", BEFORE_COMMIT, Code.MESSAGE_LEASED, Stage.MAILBOX),
+    "the turn of what lapses": ("a fetch", BEFORE_COMMIT, Code.MESSAGE_ORDER, Stage.MAILBOX),
 }  # fmt: skip
 
 
