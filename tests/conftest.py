@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Generator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Final, TypeVar
@@ -74,6 +75,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first. Otherwise the order stays."""
     place = {Path(__file__).parent / name: number for number, name in enumerate(_LONG)}
     items.sort(key=lambda item: place.get(item.path, len(_LONG)))
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """No line is counted of what is marked `no_cover`. That is pytest-cov's mark; but in a worker of xdist it begins to
+    measure twice, and leaves off once.
+    """
+    measuring = sys.gettrace()
+    if item.get_closest_marker("no_cover"):
+        sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(measuring)
 
 
 @pytest.fixture(scope="session")

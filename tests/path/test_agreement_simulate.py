@@ -226,7 +226,7 @@ class InMonth:
 
     async def append(self, entry):
         leaf = Leaf.parse(entry.leaf)
-        dated = msgspec.structs.replace(leaf, time=f"{self.month}{leaf.time[7:]}").seal()
+        dated = msgspec.structs.replace(leaf, time=f"{self.month}-09{leaf.time[10:]}").seal()  # a day of each
         return await self.store.append(msgspec.structs.replace(entry, leaf=dated))
 
 

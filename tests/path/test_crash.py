@@ -30,6 +30,8 @@ from tests.path.notifying import (
 from tests.path.test_delivery import event, order
 from tests.path.test_mailbox import MAILBOX_LEASE, fetch, listed, take_over
 
+pytestmark = pytest.mark.no_cover  # the same lines, thousands of times
+
 TICKET = "5f0c6a52-6a3f-4f0e-8b8e-3f3c2b1a0d9e"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+import pytest
 from hypothesis import given
 from lxml import etree
 
@@ -11,6 +12,8 @@ from gateway.exchangelog import entry
 from gateway.model import Node, Outcome, Released, View
 from tests.path.hub import agreement
 from tests.rules.test_policy_view import SETTINGS, apply, released
+
+pytestmark = pytest.mark.no_cover  # the same lines, thousands of times
 
 
 def pruned(node: Node, element: etree._Element, view: View) -> etree._Element | None:

@@ -20,6 +20,8 @@ from tests.wrapping.doubles import doubles
 from tests.wrapping.messages import SHAPES, Message, Shape, requests
 from tests.wrapping.moves import Plan, moves
 
+pytestmark = pytest.mark.no_cover  # the same lines, thousands of times
+
 BEFORE_THE_SIGNER_IS_KNOWN = {"WIB02", "WIB03", "WIB04"}
 EVERY = 301  # variants; odd, so that twins are moved and added by turns
 HONEST = {

@@ -11,6 +11,8 @@ from gateway.agreement.section import Place, Section
 from gateway.model import FieldId, LegalContext, OperationName, Role
 from tests.rules.agreement_files import AGREEMENT, DOSSIER, PLACES, PROCEDURES, changed, shipped
 
+pytestmark = pytest.mark.no_cover  # the same lines, thousands of times
+
 PASSPORT = 'receive = ["number", "issueDate", "expiryDate"], basis = ["G"]'
 NARROWED = 'receive = ["number", "expiryDate"], basis = ["G"]'
 WORK = LegalContext("WIB:WORK_DECISION")

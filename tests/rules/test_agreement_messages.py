@@ -30,6 +30,8 @@ from gateway.model import (
 from gateway.refusal import Code, Refusal
 from tests.rules.agreement_files import shipped_files
 
+pytestmark = pytest.mark.no_cover  # the same lines, thousands of times
+
 NUMBER = "WIB-2026-0000001-39"
 UUID = "0190a2c4-5b6d-4e8f-9a0b-1c2d3e4f5061"
 WHEN = datetime(2026, 11, 23, 10, 0, 0, 123000, UTC)

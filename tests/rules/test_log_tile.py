@@ -25,6 +25,8 @@ from gateway.exchangelog.tile import (
 )
 from tests.flaws import may_be_refused
 
+pytestmark = pytest.mark.no_cover  # the same lines, thousands of times
+
 LEAVES = [merkle.leaf_hash(b"%d" % index) for index in range(70_000)]
 
 

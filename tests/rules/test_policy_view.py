@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
@@ -20,6 +21,8 @@ from gateway.model import (
 from gateway.policy.view import apply_view
 from gateway.soap.xml import canonical
 from tests.path.hub import agreement, authority
+
+pytestmark = pytest.mark.no_cover  # the same lines, thousands of times
 
 PLATFORM = authority("PLATFORM")
 VIEWS = sorted(  # that release something: policy.decide refuses the others

@@ -12,6 +12,8 @@ from tests.world import accept
 from tests.wrapping.count import of
 from tests.wrapping.messages import SHAPES, Message, Shape, answers, requests
 
+pytestmark = pytest.mark.no_cover  # the same lines, thousands of times
+
 KINDS = {"requests": requests, "answers": answers}
 
 
