@@ -125,7 +125,7 @@ def _acknowledged(recipient: Caller, operation: Operation) -> None:
     asked = honest.question(operation, next(iter(operation.requesters)))
     told = replace(delivery().notification, operation=operation.name, dossier=asked.criteria.dossier)
     sent = delivery(notification=told, legal_context=asked.legal_context)
-    acknowledged(recipient, honest.GOOD, sent, agreement())
+    acknowledged(recipient, honest.GOOD, sent, agreement(), agreement())
 
 
 def _released(provider: Caller, operation: Operation) -> None:
