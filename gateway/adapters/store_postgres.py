@@ -41,11 +41,12 @@ _SERVER: Final = """
 SELECT current_setting('server_version_num')::int, current_setting('server_encoding'), pg_is_in_recovery(),
        current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit')
 """
-# Within a pipeline the server counts no idle time: whoever is cut off there would keep the head for ever.
+# Within a pipeline the server counts no idle time: whoever is cut off there would keep the head for ever. It calls such a
+# session idle as long as what has come of the pipeline runs nothing.
 _CUT_OFF: Final = f"""
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity JOIN pg_locks USING (pid)
-WHERE usename = current_user AND state = 'active' AND wait_event = 'ClientRead'
-  AND query_start < clock_timestamp() - interval '{_IDLE_SECONDS} s'
+WHERE usename = current_user AND state IN ('active', 'idle in transaction') AND wait_event = 'ClientRead'
+  AND state_change < clock_timestamp() - interval '{_IDLE_SECONDS} s'
   AND relation = to_regclass('head') AND mode = 'RowShareLock' AND granted
 """  # noqa: S608 - our own number
 _BEGUN: Final = "SELECT 1 FROM head UNION ALL SELECT 1 FROM claim_key"  # a head that is gone must be missed
