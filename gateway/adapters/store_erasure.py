@@ -3,8 +3,8 @@
 Single entries lose what is kept of them in the transaction of the entry that says so. Of a bucket, or of many
 entries, the record comes first: then the key is destroyed and the rows are removed, some at a time, so that a hub
 that runs beside it waits for no more than that. A crash in between leaves something recorded that is not ended, and
-whoever next opens the log for appending ends it (`complete`; a bucket of former logs is marked in their stores before: `store_settle`). The other
-order could leave a destroyed key that no entry accounts for.
+whoever next opens the log for appending ends it (`complete`; in the stores of former logs a bucket is marked before:
+`store_settle`). The other order could leave a destroyed key that no entry accounts for.
 """
 
 from __future__ import annotations

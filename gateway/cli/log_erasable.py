@@ -78,9 +78,10 @@ class Erasable:
         # From here on: who looked for it is durable, so it may be told.
         with LogReader.open(place.store, self.operator.keys) as log:
             wanted = Filter(about=replace(sought.about, every=True))
-            found = {index: _kind(data) for index, data, _ in log.found(wanted, *covered)}
+            found = {index: _leaf(data) for index, data, _ in log.found(wanted, *covered)}
         indices = Indices.of((index, index) for index in found)
-        return _About(access, indices, any(kind is not Kind.ACCESS for kind in found.values()))
+        beyond = any(leaf is None or leaf.kind is not Kind.ACCESS for leaf in found.values())
+        return _About(access, indices, beyond)
 
     def _add(self, of: LogAt | None, more: Indices) -> None:
         self.found[of] = self.found.get(of, Indices()) | more
@@ -93,14 +94,6 @@ class _About:
     access: int  # its own entry
     indices: Indices
     beyond_looks: bool  # there is something but earlier look-ups
-
-
-def _kind(data: bytes) -> Kind | None:
-    """None of an entry that was altered: of its form nothing is left."""
-    try:
-        return Leaf.parse(data).kind
-    except ProofError:
-        return None
 
 
 def _require_no_acts(log: LogReader, named: Indices) -> None:
@@ -118,10 +111,14 @@ def _require_expired(log: LogReader, found: Indices, years: int, now: datetime) 
 
 
 def _leaves(log: LogReader, indices: Indices) -> Iterable[tuple[int, Leaf | None]]:
-    """None for an entry that was altered: of its form nothing is left."""
     for first, last in indices.ranges:
         for index, data in log.leaves(first, last + 1):
-            try:
-                yield index, Leaf.parse(data)
-            except ProofError:
-                yield index, None
+            yield index, _leaf(data)
+
+
+def _leaf(data: bytes) -> Leaf | None:
+    """None for an entry that was altered: of its form nothing is left."""
+    try:
+        return Leaf.parse(data)
+    except ProofError:
+        return None

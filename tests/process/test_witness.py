@@ -290,31 +290,32 @@ def test_a_memory_of_another_key_is_not_used(settings, tmp_path):
     assert caught.value.flaw is Flaw.WITNESS_STORE
 
 
-async def test_a_witness_speaks_tls(tmp_path):
-    settings = witness_settings(tmp_path / "witness")
-    write_pki(tmp_path / "pki", memory.pki())
-    config = settings.key.with_name("witness.toml")
+def speaking_tls(place: Path):
+    """Settings of a witness with the hub's certificate."""
+    write_pki(place / "pki", memory.pki())
+    config = witness_settings(place / "witness").key.with_name("witness.toml")
     tls = 'tls_certificate = "../pki/HUB/tls.crt.pem"\ntls_key = "../pki/HUB/tls.key.pem"\n'
     config.write_text(tls + config.read_text())
+    return load_settings(config)
+
+
+async def test_a_witness_speaks_tls(tmp_path):
+    settings = speaking_tls(tmp_path)
     context = ssl.create_default_context()
     for name in TRUST[:2]:
         context.load_verify_locations(tmp_path / "pki" / name)
     asked = {"ssl": context, "server_hostname": "gateway.wib.example"}
-    async with running(load_settings(config)) as client:
+    async with running(settings) as client:
         assert (await client.post(request(0, 5).serialise(), **asked))[0] == 200
 
 
 async def test_a_log_reaches_a_witness_by_what_it_was_given_last(tmp_path):
-    settings = witness_settings(tmp_path / "witness")
-    write_pki(tmp_path / "pki", memory.pki())
-    config = settings.key.with_name("witness.toml")
-    tls = 'tls_certificate = "../pki/HUB/tls.crt.pem"\ntls_key = "../pki/HUB/tls.key.pem"\n'
-    config.write_text(tls + config.read_text())
+    settings = speaking_tls(tmp_path)
     nobody, trusting = outward_context([]), outward_context([tmp_path / "pki" / name for name in TRUST[:2]])
     for context in (nobody, trusting):
         context.check_hostname = False  # it is reached by its address here
     async with AsyncExitStack() as stack:
-        url = await stack.enter_async_context(run.witness(load_settings(config), io.StringIO()))
+        url = await stack.enter_async_context(run.witness(settings, io.StringIO()))
         client = await stack.enter_async_context(WitnessClient(Destinations(["127.0.0.0/8"]), nobody, 5.0))
         for tls_now, reached in ((nobody, False), (trusting, True), (nobody, False)):
             client.renew(tls_now)
