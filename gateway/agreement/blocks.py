@@ -51,6 +51,7 @@ _CRITERIA: Final = (  # element of the contract, member of Criteria; the order o
     ("after", "after"),
     ("waitSeconds", "wait_seconds"),
 )
+CRITERIA: Final = frozenset(name for name, _ in _CRITERIA)  # what a question can be asked with
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,9 @@ _BUILT_IN: Final = frozenset({
     "date", "dateTime", "gYear", "base64Binary",
 })
 # fmt: on
+_OCCURS: Final = frozenset(
+    {"0", "1"}
+)  # written otherwise, as 00, it would be read otherwise here and by libxml2
 # Element of the dialect: attributes that it may carry, children that it may have (annotations everywhere).
 _DIALECT: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "schema": (
@@ -162,12 +165,12 @@ class _Reader:
         if len(self._found) > before:
             return
         for node in self._root.iterchildren(f"{_XS}simpleType"):
-            values = (facet.get("value", "") for facet in node.iter(f"{_XS}enumeration"))
+            facets = node.iterfind(f"{_XS}restriction/{_XS}enumeration")
+            values = (facet.get("value", "") for facet in facets)
             into.values[self._qualified(node)] = frozenset(values)
         for node in self._root.iterchildren(f"{_XS}complexType"):
-            children = (
-                self._declaration(child, node.get("name", "")) for child in node.iter(f"{_XS}element")
-            )
+            within = node.iterfind(f"{_XS}sequence/{_XS}element")  # never what stands in an annotation
+            children = (self._declaration(child, node.get("name", "")) for child in within)
             into.sequences[self._qualified(node)] = tuple(child for child in children if child is not None)
         for node in self._root.iterchildren(f"{_XS}element"):
             declaration = self._declaration(node, "")
@@ -201,6 +204,8 @@ class _Reader:
             return None
         if node.get("maxOccurs") == "unbounded":
             self._add(node, path, "a repetition has an upper bound")
+        if node.get("minOccurs", "1") not in _OCCURS:
+            self._add(node, path, "minOccurs is 0 or 1")
         if mark is None:
             return None
         return Declaration(

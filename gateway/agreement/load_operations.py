@@ -7,14 +7,20 @@ be kept; "MAILBOX" hands over what waits; everything else is asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from gateway.agreement import rows
+from gateway.agreement.blocks import CRITERIA
 from gateway.agreement.finding import Findings
 from gateway.agreement.load_words import Words
 from gateway.agreement.rows import OperationRow, is_known, resolve
-from gateway.agreement.schema import Contract, leaves
+from gateway.agreement.schema import Contract, Messages, leaves
 from gateway.agreement.terms import Context, Operation
+from gateway.agreement.views import is_document
 from gateway.model import LegalContext, OperationName, Pattern, Role
+
+_DOSSIER: Final = frozenset({"dossierNumber"})
+_DOCUMENT: Final = frozenset({"documentReference", "documentType", "documentSha256"})
 
 
 def load_operations(
@@ -53,6 +59,7 @@ class _Reader:
             self._check_answer(row, holds=any(leaf.field is not None for leaf in leaves(messages.payload)))
         elif row.providers is not None or row.scatter:
             findings.add(path, "a notification has no providers: its senders are")
+        self._check_criteria(pattern, messages, hub=row.providers == "HUB")
         return Operation(
             name=OperationName(name),
             pattern=pattern,
@@ -75,6 +82,23 @@ class _Reader:
         if row.providers != "MAILBOX" and row.senders is None and (row.providers == "HUB") is holds:
             sentence = "the hub answers what holds no fields, and nothing else"
             self._findings.add(f"{self._path}.providers", sentence)
+
+    def _check_criteria(self, pattern: Pattern, messages: Messages, *, hub: bool) -> None:
+        """What the rules decide on is named by every request, and nothing that they do not know.
+
+        Row scope goes by the dossier, the right to a document by its type: without one it would be that of any type.
+        """
+        document = any(is_document(one.field) for one in leaves(messages.payload) if one.field is not None)
+        if document != (pattern is Pattern.UPLOAD) and pattern is not Pattern.CONSULT:
+            self._findings.add(
+                self._path, "a document is asked for or uploaded, and nothing else is uploaded"
+            )
+        about = pattern is not Pattern.MAILBOX and not (pattern is Pattern.CONSULT and hub)
+        wanted = (_DOSSIER if about else frozenset()) | (_DOCUMENT if document else frozenset())
+        for name in sorted(wanted - messages.demanded):
+            self._findings.add(self._path, f"a request can leave out {name}, by which it is decided")
+        for name in sorted(_criteria(messages) - CRITERIA):
+            self._findings.add(self._path, f'no criterion "{name}" that the gateway could hand on')
 
     def _providers(self, row: OperationRow) -> tuple[Role, ...]:
         if isinstance(row.providers, str):
@@ -108,6 +132,11 @@ class _Reader:
             for role, names in (callers or {}).items()
             if is_known(role, set(Role), "role", f"{self._path}.{what}.{role}", self._findings)
         }
+
+
+def _criteria(messages: Messages) -> frozenset[str]:
+    asked = (block for block in messages.request.children if block.name == "criteria")
+    return frozenset(one.name for block in asked for one in block.children)
 
 
 def _pattern(row: OperationRow) -> Pattern:

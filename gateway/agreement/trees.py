@@ -7,7 +7,7 @@ a call may have neither. A mark out of place is a finding: an element that nobod
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -35,6 +35,7 @@ class Messages:
     response: Node
     payload: Node
     notification: bool
+    demanded: frozenset[str]  # criteria that no request leaves out
 
 
 def leaves(node: Node) -> tuple[Node, ...]:
@@ -76,7 +77,13 @@ class TreeBuilder:
         asked, answered = self._parts(request), self._parts(response)
         notification = bool(answered) and answered[-1].name == "status"
         if notification and asked and asked[-1].name == "criteria":
-            return Messages(self._message(request), self._message(response), NOTHING, notification=False)
+            return Messages(
+                self._message(request),
+                self._message(response),
+                NOTHING,
+                notification=False,
+                demanded=self._demanded(asked),
+            )
         payload = self._payload(request) if notification else self._payload(response)
         if payload is None:
             return None
@@ -87,10 +94,15 @@ class TreeBuilder:
             response=self._message(response, None if notification else payload),
             payload=payload,
             notification=notification,
+            demanded=self._demanded(asked),
         )
 
     def _parts(self, one: Declaration) -> tuple[Declaration, ...]:
         return self._declarations.sequences.get(one.type, ())
+
+    def _demanded(self, asked: Iterable[Declaration]) -> frozenset[str]:
+        criteria = (one for one in asked if one.name == "criteria" and not one.optional)
+        return frozenset(part.name for one in criteria for part in self._parts(one) if not part.optional)
 
     def _payload(self, message: Declaration) -> Node | None:
         """The tree of what a message ends with. Many messages end with the same, which is then one tree."""

@@ -818,6 +818,33 @@ def test_two_steps_that_one_message_could_mean_differ_in_value_context_or_status
     assert "meant by the same message" in finding.sentence
 
 
+ADMITTED_AND_GRANTED = """
+[[courses.SINGLE_PERMIT_FIRST.steps]]
+operation = "notifyWorkDecision"
+when = { "G27.outcome" = "ADMISSIBLE" }
+allows = { "G28.outcome" = ["%s"] }
+senders = ["REG"]
+before = ["UNDER_REVIEW"]
+after = "WORK_REFUSED"
+context = "WIB:WORK_DECISION"
+recipients = { PLAT = "WIB:WORK_DECISION" }
+basis = ["B"]
+certainty = "J"
+
+# Revocation."""
+
+
+@pytest.mark.parametrize(("allowed", "found"), [("GRANTED", 1), ("REVOKED", 0)])
+def test_two_steps_that_allow_the_value_of_the_other_are_meant_by_one_message(allowed, found):
+    files = changed(PROCEDURES, "# Revocation.", ADMITTED_AND_GRANTED % allowed)
+    findings = []
+    try:
+        load_agreement(files)
+    except AgreementError as refused:
+        findings = [one for one in refused.findings if "meant by the same message" in one.sentence]
+    assert len(findings) == found
+
+
 def test_a_notification_that_no_course_has_is_a_clause_without_effect():
     text = shipped_files()[PROCEDURES].decode()
     heads = [block for block in text.split("\n\n") if 'operation = "notifyAppeal"' not in block]

@@ -17,6 +17,7 @@ from gateway.model import Pattern, Role
 from tests.rules.agreement_files import (
     AGREEMENT,
     DOSSIER,
+    EXCHANGE,
     PLACES,
     PROCEDURES,
     changed,
@@ -508,6 +509,82 @@ def test_agreement_is_refused_for(case):
         load_agreement(changed(AGREEMENT, old, new))
     assert any(
         finding.file == AGREEMENT and finding.path == path and sentence in finding.sentence
+        for finding in refused.value.findings
+    ), refused.value
+
+
+def _optional(name: str, kind: str) -> tuple[str, str]:
+    told = f'<xs:element name="{name}" type="c:{kind}"'
+    return f"{told}>", f'{told} minOccurs="0">'
+
+
+IN_NOTIFICATIONS = '<xs:complexType name="NotificationCriteriaType">'
+# Sentence of the case → (old text of the schema, new text, operation of the finding, part of its sentence)
+LOOSE = {
+    "a question without a dossier": (
+        *_optional("dossierNumber", "DossierNumberType"),
+        "consultDossier",
+        "leave out dossierNumber",
+    ),
+    "a document of any type": (
+        *_optional("documentType", "DocumentTypeType"),
+        "retrieveDocument",
+        "leave out documentType",
+    ),
+    "a document of any content": (
+        *_optional("documentSha256", "Sha256Type"),
+        "retrieveDocument",
+        "leave out documentSha256",
+    ),
+    "a document of any name": (
+        *_optional("documentReference", "ReferenceType"),
+        "retrieveDocument",
+        "leave out documentReference",
+    ),
+    "a criterion that would be dropped": (
+        '<xs:element name="periodEnd" ',
+        '<xs:element name="periodUntil" ',
+        "consultSocialSecurityStatus",
+        'no criterion "periodUntil"',
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LOOSE, ids=str)
+def test_an_operation_is_refused_for(case):
+    old, new, operation, sentence = LOOSE[case]
+    with pytest.raises(AgreementError) as refused:
+        load_agreement(changed(EXCHANGE, old, new))
+    assert any(
+        finding.path == f"operations.{operation}" and sentence in finding.sentence
+        for finding in refused.value.findings
+    ), refused.value
+
+
+@pytest.mark.parametrize("name", ["submitApplication", "rectifyData", "closeDossier"])
+def test_a_notification_names_its_dossier(name):
+    before, _, after = shipped_files()[EXCHANGE].decode().partition(IN_NOTIFICATIONS)
+    after = after.replace(*_optional("dossierNumber", "DossierNumberType"), 1)
+    with pytest.raises(AgreementError) as refused:
+        load_agreement({**shipped_files(), EXCHANGE: f"{before}{IN_NOTIFICATIONS}{after}".encode()})
+    assert f"operations.{name}" in {finding.path for finding in refused.value.findings}
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        (
+            "uploadDocument",
+            ('[operations.uploadDocument]\nproviders = "HUB"', '[operations.uploadDocument]\ngroups = "all"'),
+        ),
+        ("notifyVisa", ('groups = ["G08", "G31"]', 'providers = "HUB"')),
+    ],
+)
+def test_a_document_is_uploaded_and_a_dossier_is_told(name, row):
+    with pytest.raises(AgreementError) as refused:
+        load_agreement(changed(AGREEMENT, *row))
+    assert any(
+        finding.path == f"operations.{name}" and "uploaded" in finding.sentence
         for finding in refused.value.findings
     ), refused.value
 

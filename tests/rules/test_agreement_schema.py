@@ -139,6 +139,11 @@ def test_fields_that_refer_to_documents_are_known():
     assert shipped().contract.document_fields == set(shipped().documents.values())
 
 
+def _places(contract) -> tuple[list[tuple[str, str | None]], object]:
+    told = contract.messages["consultDossier"].payload
+    return [(leaf.path, leaf.field) for leaf in leaves(told)], contract.values
+
+
 BROKEN = {
     "an element without a mark": (DOSSIER, NUMBER, "", "TravelDocumentType/number", "no mark"),
     "an element with two marks": (DOSSIER, NUMBER, NUMBER + "<g:structural/>", "", "2 marks"),
@@ -215,6 +220,13 @@ BROKEN = {
         'type="d:DocumentNumberType"',
         "dossier/travelDocument/number",
         "must be optional",
+    ),
+    "an element that is optional in another writing": (
+        DOSSIER,
+        'type="d:DocumentNumberType" minOccurs="0"',
+        'type="d:DocumentNumberType" minOccurs="00"',
+        "TravelDocumentType/number",
+        "0 or 1",
     ),
     "a wildcard": (DOSSIER, QUARTER, "<xs:any/>" + QUARTER, "DmfaType", "xs:any in xs:sequence"),
     "a choice": (DOSSIER, QUARTER, "<xs:choice/>" + QUARTER, "DmfaType", "xs:choice in xs:sequence"),
@@ -340,6 +352,25 @@ def test_all_unmarked_elements_are_named_at_once():
         "TravelDocumentType/number",
         "TravelDocumentType/scan",
     ]
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        (
+            NUMBER,
+            f'<xs:element name="number" type="c:NameType" minOccurs="0"><xs:annotation><xs:appinfo>{SCAN}',
+        ),
+        ("<xs:documentation>State of the visa.", '<xs:enumeration value="PROMISED">'),
+    ],
+)
+def test_what_a_documentation_shows_is_no_part_of_the_schema(place, shown):
+    """An example in a documentation, of an element or of a value, declares nothing."""
+    ends = "".join(f"</{tag}>" for tag in ("xs:appinfo", "xs:annotation", "xs:element") if f"<{tag}" in shown)
+    example = shown + (ends or "</xs:enumeration>")
+    text = f"</xs:appinfo><xs:documentation>{example}</xs:documentation><xs:appinfo>"
+    contract = compile_contract(changed(DOSSIER, place, place + (text if place == NUMBER else example)))
+    assert _places(contract) == _places(_contract())
 
 
 def test_a_schema_that_nothing_imports_is_a_finding():
