@@ -15,7 +15,6 @@ from gateway.soap import names
 from gateway.soap.xml import Element, Limits, parse
 
 PLACE: Final = "urn:workinginbelgium:place-of-the-attachment"  # stands where the attachment's base64 belongs
-_BODIES: Final = frozenset(f"{{{version.value}}}Body" for version in SoapVersion)
 _VERSIONS: Final = {f"{{{version.value}}}Envelope": version for version in SoapVersion}
 _ADDRESSING: Final = {
     f"{{{names.WSA}}}{name}": name
@@ -60,7 +59,7 @@ def place_of_content(envelope: Envelope, content_id: str) -> Element:
     if place is None or found[0].tag != names.INCLUDE or len(place) != 1 or len(found[0]):
         raise Refusal(Code.SOAP_STRUCTURE, "xop:Include")
     include = found[0]
-    if place.text or include.text or include.tail or not any(a.tag in _BODIES for a in place.iterancestors()):
+    if place.text or include.text or include.tail or envelope.body not in place.iterancestors():
         raise Refusal(Code.SOAP_STRUCTURE, "xop:Include")
     href = include.get("href", "")  # RFC 2392: a Content-ID with what URLs reserve in %-notation
     if list(include.attrib) != ["href"] or href[:4] != "cid:" or unquote(href[4:]) != content_id:

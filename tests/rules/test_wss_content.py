@@ -125,6 +125,14 @@ def test_an_include_in_any_other_form_is_refused(form: str):
     assert code(packaged(inline(), INCLUDES[form])) is Code.SOAP_STRUCTURE
 
 
+@pytest.mark.parametrize("version", [V11, V12])
+def test_an_include_in_a_body_of_the_header_is_refused(version):
+    """Or what was signed would be another content than the one that is read."""
+    block = f'<h:x xmlns:h="urn:h"><b:Body xmlns:b="{version.value}"><y>{INCLUDE}</y></b:Body></h:x>'
+    message = build(content=BODY.format(BASE64), blocks=block)
+    assert code(once(message.decode(), BASE64, PLACE).encode()) is Code.SOAP_STRUCTURE
+
+
 def test_an_identifier_in_the_notation_of_urls_is_the_same():
     finish(packaged(inline(), INCLUDE.replace("@", "%40")))
 
