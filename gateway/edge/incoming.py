@@ -84,12 +84,16 @@ def reads_packages(headers: CIMultiDictProxy[str]) -> bool:
     return any(one.partition(";")[0].strip().lower() == mime.PACKAGE for one in ranges)
 
 
-def soap_action(headers: CIMultiDictProxy[str]) -> str | None:
-    """The unsigned hint of SOAP 1.1 §6.1.1; None if absent or empty. Raises Refusal: ACTION when there are two."""
+def soap_action(headers: CIMultiDictProxy[str], named: str | None) -> str | None:
+    """The unsigned hint: of SOAP 1.1 §6.1.1, or `named` by the media type; None if absent or empty.
+
+    Raises Refusal: ACTION when there are two headers, or header and media type differ.
+    """
     values = headers.getall("SOAPAction", [])
-    if len(values) > 1:
+    stated = values[0].strip('" ') if values else ""
+    if len(values) > 1 or (stated and named and stated != named):
         raise Refusal(Code.ACTION)
-    return values[0].strip('" ') or None if values else None
+    return stated or named
 
 
 async def receive(http: web.BaseRequest, package: mime.Package | None, limits: HttpLimits) -> Arrived:

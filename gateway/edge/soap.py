@@ -158,8 +158,8 @@ class SoapEdge:
     async def _exchange(
         self, http: web.BaseRequest, peer: Authority, rules: Rules, says: Promised, place: Place
     ) -> web.StreamResponse:
-        version, action, package = says
-        action = soap_action(http.headers) or action
+        version, named, package = says
+        action = soap_action(http.headers, named)
         came = await receive(http, package, self._limits)
         await self._admission.turn(place)
         mtom = package is not None or reads_packages(http.headers)

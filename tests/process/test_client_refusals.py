@@ -168,6 +168,7 @@ async def test_what_is_outside_the_profile_is_refused_with_the_setting_to_change
 
 BARE = {  # what HTTP alone refuses, before there is a message to sign a fault for
     "two SOAPActions": (Form(fields=("SOAPAction: x", "SOAPAction: x")), 400, "WIB03005"),
+    "SOAPAction and action that differ": (Form(fields=(f"SOAPAction: {ACTION}",), media="application/soap+xml", parameters=f'; action="{SERVICE}/consultDossier"'), 400, "WIB03005"),
     "another charset": (Form(parameters="; charset=iso-8859-1"), 415, "WIB01002"),
     "the other version's media type": (Form(media="application/soap+xml"), 415, "WIB01002"),
     "SOAP with attachments": (Form(media="multipart/related", parameters="; type=text/xml; boundary=b"), 415, "WIB01002"),
