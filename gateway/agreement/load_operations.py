@@ -17,7 +17,7 @@ from gateway.agreement.rows import OperationRow, is_known, resolve
 from gateway.agreement.schema import Contract, Messages, leaves
 from gateway.agreement.terms import Context, Operation
 from gateway.agreement.views import is_document
-from gateway.model import LegalContext, OperationName, Pattern, Role
+from gateway.model import LegalContext, Node, OperationName, Pattern, Role
 
 _DOSSIER: Final = frozenset({"dossierNumber"})
 _DOCUMENT: Final = frozenset({"documentReference", "documentType", "documentSha256"})
@@ -56,7 +56,7 @@ class _Reader:
         callers = self._callers(row)
         providers = tuple(callers) if pattern is Pattern.NOTIFY else self._providers(row)
         if pattern is not Pattern.NOTIFY:
-            self._check_answer(row, holds=any(leaf.field is not None for leaf in leaves(messages.payload)))
+            self._check_answer(row, messages.payload)
         elif row.providers is not None or row.scatter:
             findings.add(path, "a notification has no providers: its senders are")
         self._check_criteria(pattern, messages, hub=row.providers == "HUB")
@@ -73,10 +73,12 @@ class _Reader:
             basis=resolve(row.basis, self._words.bases, "basis", f"{path}.basis", findings),
         )
 
-    def _check_answer(self, row: OperationRow, *, holds: bool) -> None:
-        """`holds`: the payload has fields."""
+    def _check_answer(self, row: OperationRow, payload: Node) -> None:
         if row.scatter and (not isinstance(row.providers, list) or len(row.providers) != 1):
             self._findings.add(f"{self._path}.scatter", "authorities of exactly one role are asked at once")
+        if row.scatter and [one.repeated for one in payload.children] != [True]:
+            self._findings.add(f"{self._path}.scatter", "of several answers only lists make one")
+        holds = any(leaf.field is not None for leaf in leaves(payload))
         if row.follows_log:
             self._findings.add(f"{self._path}.follows_log", "only a notification can follow the log")
         if row.providers != "MAILBOX" and row.senders is None and (row.providers == "HUB") is holds:

@@ -68,7 +68,7 @@ class TreeBuilder:
         self.found: list[Finding] = []
         self.values: dict[str, frozenset[str]] = {}
         self._places: dict[str, Declaration] = {}  # path → where it is declared
-        self._payloads: dict[tuple[str, str, Mark], Node] = {}
+        self._payloads: dict[tuple[str, str, str, Mark], Node] = {}
 
     def messages(self, name: OperationName) -> Messages | None:
         """The trees of one operation; None when they have none of the three forms."""
@@ -111,7 +111,7 @@ class TreeBuilder:
             self._add(message, message.name, "a message ends with one optional payload element")
             return None
         last = parts[-1]
-        key = (last.name, last.type, last.mark)
+        key = (last.namespace, last.name, last.type, last.mark)
         if key not in self._payloads:
             self._payloads[key] = self._node(last, "", _Scope(payload=True), ())
             self._require_released_by_field(self._payloads[key])

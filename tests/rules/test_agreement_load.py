@@ -455,6 +455,12 @@ BROKEN = {
         "operations.consultPriorApplications.scatter",
         "exactly one role",
     ),
+    "asking several for what is no list": (
+        'providers = ["NSSO"]\n',
+        'providers = ["NSSO"]\nscatter = true\n',
+        "operations.consultSocialSecurityStatus.scatter",
+        "only lists",
+    ),
     "an unknown document type": (
         "\nCONTRACT =",
         "\nCONTRACTS =",
