@@ -33,7 +33,7 @@ from gateway.model import (
     Request,
     Settlement,
 )
-from gateway.policy.decide import decide
+from gateway.policy.decide import decide, require_mailbox
 from gateway.policy.dispatch import dispatch, follows_log
 from gateway.refusal import Code, Refusal
 
@@ -79,8 +79,7 @@ class MailboxService:
         """Return the signed reply. Raises Refusal."""
         with event.stage("decide"):  # §7 → Permitted
             permitted = await self._decide(request, message)
-            if request.caller.authority.endpoint is not None:
-                raise Refusal(Code.MAILBOX_NONE)
+            require_mailbox(request.caller.authority)
         match request.operation:
             case "listMessages":
                 return await self._list(permitted, message, event)

@@ -18,7 +18,7 @@ from gateway.model import (
     Pattern,
     Permitted,
 )
-from gateway.policy.decide import Facts, grant
+from gateway.policy.decide import Facts, grant, require_mailbox
 from gateway.policy.notify import sendable
 from gateway.refusal import Refusal
 from gateway.soap.xml import text
@@ -66,8 +66,11 @@ def _fields(
     if agreement.operations[name].pattern is Pattern.NOTIFY:
         return sendable(authority, name, context, asked.dossier, facts)
     granted = grant(authority, name, context, Criteria(asked.dossier, asked.source), facts)
-    if agreement.operations[name].pattern is Pattern.UPLOAD:
-        return _uploadable(authority, name, agreement)
+    match agreement.operations[name].pattern:
+        case Pattern.UPLOAD:
+            return _uploadable(authority, name, agreement)
+        case Pattern.MAILBOX:
+            require_mailbox(authority)
     return agreement.released_fields(granted.view)
 
 

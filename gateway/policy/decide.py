@@ -138,6 +138,12 @@ def _require_scope(authority: Authority, role: Role, facts: Facts) -> DossierSco
     return scope
 
 
+def require_mailbox(authority: Authority) -> None:
+    """Whose messages go to its endpoint has none (PROTOCOL §14). Raises Refusal: MAILBOX_NONE."""
+    if authority.endpoint is not None:
+        raise Refusal(Code.MAILBOX_NONE)
+
+
 def require_open(scope: DossierScope, role: Role, facts: Facts) -> None:
     """The dossier is open to the role at the status where it stands; a closed one not for ever.
 

@@ -8,6 +8,7 @@ from lxml import etree
 from gateway.agreement.schema import leaves
 from gateway.model import (
     SERVICE,
+    Authority,
     Caller,
     Criteria,
     DossierNumber,
@@ -38,16 +39,8 @@ def rows(
     before: DossierScope | None = None,
 ) -> dict[Row, tuple[str, list[str]]]:
     """(operation, context) → "true" or the code, and the fields."""
-    role = party(name).role
-    assert role is not None
-    context = min(shipped().operations[CHECK].requesters[role])
-    element = etree.Element("x")
-    verified = Verified(SoapVersion.V11, b"", element, b"", b"", NOW, None, addressing_signed=False)
-    asked = Criteria(dossier, operation=None if operation is None else OperationName(operation))
-    caller = Caller(party(name), verified)
-    request = Request(caller, CHECK, Ticket("t-1"), NOW, context, asked)
     facts = Facts(shipped(), register(), before, NOW, KEY)
-    answer = etree.fromstring(own_payload(decide(request, facts), facts))
+    answer = etree.fromstring(own_payload(decide(_asked(party(name), operation, dossier), facts), facts))
 
     def text(row: etree._Element, part: str) -> str:
         return row.findtext(f"{{{SERVICE}}}{part}", "")
@@ -59,6 +52,15 @@ def rows(
         )
         for row in answer
     }
+
+
+def _asked(asking: Authority, operation: str | None, dossier: DossierNumber | None = None) -> Request:
+    assert asking.role is not None
+    context = min(shipped().operations[CHECK].requesters[asking.role])
+    element = etree.Element("x")
+    verified = Verified(SoapVersion.V11, b"", element, b"", b"", NOW, None, addressing_signed=False)
+    asked = Criteria(dossier, operation=None if operation is None else OperationName(operation))
+    return Request(Caller(asking, verified), CHECK, Ticket("t-1"), NOW, context, asked)
 
 
 def code(name: str, operation: str, context: LegalContext, **given: object) -> str:
@@ -108,6 +110,16 @@ def test_a_mailbox_is_served_in_every_context_of_the_role(operation: str):
     found = rows("MUN_LIEGE", operation=operation)
     may = {context for (_, context), (permitted, _) in found.items() if permitted == "true"}
     assert may == {name for name, one in shipped().contexts.items() if Role.MUN in one.roles}
+
+
+@pytest.mark.parametrize("operation", ["listMessages", "fetchMessage", "acknowledgeMessage"])
+def test_whose_messages_go_to_its_endpoint_is_told_that_it_has_no_mailbox(operation: str):
+    served = register().with_endpoints({party("MUN_LIEGE").id: "https://liege.example.be/soap"})
+    asking = served.by_id[party("MUN_LIEGE").id]
+    facts = Facts(shipped(), served, None, NOW, KEY)
+    payload = own_payload(decide(_asked(asking, operation), facts), facts)
+    told = {row.findtext(f"{{{SERVICE}}}code") for row in etree.fromstring(payload)}
+    assert told == {Code.MAILBOX_NONE.row.code, Code.CONTEXT_DENIED.row.code}
 
 
 def test_every_operation_has_a_row_for_every_context():
