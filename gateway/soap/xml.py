@@ -39,6 +39,9 @@ class Limits:
     namespaces: int = (
         1_024  # declarations in the message; stacks that repeat them need 650 for a full dossier
     )
+    # Exclusive C14N looks the prefix of each element and attribute up among the declarations around it: a list of
+    # 50,000 elements may have 80 around it, 4,000 elements 1,000.
+    lookups: int = 4_000_000
     attribute_value: int = 65_536  # characters
 
 
@@ -90,7 +93,7 @@ def parse(data: bytes, limits: Limits) -> Element:
     _require_utf8(data)
     if b"<!DOCTYPE" in data:  # before the parser sees an entity (attacks P01–P14)
         raise Refusal(Code.XML_DTD)
-    many = _require_affordable(data, limits)
+    many, dear = _require_affordable(data, limits)
     root = parse_verified(data)
     tree = root.getroottree()
     if tree.docinfo.internalDTD is not None or tree.docinfo.doctype:
@@ -99,6 +102,8 @@ def parse(data: bytes, limits: Limits) -> Element:
         raise Refusal(Code.XML_COMMENT)  # they split text that is signed as one (attacks P30, P31)
     if _too_deep(limits)(tree) or (many and _too_many(limits)(tree)):
         raise Refusal(Code.XML_LIMIT)
+    if dear:
+        _require_lookups(root, limits)
     if len(data) > limits.attribute_value and _long_attribute(limits)(tree):
         raise Refusal(Code.XML_LIMIT)
     return root
@@ -142,20 +147,33 @@ def text(value: str) -> str:
     return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#xD;")
 
 
-def _require_affordable(data: bytes, limits: Limits) -> bool:
+def _require_affordable(data: bytes, limits: Limits) -> tuple[bool, bool]:
     """Upper bounds that bytes alone show, so that a flood costs no tree (attacks P17, P18, P20).
 
-    Whether the tree may still hold too many elements, or an element too many attributes: most messages have so
-    few tags and equals signs that it cannot.
+    Whether the tree may still hold too many elements, or an element too many attributes; and whether its prefixes may
+    take too many lookups: most messages have so few tags, equals signs and declarations that they cannot.
     """
-    tags, signs = data.count(b"<"), data.count(b"=")
-    if data.count(b"xmlns") > limits.namespaces:
+    tags, signs, declared = data.count(b"<"), data.count(b"="), data.count(b"xmlns")
+    if declared > limits.namespaces:
         raise Refusal(Code.XML_LIMIT, "namespace declarations")
     if tags > 2 * limits.elements + 1:  # two tags each, and the declaration
         raise Refusal(Code.XML_LIMIT, "elements")
     if signs > limits.all_attributes:
         raise Refusal(Code.XML_LIMIT, "attributes")
-    return tags > limits.elements or signs > limits.attributes
+    many = tags > limits.elements or signs > limits.attributes
+    return many, declared * (tags + signs) > limits.lookups
+
+
+def _require_lookups(root: Element, limits: Limits) -> None:
+    """Counts the declarations around each element, once for it and once for each of its attributes."""
+    around = lookups = 0
+    for event, what in etree.iterwalk(root, events=("start", "start-ns", "end-ns")):
+        if isinstance(what, Element):
+            lookups += around * (1 + len(what.attrib))
+            if lookups > limits.lookups:
+                raise Refusal(Code.XML_LIMIT, "namespace declarations")
+        else:
+            around += 1 if event == "start-ns" else -1
 
 
 def _declares(data: bytes) -> bool:

@@ -48,8 +48,16 @@ def nested(depth: int) -> str:
     return '<s:x xmlns:s="urn:x">' + "<s:x>" * (inner - 1) + "</s:x>" * inner
 
 
-def element(attributes: str) -> str:
-    return f'<s:x xmlns:s="urn:x"{attributes}></s:x>'
+def element(attributes: str, content: str = "") -> str:
+    return f'<s:x xmlns:s="urn:x"{attributes}>{content}</s:x>'
+
+
+def attributes(count: int) -> str:
+    return "".join(f' a{i}=""' for i in range(count))
+
+
+def declared(count: int) -> str:
+    return "".join(f' xmlns:n{i}="urn:{i}"' for i in range(count))
 
 
 LAUGHS = "".join(f'<!ENTITY l{i} "{f"&l{i - 1};" * 10}">' for i in range(1, 10))
@@ -205,8 +213,8 @@ SMALL = replace(LIMITS, all_attributes=100, elements=60)
 LIMITED = {
     "depth": (lambda: build(content=nested(65)), lambda: build(content=nested(64)), LIMITS),
     "attributes of one element": (
-        lambda: build(content=element("".join(f' a{i}=""' for i in range(65)))),
-        lambda: build(content=element("".join(f' a{i}=""' for i in range(64)))),
+        lambda: build(content=element(attributes(65))),
+        lambda: build(content=element(attributes(64))),
         LIMITS,
     ),
     "attributes of the message": (
@@ -215,8 +223,23 @@ LIMITED = {
         SMALL,
     ),
     "namespace declarations": (
-        lambda: build(envelope="".join(f' xmlns:n{i}="urn:{i}"' for i in range(1_100))),
-        lambda: build(envelope="".join(f' xmlns:n{i}="urn:{i}"' for i in range(1_000))),
+        lambda: build(envelope=declared(1_100)),
+        lambda: build(envelope=declared(1_000)),
+        LIMITS,
+    ),
+    "elements among namespaces": (
+        lambda: build(envelope=declared(1_000), content=element("", "<x/>" * 4_500)),
+        lambda: build(envelope=declared(1_000), content=element("", "<x/>" * 3_500)),
+        LIMITS,
+    ),
+    "attributes among namespaces": (
+        lambda: build(envelope=declared(1_000), content=element("", f"<x{attributes(49)}/>" * 90)),
+        lambda: build(envelope=declared(1_000), content=element("", f"<x{attributes(49)}/>" * 70)),
+        LIMITS,
+    ),
+    "elements beside namespaces": (
+        lambda: build(envelope=declared(100), content=element("", "<x/>" * 42_000)),
+        lambda: build(blocks=f'<h:x xmlns:h="urn:h"{declared(100)}/>', content=element("", "<x/>" * 42_000)),
         LIMITS,
     ),
     "elements, seen in the tree": (
@@ -253,6 +276,9 @@ FLOODS = {
     "20,000 namespaces": lambda: b"<a" + b"".join(b' xmlns:a%d="urn:x"' % i for i in range(20_000)) + b"/>",
     "2,000 namespaces on 1,000 elements": lambda: (
         b"<a" + b"".join(b' xmlns:a%d="urn:x"' % i for i in range(2_000)) + b">" + b"<b/>" * 1_000 + b"</a>"
+    ),
+    "49,000 elements among 80 namespaces": lambda: (
+        b"<a" + b"".join(b' xmlns:a%d="urn:x"' % i for i in range(82)) + b">" + b"<b/>" * 49_000 + b"</a>"
     ),
     "a million elements": lambda: b"<a>" + b"<b/>" * 1_000_000 + b"</a>",
     "50,001 elements": lambda: b"<a>" + b"<b/>" * 50_000 + b"</a>",
