@@ -301,6 +301,7 @@ def test_limits_in_the_text_are_those_of_the_code():
     assert f"at most {verify._MAX_IDS} identifiers" in section("4.2")
     assert f"1 to {profile.MAX_REFERENCES} `Reference`" in section("4.3")
     assert f"at most {profile.MAX_PREFIXES} prefixes" in section("4.3")
+    assert f"make at most {profile.MAX_LOOKUPS:,} |" in section("4.3")
     assert f"at most {profile.MAX_CERTIFICATE:,} bytes" in section("4.5")
     assert f"now − {window.past.seconds} s" in section("4.7")
     assert f"now + {window.future.seconds} s" in section("4.7")

@@ -102,8 +102,8 @@ def parse(data: bytes, limits: Limits) -> Element:
         raise Refusal(Code.XML_COMMENT)  # they split text that is signed as one (attacks P30, P31)
     if _too_deep(limits)(tree) or (many and _too_many(limits)(tree)):
         raise Refusal(Code.XML_LIMIT)
-    if dear:
-        _require_lookups(root, limits)
+    if dear and not is_affordable(root, limits.lookups):
+        raise Refusal(Code.XML_LIMIT, "namespace declarations")
     if len(data) > limits.attribute_value and _long_attribute(limits)(tree):
         raise Refusal(Code.XML_LIMIT)
     return root
@@ -142,6 +142,23 @@ def canonical(element: Element, prefixes: list[str] | None = None) -> bytes:
         raise Refusal(Code.XML_MALFORMED, "canonicalisation") from error
 
 
+def is_affordable(element: Element, most: int) -> bool:
+    """Whether exclusive C14N of `element` meets at most so many declarations.
+
+    Counted are those around each element in it, once for the element and once for each of its attributes.
+    """
+    parent, met = element.getparent(), 0
+    around = 0 if parent is None else len(parent.nsmap)
+    for event, what in etree.iterwalk(element, events=("start", "start-ns", "end-ns")):
+        if isinstance(what, Element):
+            met += around * (1 + len(what.attrib))
+            if met > most:
+                return False
+        else:
+            around += 1 if event == "start-ns" else -1
+    return True
+
+
 def text(value: str) -> str:
     """Escape `value` as character data in canonical form (Canonical XML 1.0 §2.3)."""
     return value.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\r", "&#xD;")
@@ -162,18 +179,6 @@ def _require_affordable(data: bytes, limits: Limits) -> tuple[bool, bool]:
         raise Refusal(Code.XML_LIMIT, "attributes")
     many = tags > limits.elements or signs > limits.attributes
     return many, declared * (tags + signs) > limits.lookups
-
-
-def _require_lookups(root: Element, limits: Limits) -> None:
-    """Counts the declarations around each element, once for it and once for each of its attributes."""
-    around = lookups = 0
-    for event, what in etree.iterwalk(root, events=("start", "start-ns", "end-ns")):
-        if isinstance(what, Element):
-            lookups += around * (1 + len(what.attrib))
-            if lookups > limits.lookups:
-                raise Refusal(Code.XML_LIMIT, "namespace declarations")
-        else:
-            around += 1 if event == "start-ns" else -1
 
 
 def _declares(data: bytes) -> bool:

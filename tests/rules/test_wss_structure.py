@@ -52,6 +52,10 @@ def many(elements: int) -> str:
     return f'<s:x xmlns:s="urn:x">{"<s:y/>" * elements}</s:x>'
 
 
+def declared(namespaces: int) -> str:
+    return "".join(f' xmlns:p{i}="urn:{i}"' for i in range(namespaces))
+
+
 def before(*edit: tuple[str, str], **changes) -> Made:
     return lambda: build(edit=edit, **changes)
 
@@ -166,7 +170,8 @@ REFERENCE = {
     "a foreign element among the references": unsigned((LAST_DIGEST, LAST_DIGEST.replace("</ds:SignedInfo>", '<x:x xmlns:x="urn:x" URI="#token"/></ds:SignedInfo>'))),
     "a reference of another namespace": unsigned((FIRST, FIRST.replace("<ds:Reference", "<wsse:Reference")), (DIGEST + "<ds:Ref", DIGEST.replace("/ds:Reference", "/wsse:Reference") + "<ds:Ref")),
     "seventeen prefixes": lambda: build(prefixes=" ".join(f"p{i}" for i in range(17))),
-    "sixteen prefixes over many elements": lambda: build(content=many(2_500), prefixes=P16),
+    "sixteen prefixes over many elements": lambda: build(content=many(49_000), envelope=declared(3), prefixes=P16),
+    "sixteen prefixes among many namespaces": lambda: build(content=many(300), envelope=declared(1_000), prefixes=P16),
     "ten thousand prefixes": unsigned(c14n_prefixes=" ".join(f"p{i}" for i in range(10_000))),
 }  # fmt: skip
 
@@ -362,7 +367,8 @@ TWINS = {
         signed=("body", "time", *(f"b{i}" for i in range(8))),
     ),
     "sixteen prefixes": lambda: build(prefixes=P16),
-    "sixteen prefixes over fewer elements": lambda: build(content=many(2_400), prefixes=P16),
+    "sixteen prefixes over fewer elements": lambda: build(content=many(40_000), prefixes=P16),
+    "sixteen prefixes among fewer namespaces": lambda: build(content=many(300), envelope=declared(800), prefixes=P16),
     "no prefix over many elements": lambda: build(content=many(40_000)),
     "an Id on Signature, SignedInfo, Reference, value and KeyInfo": before(
         ("<ds:Signature ", '<ds:Signature Id="i1" '),
