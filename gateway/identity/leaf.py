@@ -19,14 +19,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from gateway.agreement.identifiers import check_cbe
 from gateway.model import Enterprise
 from gateway.refusal import Code, Refusal
-from gateway.wss.profile import CURVES, RSA_BITS
+from gateway.wss.profile import CURVES, RSA_BITS, RSA_EXPONENTS
 
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 DOCUMENT_SIGNING: Final = x509.ObjectIdentifier("1.3.6.1.5.5.7.3.36")  # id-kp-documentSigning, RFC 9336
 ORGANIZATION_IDENTIFIER: Final = NameOID.ORGANIZATION_IDENTIFIER  # 2.5.4.97
 SCHEME: Final = "NTRBE-"  # national trade register, Belgium: ETSI EN 319 412-1 §5.1.4
-RSA_EXPONENT: Final = 65537  # at least: FIPS 186-5 §A.1.1; small exponents are attack K21
 HASHES: Final = (hashes.SHA256, hashes.SHA384, hashes.SHA512)
 E = TypeVar("E", bound=x509.ExtensionType)
 _TLS: Final = frozenset({ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH})
@@ -89,12 +88,12 @@ def read_certificate(der: bytes) -> x509.Certificate:
 
 
 def accepted_key(key: object) -> PublicKey:
-    """The key, if the profile allows it: RSA of 2048 to 4096 bits, or ECDSA on P-256 or P-384.
+    """The key, if the profile allows it: RSA of 2048 to 4096 bits with an exponent of the profile, or ECDSA on P-256 or P-384.
 
     Raises Refusal: CERTIFICATE, about "key" (attack K21).
     """
     match key:
-        case rsa.RSAPublicKey() if key.key_size in RSA_BITS and key.public_numbers().e >= RSA_EXPONENT:
+        case rsa.RSAPublicKey() if key.key_size in RSA_BITS and key.public_numbers().e in RSA_EXPONENTS:
             return key
         case ec.EllipticCurvePublicKey() if key.curve.name in CURVES:
             return key

@@ -33,6 +33,9 @@ SUITES: Final[Mapping[str, str]] = {  # the register's word → SignatureMethod 
     "ecdsa-sha256": _MORE + "ecdsa-sha256",
 }
 RSA_BITS: Final = range(2048, 4097)
+# FIPS 186-5 §A.1.1 for the least. A public exponent is raised to for whoever sends a token, and one as long as the
+# modulus takes a hundred times as long; 32 bits are what every platform takes.
+RSA_EXPONENTS: Final = range(65_537, 2**32)
 CURVES: Final[Mapping[str, int]] = {"secp256r1": 32, "secp384r1": 48}  # name → octets of r and of s
 MAX_CERTIFICATE: Final = 16_384  # octets of a token: qualified certificates have 2 to 4 KiB
 MAX_REFERENCES: Final = 10  # Body, Timestamp, token and seven addressing headers

@@ -233,7 +233,9 @@ def public_key(certificate: bytes) -> PublicKey:
     except Exception as error:  # the library raises ValueError, UnsupportedAlgorithm and its own
         raise Refusal(Code.TOKEN) from error
     match key:
-        case rsa.RSAPublicKey() if key.key_size in profile.RSA_BITS and key.public_numbers().e >= 65537:
+        case rsa.RSAPublicKey() if (
+            key.key_size in profile.RSA_BITS and key.public_numbers().e in profile.RSA_EXPONENTS
+        ):
             return key
         case ec.EllipticCurvePublicKey() if key.curve.name in profile.CURVES:
             return key

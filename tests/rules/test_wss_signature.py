@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.identity.leaf import accepted_key
 from gateway.refusal import Code, Refusal
 from gateway.wss.verify import public_key
 from tests.rules.second_engine import xmlsec_verifies
@@ -176,6 +177,28 @@ def test_rsa_moduli_have_2048_to_4096_bits(bits: int, accepted: bool):
         with pytest.raises(Refusal) as caught:
             public_key(der)
         assert caught.value.code is Code.TOKEN
+
+
+EXPONENTS = [
+    (65_535, False),
+    (65_537, True),
+    (2**32 - 1, True),
+    (2**32 + 1, False),
+    ((1 << 3_071) + 1, False),
+]
+
+
+@pytest.mark.parametrize(("exponent", "accepted"), EXPONENTS)
+def test_rsa_exponents_have_17_to_32_bits(exponent: int, accepted: bool):
+    """One as long as its modulus costs a hundred verifications, whosever the certificate is (attack K21)."""
+    key = rsa.RSAPublicNumbers(exponent, (1 << 3_071) + 15).public_key()
+    der = certificate(key, holder().key).public_bytes(Encoding.DER)
+    for judge, judged in ((public_key, der), (accepted_key, key)):
+        if accepted:
+            assert judge(judged).public_numbers().e == exponent
+        else:
+            with pytest.raises(Refusal):
+                judge(judged)
 
 
 @pytest.mark.parametrize("kind", ["rsa-2048", "rsa-3072", "p256", "p384"])
