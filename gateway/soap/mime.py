@@ -250,9 +250,11 @@ def _read_head(data: bytes) -> Head:
         fields[field[1].lower()] = field[2]
     if fields.get("content-transfer-encoding", "").lower() not in _IDENTITY or "content-encoding" in fields:
         raise Refusal(Code.MULTIPART, "encoding")
-    media = _typed(fields["content-type"])[0] if "content-type" in fields else ""
+    media, parameters = _typed(fields["content-type"]) if "content-type" in fields else ("", {})
     if media.startswith("multipart/"):
         raise Refusal(Code.MULTIPART, "nested")
+    if media == XOP and parameters.get("charset", "utf-8").lower() != "utf-8":  # it is read as nothing else
+        raise Refusal(Code.MULTIPART, "charset")
     return Head(media, _id(fields["content-id"]) if "content-id" in fields else None)
 
 

@@ -56,6 +56,7 @@ ACCEPTED = {
     "start not named": (GOOD, TYPE.replace(' start="<root@x>";', "")),
     "boundary without quotes": (GOOD, TYPE.replace('"b"', "b")),
     "an attachment without bytes": (packed((ROOT, b"<x/>"), (SCAN, b"")), TYPE),
+    "no charset": (packed((ROOT.replace(b" charset=UTF-8;", b""), b"<x/>")), TYPE),
     "headers in lower case": (packed((ROOT.lower(), b"<x/>")), TYPE),
 }
 
@@ -101,6 +102,7 @@ BROKEN = {
     "an attachment without Content-ID": packed((ROOT, b"<x/>"), (b"Content-Type: application/pdf", b"1")),
     "start names another part": packed((SCAN, b"1"), (ROOT, b"<x/>")),
     "a first part that is no XOP": packed((ROOT.replace(b"application/xop+xml", b"text/xml"), b"<x/>")),
+    "a message in another charset": packed((ROOT.replace(b"UTF-8", b"utf-16"), b"<x/>")),
     "a first part without headers": b"--b\r\n\r\n<x/>\r\n--b--",
     "a nested package": packed((ROOT, b"<x/>"), (SCAN.replace(b"application/pdf", b'multipart/related; boundary="c"'), b"1")),
     "base64": packed((ROOT, b"<x/>"), (SCAN.replace(b"binary", b"base64"), b"MQ==")),
