@@ -19,6 +19,11 @@ from gateway.agreement.terms import Context, Operation
 from gateway.agreement.views import is_document
 from gateway.model import LegalContext, Node, OperationName, Pattern, Role
 
+# What the gateway answers by itself, and from a mailbox.
+_OWN: Final[Mapping[str, frozenset[str]]] = {
+    "HUB": frozenset({"sendTestMessage", "checkAccessControl"}),
+    "MAILBOX": frozenset({"listMessages", "fetchMessage", "acknowledgeMessage"}),
+}
 _DOSSIER: Final = frozenset({"dossierNumber"})
 _DOCUMENT: Final = frozenset({"documentReference", "documentType", "documentSha256"})
 
@@ -59,6 +64,7 @@ class _Reader:
             self._check_answer(row, messages.payload)
         elif row.providers is not None or row.scatter:
             findings.add(path, "a notification has no providers: its senders are")
+        self._check_own(name, row)
         self._check_criteria(pattern, messages, hub=row.providers == "HUB")
         return Operation(
             name=OperationName(name),
@@ -84,6 +90,11 @@ class _Reader:
         if row.providers != "MAILBOX" and row.senders is None and (row.providers == "HUB") is holds:
             sentence = "the hub answers what holds no fields, and nothing else"
             self._findings.add(f"{self._path}.providers", sentence)
+
+    def _check_own(self, name: str, row: OperationRow) -> None:
+        """Nothing that is asked under another name may be taken for one of them."""
+        if row.senders is None and isinstance(row.providers, str) and name not in _OWN[row.providers]:
+            self._findings.add(f"{self._path}.providers", "the gateway has no answer of its own to it")
 
     def _check_criteria(self, pattern: Pattern, messages: Messages, *, hub: bool) -> None:
         """What the rules decide on is named by every request, and nothing that they do not know.

@@ -353,6 +353,12 @@ BROKEN = {
         "operations.consultSocialSecurityStatus.providers",
         "holds no fields",
     ),
+    "what a mailbox does not know": (
+        '[operations.consultStatus]\nproviders = ["PLAT"]',
+        '[operations.consultStatus]\nproviders = "MAILBOX"',
+        "operations.consultStatus.providers",
+        "no answer of its own",
+    ),
     "an echo from a provider": (
         '[operations.sendTestMessage]\nproviders = "HUB"',
         '[operations.sendTestMessage]\nproviders = ["PLAT"]',
