@@ -32,18 +32,18 @@ def dispatch(  # noqa: PLR0913, PLR0917 - two parties, two revisions, one moment
     `earlier`: releases of the dossier's data, oldest first; only read for an operation that follows the log, of
     which nothing is told without it.
     """
-    told = delivery.notification
+    told, follows = delivery.notification, follows_log(delivery, at_acceptance)
     assert recipient.role is not None  # policy.notify names authorities of a role only
+    if not follows and not _takes_part(delivery, recipient, scope, now):
+        return None
     view = at_acceptance.view(told.operation, recipient.role, delivery.legal_context, sender.role)
-    if follows_log(delivery, at_acceptance):
+    if follows:
         owed = owed_to(recipient, told.exchange, earlier or (), at_acceptance)
         if not _concerns(owed, delivery, view):
             return None
         view, rendered = _rectified(owed, delivery, view)
-    elif _takes_part(delivery, recipient, scope, now):
-        rendered = render(view, [parse_verified(told.payload)])
     else:
-        return None
+        rendered = render(view, [parse_verified(told.payload)])
     return Dispatch(
         delivery=delivery,
         sender=sender,

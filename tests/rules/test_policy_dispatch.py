@@ -19,6 +19,7 @@ from gateway.model import (
     LegalContext,
     Notification,
     OperationName,
+    Role,
 )
 from gateway.policy.dispatch import dispatch
 from gateway.policy.rectify import EarlierRelease
@@ -104,6 +105,13 @@ def test_both_revisions_and_both_parties_are_told():
 )
 def test_whose_part_ended_since_may_not_have_it_any_more(lines, still: bool):
     assert (dispatched(delivery(), scope("SUBMITTED", *lines)) is not None) == still
+
+
+def test_who_plays_another_role_since_takes_part_in_it_no_more():
+    """There is no view of the notification for that role: it lapses, and does not fail for ever."""
+    other = replace(party("BRUSSELS"), role=Role.MUN)
+    before = scope("SUBMITTED", PART)
+    assert dispatch(delivery(), party("PLATFORM"), other, shipped(), shipped(), before, LATER) is None
 
 
 def test_of_a_dossier_that_the_directory_does_not_know_nothing_is_told():
