@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.agreement import rows
@@ -61,18 +61,6 @@ class Register:
     def active(self, role: Role) -> tuple[Authority, ...]:
         """The authorities of a role that are not suspended, in the order of the file."""
         return tuple(one for one in self.authorities if one.role is role and one.active)
-
-    def with_endpoints(self, endpoints: Mapping[AuthorityId, str]) -> Register:
-        """The same register with a deployment's endpoints. Raises RegisterError: unknown authority, no https URL."""
-        findings = Findings("endpoints")
-        for name, url in endpoints.items():
-            if name not in self.by_id:
-                findings.add(name, "no such authority in the register")
-            if not _ENDPOINT.fullmatch(url):
-                findings.add(name, f'endpoint "{url}" is not an https URL without query')
-        findings.done(RegisterError)
-        filled = (replace(one, endpoint=endpoints.get(one.id, one.endpoint)) for one in self.authorities)
-        return _register(self.hub, filled, self.names)
 
 
 def load_register(data: bytes, name: str) -> Register:

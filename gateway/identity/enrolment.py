@@ -89,9 +89,6 @@ class Enrolment:
         return line
 
 
-NOBODY: Final = Enrolment({})
-
-
 def load_enrolment(data: bytes, name: str, register: Register) -> Enrolment:
     """Read the TOML list. `name`: of the file, for findings. Raises EnrolmentError with every finding."""
     findings = Findings(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from lxml import etree
 
@@ -114,9 +116,8 @@ def test_a_mailbox_is_served_in_every_context_of_the_role(operation: str):
 
 @pytest.mark.parametrize("operation", ["listMessages", "fetchMessage", "acknowledgeMessage"])
 def test_whose_messages_go_to_its_endpoint_is_told_that_it_has_no_mailbox(operation: str):
-    served = register().with_endpoints({party("MUN_LIEGE").id: "https://liege.example.be/soap"})
-    asking = served.by_id[party("MUN_LIEGE").id]
-    facts = Facts(shipped(), served, None, NOW, KEY)
+    asking = replace(party("MUN_LIEGE"), endpoint="https://liege.example.be/soap")
+    facts = Facts(shipped(), register(), None, NOW, KEY)
     payload = own_payload(decide(_asked(asking, operation), facts), facts)
     told = {row.findtext(f"{{{SERVICE}}}code") for row in etree.fromstring(payload)}
     assert told == {Code.MAILBOX_NONE.row.code, Code.CONTEXT_DENIED.row.code}
