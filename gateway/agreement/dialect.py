@@ -114,9 +114,12 @@ def read_declarations(files: Mapping[str, bytes], entry: str) -> Declarations:
     found: list[Finding] = []
     declarations = Declarations()
     waiting, seen = [entry], {entry}
+    owners: dict[str, str] = {}  # namespace → the one file that declares it
     while waiting:
         name = waiting.pop(0)
         reader = _Reader(name, parse_file(files, name), found)
+        if owners.setdefault(reader.namespace, name) != name:  # libxml2 takes one of them, without a word
+            found.append(Finding(name, "", f"{owners[reader.namespace]} has this namespace already"))
         reader.read(declarations)
         for location in reader.imports():
             if location not in files:
@@ -147,7 +150,7 @@ class _Reader:
 
     def __init__(self, file: str, root: Element, found: list[Finding]) -> None:
         self._file, self._root, self._found = file, root, found
-        self._namespace = root.get("targetNamespace", "")
+        self.namespace = root.get("targetNamespace", "")
 
     def imports(self) -> list[str]:
         """Imported files, relative locations resolved."""
@@ -210,7 +213,7 @@ class _Reader:
             return None
         return Declaration(
             name=name,
-            namespace=self._namespace,
+            namespace=self.namespace,
             type=f"{{{node.nsmap.get(prefix or None)}}}{local}",
             mark=mark,
             optional=node.get("minOccurs") == "0",
@@ -227,7 +230,7 @@ class _Reader:
             return None
 
     def _qualified(self, node: Element) -> str:
-        return f"{{{self._namespace}}}{node.get('name', '')}"
+        return f"{{{self.namespace}}}{node.get('name', '')}"
 
     def _add(self, node: Element, path: str, sentence: str) -> None:
         self._found.append(Finding(self._file, path, sentence, node.sourceline))

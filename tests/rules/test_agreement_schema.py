@@ -373,6 +373,18 @@ def test_what_a_documentation_shows_is_no_part_of_the_schema(place, shown):
     assert _places(contract) == _places(_contract())
 
 
+def test_two_schemas_of_one_namespace_are_a_finding():
+    """Of which libxml2 would validate by the first, and marks be read from the last."""
+    draft = "contracts/xsd/dossier-draft.xsd"
+    imported = (
+        '<xs:import namespace="http://workinginbelgium.be/types/Dossier/v1" schemaLocation="dossier.xsd"/>'
+    )
+    files = changed(EXCHANGE, imported, imported + imported.replace("dossier.xsd", "dossier-draft.xsd"))
+    with pytest.raises(ContractError) as refused:
+        compile_contract({**files, draft: shipped_files()[DOSSIER]})
+    assert str(refused.value) == f"{draft}: {DOSSIER} has this namespace already"
+
+
 def test_a_schema_that_nothing_imports_is_a_finding():
     stray = "contracts/xsd/dossier-draft.xsd"
     with pytest.raises(ContractError) as refused:
