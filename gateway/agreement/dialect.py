@@ -68,6 +68,15 @@ class Declaration:
     line: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a simple type restricts: `type` is its qualified name in Clark notation."""
+
+    type: str
+    file: str
+    line: int | None
+
+
 @dataclass(slots=True)
 class Declarations:
     """Everything declared in the contract's schemas, by qualified name in Clark notation."""
@@ -75,6 +84,7 @@ class Declarations:
     elements: dict[str, Declaration] = field(default_factory=dict)  # global ones
     sequences: dict[str, tuple[Declaration, ...]] = field(default_factory=dict)  # complex types
     values: dict[str, frozenset[str]] = field(default_factory=dict)  # simple types; empty: not enumerated
+    bases: dict[str, Base] = field(default_factory=dict)  # of each simple type
 
     def is_text(self, type_name: str) -> bool:
         return type_name in self.values or type_name.removeprefix(_XS) in _BUILT_IN
@@ -143,6 +153,11 @@ def _require_known_types(declarations: Declarations, found: list[Finding]) -> No
         for one in (*declarations.elements.values(), *locals_)
         if one.type not in declarations.sequences and not declarations.is_text(one.type)
     )
+    found.extend(
+        Finding(base.file, name.rpartition("}")[2], f"no type {base.type} in the dialect", base.line)
+        for name, base in declarations.bases.items()
+        if not declarations.is_text(base.type)
+    )
 
 
 class _Reader:
@@ -171,6 +186,7 @@ class _Reader:
             facets = node.iterfind(f"{_XS}restriction/{_XS}enumeration")
             values = (facet.get("value", "") for facet in facets)
             into.values[self._qualified(node)] = frozenset(values)
+            into.bases.update(self._base(node, one) for one in node.iterfind(f"{_XS}restriction"))
         for node in self._root.iterchildren(f"{_XS}complexType"):
             within = node.iterfind(f"{_XS}sequence/{_XS}element")  # never what stands in an annotation
             children = (self._declaration(child, node.get("name", "")) for child in within)
@@ -201,7 +217,6 @@ class _Reader:
         name, reference = node.get("name", ""), node.get("type", "")
         path = "/".join(part for part in (owner, name) if part)
         mark = self._mark(node, path)
-        prefix, _, local = reference.rpartition(":")
         if not name or not reference:
             self._add(node, path, "an element has a name and a named type")
             return None
@@ -214,13 +229,17 @@ class _Reader:
         return Declaration(
             name=name,
             namespace=self.namespace,
-            type=f"{{{node.nsmap.get(prefix or None)}}}{local}",
+            type=_resolved(node, reference),
             mark=mark,
             optional=node.get("minOccurs") == "0",
             repeated=node.get("maxOccurs", "1") != "1",
             file=self._file,
             line=node.sourceline,
         )
+
+    def _base(self, node: Element, restriction: Element) -> tuple[str, Base]:
+        base = _resolved(restriction, restriction.get("base", ""))
+        return self._qualified(node), Base(base, self._file, restriction.sourceline)
 
     def _mark(self, node: Element, path: str) -> Mark | None:
         try:
@@ -234,3 +253,9 @@ class _Reader:
 
     def _add(self, node: Element, path: str, sentence: str) -> None:
         self._found.append(Finding(self._file, path, sentence, node.sourceline))
+
+
+def _resolved(node: Element, reference: str) -> str:
+    """A type's name in Clark notation."""
+    prefix, _, local = reference.rpartition(":")
+    return f"{{{node.nsmap.get(prefix or None)}}}{local}"

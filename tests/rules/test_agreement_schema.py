@@ -253,6 +253,13 @@ BROKEN = {
         "quarter",
         "no type",
     ),
+    "a text that means something where it stands": (
+        DOSSIER,
+        '<xs:restriction base="xs:string">',
+        '<xs:restriction base="xs:QName">',
+        "Type",
+        "no type {http://www.w3.org/2001/XMLSchema}QName",
+    ),
     "a type that contains itself": (
         DOSSIER,
         'type="c:QuarterType"',
