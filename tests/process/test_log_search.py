@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -230,6 +231,18 @@ def test_without_a_record_there_is_no_answer(path, config):
     config.with_name("log.key.pem").unlink()
     assert refused("list", "--config", config, "--dossier", MINE) == "LOG509"
     assert query(path, "SELECT count(*) FROM entries") == [(len(ENTRIES),)]
+
+
+def test_a_look_up_is_recorded_in_no_copy(path, config, tmp_path):
+    """The log's key would sign two roots of one size: a fork of its own making."""
+    copy = tmp_path / "copy.sqlite"
+    shutil.copy(path, copy)
+    beside = ("--store", copy, "--config", config)
+    for option, value in (("--dossier", MINE), ("--person", SSIN)):
+        assert refused("list", *beside, option, value) == "LOG510"
+        assert run("list", "--store", path, "--config", config, option, value).exit_code == 0  # its own
+    assert query(copy, "SELECT count(*) FROM entries") == [(len(ENTRIES),)]
+    assert len(indices(*beside)) == len(ENTRIES)
 
 
 def test_nobody_is_looked_up_without_settings(path):
