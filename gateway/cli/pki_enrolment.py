@@ -22,6 +22,7 @@ from gateway.adapters.destinations import Destinations
 from gateway.adapters.ocsp import OcspClient
 from gateway.agreement.register import Register
 from gateway.cli.pki_files import (
+    alone,
     end_enrolled,
     fail,
     holder_of,
@@ -82,16 +83,16 @@ def enrol(
             f"{certificate}: no signing or TLS certificate of {authority}.",
             f"gateway pki explain {certificate} says whose it is.",
         )
-    path = settings.trust.enrolled
-    data = read(path)
-    fingerprint = found.fingerprint(SHA256())
-    line = load_enrolment(data, str(path), register).by_fingerprint.get(fingerprint)
-    if line is None:
-        write_enrolled(path, register, data.decode() + written_line(holder.id, purposes.pop(), found))
-    elif line.valid_until is None or datetime.now(UTC) < line.valid_until:
-        fail("PKI012", f"{certificate}: has a line already.", "gateway pki explain says which.")
-    else:  # it was withdrawn, and speaks again
-        end_enrolled(path, register, fingerprint, None)
+    path, fingerprint = settings.trust.enrolled, found.fingerprint(SHA256())
+    with alone(path.parent):
+        data = read(path)
+        line = load_enrolment(data, str(path), register).by_fingerprint.get(fingerprint)
+        if line is None:
+            write_enrolled(path, register, data.decode() + written_line(holder.id, purposes.pop(), found))
+        elif line.valid_until is None or datetime.now(UTC) < line.valid_until:
+            fail("PKI012", f"{certificate}: has a line already.", "gateway pki explain says which.")
+        else:  # it was withdrawn, and speaks again
+            end_enrolled(path, register, fingerprint, None)
     _print_judged(found, settings, register, None, as_json)
 
 
@@ -100,18 +101,19 @@ def withdraw(certificate: CertificateFile, *, config: Config, at: At = None, as_
     settings, found = load_settings(config), read_certificate(certificate)
     register, moment = read_register(settings.contracts.register), at or datetime.now(UTC)
     fingerprint, path = found.fingerprint(SHA256()), settings.trust.enrolled
-    line = load_enrolment(read(path), str(path), register).by_fingerprint.get(fingerprint)
-    if line is None:
-        fail("PKI013", f"{certificate}: has no line in {path}.", "Nothing is left to do.")
-    if line.valid_from is not None:
-        moment = max(moment, line.valid_from)  # a line that has not begun never does
-    if line.valid_until is not None and line.valid_until <= moment:  # an end is never put off
-        fail(
-            "PKI019",
-            f"{certificate}: ends already, at {line.valid_until.isoformat()}.",
-            "Nothing is left to do.",
-        )
-    end_enrolled(path, register, fingerprint, moment)
+    with alone(path.parent):
+        line = load_enrolment(read(path), str(path), register).by_fingerprint.get(fingerprint)
+        if line is None:
+            fail("PKI013", f"{certificate}: has no line in {path}.", "Nothing is left to do.")
+        if line.valid_from is not None:
+            moment = max(moment, line.valid_from)  # a line that has not begun never does
+        if line.valid_until is not None and line.valid_until <= moment:  # an end is never put off
+            fail(
+                "PKI019",
+                f"{certificate}: ends already, at {line.valid_until.isoformat()}.",
+                "Nothing is left to do.",
+            )
+        end_enrolled(path, register, fingerprint, moment)
     facts = {"sha256": fingerprint.hex(), "authority": line.authority.id, "valid_until": moment.isoformat()}
     typer.echo(
         json.dumps(facts, indent=2)

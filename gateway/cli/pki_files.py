@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from gateway.adapters.pki import ExistsError, write_file
+from gateway.adapters.pki import ExistsError, held, write_file
 from gateway.agreement.finding import RegisterError
 from gateway.agreement.register import Register, load_register
 from gateway.identity.certify import Issuer, PrivateKey, issue_crl
@@ -52,9 +52,22 @@ def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        fail(
-            "PKI003", f"{path}: {error.strerror}.", "Name a file that is there; gateway pki init makes a PKI."
-        )
+        _unreadable(path, error)
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Of two commands that change what is in a directory at once, one waits: neither undoes what the other did."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(directory))
+        except OSError as error:
+            _unreadable(directory, error)
+        yield
+
+
+def _unreadable(path: Path, error: OSError) -> Never:
+    fail("PKI003", f"{path}: {error.strerror}.", "Name a file that is there; gateway pki init makes a PKI.")
 
 
 def parsed(path: Path, parse: Callable[[bytes], T]) -> T:

@@ -9,6 +9,8 @@ import stat
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -387,3 +389,26 @@ def test_command_line_prints_the_refusal_without_a_traceback(shared):
     assert ended.returncode == 1
     assert ended.stderr.startswith("PKI001: ")
     assert "Traceback" not in ended.stderr
+
+
+def at_once(*commands: tuple[str | Path, ...]) -> None:
+    """Each in a process of its own, which has loaded what it needs."""
+    with ProcessPoolExecutor(len(commands), mp_context=get_context("fork")) as pool:
+        for result in [pool.submit(status, *one) for one in commands]:
+            assert result.result() == 0
+
+
+def status(*arguments: str | Path) -> int:
+    return run(*arguments).exit_code
+
+
+def test_commands_at_once_undo_nothing_of_each_other(pki, tmp_path):
+    settings, names = config(pki, tmp_path), ("BRUSSELS", "FLANDERS", "WALLONIA", "PLATFORM")
+    certificates = [pki / name / "sign.crt.pem" for name in names]
+    at_once(*(("withdraw", one, "--config", settings) for one in certificates))
+    rows = tomllib.loads((pki / "enrolled.toml").read_text())["certificate"]
+    assert sum("valid_until" in one for one in rows) == len(names)
+    at_once(*(("revoke", pki, one) for one in certificates))
+    listed = x509.load_pem_x509_crl((pki / "issuing.crl.pem").read_bytes())
+    assert len(listed) == len(names)
+    assert listed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 1 + len(names)
