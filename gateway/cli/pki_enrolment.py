@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.adapters.destinations import Destinations
 from gateway.adapters.ocsp import OcspClient
 from gateway.agreement.register import Register
+from gateway.cli.lines import plain
 from gateway.cli.pki_files import (
     alone,
     end_enrolled,
@@ -132,6 +133,8 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Print whose a certificate is and what for; with --config, whether a hub accepts it now, and if not, every reason."""
+    if now is not None and config is None:
+        raise typer.BadParameter("needs --config: without a hub nothing is judged", param_hint="--now")
     found = read_certificate(certificate)
     if config is None:
         facts = describe(found)
@@ -234,7 +237,7 @@ def _lines(told: Explained) -> Iterator[str]:
     )
     yield f"{'enrolled':<16}{'no' if line is None else line['authority'] + ' to ' + line['purpose'] + ends}"
     for step in told.steps:
-        yield f"{'chain':<16}{step.certificate.subject.rfc4514_string()}: {_of(step)}"
+        yield plain(f"{'chain':<16}{step.certificate.subject.rfc4514_string()}: {_of(step)}")
     yield f"{'accepted':<16}{'no' if told.reasons else 'until ' + facts['until']}"
     for reason in told.reasons:
         yield f"{'':<16}{reason}: {REASONS[reason]}"

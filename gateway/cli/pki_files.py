@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Never, TypeVar
+from typing import Final, Never, TypeVar
 
 import typer
 from cryptography import x509
@@ -24,6 +25,10 @@ from gateway.identity.leaf import Purpose
 from gateway.model import Authority, AuthorityId
 
 T = TypeVar("T")
+_SERIAL: Final = re.compile(r"[0-9A-Fa-f]{1,40}", re.ASCII)
+_SERIAL_END: Final = 1 << 159  # RFC 5280 §4.1.2.2: at most 20 octets, and positive
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 9900
 
 
 class PkiError(Exception):
@@ -74,7 +79,7 @@ def parsed(path: Path, parse: Callable[[bytes], T]) -> T:
     data = read(path)
     try:
         return parse(data)
-    except ValueError:
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: a key that has a password
         fail("PKI004", f"{path}: not the PEM file that was expected.", "See certs/README.md for the files.")
 
 
@@ -108,12 +113,13 @@ def renew(directory: Path, name: str, now: datetime, revoked: list[int]) -> date
 
 def serial_and_issuer(directory: Path, text: str) -> tuple[int, str]:
     """The serial number, and which of the two authorities issued it."""
-    if Path(text).is_file():
-        return _issued(directory, Path(text))
-    try:
-        return int(text, 16), "issuing"
-    except ValueError:
+    with suppress(OSError):  # such as a name that is too long for one
+        if Path(text).is_file():
+            return _issued(directory, Path(text))
+    serial = int(text, 16) if _SERIAL.fullmatch(text) else 0
+    if not 0 < serial < _SERIAL_END:
         fail("PKI006", f"{text}: neither a file nor a serial number.", "gateway pki explain CERT prints it.")
+    return serial, "issuing"
 
 
 def _issued(directory: Path, path: Path) -> tuple[int, str]:
@@ -194,8 +200,10 @@ def require_unused_key(pem: bytes, purpose: Purpose, directories: Iterable[Path]
 
 
 def zoned_time(text: str) -> datetime:
-    """An ISO 8601 time with its zone."""
+    """An ISO 8601 time with its zone, of a year that certificates and what they last beyond it can have."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise typer.BadParameter("Give the zone too: 2026-11-02T08:00:00Z.")
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise typer.BadParameter(f"Give a year from {_FIRST_YEAR} to {_LAST_YEAR}.")
     return moment.astimezone(UTC)
