@@ -19,9 +19,9 @@ def main() -> NoReturn:
         sys.exit(_INTERRUPTED)
     except Exception as error:
         # Everything that can be wrong with a hub: most commands need none of it.
-        from gateway.reading import FORESEEN, in_words
+        from gateway.reading import FORESEEN, in_words, of_file
 
-        foreseen = _of_output(error) or error
+        foreseen = _of_output(error) or of_file(error)
         if not isinstance(foreseen, FORESEEN):
             raise
         sys.exit("\n".join(in_words(foreseen)))

@@ -28,7 +28,7 @@ from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import Verifier, of_log
 from gateway.exchangelog.quorum import LogKey, parse_log_key
-from gateway.reading import FORESEEN, contract_files, in_words
+from gateway.reading import FORESEEN, contract_files, in_words, of_file
 
 _LARGEST: Final = 512 * 1024 * 1024  # bytes of a file that is read whole; a document has 256 MiB at most
 _BESIDE = Path(__file__).parents[2] / "contracts"  # the contracts of this program, without settings
@@ -216,9 +216,12 @@ def explained(status: int = 1) -> Iterator[None]:
     """Tells what is wrong as a code, a sentence and a remedy on stderr; exit with the status."""
     try:
         yield
-    except FORESEEN as error:
-        for line in in_words(error):
-            typer.echo(plain(line) if isinstance(error, ProofError) else line, err=True)
+    except (*FORESEEN, OSError) as error:
+        foreseen = of_file(error)
+        if not isinstance(foreseen, FORESEEN):
+            raise
+        for line in in_words(foreseen):
+            typer.echo(plain(line) if isinstance(foreseen, ProofError) else line, err=True)
         raise typer.Exit(status) from None
 
 

@@ -269,6 +269,13 @@ def test_missing_store_is_found_and_not_made(place):
     assert not (place / "store.db").exists()
 
 
+def test_key_that_nobody_may_look_for_hides_nothing_else(place):
+    """Its name cannot be asked for, nor that of a successor beside it."""
+    setting(place, '"pki/HUB/tls.crt.pem"', f'"{"x" * 255}"')
+    setting(place, '"store.db"', '"none.db"')
+    assert codes(place) == ["CFG003", "LOG506"]
+
+
 def test_path_that_the_system_does_not_take_is_found(place):
     setting(place, '"store.db"', f'"{"x" * 300}"')
     assert codes(place) == ["LOG501"]

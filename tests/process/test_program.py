@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway import cli
+from tests.process.commands import run
 from tests.process.sandboxes import ROOT
 
 
@@ -34,6 +35,19 @@ def test_ctrl_c_before_the_command_began_ends_without_a_word(monkeypatch, capsys
         cli.main()
     assert caught.value.code == 130
     assert capsys.readouterr().err == ""
+
+
+def test_a_file_that_cannot_even_be_looked_for_is_told_with_its_name():
+    """A name that is too long stands here for a directory that may not be searched: root may search all."""
+    long = "x" * 300
+    for status, code, *arguments in (
+        (1, "LOG509", "demo", "--keep", long),
+        (1, "CFG016", "agreement", "check", "--contracts", long),
+        (2, "LOG509", "agreement", "diff", "contracts", long),  # 1 would say that they differ
+    ):
+        done = run(*arguments)
+        assert (done.returncode, done.stderr[:6]) == (status, code)
+        assert long in done.stderr
 
 
 def test_another_error_of_the_system_is_not_laid_to_standard_output(monkeypatch):
