@@ -32,8 +32,14 @@ def verify_proof(
     """Check one proof file, offline. Raises `ProofError`."""
     data = read_file("--proof", path)
     if data.startswith(b"old "):
+        if entry is not None:
+            raise ProofError(Flaw.UNKNOWN_VALUE, "--entry: a consistency proof is about no entry")
         _verify_consistency(path, data, pin, verifiers, as_json)
         return
+    if pin is not None:
+        raise ProofError(
+            Flaw.UNKNOWN_VALUE, "--pin: the proof of an entry does not tell of another checkpoint"
+        )
     given = None if entry is None else read_file("--entry", entry)
     with named("--proof", path):
         proof = TlogProof.parse(data)
