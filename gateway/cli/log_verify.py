@@ -9,7 +9,7 @@ from pathlib import Path
 from gateway.adapters.site_directory import SiteDirectory
 from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_settle import unmarked
-from gateway.cli.lines import write
+from gateway.cli.lines import plain, write
 from gateway.cli.log_place import Place, named, read_file
 from gateway.cli.log_processes import in_processes
 from gateway.cli.log_progress import entries_done
@@ -52,7 +52,7 @@ def verify_proof(
         print_json({"verified": True, **head_told(signed), **facts})
         return
     write(f"Entry {proof.index} is in the log {signed.origin} of size {signed.size}.")
-    write(leaf.decode("ascii", "backslashreplace"))
+    write(plain(leaf.decode("ascii", "backslashreplace")))
 
 
 def _verify_consistency(
