@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import call_reply
-from gateway.cli.output import write_output
+from gateway.cli.output import is_writable, write_output
 from gateway.cli.sandbox import DEFAULT
 from gateway.config import ConfigError
 from gateway.kept import read_reply
@@ -225,8 +224,7 @@ def _read(path: Path) -> Element:
 
 def _require_writable(path: Path) -> None:
     """Before anything is asked: an exchange is recorded and uses up its ticket."""
-    place = path if path.exists() else path.parent
-    if path.is_dir() or not path.parent.is_dir() or not os.access(place, os.W_OK):
+    if not is_writable(path):
         raise ConfigError(
             "SBX014", f"{path}: cannot be written.", "Name a file in a directory that is there."
         )

@@ -26,6 +26,7 @@ from gateway.cli.log_place import (
     find,
     named,
     read_file,
+    require_writable,
     write_file,
 )
 from gateway.cli.log_told import print_json
@@ -78,6 +79,7 @@ def export(
         place = find(None, config, vkey, log=log)
         officer = _exporting(acting(config, place))
         settings = officer.settings
+        require_writable("--output", output)
         note, token = _under(checkpoint, timestamp, place)
         with (
             EvidenceReader.open(place.store, place.opened_keys()) as reader,

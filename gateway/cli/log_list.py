@@ -26,6 +26,7 @@ from gateway.cli.log_place import (
     Which,
     explained,
     find,
+    require_new,
 )
 from gateway.cli.log_told import described, listing, print_json
 from gateway.config import Right
@@ -163,6 +164,8 @@ def list_entries(
         place = find(store, config, bucket_keys=bucket_keys, log=log)
         officer = acting(config, place)
         _require(officer, exports=form is not Format.TABLE or proof is not None, proves=proof is not None)
+        if proof is not None:
+            require_new("--proof", proof)
         looked_up = sought(dossier, person, config, place.recording.store)
         about = None if looked_up is None else replace(looked_up.about, every=proof is not None)
         narrowed = understood(wanted, place, None if officer is None else officer.party, about)

@@ -22,7 +22,7 @@ from gateway.adapters.store_reader import LogReader
 from gateway.agreement.register import Register, load_register
 from gateway.agreement.schema import Contract, compile_contract, leaves
 from gateway.cli.lines import plain
-from gateway.cli.output import write_output
+from gateway.cli.output import is_writable, write_output
 from gateway.config import Settings, StorePlace, load
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -245,6 +245,18 @@ def read_file(option: str, path: Path) -> bytes:
     if len(data) > _LARGEST:
         raise ProofError(Flaw.FILE, f"{option} {path}: longer than {_LARGEST} bytes")
     return data
+
+
+def require_writable(option: str, path: Path) -> None:
+    """Before a record says that it was written. Raises `ProofError` (LOG509)."""
+    if not is_writable(path):
+        raise ProofError(Flaw.FILE, f"{option} {path}: cannot be written")
+
+
+def require_new(option: str, directory: Path) -> None:
+    """The same of a directory that is made. Raises `ProofError` (LOG509)."""
+    if directory.exists():
+        raise ProofError(Flaw.FILE, f"{option} {directory}: is there already")
 
 
 def write_file(option: str, path: Path, data: bytes, *, private: bool = False) -> None:

@@ -233,6 +233,18 @@ def test_without_a_record_there_is_no_answer(path, config):
     assert query(path, "SELECT count(*) FROM entries") == [(len(ENTRIES),)]
 
 
+def test_nothing_is_recorded_of_an_answer_that_cannot_be_written(path, config, tmp_path):
+    there, nowhere = tmp_path, tmp_path / "none" / "report.html"
+    for options in (
+        ("list", "--dossier", MINE, "--proof", there),
+        ("subject", SSIN, "--proof", there),
+        ("subject", SSIN, "--output", there),
+        ("subject", SSIN, "--output", nowhere),
+    ):
+        assert refused(*options, "--config", config) == "LOG509"
+    assert query(path, "SELECT count(*) FROM entries") == [(len(ENTRIES),)]
+
+
 def test_a_look_up_is_recorded_in_no_copy(path, config, tmp_path):
     """The log's key would sign two roots of one size: a fork of its own making."""
     copy = tmp_path / "copy.sqlite"
