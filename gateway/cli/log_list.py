@@ -29,6 +29,7 @@ from gateway.cli.log_place import (
     require_new,
 )
 from gateway.cli.log_told import described, listing, print_json
+from gateway.cli.typed_time import utc_time
 from gateway.config import Right
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind, Query
@@ -95,10 +96,14 @@ def list_entries(
         typer.Option("--code", help=f"Only this decision: {', '.join(DECISIONS)}, or a refusal code."),
     ] = None,
     since: Annotated[
-        datetime | None, typer.Option("--since", help="Only entries from this time on (UTC).")
+        datetime | None,
+        typer.Option(
+            "--since", parser=utc_time, metavar="TIME", help="Only entries from this time on (UTC)."
+        ),
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option("--until", help="Only entries before this time (UTC).")
+        datetime | None,
+        typer.Option("--until", parser=utc_time, metavar="TIME", help="Only entries before this time (UTC)."),
     ] = None,
     dossier: Annotated[
         str | None,

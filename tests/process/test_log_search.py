@@ -94,6 +94,10 @@ def last(path) -> dict[str, object]:
         "ends of deliveries": (("--outcome", "acknowledged"), [8]),
         "before a time": (("--until", "2026-03-14T16:00:00", "--kind", "request"), [0]),
         "between two times": (("--since", "2026-03-14T16:00:00", "--until", "2026-03-14T17:00:00"), [3, 2]),
+        "times of another zone": (
+            ("--since", "2026-03-14T17:00:00+01:00", "--until", "2026-03-14T18:00:00+01:00"),
+            [3, 2],
+        ),
         "from an index on": (("--start", "7"), [9, 8, 7]),
         "between two indices": (("--start", "2", "--before", "4"), [3, 2]),
     }.values(),
@@ -368,6 +372,11 @@ def test_an_altered_entry_is_exported_as_one(path, config):
     alter(path, "UPDATE entries SET leaf = x'00' WHERE idx = 1")
     rows = list(csv.DictReader(io.StringIO(run("list", "--config", config, "--format", "csv").stdout)))
     assert (rows[1]["index"], rows[1]["kind"], rows[1]["flaws"]) == ("1", "", "LOG404 LOG301")
+
+
+@pytest.mark.parametrize("time", ["2026", "1773500000", "2026-02-29", "0001-01-01T00:00:00+01:00", "now"])
+def test_what_is_no_time_is_not_taken_for_one(config, time):
+    assert run("list", "--config", config, "--until", time).exit_code == 2
 
 
 def test_an_export_about_a_person_is_recorded_as_an_export(path, config):
