@@ -148,15 +148,26 @@ def _part(place: Place, covered: tuple[int, int], proof: Path | None, asked: _As
         # From here on: that the report was made is durable, so it may be made.
         answer = answered(log, place, wanted, covered)
         signed = verified(log, answer, place) if proof is None else write_answer(proof, log, answer, place)
+        left_out = asked.left_out[signed.origin]
+        _require_about(left_out, answer.indices, signed.origin)
         opened, agreements = _opened(log, wanted, *covered), _agreements(log, asked.agreement)
         return Part(
-            report=report(opened, agreements, _roles(place), asked.left_out[signed.origin]),
+            report=report(opened, agreements, _roles(place), left_out),
             start=covered[0],
             end=covered[1],
             unopened=log.unopened(*covered),
             access=access,
             checkpoint=signed,
             note=answer.range.checkpoint,
+        )
+
+
+def _require_about(left_out: Withheld, found: Sequence[int], origin: str) -> None:
+    """With a wrong index the report would show what was to be kept back. Raises `ProofError` (LOG510)."""
+    others = sorted(left_out.indices.difference(found))
+    if others:
+        raise ProofError(
+            Flaw.UNKNOWN_VALUE, f"--withhold {others[0]}: no entry of {origin} about this person"
         )
 
 
