@@ -34,7 +34,7 @@ from gateway.config import Keys, Right
 from gateway.evidence.check import Given, check
 from gateway.evidence.contents import Contents
 from gateway.evidence.file import written
-from gateway.exchangelog.checkpoint import open_checkpoint
+from gateway.exchangelog.checkpoint import MAX_SIZE, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Query, SearchedBy
 from gateway.model import DossierNumber
@@ -43,7 +43,7 @@ from gateway.refusal import Refusal
 
 app = typer.Typer(no_args_is_help=True)
 
-Index = Annotated[int, typer.Argument(min=0, help="Index of an entry of the exchange.")]
+Index = Annotated[int, typer.Argument(min=0, max=MAX_SIZE, help="Index of an entry of the exchange.")]
 
 
 @app.command()

@@ -48,6 +48,7 @@ from gateway.cli.log_told import (
 )
 from gateway.cli.log_verify import check, check_directory, pinned, verify_proof
 from gateway.config import Right
+from gateway.exchangelog.checkpoint import MAX_SIZE
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.leaf import Leaf
@@ -73,7 +74,7 @@ app.command()(log_site.verify_range)
 app.command("list")(list_entries)
 app.command()(subject)
 
-Index = Annotated[int, typer.Argument(min=0, help="Index of the entry.")]
+Index = Annotated[int, typer.Argument(min=0, max=MAX_SIZE, help="Index of the entry.")]
 
 
 @app.command()

@@ -249,6 +249,12 @@ def test_nothing_is_recorded_of_an_answer_that_cannot_be_written(path, config, t
     assert query(path, "SELECT count(*) FROM entries") == [(len(ENTRIES),)]
 
 
+def test_an_index_that_no_log_can_have_is_a_mistake(config):
+    for command in ("show", "prove"):
+        assert run(command, 1 << 63, "--config", config).exit_code == 2
+        assert refused(command, (1 << 63) - 1, "--config", config) == "LOG503"
+
+
 def test_a_look_up_is_recorded_in_no_copy(path, config, tmp_path):
     """The log's key would sign two roots of one size: a fork of its own making."""
     copy = tmp_path / "copy.sqlite"
