@@ -79,7 +79,7 @@ def export(
         place = find(None, config, vkey, log=log)
         officer = _exporting(acting(config, place))
         settings = officer.settings
-        require_writable("--output", output)
+        require_writable("--output", output, checkpoint, timestamp)
         note, token = _under(checkpoint, timestamp, place)
         with (
             EvidenceReader.open(place.store, place.opened_keys()) as reader,

@@ -247,10 +247,10 @@ def read_file(option: str, path: Path) -> bytes:
     return data
 
 
-def require_writable(option: str, path: Path) -> None:
-    """Before a record says that it was written. Raises `ProofError` (LOG509)."""
-    if not is_writable(path):
-        raise ProofError(Flaw.FILE, f"{option} {path}: cannot be written")
+def require_writable(option: str, path: Path, *read: Path | None) -> None:
+    """Before a record says that it was written; `read`: files that the command reads. Raises `ProofError` (LOG509)."""
+    if not is_writable(path, *read):
+        raise ProofError(Flaw.FILE, f"{option} {path}: cannot be written, or is read itself")
 
 
 def require_new(option: str, directory: Path) -> None:

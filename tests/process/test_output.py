@@ -44,6 +44,9 @@ def test_what_can_be_written_is_known_before(before, tmp_path):
     sound = (before, tmp_path / "new", Path("/dev/full"), Path(f"/dev/fd/{theirs}"))
     assert [is_writable(one) for one in sound] == [True] * len(sound)
     assert not any(is_writable(one) for one in (tmp_path, tmp_path / "none" / "new", before / "new"))
+    (tmp_path / "link").symlink_to(before)
+    assert not is_writable(before, None, tmp_path / "link")  # it is read as well
+    assert is_writable(tmp_path / "new", before, tmp_path / "none")
     for one in (ours, theirs):
         os.close(one)
 
