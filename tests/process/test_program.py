@@ -26,6 +26,16 @@ def test_a_full_disk_behind_standard_output_is_told_in_a_sentence(command, unbuf
     assert "standard output" in line
 
 
+def test_what_is_printed_is_utf_8_wherever_it_is_printed():
+    """An answer may be on record before it is printed: it must not end at a letter that a terminal does not have."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "agreement", "show", "--courses"],
+        cwd=ROOT, capture_output=True, check=False, env={"PYTHONIOENCODING": "latin-1"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "→" in done.stdout.decode()
+
+
 def test_ctrl_c_before_the_command_began_ends_without_a_word(monkeypatch, capsys):
     def interrupted() -> None:
         raise KeyboardInterrupt
