@@ -245,11 +245,35 @@ def test_certificate_chain_that_openssl_cannot_read_has_a_code(place):
 
 @pytest.mark.parametrize(
     "url",
-    ["http://hub.example/soap", "hub.example", "https://hub.example:x/", "https://a@b/", "https://a/?b"],
+    [
+        "http://hub.example/soap/v1",
+        "hub.example",
+        "https://hub.example:x/soap/v1",
+        "https://a@b/soap/v1",
+        "https://:a@b/soap/v1",
+        "https://a/soap/v1?b",
+        "https://hub.example",
+        "https://hub.example/soap/v1/",
+    ],
 )
-def test_public_url_must_be_https(place, url):
+def test_public_url_must_be_https_and_where_the_hub_serves(place, url):
     setting(place, "https://gateway.example.be/soap/v1", url)
     assert codes(place) == ["CFG014"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("# stop_seconds = 14400.0", "stop_seconds = 14400.0", "CFG041"),
+        ("# stop_seconds = 14400.0", "stop_seconds = nan", "CFG002"),
+        ('at_start = "warn"', 'at_start = "refuse"', "CFG041"),
+        ('host = "127.0.0.1"', 'host = ""', "CFG002"),
+        ('host = "127.0.0.1"', r'host = "127.0.0.1\u0000"', "CFG002"),
+    ],
+)
+def test_settings_that_would_do_nothing_or_too_much_are_found(place, old, new, code):
+    setting(place, old, new)
+    assert codes(place) == [code]
 
 
 @pytest.mark.parametrize("origin", ["https://log.example", "log.example/", "log example", "log+example", ""])
