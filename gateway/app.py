@@ -42,11 +42,11 @@ from gateway.edge.operations import operations
 from gateway.edge.pinning import Pinning
 from gateway.edge.pulse import pulse, watch
 from gateway.edge.responders import Questions, asking, count_in
-from gateway.edge.soap import PATH, ServedContract, SoapEdge
+from gateway.edge.soap import ServedContract, SoapEdge
 from gateway.edge.survey import survey
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.loading import Loaded, clock, pinned
-from gateway.model import Role
+from gateway.model import PATH, Role
 from gateway.readiness import Readiness
 from gateway.refusal import Refusal
 from gateway.reload import Reload, contexts_of, peer_check, sign_log

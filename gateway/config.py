@@ -24,6 +24,8 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=3600)]
 Pause = Annotated[float, Meta(ge=0, le=3600)]  # seconds; none is 0
 Count = Annotated[int, Meta(ge=1)]
+Patience = Annotated[float, Meta(gt=0, le=31_622_400)]  # seconds, at most a year
+Host = Annotated[str, Meta(pattern="^[!-~]+$")]  # an empty one would be every address of the machine
 Days = Annotated[float, Meta(gt=0, le=3660)]
 Hours = Annotated[float, Meta(gt=0, le=720)]
 # Of [limits]: what the processes of a hub may use together; everything else each may use, or each peer.
@@ -75,7 +77,7 @@ _Settings = TypeVar("_Settings", bound=Section)
 class Listen(Section, frozen=True, kw_only=True):
     """[listen]: where the hub is reached."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 8443  # signed SOAP over mutual TLS; 0 takes a free one
     operations_port: Port = 9464  # /metrics, /healthz, /readyz in plain HTTP: keep it inside
     public_url: str  # what WSDLs say, and what wsa:To must name
@@ -172,7 +174,7 @@ class WitnessesSettings(Section, frozen=True, kw_only=True):
     anchors: tuple[Path, ...] = ()  # PEM: whom their TLS certificates are judged by; none: as in [trust]
     answer_seconds: Seconds = 10.0  # from connecting to the last byte of an answer
     warn_seconds: Seconds = 900.0  # without enough cosignatures
-    stop_seconds: float | None = None  # of the same: then exchanges are refused; none: they go on
+    stop_seconds: Patience | None = None  # of the same: then exchanges are refused; none: they go on
     at_start: Literal["warn", "refuse"] = "warn"  # when too few can be asked before the start
 
 

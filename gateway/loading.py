@@ -36,7 +36,7 @@ from gateway.exchangelog.note import Signer as LogSigner
 from gateway.exchangelog.quorum import TrustPolicy
 from gateway.identity.responders import Responder
 from gateway.identity.trust import require_successors
-from gateway.model import AuthorityId
+from gateway.model import PATH, AuthorityId
 from gateway.own import Identities, load_identities, own_files
 from gateway.reading import (
     Found,
@@ -223,11 +223,18 @@ def digest_of(settings: Settings) -> bytes:
 def _require_url(url: str) -> None:
     parts = split(url)
     sound = parts is not None and parts.scheme == "https" and parts.hostname and parts.port != 0
-    if parts is None or not sound or parts.query or parts.fragment or parts.username:
+    if (
+        parts is None
+        or not sound
+        or parts.query
+        or parts.fragment
+        or "@" in parts.netloc
+        or parts.path != PATH
+    ):
         raise ConfigError(
             "CFG014",
-            f"listen.public_url: {url} is not an https URL.",
-            "Give the address that authorities use, such as https://gateway.example.be/soap/v1.",
+            f"listen.public_url: {url} is not an https URL that ends in {PATH}.",
+            f"Give the address that authorities use, such as https://gateway.example.be{PATH}.",
         )
 
 
@@ -346,6 +353,12 @@ def _policy(settings: Settings) -> TrustPolicy | None:
     """Who cosigns. Every witness must be one that can be asked. Raises ConfigError."""
     path, patience = settings.witnesses.policy, settings.witnesses
     if path is None:
+        if patience.stop_seconds is not None or patience.at_start == "refuse":
+            raise ConfigError(
+                "CFG041",
+                "witnesses.stop_seconds, witnesses.at_start: without witnesses.policy nobody is waited for.",
+                "Name the policy, or leave them out.",
+            )
         return None
     if patience.stop_seconds is not None and patience.stop_seconds <= patience.warn_seconds:
         raise ConfigError(

@@ -29,6 +29,7 @@ LegalContext = NewType("LegalContext", str)  # "WIB:WORK_DECISION"
 OperationName = NewType("OperationName", str)  # "consultDossier"
 FieldId = NewType("FieldId", str)  # field group, dot, field: "G08.number"
 
+PATH = "/soap/v1"  # of the service (PROTOCOL §2.2)
 SERVICE = "http://workinginbelgium.be/intf/ExchangeService/v1"
 COMMON = "http://workinginbelgium.be/types/Common/v1"
 DOSSIER = "http://workinginbelgium.be/types/Dossier/v1"

@@ -23,7 +23,7 @@ from gateway.identity.chain import Certificates, Usage
 from gateway.identity.explain import Explained, explain
 from gateway.identity.responders import Responder, issued
 from gateway.identity.revocation import Answers
-from gateway.reading import Found, clock, read, read_pair
+from gateway.reading import Found, clock, is_there, read, read_pair
 from gateway.trusted import load_certificates, load_responders, read_register, trust_files
 from gateway.wss.sign import SigningKey
 
@@ -125,7 +125,7 @@ def _sound_successors(keys: Keys, judge: Judge) -> Mapping[Path, bytes]:
         if not isinstance(key, Path):  # in a token, which keeps no successors beside it
             continue
         files, found = (beside(certificate, NEXT), beside(key, NEXT)), Found()
-        pair = found.of(partial(read_pair, *files)) if files[0].exists() else None
+        pair = found.of(partial(read_pair, *files)) if is_there(files[0]) else None
         if pair is None:
             continue
         _require_hub({name: pair}, judge, found)
@@ -141,7 +141,7 @@ def _announced(pairs: Mapping[str, SigningKey], keys: Keys, coming: Mapping[Path
     soon = [coming[beside(path, NEXT)] for path in own.values() if beside(path, NEXT) in coming]
     chain = [x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM) for der in (*using, *soon)]
     return b"".join(
-        [*chain, *(read(beside(path, LAST)) for path in own.values() if beside(path, LAST).exists())]
+        [*chain, *(read(beside(path, LAST)) for path in own.values() if is_there(beside(path, LAST)))]
     )
 
 

@@ -29,7 +29,7 @@ from gateway.adapters.tls import TlsError
 from gateway.adapters.token_trouble import TokenError
 from gateway.agreement.finding import AgreementError
 from gateway.config import ConfigError, KeyPlace
-from gateway.exchangelog.flaw import ProofError
+from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import PrivateKey
 from gateway.identity.trust import TrustError
 from gateway.policy.person import parse_key
@@ -85,6 +85,15 @@ def in_words(error: Exception) -> Iterator[str]:
             yield f"CFG009: {error} {error.remedy}"
         case _:
             yield str(error)
+
+
+def of_file(error: Exception) -> Exception:
+    """What is wrong with the file that an error of the system names, such as one in a directory that others may not
+    search: not even whether it is there can be asked. Any other error is itself.
+    """
+    if not isinstance(error, OSError) or error.filename is None:
+        return error
+    return ProofError(Flaw.FILE, f"{error.filename}: {error.strerror}")
 
 
 class Found:
@@ -233,6 +242,14 @@ def _private(path: Path) -> bytes:
         raise ConfigError("CFG009", str(error), error.remedy) from error
 
 
+def is_there(path: Path) -> bool:
+    """Of a file that need not be. Where nobody may look for it there is none: what must lie beside it tells why."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def read(path: Path) -> bytes:
     """Raises ConfigError."""
     return _read(_content, path)
@@ -257,7 +274,7 @@ def _read(how: Callable[[Path], T], path: Path) -> T:
 
 def contract_files(directory: Path) -> Mapping[str, bytes]:
     """The files of the protocol agreement by their path below `directory`'s parent. Raises ConfigError."""
-    if not (directory / "agreement.toml").is_file():
+    if not is_there(directory / "agreement.toml"):
         raise ConfigError(
             "CFG016",
             f"{directory.resolve()}: no agreement.toml here.",

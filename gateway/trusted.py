@@ -97,8 +97,13 @@ def _trust(settings: Settings, found: Found) -> Trust | None:
 
 
 def revocation_lists(trust: Trust) -> Mapping[str, tuple[datetime, datetime]]:
-    """The thisUpdate and nextUpdate of each revocation list, by the name of its issuer."""
-    return {
-        one.crl.issuer.rfc4514_string(): (one.this_update, one.next_update)
-        for one in trust.revocations.values()
-    }
+    """The thisUpdate and nextUpdate of each revocation list, by the name of its issuer.
+
+    Of two issuers of one name, as while an authority changes its key, the earliest of both: what runs out first.
+    """
+    found: dict[str, tuple[datetime, datetime]] = {}
+    for one in trust.revocations.values():
+        name = one.crl.issuer.rfc4514_string()
+        since, until = found.get(name, (one.this_update, one.next_update))
+        found[name] = min(since, one.this_update), min(until, one.next_update)
+    return found

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.identity.issue import PkiFiles
@@ -38,6 +41,20 @@ def write_pki(directory: Path, files: PkiFiles) -> None:
     except BaseException:
         shutil.rmtree(staged, ignore_errors=True)
         raise
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Whoever else would change what is in it waits: what is written anew is what was read. Raises OSError.
+
+    The kernel gives the lock back when its holder dies.
+    """
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_file(path: Path, content: bytes, *, replace: bool = False, private: bool = False) -> None:

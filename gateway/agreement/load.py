@@ -145,6 +145,7 @@ def _read(files: Mapping[str, bytes], wanted: str) -> _File:
     name = _find(files, wanted)
     findings = Findings(name)
     tables = rows.parse_toml(files[name], name, AgreementError)
+    rows.require_printable(tables, findings)
     rows.require_tables(tables, set(_TABLES[wanted]), findings)
     return _File(tables, findings)
 

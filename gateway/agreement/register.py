@@ -67,6 +67,7 @@ def load_register(data: bytes, name: str) -> Register:
     """`name`: of the file, for findings. Raises RegisterError with every finding."""
     findings = Findings(name)
     tables = rows.parse_toml(data, name, RegisterError)
+    rows.require_printable(tables, findings)
     rows.require_tables(tables, {"hub", "authority"}, findings)
     findings.done(RegisterError)
     listed = tables["authority"]

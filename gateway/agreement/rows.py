@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, Final, Literal, TypeVar
 
 import msgspec
@@ -19,6 +19,8 @@ from gateway.model import Quota
 Certainty = Literal["C", "L", "J"]  # seen in a source, likely, judgement
 Fields = Literal["all", "none"] | list[str]
 Table = dict[str, object]
+# What PrintableType of the contract leaves out: what ends a line, moves a cursor or turns the order of a text.
+_UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 T = TypeVar("T")
 
 
@@ -174,6 +176,28 @@ def parse_toml(data: bytes, name: str, error: type[AgreementError]) -> Table:
         RecursionError,
     ) as cause:  # besides what it documents: endless digits, endless nesting
         raise error([Finding(name, "", f"not TOML: {cause}")]) from cause
+
+
+def require_printable(tables: Table, findings: Findings) -> None:
+    """Parties read a draft of others by the commands: no text of it writes lines of theirs, or hides some."""
+    for path, text in _texts(tables, ""):
+        if _UNPRINTABLE.search(text):
+            findings.add(ascii(path)[1:-1], "a text with characters that cannot be printed")
+
+
+def _texts(value: object, path: str) -> Iterator[tuple[str, str]]:
+    """Every text and every name, and where it is."""
+    match value:
+        case str():
+            yield path, value
+        case list():
+            for at, one in enumerate(value):
+                yield from _texts(one, f"{path}[{at}]")
+        case dict():
+            for name, one in value.items():
+                below = f"{path}.{name}".removeprefix(".")
+                yield below, name
+                yield from _texts(one, below)
 
 
 def require_tables(tables: Table, expected: set[str], findings: Findings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from io import TextIOWrapper
 from typing import NoReturn
 
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -19,9 +20,9 @@ def main() -> NoReturn:
         sys.exit(_INTERRUPTED)
     except Exception as error:
         # Everything that can be wrong with a hub: most commands need none of it.
-        from gateway.reading import FORESEEN, in_words
+        from gateway.reading import FORESEEN, in_words, of_file
 
-        foreseen = _of_output(error) or error
+        foreseen = _of_output(error) or of_file(error)
         if not isinstance(foreseen, FORESEEN):
             raise
         sys.exit("\n".join(in_words(foreseen)))
@@ -29,6 +30,10 @@ def main() -> NoReturn:
 
 
 def _run() -> None:
+    if isinstance(
+        sys.stdout, TextIOWrapper
+    ):  # pages, JSON and CSV are UTF-8, and names of files are any bytes
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     from gateway.cli.commands import app  # takes a moment, in which somebody may press Ctrl-C
 
     try:

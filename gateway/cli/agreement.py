@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from gateway.agreement.course import Course
@@ -89,10 +90,10 @@ def show(
     if as_json:
         typer.echo(json.dumps(_matrix(agreement, roles), indent=2))
         return
-    table = Table("Group", *roles, title=f"{agreement.title}, revision {agreement.number}")
+    table = Table("Group", *roles, title=escape(f"{agreement.title}, revision {agreement.number}"))
     for group in agreement.groups.values():
         cells = (_cell(group, group.cells[one]) for one in roles)
-        table.add_row(f"{group.code} {group.name}", *cells)
+        table.add_row(escape(f"{group.code} {group.name}"), *cells)
     Console().print(table)
     typer.echo(_LEGEND, nl=False)
 

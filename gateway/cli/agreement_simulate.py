@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Final
 
@@ -19,6 +19,7 @@ from gateway.cli.agreement_simulated import Report, described, print_report
 from gateway.cli.log_officer import acting
 from gateway.cli.log_place import AsJson, Settled, explained, find
 from gateway.cli.log_told import print_json
+from gateway.cli.typed_time import utc_time
 from gateway.config import Right
 from gateway.exchangelog.fields import FieldPlan
 from gateway.exchangelog.flaw import ProofError
@@ -38,10 +39,16 @@ def simulate(
     *,
     config: Settled,
     since: Annotated[
-        datetime | None, typer.Option("--since", help="Only exchanges from this time on (UTC).")
+        datetime | None,
+        typer.Option(
+            "--since", parser=utc_time, metavar="TIME", help="Only exchanges from this time on (UTC)."
+        ),
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option("--until", help="Only exchanges before this time (UTC).")
+        datetime | None,
+        typer.Option(
+            "--until", parser=utc_time, metavar="TIME", help="Only exchanges before this time (UTC)."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -63,8 +70,8 @@ def simulate(
         assert keys is not None  # with settings there are some
         with ReplayReader.open(place.store, keys) as reader, LogReader.open(place.store) as log:
             minimum = reader.minimum()
-            read = _run(simulation, _Evidence(reader, log, terms), _utc(since), _utc(until))
-    report = Report(terms, simulation, read, minimum, _utc(since), _utc(until))
+            read = _run(simulation, _Evidence(reader, log, terms), since, until)
+    report = Report(terms, simulation, read, minimum, since, until)
     if as_json:
         print_json(described(report))
     else:
@@ -125,7 +132,3 @@ def _run(simulation: Simulation, evidence: _Evidence, since: datetime | None, un
 def _within(leaf: Leaf, since: datetime | None, until: datetime | None) -> bool:
     at = datetime.fromisoformat(leaf.time)
     return (since is None or since <= at) and (until is None or at < until)
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    return None if time is None else time.replace(tzinfo=UTC)

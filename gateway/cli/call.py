@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import call_reply
-from gateway.cli.output import write_output
+from gateway.cli.output import is_writable, write_output
 from gateway.cli.sandbox import DEFAULT
 from gateway.config import ConfigError
 from gateway.kept import read_reply
@@ -27,6 +26,8 @@ from gateway.soap.xml import Element, Limits
 if TYPE_CHECKING:
     from gateway.sandbox.client import Requester
     from gateway.sandbox.replies import Answered, Receipted
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0 §2.2
 
 
 def call(  # noqa: PLR0917 - one parameter for each option of the command
@@ -95,7 +96,7 @@ def call(  # noqa: PLR0917 - one parameter for each option of the command
     }
     given = {name: value for name, value in criteria.items() if value is not None}
     if save is not None:
-        _require_writable(save)
+        _require_writable(save, payload)
     told = None if payload is None else _read(payload)
     sent = _Sent(operation, authority, context, given, told, ticket)
     with _explained(world, as_json=as_json):
@@ -124,6 +125,7 @@ class _Sent:
         """The verified reply. Raises ConfigError for what cannot be sent, and what `Requester` raises."""
         from gateway.sandbox.client import Requester  # loads zeep
 
+        self._require_texts()
         requester = Requester(place, place.authority(self.authority), soap12=soap12)
         self._require_known(requester)
         self._require_criteria(requester.criteria(self.operation))
@@ -144,6 +146,13 @@ class _Sent:
             return requester.ask(self.operation, self.context, self.criteria, self.ticket)
         number = self.criteria["dossierNumber"]
         return requester.tell(self.operation, self.context, number, self.payload, self.ticket)
+
+    def _require_texts(self) -> None:
+        """Raises ConfigError for what no XML can carry."""
+        for text in (self.context, self.ticket, *self.criteria.values()):
+            if _NOT_XML.search(text):
+                sentence = f"{text!a} has a character that no message can carry."
+                raise ConfigError("SBX011", sentence, "Leave it out.")
 
     def _require_known(self, requester: Requester) -> None:
         if self.operation not in requester.operations:
@@ -223,12 +232,11 @@ def _read(path: Path) -> Element:
         ) from error
 
 
-def _require_writable(path: Path) -> None:
+def _require_writable(path: Path, payload: Path | None) -> None:
     """Before anything is asked: an exchange is recorded and uses up its ticket."""
-    place = path if path.exists() else path.parent
-    if path.is_dir() or not path.parent.is_dir() or not os.access(place, os.W_OK):
+    if not is_writable(path, payload):
         raise ConfigError(
-            "SBX014", f"{path}: cannot be written.", "Name a file in a directory that is there."
+            "SBX014", f"{path}: cannot be written.", "Name another file, in a directory that is there."
         )
 
 

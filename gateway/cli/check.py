@@ -106,8 +106,12 @@ def _facts(loaded: Loaded) -> dict[str, Any]:
 
 
 def _issuer_ends(trust: Trust) -> Mapping[str, datetime]:
-    both = (*trust.anchors, *trust.intermediates)
-    return {one.subject.rfc4514_string(): one.not_valid_after_utc for one in both}
+    """Of two of one name that which ends first."""
+    ends: dict[str, datetime] = {}
+    for one in (*trust.anchors, *trust.intermediates):
+        name, end = one.subject.rfc4514_string(), one.not_valid_after_utc
+        ends[name] = min(end, ends.get(name, end))
+    return ends
 
 
 def _texts(ends: Mapping[str, datetime]) -> dict[str, str]:

@@ -91,7 +91,7 @@ def put(
         digest = digest_under(config) if any(one.ssin is not None for one in described) else None
         scopes = [bound(one, scoped(one, directory, now), directory, digest) for one in described]
         for scope in scopes:
-            rules.check(scope, now)
+            rules.check(scope, directory.history(scope.dossier), now)
         for scope in scopes:
             directory.put(scope)
     if as_json:

@@ -19,13 +19,19 @@ from gateway.agreement.load import load_agreement
 from gateway.cli.dossier_person import stop
 from gateway.cli.lines import table, write
 from gateway.cli.log_place import AsJson, Settled, StoreFile, Unverified, explained, find
+from gateway.cli.typed_time import utc_time
 from gateway.model import DossierNumber, DossierScope, Inscription, Passage
 from gateway.policy.days import day_of
 from gateway.policy.deadlines import Running, clocks_of
 from gateway.reading import contract_files
 
 Number = Annotated[str, typer.Argument(help="Dossier number, WIB-YYYY-NNNNNNN-CC.")]
-At = Annotated[datetime | None, typer.Option("--at", help="As it was at this time (UTC); now when left out.")]
+At = Annotated[
+    datetime | None,
+    typer.Option(
+        "--at", parser=utc_time, metavar="TIME", help="As it was at this time (UTC); now when left out."
+    ),
+]
 _HEADINGS = ("Dossier", "Term", "State", "Left", "Due", "Days", "Elapsed", "Suspended", "Since", "Basis")
 
 
@@ -50,7 +56,7 @@ def clock(
     as_json: AsJson = False,
 ) -> None:
     """Show the terms that run, those that end first at the top: days left, and the rule behind each."""
-    now = _moment(at)
+    now = at or datetime.now(UTC)
     with explained():
         place = find(None, config)
         assert place.register is not None  # with settings there are both
@@ -88,7 +94,7 @@ def scope(
     as_json: AsJson = False,
 ) -> None:
     """Show which authority had which part in a dossier at a moment, and the status that the dossier had then."""
-    now = _moment(at)
+    now = at or datetime.now(UTC)
     if at is not None and now > datetime.now(UTC):
         stop("DOS018", f"{now.isoformat()} has not come yet.", "Ask about a time that has passed.")
     with explained(), closing(Directory.open(find(store, config).store, writes=False)) as directory:
@@ -104,10 +110,6 @@ def scope(
     write(f"{known.dossier} at {now.isoformat()}: {status.status} since {status.since.isoformat()}")
     rows = [(one.authority, one.role.value, one.since.isoformat(), _time(one.until)) for one in parts]
     table(("Authority", "Role", "Since", "Until"), rows)
-
-
-def _moment(at: datetime | None) -> datetime:
-    return datetime.now(UTC) if at is None else at.replace(tzinfo=UTC)
 
 
 def _known(directory: Directory, number: str) -> DossierScope:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import typer
@@ -13,9 +13,10 @@ import typer
 from gateway.agreement.register import Register
 from gateway.cli.dossier_person import stop
 from gateway.cli.log_place import find
-from gateway.model import DossierScope, FieldId, Inscription, Role
+from gateway.model import DossierScope, FieldId, Inscription, Passage, Role
 from gateway.policy.routing import is_open
 
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _PERMIT_TYPE = re.compile(r"[A-Z_]{1,32}")  # an open code: a new type needs no new schema
 
 
@@ -40,8 +41,9 @@ class Rules:
             place.register,
         )
 
-    def check(self, scope: DossierScope, now: datetime) -> None:
-        """Ends the command with the first thing that is wrong."""
+    def check(self, scope: DossierScope, passed: Sequence[Passage], now: datetime) -> None:
+        """Ends the command with the first thing that is wrong. `passed`: the statuses that the dossier went through."""
+        _require_times(scope, passed, now)
         _require(scope.dossier, "status", scope.status, self.statuses)
         if scope.resumes is not None:
             _require(scope.dossier, "status to resume", scope.resumes, self.statuses)
@@ -71,6 +73,21 @@ class Rules:
 def _require(number: str, what: str, value: str, known: Collection[str]) -> None:
     if value not in known:
         stop("DOS011", f"{number}: {value!r} is no {what}.", f"Give one of {', '.join(sorted(known))}.")
+
+
+def _require_times(scope: DossierScope, passed: Sequence[Passage], now: datetime) -> None:
+    """A status holds from when it is entered, and terms are reckoned by statuses in the order of their times."""
+    begun = (scope.status_since, *(one.since for one in scope.inscriptions))
+    ended = [(one.since, one.until) for one in scope.inscriptions if one.until is not None]
+    if not all(_FIRST <= one <= now for one in begun):
+        what = "a status or an inscription begins at a time that has not come, or before 1970"
+    elif not all(since <= until <= _LAST for since, until in ended):
+        what = "an inscription ends before it begins, or beyond the calendar"
+    elif passed and scope.status_since < passed[-1].since:
+        what = f"its status is {passed[-1].status} since {passed[-1].since.isoformat()}, and none came about before that"
+    else:
+        return
+    stop("DOS019", f"{scope.dossier}: {what}.", "Correct status_since, since and until in the file.")
 
 
 def _require_one_of_each(scope: DossierScope, now: datetime) -> None:

@@ -26,6 +26,7 @@ from gateway.cli.log_place import (
     find,
     named,
     read_file,
+    require_writable,
     write_file,
 )
 from gateway.cli.log_told import print_json
@@ -33,7 +34,7 @@ from gateway.config import Keys, Right
 from gateway.evidence.check import Given, check
 from gateway.evidence.contents import Contents
 from gateway.evidence.file import written
-from gateway.exchangelog.checkpoint import open_checkpoint
+from gateway.exchangelog.checkpoint import MAX_SIZE, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Query, SearchedBy
 from gateway.model import DossierNumber
@@ -42,7 +43,7 @@ from gateway.refusal import Refusal
 
 app = typer.Typer(no_args_is_help=True)
 
-Index = Annotated[int, typer.Argument(min=0, help="Index of an entry of the exchange.")]
+Index = Annotated[int, typer.Argument(min=0, max=MAX_SIZE, help="Index of an entry of the exchange.")]
 
 
 @app.command()
@@ -78,6 +79,7 @@ def export(
         place = find(None, config, vkey, log=log)
         officer = _exporting(acting(config, place))
         settings = officer.settings
+        require_writable("--output", output, checkpoint, timestamp)
         note, token = _under(checkpoint, timestamp, place)
         with (
             EvidenceReader.open(place.store, place.opened_keys()) as reader,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from cryptography import x509
 
-from gateway.cli.lines import write
+from gateway.cli.lines import plain, write
 from gateway.cli.log_told import finding_told, head_told, report_findings
 from gateway.evidence.check import Shown, Signed
 from gateway.exchangelog.leaf import Leaf
@@ -50,7 +50,7 @@ def print_shown(shown: Shown, name: Name) -> None:
         )
         for one in shown.messages[index]:
             message = _message(one)
-            write(f"  signed {message['created']} by {message['certificate']}")
+            write(plain(f"  signed {message['created']} by {message['certificate']}"))
     _print_frame(shown)
     failures = sum(one.fails for one in shown.findings)
     notices = len(shown.findings) - failures
@@ -63,7 +63,7 @@ def _print_frame(shown: Shown) -> None:
     if shown.stamped is not None:
         write(f"stamp  the log had that size at {shown.stamped.isoformat()}, or before")
     if shown.sealed is not None:
-        write(f"file   signed {shown.sealed.time.isoformat()} by {_subject(shown.sealed.certificate)}")
+        write(plain(f"file   signed {shown.sealed.time.isoformat()} by {_subject(shown.sealed.certificate)}"))
 
 
 def _leaf(leaf: Leaf, name: Name) -> Mapping[str, object]:

@@ -6,6 +6,7 @@ hand.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -47,6 +48,7 @@ from gateway.cli.log_told import (
 )
 from gateway.cli.log_verify import check, check_directory, pinned, verify_proof
 from gateway.config import Right
+from gateway.exchangelog.checkpoint import MAX_SIZE
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.leaf import Leaf
@@ -72,7 +74,7 @@ app.command()(log_site.verify_range)
 app.command("list")(list_entries)
 app.command()(subject)
 
-Index = Annotated[int, typer.Argument(min=0, help="Index of the entry.")]
+Index = Annotated[int, typer.Argument(min=0, max=MAX_SIZE, help="Index of the entry.")]
 
 
 @app.command()
@@ -171,13 +173,12 @@ def verify(
 
     Needs the log's key, and its former keys for what they signed; of a log that ended also the key of a log that succeeds it, for what was erased since; with bucket keys also opens every seed; with --config also compares whose tickets stand beside the entries.
     """
-    offline = sum(one is not None for one in (site, proof, reply, disclosure, answer))
-    if offline > 1:
-        raise typer.BadParameter(
-            "one of --site, --proof, --reply, --disclosure and --answer is checked at a time"
-        )
+    chosen = [one for one in (site, proof, reply, disclosure, answer) if one is not None]
+    _require_fit(chosen, pin, pin_fits=not chosen or site is not None or proof is not None)
+    if entry is not None and proof is None:
+        raise typer.BadParameter("belongs to --proof", param_hint="--entry")
     with explained():
-        needs_store = not offline
+        needs_store = not chosen
         place = find(
             store, config, vkey, vkey_file, bucket_keys=bucket_keys, needs_store=needs_store, log=log
         )
@@ -212,6 +213,16 @@ def verify(
         report(signed, findings, IN_STORE if site is None else IN_SITE)
     if not holds:
         raise typer.Exit(1)
+
+
+def _require_fit(chosen: Sequence[Path], pin: Path | None, *, pin_fits: bool) -> None:
+    """A checkpoint that was passed over would be taken for compared. Raises typer.BadParameter."""
+    if len(chosen) > 1:
+        raise typer.BadParameter(
+            "one of --site, --proof, --reply, --disclosure and --answer is checked at a time"
+        )
+    if pin is not None and not pin_fits:
+        raise typer.BadParameter("is for a log, --site, or the --proof of consistency", param_hint="--pin")
 
 
 @app.command()

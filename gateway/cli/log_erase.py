@@ -86,7 +86,7 @@ def erase(
                 Flaw.NOT_ERASABLE, "give --bucket, or --dossier, --person or --entries, with --log"
             )
         place = find(None, config, log=log)
-        if log is None and entries is None:
+        if log is None and (dossier or person is not None or bucket is not None):
             require_all(place.succession(), operator.years, now)
         with _eraser(operator) as eraser:
             if confirm:

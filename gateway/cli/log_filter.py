@@ -6,7 +6,7 @@ import re
 import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from gateway.adapters.store_filter import About, Filter
@@ -41,7 +41,7 @@ class Wanted:
     context: str | None = None
     code: str | None = None
     outcome: str | None = None
-    since: datetime | None = None
+    since: datetime | None = None  # UTC
     until: datetime | None = None
     field: str | None = None
     notification: str | None = None
@@ -108,7 +108,7 @@ def _context(name: str | None) -> str | None:
 
 
 def _moment(time: datetime | None) -> str | None:
-    return time.replace(tzinfo=UTC).isoformat(timespec="milliseconds")[:23] if time else None
+    return None if time is None else time.isoformat(timespec="milliseconds")[:23]
 
 
 def _id(notification: str | None) -> str | None:

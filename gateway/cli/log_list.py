@@ -26,8 +26,10 @@ from gateway.cli.log_place import (
     Which,
     explained,
     find,
+    require_new,
 )
 from gateway.cli.log_told import described, listing, print_json
+from gateway.cli.typed_time import utc_time
 from gateway.config import Right
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind, Query
@@ -94,10 +96,14 @@ def list_entries(
         typer.Option("--code", help=f"Only this decision: {', '.join(DECISIONS)}, or a refusal code."),
     ] = None,
     since: Annotated[
-        datetime | None, typer.Option("--since", help="Only entries from this time on (UTC).")
+        datetime | None,
+        typer.Option(
+            "--since", parser=utc_time, metavar="TIME", help="Only entries from this time on (UTC)."
+        ),
     ] = None,
     until: Annotated[
-        datetime | None, typer.Option("--until", help="Only entries before this time (UTC).")
+        datetime | None,
+        typer.Option("--until", parser=utc_time, metavar="TIME", help="Only entries before this time (UTC)."),
     ] = None,
     dossier: Annotated[
         str | None,
@@ -163,6 +169,8 @@ def list_entries(
         place = find(store, config, bucket_keys=bucket_keys, log=log)
         officer = acting(config, place)
         _require(officer, exports=form is not Format.TABLE or proof is not None, proves=proof is not None)
+        if proof is not None:
+            require_new("--proof", proof)
         looked_up = sought(dossier, person, config, place.recording.store)
         about = None if looked_up is None else replace(looked_up.about, every=proof is not None)
         narrowed = understood(wanted, place, None if officer is None else officer.party, about)

@@ -80,9 +80,12 @@ class Acting:
     def record(self, place: Place, look_up: LookUp) -> int:
         """The index of the entry that says so, in the log in force, once it is durable. `place`: the log looked through.
 
-        Raises `ProofError`, `TokenError`.
+        Raises `ProofError`, LOG510 for another store than that of the settings, `TokenError`.
         """
         self.require(Right.PERSON)
+        present = place.recording
+        if present.store != self.settings.log.store:  # the log's key would sign two logs, of one size each
+            raise ProofError(Flaw.UNKNOWN_VALUE, "--store: whom an officer looks up is recorded in log.store")
         access = Access(
             officer=self.officer.id,
             authority=self.enterprise,
@@ -98,7 +101,7 @@ class Acting:
         now = datetime.now(UTC)
         made = own_entry.accessed(access, new_exchange_id(now, os.urandom), now, os.urandom)
         signers, pinned = appending(self.settings)
-        keys, present = BucketKeys.open(self.settings.log.bucket_keys), place.recording
+        keys = BucketKeys.open(self.settings.log.bucket_keys)
         return record(present.store, made, signers, keys, pinned, present.former)
 
 

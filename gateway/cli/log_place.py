@@ -22,13 +22,13 @@ from gateway.adapters.store_reader import LogReader
 from gateway.agreement.register import Register, load_register
 from gateway.agreement.schema import Contract, compile_contract, leaves
 from gateway.cli.lines import plain
-from gateway.cli.output import write_output
+from gateway.cli.output import is_writable, write_output
 from gateway.config import Settings, StorePlace, load
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import Verifier, of_log
 from gateway.exchangelog.quorum import LogKey, parse_log_key
-from gateway.reading import FORESEEN, contract_files, in_words
+from gateway.reading import FORESEEN, contract_files, in_words, of_file
 
 _LARGEST: Final = 512 * 1024 * 1024  # bytes of a file that is read whole; a document has 256 MiB at most
 _BESIDE = Path(__file__).parents[2] / "contracts"  # the contracts of this program, without settings
@@ -216,9 +216,12 @@ def explained(status: int = 1) -> Iterator[None]:
     """Tells what is wrong as a code, a sentence and a remedy on stderr; exit with the status."""
     try:
         yield
-    except FORESEEN as error:
-        for line in in_words(error):
-            typer.echo(plain(line) if isinstance(error, ProofError) else line, err=True)
+    except (*FORESEEN, OSError) as error:
+        foreseen = of_file(error)
+        if not isinstance(foreseen, FORESEEN):
+            raise
+        for line in in_words(foreseen):
+            typer.echo(plain(line) if isinstance(foreseen, ProofError) else line, err=True)
         raise typer.Exit(status) from None
 
 
@@ -242,6 +245,18 @@ def read_file(option: str, path: Path) -> bytes:
     if len(data) > _LARGEST:
         raise ProofError(Flaw.FILE, f"{option} {path}: longer than {_LARGEST} bytes")
     return data
+
+
+def require_writable(option: str, path: Path, *read: Path | None) -> None:
+    """Before a record says that it was written; `read`: files that the command reads. Raises `ProofError` (LOG509)."""
+    if not is_writable(path, *read):
+        raise ProofError(Flaw.FILE, f"{option} {path}: cannot be written, or is read itself")
+
+
+def require_new(option: str, directory: Path) -> None:
+    """The same of a directory that is made. Raises `ProofError` (LOG509)."""
+    if directory.exists():
+        raise ProofError(Flaw.FILE, f"{option} {directory}: is there already")
 
 
 def write_file(option: str, path: Path, data: bytes, *, private: bool = False) -> None:

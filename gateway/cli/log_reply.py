@@ -18,6 +18,7 @@ from gateway.cli.log_place import (
     find,
     named,
     read_file,
+    require_writable,
     write_file,
 )
 from gateway.cli.log_told import head_told, print_json, records_table
@@ -76,6 +77,7 @@ def disclose(
     gateway log verify --disclosure.
     """
     with explained():
+        require_writable("--output", output, reply)
         keys = find(None, config, vkey, vkey_file, needs_store=False).keys
         with named("REPLY", reply):
             kept = _kept(read_file("REPLY", reply))

@@ -25,6 +25,7 @@ from gateway.cli.log_place import (
     find,
     named,
     read_file,
+    require_writable,
     write_file,
 )
 from gateway.cli.log_progress import entries_done
@@ -90,6 +91,8 @@ def prove_consistency(
     It has the form in which a witness takes it (C2SP tlog-witness, add-checkpoint).
     """
     with explained():
+        if output is not None:
+            require_writable("--output", output, later)
         place = find(store, config, vkey, vkey_file)
         with LogReader.open(place.store) as log:
             note, signed = log.signed(place.keys) if later is None else _kept("--to", later, place.keys)

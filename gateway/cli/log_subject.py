@@ -22,7 +22,16 @@ from gateway.cli.lines import write
 from gateway.cli.log_answer import answered, verified, write_answer
 from gateway.cli.log_look_up import Sought, of_person
 from gateway.cli.log_officer import Acting, LookUp, acting
-from gateway.cli.log_place import AsJson, Place, Settled, explained, find, write_file
+from gateway.cli.log_place import (
+    AsJson,
+    Place,
+    Settled,
+    explained,
+    find,
+    require_new,
+    require_writable,
+    write_file,
+)
 from gateway.cli.log_subject_page import page
 from gateway.cli.log_subject_told import Part, Told, facts
 from gateway.config import Right
@@ -84,19 +93,21 @@ def subject(
         if proof is not None:
             officer.require(Right.EXPORT)
             officer.require_whole("--proof")
+        if output is not None:
+            require_writable("--output", output)
         agreement = load_agreement(contract_files(officer.settings.contracts.directory))
         now, logs = datetime.now(UTC), place.succession()
         require_all(logs, agreement.retention.log_years, now)
         places = place.every(logs)
         left_out = _withheld(withhold or (), agreement, [one.origin for one in logs.all])
+        proofs = [_directory(proof, number, len(places)) for number in range(1, len(places) + 1)]
+        for one in filter(None, proofs):
+            require_new("--proof", one)
         sought = of_person(insz, digest_under(config), place.store)
         asked = _Asked(sought, sorted(withhold or ()), officer, agreement, left_out)
         # All of them at the beginning: what is recorded now is no look-up of before this report.
         ranges = [one.whole() for one in places]
-        parts = [
-            _part(one, covered, asked, _directory(proof, number, len(places)))
-            for number, (one, covered) in enumerate(zip(places, ranges, strict=True), 1)
-        ]
+        parts = [_part(*one, asked) for one in zip(places, ranges, proofs, strict=True)]
         assert place.register is not None  # settings name one
         told = Told(
             parts=parts,
@@ -126,7 +137,7 @@ class _Asked:
     left_out: Mapping[str, Withheld]  # by origin
 
 
-def _part(place: Place, covered: tuple[int, int], asked: _Asked, proof: Path | None) -> Part:
+def _part(place: Place, covered: tuple[int, int], proof: Path | None, asked: _Asked) -> Part:
     """What one log tells, once that it is asked is durable. Raises `ProofError`."""
     sought, officer = asked.sought, asked.officer
     wanted = Filter(party=officer.party, about=replace(sought.about, every=True))
@@ -137,15 +148,26 @@ def _part(place: Place, covered: tuple[int, int], asked: _Asked, proof: Path | N
         # From here on: that the report was made is durable, so it may be made.
         answer = answered(log, place, wanted, covered)
         signed = verified(log, answer, place) if proof is None else write_answer(proof, log, answer, place)
+        left_out = asked.left_out[signed.origin]
+        _require_about(left_out, answer.indices, signed.origin)
         opened, agreements = _opened(log, wanted, *covered), _agreements(log, asked.agreement)
         return Part(
-            report=report(opened, agreements, _roles(place), asked.left_out[signed.origin]),
+            report=report(opened, agreements, _roles(place), left_out),
             start=covered[0],
             end=covered[1],
             unopened=log.unopened(*covered),
             access=access,
             checkpoint=signed,
             note=answer.range.checkpoint,
+        )
+
+
+def _require_about(left_out: Withheld, found: Sequence[int], origin: str) -> None:
+    """With a wrong index the report would show what was to be kept back. Raises `ProofError` (LOG510)."""
+    others = sorted(left_out.indices.difference(found))
+    if others:
+        raise ProofError(
+            Flaw.UNKNOWN_VALUE, f"--withhold {others[0]}: no entry of {origin} about this person"
         )
 
 

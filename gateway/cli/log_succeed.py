@@ -76,14 +76,17 @@ def succeed(
             raise ProofError(Flaw.STORE_EXISTS, str(store))
         if pin is not None and pin.exists():
             raise ProofError(Flaw.PIN_EXISTS, str(pin))
-        prepare(store)  # the old log does not end before there is a place for the new one
+        keys = given_keys(vkey or (), vkey_file)
+        if settings.log.origin in {one.name for one in keys}:
+            raise ProofError(Flaw.ORIGIN, f"log.origin is that of the old log: {settings.log.origin}")
+        # The old log does not end before there is a place for the new one, and the keys that it needs.
+        prepare(store)
+        bucket_keys = BucketKeys.create(settings.log.bucket_keys)
         register = settings.contracts.register
         hub = load_register(read_file("contracts.register", register), str(register)).hub
-        last = _last(old, agreed, ending, given_keys(vkey or (), vkey_file), now)
-        if last.origin == settings.log.origin:
-            raise ProofError(Flaw.ORIGIN, f"log.origin is that of the old log: {last.origin}")
+        last = _last(old, agreed, ending, keys, now)
         first = own_entry.succeeded(last, ending, str(hub.enterprise), now, os.urandom)
-        begin(store, signers, BucketKeys.create(settings.log.bucket_keys), first, old)
+        begin(store, signers, bucket_keys, first, old)
         if pin is not None:
             with LogReader.open(store) as log:
                 write_pin(pin, log.checkpoint)
@@ -110,8 +113,8 @@ def _last(
         if known is None or ending is not Ending.LOST:
             raise ProofError(Flaw.AGREED_MISSING)
         return known
-    last = end(old, keys, int(now.timestamp()))
     if known is not None:
-        with LogReader.open(old) as log:
-            require_held(known, last.size, log.tile)
+        with LogReader.open(old) as log:  # what it holds now it holds when it ends
+            require_held(known, log.head().size, log.tile)
+    last = end(old, keys, int(now.timestamp()))
     return known or last

@@ -9,7 +9,7 @@ from pathlib import Path
 from gateway.adapters.site_directory import SiteDirectory
 from gateway.adapters.store_reader import LogReader
 from gateway.adapters.store_settle import unmarked
-from gateway.cli.lines import write
+from gateway.cli.lines import plain, write
 from gateway.cli.log_place import Place, named, read_file
 from gateway.cli.log_processes import in_processes
 from gateway.cli.log_progress import entries_done
@@ -32,8 +32,14 @@ def verify_proof(
     """Check one proof file, offline. Raises `ProofError`."""
     data = read_file("--proof", path)
     if data.startswith(b"old "):
+        if entry is not None:
+            raise ProofError(Flaw.UNKNOWN_VALUE, "--entry: a consistency proof is about no entry")
         _verify_consistency(path, data, pin, verifiers, as_json)
         return
+    if pin is not None:
+        raise ProofError(
+            Flaw.UNKNOWN_VALUE, "--pin: the proof of an entry does not tell of another checkpoint"
+        )
     given = None if entry is None else read_file("--entry", entry)
     with named("--proof", path):
         proof = TlogProof.parse(data)
@@ -46,7 +52,7 @@ def verify_proof(
         print_json({"verified": True, **head_told(signed), **facts})
         return
     write(f"Entry {proof.index} is in the log {signed.origin} of size {signed.size}.")
-    write(leaf.decode("ascii", "backslashreplace"))
+    write(plain(leaf.decode("ascii", "backslashreplace")))
 
 
 def _verify_consistency(

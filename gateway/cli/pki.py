@@ -19,6 +19,7 @@ from gateway.adapters.pki import write_file, write_pki
 from gateway.cli import pki_enrolment, pki_rotate
 from gateway.cli.pki_files import (
     PkiError,
+    alone,
     fail,
     holder_of,
     read,
@@ -165,10 +166,11 @@ def revoke(
     To end what a certificate may do at one hub, at once and without its issuer: gateway pki withdraw.
     """
     serial, name = serial_and_issuer(directory, certificate)
-    listed = read_list(directory, name)
-    if listed.get_revoked_certificate_by_serial_number(serial) is not None:
-        fail("PKI007", f"{serial:x} is revoked already.", "Nothing is left to do.")
-    renew(directory, name, now or _clock(), [serial])
+    with alone(directory):
+        listed = read_list(directory, name)
+        if listed.get_revoked_certificate_by_serial_number(serial) is not None:
+            fail("PKI007", f"{serial:x} is revoked already.", "Nothing is left to do.")
+        renew(directory, name, now or _clock(), [serial])
     path = directory / f"{name}.crl.pem"
     _print({"serial": f"{serial:x}", "list": str(path)}, [f"{path}: {serial:x} is revoked."], as_json)
 
@@ -177,7 +179,8 @@ def revoke(
 def crl(directory: Directory, now: Now = None, as_json: AsJson = False) -> None:
     """Renew both revocation lists, unchanged. Without a current list nothing is accepted."""
     moment = now or _clock()
-    until = {name: renew(directory, name, moment, []).isoformat() for name in ("root", "issuing")}
+    with alone(directory):
+        until = {name: renew(directory, name, moment, []).isoformat() for name in ("root", "issuing")}
     _print(
         {"next_update": until}, [f"{name}.crl.pem holds until {end}" for name, end in until.items()], as_json
     )

@@ -21,7 +21,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.adapters.destinations import Destinations
 from gateway.adapters.ocsp import OcspClient
 from gateway.agreement.register import Register
+from gateway.cli.lines import plain
 from gateway.cli.pki_files import (
+    alone,
     end_enrolled,
     fail,
     holder_of,
@@ -82,16 +84,16 @@ def enrol(
             f"{certificate}: no signing or TLS certificate of {authority}.",
             f"gateway pki explain {certificate} says whose it is.",
         )
-    path = settings.trust.enrolled
-    data = read(path)
-    fingerprint = found.fingerprint(SHA256())
-    line = load_enrolment(data, str(path), register).by_fingerprint.get(fingerprint)
-    if line is None:
-        write_enrolled(path, register, data.decode() + written_line(holder.id, purposes.pop(), found))
-    elif line.valid_until is None or datetime.now(UTC) < line.valid_until:
-        fail("PKI012", f"{certificate}: has a line already.", "gateway pki explain says which.")
-    else:  # it was withdrawn, and speaks again
-        end_enrolled(path, register, fingerprint, None)
+    path, fingerprint = settings.trust.enrolled, found.fingerprint(SHA256())
+    with alone(path.parent):
+        data = read(path)
+        line = load_enrolment(data, str(path), register).by_fingerprint.get(fingerprint)
+        if line is None:
+            write_enrolled(path, register, data.decode() + written_line(holder.id, purposes.pop(), found))
+        elif line.valid_until is None or datetime.now(UTC) < line.valid_until:
+            fail("PKI012", f"{certificate}: has a line already.", "gateway pki explain says which.")
+        else:  # it was withdrawn, and speaks again
+            end_enrolled(path, register, fingerprint, None)
     _print_judged(found, settings, register, None, as_json)
 
 
@@ -100,18 +102,19 @@ def withdraw(certificate: CertificateFile, *, config: Config, at: At = None, as_
     settings, found = load_settings(config), read_certificate(certificate)
     register, moment = read_register(settings.contracts.register), at or datetime.now(UTC)
     fingerprint, path = found.fingerprint(SHA256()), settings.trust.enrolled
-    line = load_enrolment(read(path), str(path), register).by_fingerprint.get(fingerprint)
-    if line is None:
-        fail("PKI013", f"{certificate}: has no line in {path}.", "Nothing is left to do.")
-    if line.valid_from is not None:
-        moment = max(moment, line.valid_from)  # a line that has not begun never does
-    if line.valid_until is not None and line.valid_until <= moment:  # an end is never put off
-        fail(
-            "PKI019",
-            f"{certificate}: ends already, at {line.valid_until.isoformat()}.",
-            "Nothing is left to do.",
-        )
-    end_enrolled(path, register, fingerprint, moment)
+    with alone(path.parent):
+        line = load_enrolment(read(path), str(path), register).by_fingerprint.get(fingerprint)
+        if line is None:
+            fail("PKI013", f"{certificate}: has no line in {path}.", "Nothing is left to do.")
+        if line.valid_from is not None:
+            moment = max(moment, line.valid_from)  # a line that has not begun never does
+        if line.valid_until is not None and line.valid_until <= moment:  # an end is never put off
+            fail(
+                "PKI019",
+                f"{certificate}: ends already, at {line.valid_until.isoformat()}.",
+                "Nothing is left to do.",
+            )
+        end_enrolled(path, register, fingerprint, moment)
     facts = {"sha256": fingerprint.hex(), "authority": line.authority.id, "valid_until": moment.isoformat()}
     typer.echo(
         json.dumps(facts, indent=2)
@@ -130,6 +133,8 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Print whose a certificate is and what for; with --config, whether a hub accepts it now, and if not, every reason."""
+    if now is not None and config is None:
+        raise typer.BadParameter("needs --config: without a hub nothing is judged", param_hint="--now")
     found = read_certificate(certificate)
     if config is None:
         facts = describe(found)
@@ -232,7 +237,7 @@ def _lines(told: Explained) -> Iterator[str]:
     )
     yield f"{'enrolled':<16}{'no' if line is None else line['authority'] + ' to ' + line['purpose'] + ends}"
     for step in told.steps:
-        yield f"{'chain':<16}{step.certificate.subject.rfc4514_string()}: {_of(step)}"
+        yield plain(f"{'chain':<16}{step.certificate.subject.rfc4514_string()}: {_of(step)}")
     yield f"{'accepted':<16}{'no' if told.reasons else 'until ' + facts['until']}"
     for reason in told.reasons:
         yield f"{'':<16}{reason}: {REASONS[reason]}"

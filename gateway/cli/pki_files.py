@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Never, TypeVar
+from typing import Final, Never, TypeVar
 
 import typer
 from cryptography import x509
@@ -15,7 +16,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
-from gateway.adapters.pki import ExistsError, write_file
+from gateway.adapters.pki import ExistsError, held, write_file
 from gateway.agreement.finding import RegisterError
 from gateway.agreement.register import Register, load_register
 from gateway.identity.certify import Issuer, PrivateKey, issue_crl
@@ -24,6 +25,10 @@ from gateway.identity.leaf import Purpose
 from gateway.model import Authority, AuthorityId
 
 T = TypeVar("T")
+_SERIAL: Final = re.compile(r"[0-9A-Fa-f]{1,40}", re.ASCII)
+_SERIAL_END: Final = 1 << 159  # RFC 5280 §4.1.2.2: at most 20 octets, and positive
+_FIRST_YEAR: Final = 1970
+_LAST_YEAR: Final = 9900
 
 
 class PkiError(Exception):
@@ -52,16 +57,29 @@ def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        fail(
-            "PKI003", f"{path}: {error.strerror}.", "Name a file that is there; gateway pki init makes a PKI."
-        )
+        _unreadable(path, error)
+
+
+@contextmanager
+def alone(directory: Path) -> Iterator[None]:
+    """Of two commands that change what is in a directory at once, one waits: neither undoes what the other did."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held(directory))
+        except OSError as error:
+            _unreadable(directory, error)
+        yield
+
+
+def _unreadable(path: Path, error: OSError) -> Never:
+    fail("PKI003", f"{path}: {error.strerror}.", "Name a file that is there; gateway pki init makes a PKI.")
 
 
 def parsed(path: Path, parse: Callable[[bytes], T]) -> T:
     data = read(path)
     try:
         return parse(data)
-    except ValueError:
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: a key that has a password
         fail("PKI004", f"{path}: not the PEM file that was expected.", "See certs/README.md for the files.")
 
 
@@ -95,12 +113,13 @@ def renew(directory: Path, name: str, now: datetime, revoked: list[int]) -> date
 
 def serial_and_issuer(directory: Path, text: str) -> tuple[int, str]:
     """The serial number, and which of the two authorities issued it."""
-    if Path(text).is_file():
-        return _issued(directory, Path(text))
-    try:
-        return int(text, 16), "issuing"
-    except ValueError:
+    with suppress(OSError):  # such as a name that is too long for one
+        if Path(text).is_file():
+            return _issued(directory, Path(text))
+    serial = int(text, 16) if _SERIAL.fullmatch(text) else 0
+    if not 0 < serial < _SERIAL_END:
         fail("PKI006", f"{text}: neither a file nor a serial number.", "gateway pki explain CERT prints it.")
+    return serial, "issuing"
 
 
 def _issued(directory: Path, path: Path) -> tuple[int, str]:
@@ -181,8 +200,10 @@ def require_unused_key(pem: bytes, purpose: Purpose, directories: Iterable[Path]
 
 
 def zoned_time(text: str) -> datetime:
-    """An ISO 8601 time with its zone."""
+    """An ISO 8601 time with its zone, of a year that certificates and what they last beyond it can have."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise typer.BadParameter("Give the zone too: 2026-11-02T08:00:00Z.")
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise typer.BadParameter(f"Give a year from {_FIRST_YEAR} to {_LAST_YEAR}.")
     return moment.astimezone(UTC)

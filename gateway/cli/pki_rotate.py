@@ -26,6 +26,7 @@ from gateway.adapters.pki import write_file
 from gateway.adapters.rotation import LAST, NEXT, beside, forget, switch
 from gateway.agreement.register import Register
 from gateway.cli.pki_files import (
+    alone,
     end_enrolled,
     fail,
     read,
@@ -84,13 +85,14 @@ def rotate(
     """Change the hub's TLS, signing and log keys with an overlap: prepare, switch, finish."""
     settings = load_settings(config)
     register = read_register(settings.contracts.register)
-    match step:
-        case Step.PREPARE:
-            told = _prepare(settings, register, directory)
-        case Step.SWITCH:
-            told = _switch(settings)
-        case Step.FINISH:
-            told = _finish(settings, register)
+    with alone(settings.trust.enrolled.parent):
+        match step:
+            case Step.PREPARE:
+                told = _prepare(settings, register, directory)
+            case Step.SWITCH:
+                told = _switch(settings)
+            case Step.FINISH:
+                told = _finish(settings, register)
     typer.echo(json.dumps({"step": step, "did": told}, indent=2) if as_json else "\n".join(told))
 
 

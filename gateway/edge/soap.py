@@ -40,11 +40,10 @@ from gateway.edge.operational_log import OperationalLog
 from gateway.edge.turned_away import TurnedAway
 from gateway.exchangelog.exchange_id import new_exchange_id
 from gateway.identity.chain import Usage
-from gateway.model import Authority, AuthorityId, SoapVersion
+from gateway.model import PATH, Authority, AuthorityId, SoapVersion
 from gateway.refusal import Code, Refusal
 from gateway.soap import mime
 
-PATH: Final = "/soap/v1"
 _HEADERS: Final = {version: {**SERVER, "Content-Type": mime.media_type(version)} for version in SoapVersion}
 _CERTIFICATES: Final = "certificates"
 _PEM: Final = {**SERVER, "Content-Type": "application/pem-certificate-chain"}  # RFC 8555 §9.1

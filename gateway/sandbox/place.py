@@ -17,17 +17,22 @@ import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import urlsplit
 
-from gateway.adapters.pki import write_pki
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.x509 import load_pem_x509_certificate, load_pem_x509_crl
+
+from gateway.adapters.pki import write_file, write_pki
 from gateway.agreement.finding import AgreementError
 from gateway.agreement.register import Register, load_register
 from gateway.config import ConfigError, Settings, load
 from gateway.exchangelog.note import Verifier
+from gateway.identity.certify import Issuer, issue_crl
 from gateway.identity.issue import issue_pki
 from gateway.model import Authority, AuthorityId
 from gateway.sandbox.settings import hub_settings, register_with_endpoints
@@ -35,6 +40,7 @@ from gateway.sandbox.signatures import sign_agreement
 
 # Authorities without a service of their own: what they are told waits in their mailbox.
 MAILBOXES: Final = frozenset({AuthorityId("POST_NEW_DELHI"), AuthorityId("MUN_EUPEN")})
+_LIST_LASTS: Final = timedelta(days=7)  # at least, of a revocation list
 _CONTRACTS: Final = Path(__file__).resolve().parents[2] / "contracts"
 _SUITES: Final = {"rsa-sha256": "sign-rsa", "ecdsa-sha256": "sign-ec"}
 
@@ -186,7 +192,10 @@ def _claim(directory: Path) -> BinaryIO:
 def prepare(
     directory: Path, contracts: Path, ports: Ports, now: datetime, *, provider_seconds: float
 ) -> Place:
-    """Write what a hub needs. Certificates and store of an earlier run are kept. Raises ConfigError."""
+    """Write what a hub needs. Certificates and store of an earlier run are kept, and lists that run out renewed.
+
+    Raises ConfigError.
+    """
     with _written(directory):
         return _prepare(directory, contracts, ports, now, provider_seconds)
 
@@ -202,11 +211,25 @@ def earlier_ports(directory: Path) -> Ports:
     return Ports(listen.port, listen.operations_port, ports)
 
 
+def _renew(pki: Path, name: str, now: datetime) -> None:
+    """A sandbox that was left for a month would believe nobody, itself included."""
+    path = pki / f"{name}.crl.pem"
+    before = load_pem_x509_crl(path.read_bytes())
+    if before.next_update_utc is not None and now + _LIST_LASTS <= before.next_update_utc:
+        return
+    key = load_pem_private_key((pki / f"{name}.key.pem").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)  # as the PKI was made
+    issuer = Issuer(load_pem_x509_certificate((pki / f"{name}.crt.pem").read_bytes()), key)
+    write_file(path, issue_crl(issuer, now, before=before).public_bytes(Encoding.PEM), replace=True)
+
+
 def _prepare(directory: Path, contracts: Path, ports: Ports, now: datetime, provider_seconds: float) -> Place:
     register = authorities(contracts)
     origin = f"{register.hub.tls_name}/exchange-log"
     if not (directory / "pki").exists():
         write_pki(directory / "pki", issue_pki(register.hub, register.authorities, now, origin=origin))
+    for name in ("root", "issuing"):
+        _renew(directory / "pki", name, now)
     sign_agreement(contracts, directory / "pki", directory / "signatures", now)
     text = (contracts / "register.toml").read_text("utf-8")
     urls = {name: f"https://127.0.0.1:{port}/soap/v1" for name, port in ports.offices.items()}

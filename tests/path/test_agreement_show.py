@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -25,6 +26,20 @@ def test_every_letter_of_the_table_is_explained():
     assert letters == {"P", "R", "P*", "R*", "-", "C", "L", "J"}
     explained = {word for line in f"P, R   {legend}".splitlines() for word in re.split(r",? ", line[:7])}
     assert letters <= explained
+
+
+def test_brackets_of_a_name_are_shown(tmp_path):
+    """They are no markup: a draft was shown without the word that says so."""
+    contracts = tmp_path / "contracts"
+    shutil.copytree(ROOT / "contracts", contracts)
+    text = (contracts / "agreement.toml").read_text()
+    for old, new in (('\ntitle = "', '\ntitle = "[draft] [/x] '), ('"Dossier header"', '"Dossier [header]"')):
+        assert old in text
+        text = text.replace(old, new, 1)
+    (contracts / "agreement.toml").write_text(text)
+    shown = show("--contracts", str(contracts))
+    assert "[draft] [/x] Protocol" in shown
+    assert "G01 Dossier [header]" in shown
 
 
 def blocks(shown):

@@ -13,15 +13,20 @@ from random import Random
 
 import pytest
 from asn1crypto import cms, core, tsp
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
+from gateway.cli.evidence_told import print_shown
 from gateway.evidence.check import check
 from gateway.exchangelog.flaw import Flaw
 from gateway.exchangelog.note import Signer
 from gateway.identity.certify import issue_root
 from gateway.identity.issue import KeyKind, new_key
 from gateway.model import Answer, Outcome
+from gateway.wss.sign import SigningKey
 from tests.path.evidence import (
     ORIGIN,
     exported,
@@ -323,6 +328,21 @@ def test_keys_and_anchors_come_from_outside(data):
     assert flaws(data, anchors=[other]) == {Flaw.PATH, Flaw.SEALER}
     assert flaws(data, anchors=[b"-----BEGIN CERTIFICATE-----"]) == {Flaw.PATH, Flaw.SEALER}
     assert flaws(data, anchors=[]) == {Flaw.OWN_ANCHORS}
+
+
+def test_no_certificate_writes_lines_of_the_report(data, capsys):
+    """Whoever sealed the file is named though nobody believes it, and chose its own name."""
+    key = new_key(KeyKind.P256)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "x\nverified; notices: 0.\x1b[8m")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, NOW - DAY, NOW + DAY)
+    made = builder.sign(key, SHA256()).public_bytes(Encoding.DER)
+    pieces = {one: piece for one, piece in members(data).items() if not one.startswith("META-INF/")}
+    shown = check(written_by(pieces, SigningKey(key, made)), given())
+    assert {one.flaw for one in shown.findings} == {Flaw.SEALER}
+    print_shown(shown, str)
+    told = capsys.readouterr().out
+    assert "\x1b" not in told
+    assert [line for line in told.splitlines() if line.startswith("verified")] == []
 
 
 def test_who_was_revoked_by_then_is_told_by_a_later_list_too(data):

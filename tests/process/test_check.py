@@ -245,11 +245,35 @@ def test_certificate_chain_that_openssl_cannot_read_has_a_code(place):
 
 @pytest.mark.parametrize(
     "url",
-    ["http://hub.example/soap", "hub.example", "https://hub.example:x/", "https://a@b/", "https://a/?b"],
+    [
+        "http://hub.example/soap/v1",
+        "hub.example",
+        "https://hub.example:x/soap/v1",
+        "https://a@b/soap/v1",
+        "https://:a@b/soap/v1",
+        "https://a/soap/v1?b",
+        "https://hub.example",
+        "https://hub.example/soap/v1/",
+    ],
 )
-def test_public_url_must_be_https(place, url):
+def test_public_url_must_be_https_and_where_the_hub_serves(place, url):
     setting(place, "https://gateway.example.be/soap/v1", url)
     assert codes(place) == ["CFG014"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code"),
+    [
+        ("# stop_seconds = 14400.0", "stop_seconds = 14400.0", "CFG041"),
+        ("# stop_seconds = 14400.0", "stop_seconds = nan", "CFG002"),
+        ('at_start = "warn"', 'at_start = "refuse"', "CFG041"),
+        ('host = "127.0.0.1"', 'host = ""', "CFG002"),
+        ('host = "127.0.0.1"', r'host = "127.0.0.1\u0000"', "CFG002"),
+    ],
+)
+def test_settings_that_would_do_nothing_or_too_much_are_found(place, old, new, code):
+    setting(place, old, new)
+    assert codes(place) == [code]
 
 
 @pytest.mark.parametrize("origin", ["https://log.example", "log.example/", "log example", "log+example", ""])
@@ -267,6 +291,13 @@ def test_missing_store_is_found_and_not_made(place):
     (place / "store.db").unlink()
     assert codes(place) == ["LOG506"]
     assert not (place / "store.db").exists()
+
+
+def test_key_that_nobody_may_look_for_hides_nothing_else(place):
+    """Its name cannot be asked for, nor that of a successor beside it."""
+    setting(place, '"pki/HUB/tls.crt.pem"', f'"{"x" * 255}"')
+    setting(place, '"store.db"', '"none.db"')
+    assert codes(place) == ["CFG003", "LOG506"]
 
 
 def test_path_that_the_system_does_not_take_is_found(place):

@@ -278,6 +278,14 @@ async def test_an_evidence_file_is_for_officers_of_the_whole_log(place):
         assert last(place).kind is Kind.RESPONSE
 
 
+async def test_no_file_no_record_of_one(place):
+    for output in (place, place / "none" / "exchange.asice"):
+        done = run("export", 1, "--config", place / "gateway.toml", "--output", output)
+        assert (done.exit_code, done.stderr[:6]) == (1, "LOG509")
+    with LogReader.open(place / "store.db") as log:
+        assert log.head().size == 2
+
+
 async def test_no_record_no_evidence_file(place):
     """The log has ended, so that nothing is appended."""
     with contextlib.closing(apsw.Connection(str(place / "store.db"))) as store:

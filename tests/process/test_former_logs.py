@@ -217,7 +217,8 @@ async def test_a_rectification_is_not_stopped_by_a_bucket_that_is_gone(years):
 def test_nothing_is_erased_while_a_log_is_left_out(years):
     text = (years.place / "1.toml").read_text()
     (years.place / "1.toml").write_text(text.replace(f'former = ["{years.stores[0]}"]', "former = []"))
-    for options in (("--dossier", MINE), ("--person", SSIN), ("--bucket", "exchange/2026-04")):
+    one_by_one = ("--dossier", MINE), ("--person", SSIN), ("--entries", "1", "--dossier", MINE)
+    for options in (*one_by_one, ("--bucket", "exchange/2026-04")):
         assert years.refused(1, "log erase", *options, *ORDERED) == "LOG720", options
     assert years.refused(1, "log retention") == "LOG720"
     assert years.run(1, "log show", "5").exit_code == 1  # not even a look-up

@@ -72,6 +72,14 @@ def test_one_value_is_disclosed_and_checked_by_somebody_else(tmp_path):
     assert b"EX1234567" not in path.read_bytes()
 
 
+def test_a_reply_is_not_replaced_by_what_is_disclosed_of_it(tmp_path):
+    reply = tmp_path / "reply.xml"
+    reply.write_bytes(REPLY.read_bytes())
+    done = log("disclose", reply, "header/status", "--output", reply)
+    assert (done.exit_code, done.stderr[:6]) == (1, "LOG509")
+    assert reply.read_bytes() == REPLY.read_bytes()
+
+
 def test_an_absent_value_is_disclosed_as_absent(tmp_path):
     path = tmp_path / "post.json"
     assert (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -93,6 +94,10 @@ def last(path) -> dict[str, object]:
         "ends of deliveries": (("--outcome", "acknowledged"), [8]),
         "before a time": (("--until", "2026-03-14T16:00:00", "--kind", "request"), [0]),
         "between two times": (("--since", "2026-03-14T16:00:00", "--until", "2026-03-14T17:00:00"), [3, 2]),
+        "times of another zone": (
+            ("--since", "2026-03-14T17:00:00+01:00", "--until", "2026-03-14T18:00:00+01:00"),
+            [3, 2],
+        ),
         "from an index on": (("--start", "7"), [9, 8, 7]),
         "between two indices": (("--start", "2", "--before", "4"), [3, 2]),
     }.values(),
@@ -232,6 +237,36 @@ def test_without_a_record_there_is_no_answer(path, config):
     assert query(path, "SELECT count(*) FROM entries") == [(len(ENTRIES),)]
 
 
+def test_nothing_is_recorded_of_an_answer_that_cannot_be_written(path, config, tmp_path):
+    there, nowhere = tmp_path, tmp_path / "none" / "report.html"
+    for options in (
+        ("list", "--dossier", MINE, "--proof", there),
+        ("subject", SSIN, "--proof", there),
+        ("subject", SSIN, "--output", there),
+        ("subject", SSIN, "--output", nowhere),
+    ):
+        assert refused(*options, "--config", config) == "LOG509"
+    assert query(path, "SELECT count(*) FROM entries") == [(len(ENTRIES),)]
+
+
+def test_an_index_that_no_log_can_have_is_a_mistake(config):
+    for command in ("show", "prove"):
+        assert run(command, 1 << 63, "--config", config).exit_code == 2
+        assert refused(command, (1 << 63) - 1, "--config", config) == "LOG503"
+
+
+def test_a_look_up_is_recorded_in_no_copy(path, config, tmp_path):
+    """The log's key would sign two roots of one size: a fork of its own making."""
+    copy = tmp_path / "copy.sqlite"
+    shutil.copy(path, copy)
+    beside = ("--store", copy, "--config", config)
+    for option, value in (("--dossier", MINE), ("--person", SSIN)):
+        assert refused("list", *beside, option, value) == "LOG510"
+        assert run("list", "--store", path, "--config", config, option, value).exit_code == 0  # its own
+    assert query(copy, "SELECT count(*) FROM entries") == [(len(ENTRIES),)]
+    assert len(indices(*beside)) == len(ENTRIES)
+
+
 def test_nobody_is_looked_up_without_settings(path):
     assert refused("list", "--store", path, "--dossier", MINE) == "LOG739"
     assert indices("--store", path) == list(range(9, -1, -1))
@@ -343,6 +378,11 @@ def test_an_altered_entry_is_exported_as_one(path, config):
     alter(path, "UPDATE entries SET leaf = x'00' WHERE idx = 1")
     rows = list(csv.DictReader(io.StringIO(run("list", "--config", config, "--format", "csv").stdout)))
     assert (rows[1]["index"], rows[1]["kind"], rows[1]["flaws"]) == ("1", "", "LOG404 LOG301")
+
+
+@pytest.mark.parametrize("time", ["2026", "1773500000", "2026-02-29", "0001-01-01T00:00:00+01:00", "now"])
+def test_what_is_no_time_is_not_taken_for_one(config, time):
+    assert run("list", "--config", config, "--until", time).exit_code == 2
 
 
 def test_an_export_about_a_person_is_recorded_as_an_export(path, config):

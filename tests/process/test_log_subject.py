@@ -151,7 +151,8 @@ def test_nothing_is_told_of_refusals_and_of_what_is_withheld(kept):
     assert [index for index, *_ in told(left)] == [1, 8, 12]
     nothing = report(kept, "--withhold", WORK)
     assert [one["recipient"] for one in nothing["waiting"]] == []  # told in that context
-    assert refused("subject", SSIN, "--config", kept, "--withhold", "WIB:NOTHING") == "LOG510"
+    for none in ("WIB:NOTHING", "5", "99"):  # of somebody else, and of nobody
+        assert refused("subject", SSIN, "--config", kept, "--withhold", none) == "LOG510"
 
 
 def test_what_is_withheld_changes_nothing_else_in_the_report(kept):

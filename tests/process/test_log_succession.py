@@ -23,7 +23,7 @@ from gateway.adapters.store_witnessed import Frozen
 from gateway.cli.commands import app
 from gateway.exchangelog import own_entry
 from gateway.exchangelog.audit import audit
-from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
+from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.fields import base64url
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -377,6 +377,24 @@ def test_no_log_succeeds_itself_or_one_that_is_there(place):
     (place / "next.toml").write_text(text)
     new.log.store.write_bytes(b"")
     assert succeed(place, "--from", old.log.store).stderr[:6] == "LOG507"
+
+
+def test_a_log_does_not_end_for_a_successor_that_cannot_be(place):
+    """Settings that still have the old name, keys without a place, a checkpoint that it does not hold: it goes on."""
+    old = settings_of(place)
+    fill(old, "a")
+    text, agreed = (place / "next.toml").read_text(), place / "agreed"
+    agreed.write_bytes(sign_checkpoint(1, bytes(32), log_signers(old.keys.log_key, old.log.origin)))
+    (place / "a file").write_bytes(b"")
+    for name, new, options, code in (
+        ("exchange-log/2027", "exchange-log/2026", (), "LOG206"),
+        ('= "bucket-keys"', '= "a file"', (), "LOG642"),
+        ("", "", ("--agreed", agreed), "LOG413"),
+    ):
+        (place / "next.toml").write_text(text.replace(name, new, 1))
+        assert succeed(place, "--from", old.log.store, *options).stderr[:6] == code
+        with LogReader.open(old.log.store) as log:
+            assert log.frozen() is None, code
 
 
 @in_databases

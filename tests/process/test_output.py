@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.cli.output import write_output
+from gateway.cli.output import is_writable, write_output
 from tests.process.sandboxes import ROOT
 
 
@@ -36,6 +36,19 @@ def test_what_holds_a_person_is_its_owners_although_the_file_was_everybodys(befo
 def test_what_holds_none_may_be_read_by_all(before):
     write_output(before, b"after", private=False)
     assert (mode(before), before.read_bytes()) == (0o644, b"after")
+
+
+def test_what_can_be_written_is_known_before(before, tmp_path):
+    """A file takes the place of another: its directory is what must be writable."""
+    ours, theirs = os.pipe()
+    sound = (before, tmp_path / "new", Path("/dev/full"), Path(f"/dev/fd/{theirs}"))
+    assert [is_writable(one) for one in sound] == [True] * len(sound)
+    assert not any(is_writable(one) for one in (tmp_path, tmp_path / "none" / "new", before / "new"))
+    (tmp_path / "link").symlink_to(before)
+    assert not is_writable(before, None, tmp_path / "link")  # it is read as well
+    assert is_writable(tmp_path / "new", before, tmp_path / "none")
+    for one in (ours, theirs):
+        os.close(one)
 
 
 def test_a_link_stays_and_its_file_is_written(before, tmp_path):

@@ -9,6 +9,9 @@ import stat
 import subprocess
 import sys
 import tomllib
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,12 +19,23 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
 from gateway.adapters.pki import owner_of, write_file
 from gateway.adapters.tls import client_context, server_context
+from gateway.agreement.register import load_register
 from gateway.cli.pki import app
+from gateway.cli.pki_files import read_issuer
+from gateway.identity.certify import issue_leaf, subject
+from gateway.identity.issue import KeyKind, new_key
+from gateway.identity.leaf import Purpose
 
 ROOT = Path(__file__).parents[2]
 REGISTER = ["--register", str(ROOT / "contracts/register.toml")]
@@ -173,7 +187,13 @@ def test_register_that_cannot_be_read_is_refused(tmp_path):
 
 def test_time_needs_a_zone(tmp_path):
     assert run("init", tmp_path / "pki", *REGISTER, "--now", "2026-01-01T00:00:00").exit_code == 2
-    assert run("init", tmp_path / "pki", *REGISTER, "--now", "yesterday").exit_code == 2
+    for now in (
+        "yesterday",
+        "0001-01-01T00:00:00+01:00",
+        "1900-01-01T00:00:00Z",
+        "9999-12-31T23:59:59-01:00",
+    ):
+        assert run("init", tmp_path / "pki", *REGISTER, "--now", now).exit_code == 2
 
 
 def test_every_certificate_is_explained_as_accepted(shared, tmp_path):
@@ -344,10 +364,55 @@ def test_lists_are_renewed_with_what_was_revoked(pki):
 
 
 def test_what_cannot_be_revoked_is_refused(pki, shared):
-    assert refused("revoke", pki, "no-serial") == "PKI006"
+    for serial in ("no-serial", "0", "0x1f", "1_0", "f" * 40, "a" * 300):
+        assert refused("revoke", pki, serial) == "PKI006"
+    assert refused("revoke", pki, "--", "-5") == "PKI006"
     assert refused("revoke", pki, shared / "BRUSSELS/sign.crt.pem") == "PKI006"
     assert refused("revoke", pki, shared / "root.key.pem") == "PKI004"
     assert refused("revoke", pki / "HUB", "1234") == "PKI003"
+
+
+def test_a_key_with_a_password_is_told(pki):
+    path = pki / "issuing.key.pem"
+    key = load_pem_private_key(path.read_bytes(), None)
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
+    assert refused("crl", pki) == "PKI004"
+
+
+def test_no_certificate_writes_lines_of_what_is_told_of_it(pki, tmp_path):
+    """Its maker chose the names; whoever enrols it compares the fingerprint that is printed."""
+    key, issuer = new_key(KeyKind.P256), read_issuer(pki, "issuing")
+    holder = load_register((ROOT / "contracts/register.toml").read_bytes(), "").by_id["BRUSSELS"]
+    names = x509.Name([*list(subject(holder, Purpose.SIGN))[:-1], cn("x\nsha256          00\x1b[8m")])
+    made = issue_leaf(key.public_key(), holder, Purpose.SIGN, issuer, datetime.now(UTC))
+    builder = x509.CertificateBuilder(
+        made.issuer, names, made.public_key(), made.serial_number, made.not_valid_before_utc, made.not_valid_after_utc,
+        list(made.extensions),
+    )  # fmt: skip
+    path = tmp_path / "new.crt.pem"
+    path.write_bytes(builder.sign(issuer.key, SHA256()).public_bytes(Encoding.PEM))
+    told = run("enrol", path, "--authority", "BRUSSELS", "--config", config(pki, tmp_path)).stdout
+    assert "\naccepted        until " in told
+    assert told.count("\nsha256 ") == 1
+    assert "\x1b" not in told
+
+
+def cn(text: str) -> x509.NameAttribute:
+    return x509.NameAttribute(NameOID.COMMON_NAME, text)
+
+
+def test_a_certificate_that_reads_in_part_is_explained_as_far_as_it_does(shared, tmp_path):
+    made = x509.load_pem_x509_certificate((shared / "BRUSSELS/tls.crt.pem").read_bytes())
+    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value.public_bytes()
+    data = made.public_bytes(Encoding.DER).replace(names, b"\x30\x7f" + names[2:])  # longer than it is
+    path = tmp_path / "broken.crt.pem"
+    path.write_text(ssl.DER_cert_to_PEM_cert(data))
+    assert done("explain", path)["outside_profile"] == "form"
+    assert judged(shared, tmp_path, path)["reasons"][0] == "form"
+
+
+def test_a_time_is_for_a_hub_to_judge_at(shared):
+    assert run("explain", shared / "root.crt.pem", "--now", "2026-01-01T00:00:00Z").exit_code == 2
 
 
 def test_key_of_a_request_is_of_the_kind_asked_for(tmp_path):
@@ -387,3 +452,26 @@ def test_command_line_prints_the_refusal_without_a_traceback(shared):
     assert ended.returncode == 1
     assert ended.stderr.startswith("PKI001: ")
     assert "Traceback" not in ended.stderr
+
+
+def at_once(*commands: tuple[str | Path, ...]) -> None:
+    """Each in a process of its own, which has loaded what it needs."""
+    with ProcessPoolExecutor(len(commands), mp_context=get_context("fork")) as pool:
+        for result in [pool.submit(status, *one) for one in commands]:
+            assert result.result() == 0
+
+
+def status(*arguments: str | Path) -> int:
+    return run(*arguments).exit_code
+
+
+def test_commands_at_once_undo_nothing_of_each_other(pki, tmp_path):
+    settings, names = config(pki, tmp_path), ("BRUSSELS", "FLANDERS", "WALLONIA", "PLATFORM")
+    certificates = [pki / name / "sign.crt.pem" for name in names]
+    at_once(*(("withdraw", one, "--config", settings) for one in certificates))
+    rows = tomllib.loads((pki / "enrolled.toml").read_text())["certificate"]
+    assert sum("valid_until" in one for one in rows) == len(names)
+    at_once(*(("revoke", pki, one) for one in certificates))
+    listed = x509.load_pem_x509_crl((pki / "issuing.crl.pem").read_bytes())
+    assert len(listed) == len(names)
+    assert listed.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 1 + len(names)

@@ -379,6 +379,27 @@ async def test_file_without_inscriptions_keeps_them(path, config, tmp_path):
     assert held(path) == replace(SCOPE, status="ADMISSIBLE", version=2)
 
 
+@of_a_file
+async def test_times_that_cannot_be_are_refused(path, config, tmp_path):
+    """A status to come would hold now; terms would go on from the later one, whatever is said of an earlier."""
+    async with open_store(path) as store:
+        await store.put_scope(SCOPE)
+    shown = json.loads(run("show", NUMBER, "--store", path, "--json").stdout)
+    line, file = shown["inscriptions"][0], tmp_path / "dossier.json"
+    before, ahead = (START - timedelta(days=1)).isoformat(), "2090-01-01T00:00:00Z"
+    for change in (
+        {"status_since": ahead},
+        {"status_since": before},
+        {"status_since": "0001-01-01T00:00:00+05:00"},
+        {"inscriptions": [line | {"since": ahead}]},
+        {"inscriptions": [line | {"until": before}]},
+        {"inscriptions": [line | {"until": "9999-12-31T23:59:59-05:00"}]},
+    ):
+        file.write_text(json.dumps(shown | change))
+        assert run("put", "--file", file, "--config", config).stderr[:6] == "DOS019", change
+    assert held(path) == SCOPE
+
+
 async def test_a_dossier_in_which_nobody_is_the_platform_is_entered_with_a_warning(path, config):
     await open_store(path).close()
     result = run("put", NUMBER, *WHOLE, "--inscribe", "BRUSSELS:REG", "--config", config)

@@ -779,6 +779,18 @@ def test_key_that_is_printed_is_one_that_verify_takes(path, settings, tmp_path):
     assert run("verify", "--store", path, "--vkey-file", file).exit_code == 0
 
 
+def test_no_option_is_passed_over_by_a_check_that_does_not_look_at_it(settings, tmp_path):
+    """Whoever gives a checkpoint believes that it was compared."""
+    proof, kept = tmp_path / "entry.tlog-proof", tmp_path / "kept"
+    run("prove", 3, "--config", settings, "--output", proof)
+    kept.write_text(run("checkpoint", "--config", settings).stdout)
+    key = ("--vkey", VERIFIER.vkey)
+    assert run("verify", "--proof", proof, *key, "--pin", kept).stderr[:6] == "LOG510"
+    for option in ("--reply", "--disclosure", "--answer"):
+        assert run("verify", option, proof, *key, "--pin", kept).exit_code == 2
+    assert run("verify", "--config", settings, "--entry", proof).exit_code == 2
+
+
 def test_a_proof_file_can_be_pinned(path, settings, tmp_path):
     proof = tmp_path / "entry.tlog-proof"
     run("prove", 3, "--config", settings, "--output", proof)

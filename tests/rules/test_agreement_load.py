@@ -509,6 +509,27 @@ BROKEN = {
     "a missing table": ("\n[bases]", "\n[basis]", "bases", "missing"),
     "a basis without text": ('A = "Cooperation', 'A = 1 # "', "bases.A", "expected `str`"),
     "a file that is not TOML": ("[agreement]", "[agreement", "", "not TOML"),
+    "a name that moves a cursor": (
+        'name = "Dossier header"',
+        r'name = "\u001b[1A"',
+        "groups.G01.name",
+        "printed",
+    ),
+    "a text that ends a line": (
+        '\ntitle = "',
+        r"""
+title = "\n""",
+        "agreement.title",
+        "printed",
+    ),
+    "a text that is turned about": (
+        '\ntitle = "',
+        r"""
+title = "\u202e""",
+        "agreement.title",
+        "printed",
+    ),
+    "a key of the kind": ("\n[bases]", '\n[bases]\n"A\\u009b" = "x"', r"bases.A\x9b", "printed"),
     "a number without end": ("log_years = 10", f"log_years = {'9' * 5_000}", "", "not TOML"),
     "lists without end": ("log_years = 10", f"log_years = {'[' * 3_000}", "", "not TOML"),
 }

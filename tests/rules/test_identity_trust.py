@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from gateway.cli.check import _issuer_ends
+from gateway.identity.certify import issue_crl, issue_root
 from gateway.identity.chain import Certificates, Trust, TrustError, Usage, validate
 from gateway.identity.enrolment import NOBODY
+from gateway.identity.issue import KeyKind, new_key
 from gateway.identity.trust import require_successors
 from gateway.refusal import Code, Refusal
+from gateway.trusted import revocation_lists
 from tests.rules.identity_world import (
     CERTIFICATES,
     ISSUING,
@@ -45,6 +50,21 @@ NUMBER = (x509.CRLNumber(1), False)
 
 def listed(**change: object) -> World:
     return World(lists=(ROOT_LIST, replace(ISSUING_LIST, **change)))
+
+
+def test_of_two_issuers_of_one_name_is_told_what_runs_out_first():
+    """While an authority changes its key both are believed: the list of the newer one hid that the older one's ends."""
+    made = [issue_root(new_key(KeyKind.P256), NOW - timedelta(days=ago)) for ago in (0, 20, 10)]
+    lists = [issue_crl(one, NOW - timedelta(days=ago)) for one, ago in zip(made, (0, 20, 10), strict=True)]
+    trust = Trust.load(
+        [one.certificate.public_bytes(Encoding.PEM) for one in made],
+        [],
+        [one.public_bytes(Encoding.PEM) for one in lists],
+    )
+    assert list(revocation_lists(trust).values()) == [
+        (lists[1].last_update_utc, lists[1].next_update_utc),
+    ]
+    assert list(_issuer_ends(trust).values()) == [made[1].certificate.not_valid_after_utc]
 
 
 UNUSABLE = {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.x509 import load_pem_x509_crl
 
+from gateway.adapters.pki import write_pki
 from gateway.agreement.answer import leaves
 from gateway.agreement.load import load_agreement
 from gateway.agreement.register import load_register
@@ -22,10 +25,12 @@ from gateway.sandbox.files import (
     read_payload,
     told,
 )
+from gateway.sandbox.place import Ports, prepare
 from gateway.sandbox.story import STORY
 from gateway.sandbox.story.cast import DOCUMENTS
 from gateway.sandbox.story.steps import Outage, Tell
 from gateway.soap.xml import canonical, parse_verified
+from tests.path.hub import pki
 
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 CONSULT = OperationName("consultDossier")
@@ -167,3 +172,15 @@ def test_file_that_holds_no_dossier_is_no_payload(tmp_path, text):
 def test_file_of_a_dossier_is_a_payload(tmp_path):
     (tmp_path / "payload.xml").write_text(f'<s:dossier xmlns:s="{SERVICE}"><!-- mine --></s:dossier>')
     assert read_payload(tmp_path / "payload.xml").tag == f"{{{SERVICE}}}dossier"
+
+
+def test_a_sandbox_that_was_left_for_a_month_still_believes_somebody(tmp_path):
+    write_pki(tmp_path / "pki", pki())
+    begun = load_pem_x509_crl(pki()["root.crl.pem"]).last_update_utc
+    for days, renewed in ((1, False), (40, True), (41, False)):
+        before = [(tmp_path / f"pki/{name}.crl.pem").read_bytes() for name in ("root", "issuing")]
+        now = begun + timedelta(days=days)
+        prepare(tmp_path, CONTRACTS, Ports(1, 2, {}), now, provider_seconds=1.0)
+        after = [(tmp_path / f"pki/{name}.crl.pem").read_bytes() for name in ("root", "issuing")]
+        assert (after != before) is renewed
+        assert all(load_pem_x509_crl(one).next_update_utc > now for one in after)
