@@ -420,6 +420,8 @@ class Store:
 
     async def uploaded_files(self) -> frozenset[str]:
         """See `content.Uploads`."""
+        if await self.look():  # the hub of another store may hold documents of which this one knows nothing
+            raise Refusal(Code.LOG_UNAVAILABLE, "documents")
         return await self._reads.look(store_documents.files)
 
     async def close(self) -> None:
