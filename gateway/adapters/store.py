@@ -326,8 +326,11 @@ class Store:
     async def lease(
         self, recipients: Collection[AuthorityId], now: datetime, until: datetime, limit: int
     ) -> list[Delivery]:
-        """See `ports.Queue`. What cannot be opened is buried, with the code LOG511."""
-        if not await self._reads.look(lambda at: store_queue.any_due(at, recipients, instant(now))):
+        """See `ports.Queue`. What cannot be opened is buried, with the code LOG511. Nothing once the log is known to have
+        ended: what is delivered could not be settled, and may be delivered from the store in which it goes on.
+        """
+        due = await self._reads.look(lambda at: store_queue.any_due(at, recipients, instant(now)))
+        if self._over is not None or not due:
             return []
         effect = store_queue.Lease(recipients, instant(now), instant(until), limit)
         rows = await self._appender.perform(Work(None, effect))
