@@ -170,7 +170,7 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
                 "pulse",
                 pulse(fellows, readiness.trouble, partial(readiness.end_if_failed, give_up), metrics, log),
             ),
-            ("watch", watch(store.look, log)),
+            ("watch", watch(store.watch, log)),
             ("courier", courier.run()),
             ("reload", reload.run(told or asyncio.Event())),
             *((name, once_leading(fellows, one)) for name, one in of_all.items()),

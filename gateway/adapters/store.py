@@ -84,6 +84,7 @@ class Store:
     ) -> None:
         self._former = former
         self._over: Flaw | None = None
+        self._lacks: Flaw | None = None  # without it entries of new buckets are refused, and proofs
         self._place = place
         self._appender = appender
         self._origin = signers[0].name
@@ -142,9 +143,10 @@ class Store:
     def trouble(self) -> Flaw | None:
         """Why nothing is appended, and on a server why it could not be taken again; None while something is, or hangs.
 
-        What others did to the log is known from the next entry on, or the next `look`.
+        What others did to the log is known from the next entry on, or the next `look`; and from `watch` that its bucket
+        keys are away.
         """
-        return self._over or self._appender.trouble
+        return self._over or self._appender.trouble or self._lacks
 
     @property
     def failed(self) -> bool:
@@ -215,6 +217,11 @@ class Store:
             found = await self._reads.look(store_witnessed.frozen)
         self._over = None if found is None else found.flaw
         return found is not None
+
+    async def watch(self) -> None:
+        """Look at what may end or hinder the log though nothing is appended. Raises `Refusal`: LOG_UNAVAILABLE."""
+        await self.look()
+        self._lacks = None if await asyncio.to_thread(self._bucket_keys.there) else Flaw.BUCKET_KEYS
 
     # ExchangeLog, and what the store itself is told.
 
