@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from time import monotonic
-from typing import Final, TextIO
+from typing import Final, TextIO, TypeAlias
 
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.destinations import Destinations
@@ -53,6 +53,7 @@ from gateway.reload import Reload, contexts_of, peer_check, sign_log
 from gateway.sockets import bind
 
 _FINISH_SECONDS: Final = 35.0  # for what is under way; deploy/gateway.service gives a little more
+UnderWay: TypeAlias = list[Callable[[], Awaitable[None]]]  # how each kind of it ends
 
 
 @asynccontextmanager
@@ -136,9 +137,10 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
         within = wire(inside, owner=nobody, watch=Watch(metrics, "operations"))
         bound, ops = (shared.soap, shared.operations) if shared else _bound(settings.listen)
         urls = f"https://{host}:{bound.getsockname()[1]}{PATH}", f"http://{host}:{ops.getsockname()[1]}"
-        soap = _listen(stack, outside, bound, contexts.callers)
         courier = courier_of(parts, metrics, log, fellows.leads.is_set)
-        stack.push_async_callback(courier.finish, _FINISH_SECONDS)
+        under_way: UnderWay = [partial(courier.finish, _FINISH_SECONDS)]
+        stack.push_async_callback(_finish, under_way)
+        soap = _listen(under_way, outside, bound, contexts.callers)
         reload = Reload(
             settings,
             loaded,
@@ -154,7 +156,7 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
         )
 
         async def answer_operations() -> None:
-            _listen(stack, within, ops, None)
+            _listen(under_way, within, ops, None)
 
         counted = partial(dossiers_open, in_force, settings.log.store)
         due = partial(_due, in_force, store)
@@ -168,7 +170,7 @@ async def hub(  # noqa: PLR0913, PLR0917 - settings, what is loaded, and who is 
                 "pulse",
                 pulse(fellows, readiness.trouble, partial(readiness.end_if_failed, give_up), metrics, log),
             ),
-            ("watch", watch(store.look, log)),
+            ("watch", watch(store.watch, log)),
             ("courier", courier.run()),
             ("reload", reload.run(told or asyncio.Event())),
             *((name, once_leading(fellows, one)) for name, one in of_all.items()),
@@ -328,11 +330,11 @@ def _bound(listen: Listen) -> tuple[socket.socket, socket.socket]:
 
 
 def _listen(
-    stack: AsyncExitStack, listener: Listener, bound: socket.socket, tls: ssl.SSLContext | None
+    under_way: UnderWay, listener: Listener, bound: socket.socket, tls: ssl.SSLContext | None
 ) -> Door:
     """Accept the connections of a socket that listens."""
     door = Door(bound, listener.connection, tls, listener.limits, listener.watch)
-    stack.push_async_callback(_finish, door, listener)
+    under_way.append(partial(_leave, door, listener))
     return door
 
 
@@ -345,7 +347,12 @@ async def _drain(outside: Listener, seconds: float, hurry: asyncio.Event, log: O
             await asyncio.wait_for(hurry.wait(), seconds)
 
 
-async def _finish(door: Door, listener: Listener) -> None:
+async def _finish(under_way: UnderWay) -> None:
+    """All of it at the same time: while one thing ends no other begins, and together they have no longer than one."""
+    await asyncio.gather(*(end() for end in under_way))
+
+
+async def _leave(door: Door, listener: Listener) -> None:
     """Take no new connection, close the idle ones, let what is under way end."""
     door.close()
     await asyncio.sleep(0)  # handshakes are given up: no connection is added any more

@@ -77,6 +77,10 @@ class BucketKeys:
             _make_directory(directory)
         return cls.open(directory)
 
+    def there(self) -> bool:
+        """Whether the directory is, and may be used: what was read of it serves on without, for a while."""
+        return os.access(self._directory, os.R_OK | os.W_OK | os.X_OK)
+
     def make(self, bucket: Bucket) -> None:
         """A key for the bucket, durable when this returns; where there is one, it stays. Raises `ProofError`.
 

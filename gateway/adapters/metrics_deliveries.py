@@ -52,7 +52,7 @@ class DeliverySeries:
         )
         self._circuit = Gauge(
             "gateway_circuit_open",
-            "1 while a recipient gets no attempts because too many failed in a row.",
+            "1 after too many failed attempts in a row, until one ends otherwise.",
             ["recipient"],
             registry=counted,
             multiprocess_mode="livemax",

@@ -41,7 +41,7 @@ class LogSeries:
         )
         self._pin = Stated(
             "gateway_pin_timestamp_seconds",
-            "When the pin was last found to be the log's checkpoint, or made so.",
+            "When the pin was last found to be the log's checkpoint, or made so, by whichever process.",
             registry=stated,
         )
         self._cosigned = Stated(
@@ -69,6 +69,10 @@ class LogSeries:
     def pinned(self) -> None:
         """State that the pin is current now."""
         self._pin.set_to_current_time()
+
+    def pin_written(self, time: float) -> None:
+        """State when it was made current, before this process has done so: one that never can is seen to stand still."""
+        self._pin.set(time)
 
     def cosigned(self, time: int) -> None:
         """State when enough witnesses last cosigned; 0: never."""

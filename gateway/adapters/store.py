@@ -84,6 +84,7 @@ class Store:
     ) -> None:
         self._former = former
         self._over: Flaw | None = None
+        self._lacks: Flaw | None = None  # without it entries of new buckets are refused, and proofs
         self._place = place
         self._appender = appender
         self._origin = signers[0].name
@@ -142,9 +143,10 @@ class Store:
     def trouble(self) -> Flaw | None:
         """Why nothing is appended, and on a server why it could not be taken again; None while something is, or hangs.
 
-        What others did to the log is known from the next entry on, or the next `look`.
+        What others did to the log is known from the next entry on, or the next `look`; and from `watch` that its bucket
+        keys are away.
         """
-        return self._over or self._appender.trouble
+        return self._over or self._appender.trouble or self._lacks
 
     @property
     def failed(self) -> bool:
@@ -215,6 +217,11 @@ class Store:
             found = await self._reads.look(store_witnessed.frozen)
         self._over = None if found is None else found.flaw
         return found is not None
+
+    async def watch(self) -> None:
+        """Look at what may end or hinder the log though nothing is appended. Raises `Refusal`: LOG_UNAVAILABLE."""
+        await self.look()
+        self._lacks = None if await asyncio.to_thread(self._bucket_keys.there) else Flaw.BUCKET_KEYS
 
     # ExchangeLog, and what the store itself is told.
 
@@ -326,8 +333,11 @@ class Store:
     async def lease(
         self, recipients: Collection[AuthorityId], now: datetime, until: datetime, limit: int
     ) -> list[Delivery]:
-        """See `ports.Queue`. What cannot be opened is buried, with the code LOG511."""
-        if not await self._reads.look(lambda at: store_queue.any_due(at, recipients, instant(now))):
+        """See `ports.Queue`. What cannot be opened is buried, with the code LOG511. Nothing once the log is known to have
+        ended: what is delivered could not be settled, and may be delivered from the store in which it goes on.
+        """
+        due = await self._reads.look(lambda at: store_queue.any_due(at, recipients, instant(now)))
+        if self._over is not None or not due:
             return []
         effect = store_queue.Lease(recipients, instant(now), instant(until), limit)
         rows = await self._appender.perform(Work(None, effect))
@@ -420,6 +430,8 @@ class Store:
 
     async def uploaded_files(self) -> frozenset[str]:
         """See `content.Uploads`."""
+        if await self.look():  # the hub of another store may hold documents of which this one knows nothing
+            raise Refusal(Code.LOG_UNAVAILABLE, "documents")
         return await self._reads.look(store_documents.files)
 
     async def close(self) -> None:

@@ -27,8 +27,10 @@ from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import OF_THE_LOG
 from gateway.refusal import Code, Refusal
 
+# Later than all before, though a clock went back or another node's is ahead: what served last is found by it.
 _REMEMBER: Final = """
-INSERT INTO agreements VALUES (:revision, :files, :now)
+INSERT INTO agreements SELECT :revision, :files, max(moment)
+FROM (SELECT CAST(:now AS BIGINT) AS moment UNION ALL SELECT remembered + 1 FROM agreements) AS moments WHERE true
 ON CONFLICT (revision) DO UPDATE SET remembered = excluded.remembered
 """
 _LAST: Final = "SELECT revision, files FROM agreements ORDER BY remembered DESC LIMIT 1"

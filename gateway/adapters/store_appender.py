@@ -248,11 +248,14 @@ class Appender:
         """Open the log anew; leave everything as it is when that is not possible yet."""
         assert self._reopen is not None
         try:
-            self._log = self._reopen(self._log.signers, self._log.known)
+            reopened = self._reopen(self._log.signers, self._log.known)
         except Exception as error:  # noqa: BLE001 - the thread outlives whatever it was, and tries again
             self.trouble = error.flaw if isinstance(error, ProofError) else Flaw.UNREADABLE
             return
-        self.trouble = None
+        reopened.checkpoint = (
+            self._log.checkpoint
+        )  # somebody's work may be done, and its event loop not have told yet
+        self._log, self.trouble = reopened, None
         with self._gate:
             self._broken, self._accepting = False, not self._stopped
 

@@ -132,7 +132,7 @@ _QUEUE: Final = """
 CREATE TABLE agreements (                  -- every revision under which the hub has served
   revision TEXT PRIMARY KEY,
   files BLOB NOT NULL,                     -- compressed
-  remembered INTEGER NOT NULL              -- when the hub last started under it
+  remembered INTEGER NOT NULL              -- when it was last put in force; the later the greater
 ) STRICT;
 CREATE TABLE payload_key (                 -- a known text sealed under the key, which is not in this file
   id INTEGER PRIMARY KEY CHECK (id = 1), known BLOB NOT NULL

@@ -11,7 +11,8 @@ from gateway.exchangelog.flaw import Flaw
 _KEEP: Final = """
 INSERT INTO cosigned VALUES (1, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET size = excluded.size, note = excluded.note, time = excluded.time
-"""
+WHERE cosigned.size <= excluded.size
+"""  # another node may have been faster
 _FREEZE: Final = "INSERT INTO frozen VALUES (1, ?, ?, ?) ON CONFLICT DO NOTHING"  # the first evidence stays
 
 
@@ -50,7 +51,7 @@ class Frozen:
 
 @dataclass(frozen=True, slots=True)
 class KeepCosigned:
-    """An effect: this is the newest cosigned checkpoint."""
+    """An effect: this is the newest cosigned checkpoint, unless there is one of a larger tree."""
 
     cosigned: CosignedNote
 

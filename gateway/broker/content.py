@@ -133,7 +133,7 @@ class Uploads(Protocol):
         ...
 
     async def uploaded_files(self) -> frozenset[str]:
-        """Every file that holds a document. Raises Refusal: LOG_UNAVAILABLE."""
+        """Every file that holds a document. Raises Refusal: LOG_UNAVAILABLE, also once the log goes on in another store."""
         ...
 
 

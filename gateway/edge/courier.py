@@ -155,8 +155,8 @@ class Courier:
         rules = self._in_force.rules
         await self._expire(now - timedelta(days=rules.agreement.retention.payload_days))
         served = {one.id for one in rules.register.authorities if one.active}  # they get or take what waits
-        if idle := [one.recipient for one in self._depth if one.recipient not in served]:
-            for delivery in await self._queue.lease(idle, now, now + self._limits.lease, _BATCH):
+        for idle in [one.recipient for one in self._depth if one.recipient not in served]:
+            for delivery in await self._queue.lease([idle], now, now + self._limits.lease, _BATCH):
                 event = DeliveryEvent(delivery)
                 await self._deliverer.give_up(delivery, event)
                 if event.dead:

@@ -121,7 +121,10 @@ class Feeder:
             self._log.note("failed", trace=trace(error))
 
     async def round(self) -> None:
-        """Send the checkpoint of this moment to all, and keep it if enough cosign. Raises Refusal, `ProofError`."""
+        """Send the checkpoint of this moment to all, and keep it if enough cosign; what another node had cosigned counts.
+        Raises Refusal, `ProofError`.
+        """
+        await self._follow()
         note = await self._store.checkpoint()
         if self._last.note.startswith(note) and self._lag() < self._patience.refresh:
             return
@@ -136,7 +139,7 @@ class Feeder:
             self._metrics.cosigned(self._last.time)
 
     async def _follow(self) -> None:
-        """What is cosigned, as the process that feeds kept it. Raises Refusal."""
+        """What is cosigned, as whichever process fed kept it. Raises Refusal."""
         kept = await self._store.cosigned()
         if kept is not None:
             self._last = kept
@@ -190,12 +193,14 @@ class Feeder:
         held = await self._client.latest(url, checkpoint.origin)
         if held is not None:
             await self._require_ours(held, freeze=True)
-        return None, "conflict"
+        # Another node may have sent a newer one: the next round proves that this log extends what the witness holds.
+        overtaken = answer.status == 409 and size < known <= _size(await self._store.checkpoint())
+        return None, "overtaken" if overtaken else "conflict"
 
     async def _require_ours(self, held: bytes, *, freeze: bool) -> None:
         """That the log extends what a witness holds. Raises `ProofError`; proof against the log is kept."""
         mine = await self._store.checkpoint()  # after the witness's: the log may have grown meanwhile
-        size = Checkpoint.parse(parse_note(mine).text).size
+        size = _size(mine)
         try:
             require_grown(held, self._store.verifiers, size, self._reader.tile)
         except ProofError as error:
@@ -224,3 +229,7 @@ class Feeder:
 
     def _now(self) -> int:
         return int(self._clock().timestamp())
+
+
+def _size(note: bytes) -> int:
+    return Checkpoint.parse(parse_note(note).text).size

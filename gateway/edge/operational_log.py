@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
+import select
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TextIO
@@ -34,7 +36,7 @@ class OperationalLog:
 
     @property
     def writable(self) -> bool:
-        """False when the last line could not be written."""
+        """False from a line that could not be written until one could that says so."""
         return self._lines.lost == 0
 
     def note(self, event: str, **facts: str | float) -> None:
@@ -42,9 +44,13 @@ class OperationalLog:
         self._tell(event, **facts)
 
     def _tell(self, event: str, **facts: object) -> None:
+        if not self._lines.write(self._line(event, facts)):
+            self._lines.lost += 1
+
+    def _line(self, event: str, facts: Mapping[str, object]) -> str:
         """One line of ASCII: none can be split or recoloured (L01, L02)."""
         moment = datetime.now(UTC).isoformat(timespec="microseconds").removesuffix("+00:00")
-        self._lines.write(json.dumps({**self._worker, **facts, "event": event, "timestamp": f"{moment}Z"}))
+        return json.dumps({**self._worker, **facts, "event": event, "timestamp": f"{moment}Z"})
 
     def emit(self, event: Event) -> None:
         """The one line of a finished request."""
@@ -100,26 +106,42 @@ class OperationalLog:
             self._tell("refused", **facts)
 
     def catch_up(self, *, ending: bool = False) -> None:
-        """Tell how many refusals were only counted, of each minute that is over; of all when the hub is `ending`."""
+        """Tell how many lines were lost, once one can be written again: nobody may come who would have another written. And
+        how many refusals were only counted, of each minute that is over; of all when the hub is `ending`.
+        """
+        if self._lines.lost and self._lines.write(self._line("lost", {"lines": self._lines.lost})):
+            self._lines.lost = 0
         for facts, more in self._repeats.over(ending=ending):
             self._tell("refused", **dict(facts), repeated=more)
 
 
 class _Lines:
-    """The stream. A disk that is full, or a reader that is gone, ends no exchange."""
+    """The stream. A disk that is full, or a reader that is gone or has stopped reading, ends no exchange."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self.lost = 0  # lines, since the last that was written
+        self._room = _room(stream)
+        self.lost = 0  # lines of which nobody was told yet
 
-    def write(self, line: str) -> None:
+    def write(self, line: str) -> bool:
+        """Whether it was written."""
+        if not self._room():
+            return False
         try:
             self._stream.write(f"{line}\n")
             self._stream.flush()
         except (OSError, ValueError):  # ValueError: the stream is closed
-            self.lost += 1
-        else:
-            self.lost = 0
+            return False
+        return True
+
+
+def _room(stream: TextIO) -> Callable[[], bool]:
+    """Whether a line can be written without waiting: of a pipe at least a page, which no line needs. Always in memory."""
+    with suppress(OSError, ValueError):
+        poll = select.poll()
+        poll.register(stream.fileno(), select.POLLOUT)
+        return lambda: bool(poll.poll(0))  # an error, too: it is told when the line is written
+    return lambda: True
 
 
 class LibraryLines(logging.Handler):

@@ -12,6 +12,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from time import time
 from typing import Final
 
 from gateway.adapters.metrics import Metrics
@@ -38,6 +39,7 @@ class Pinning:
         self._metrics = metrics
         self._log = log
         self._kept = b""
+        metrics.pin_written(_written(path))
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -63,6 +65,14 @@ class Pinning:
             self._log.note("pin", code=refusal.code.row.code)
         except Exception as error:  # noqa: BLE001 - the pinning outlives a bug
             self._log.note("failed", trace=trace(error))
+
+
+def _written(path: Path) -> float:
+    """When the pin was. It was read a moment ago: the hub starts behind none."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return time()
 
 
 @asynccontextmanager

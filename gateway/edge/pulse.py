@@ -39,7 +39,7 @@ async def pulse(
 
 
 async def watch(look: Callable[[], Awaitable[object]], log: OperationalLog) -> None:
-    """Until cancelled. `look`: at whether the log has ended, which otherwise only the next exchange would tell."""
+    """Until cancelled. `look`: at whether the log has ended or lacks its keys, which otherwise only an exchange would tell."""
     while True:
         try:
             with suppress(Refusal):  # a store that does not answer is told of by what appends to it

@@ -365,6 +365,17 @@ async def test_what_waits_for_a_suspended_recipient_is_dead_in_the_end(hub: Hub)
     assert rows(hub, "SELECT count(*) FROM deliveries WHERE state = 'waiting'") == [(3,)]
 
 
+async def test_what_waits_for_one_suspended_recipient_keeps_another_from_nothing(hub: Hub, monkeypatch):
+    monkeypatch.setattr(courier_module, "_BATCH", 1)
+    away = {"PLATFORM", "IMMIGRATION_OFFICE"}
+    enrol(hub, lambda one: replace(one, active=one.id not in away, endpoint=None))
+    await declare(hub, DOSSIERS[0])
+    await declare(hub, DOSSIERS[1])
+    hub.now += timedelta(days=DeliverySettings().dead_after_days)
+    async with courier(hub) as (lines, _):
+        await until(lambda: {line["recipient"] for line in lines() if line["event"] == "delivery"} == away)
+
+
 async def test_how_much_waits_is_not_counted_at_every_turn(hub: Hub):
     plain, counted = hub.store.depth, []
 

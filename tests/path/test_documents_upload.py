@@ -23,6 +23,7 @@ from gateway.adapters.spool import Spool
 from gateway.adapters.store import Store
 from gateway.adapters.store_connect import connect
 from gateway.adapters.store_session import Use
+from gateway.adapters.store_witnessed import Frozen
 from gateway.adapters.store_work import Work
 from gateway.assembly import sweep_of
 from gateway.broker.content import PIECE, Attachment
@@ -338,6 +339,18 @@ async def test_a_file_that_is_nobodys_is_swept_away_when_nobody_can_be_writing_i
     os.utime(hub.path.parent / "documents" / held, (0, 0))
     await sweep_of(hub.parts())
     assert files(hub) == sorted([held, young, foreign])
+
+
+async def test_a_hub_whose_log_goes_on_elsewhere_removes_nothing_that_was_uploaded_there(hub: Hub):
+    await send(hub)
+    elsewhere = hub.path.parent / "documents" / f"{1:032x}.sealed"
+    elsewhere.write_bytes(b"x")
+    os.utime(elsewhere, (0, 0))
+    await hub.store.freeze(Frozen(1, await hub.store.checkpoint(), b""))
+    with pytest.raises(Refusal) as caught:
+        await sweep_of(hub.parts())
+    assert caught.value.code is Code.LOG_UNAVAILABLE
+    assert elsewhere.exists()
 
 
 @pytest.mark.parametrize("form", FORMS)

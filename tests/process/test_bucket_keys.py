@@ -214,7 +214,11 @@ async def test_without_its_key_no_entry_is_recorded_and_with_it_the_log_goes_on(
         place.rename(tmp_path / "elsewhere")
         assert await append_all(store, [request_entry("a")]) == [Code.LOG_UNAVAILABLE]
         assert store.ready
+        await store.watch()
+        assert store.trouble is Flaw.BUCKET_KEYS
         (tmp_path / "elsewhere").rename(place)
+        await store.watch()
+        assert store.trouble is None
         (receipt,) = await append_all(store, [request_entry("a")])
         assert receipt.index == 0
     assert not any(one.fails for one in findings(path))

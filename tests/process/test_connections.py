@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import web
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -25,6 +26,7 @@ from tests.process.bare_provider import Wire, consult, hub_before, response
 from tests.process.bare_provider import honest as honestly
 from tests.process.raw import connected, head, lines, message, metric, reply, said_to, until, whole
 from tests.process.running import running_hub
+from tests.process.test_prometheus import decision
 
 SOURCES = [f"127.0.0.{number}" for number in range(1, 9)]
 
@@ -327,3 +329,35 @@ async def test_a_requester_that_leaves_before_its_message_is_there_has_asked_not
         await until(lambda: metric(hub, OPEN), 0.0)
         assert kinds(hub) == []
         assert (await hub.soap("BRUSSELS", data))[1].code is None
+
+
+# The end.
+
+
+async def test_a_hub_that_ends_takes_nothing_new_while_a_delivery_is_under_way(tmp_path):
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def slowly(world, provider, question):
+        asked.set()
+        await go.wait()
+        return web.Response(status=500)
+
+    async with AsyncExitStack() as stack:
+        hub = await stack.enter_async_context(running_hub(tmp_path, slowly))
+        assert (await hub.soap("BRUSSELS", decision()))[1].code is None
+        await asyncio.wait_for(asked.wait(), 60)
+        ending = asyncio.create_task(stack.pop_all().aclose())
+
+        async def takes() -> bool:
+            with suppress(ConnectionError):
+                at = urlsplit(hub.url)
+                _, writer = await asyncio.open_connection(at.hostname, at.port)
+                writer.close()
+                return True
+            return False
+
+        await until(takes, wanted=False)
+        assert lines(hub)[-1]["event"] == "stopping"  # it is still under way
+        go.set()
+        await ending
+    assert [line["event"] for line in lines(hub)][-1] == "delivery"

@@ -9,6 +9,7 @@ import shutil
 import socket
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -347,6 +348,37 @@ async def test_what_a_witness_says_without_the_logs_signature_freezes_nothing(pa
             assert await flaw_at_start(world) is None
         assert world.cosigned is None
         assert all(not isinstance(one, Code) for one in await world.append("b"))
+
+
+async def test_a_node_that_another_one_overtakes_sees_no_conflict_and_is_not_late(path, tmp_path):
+    async with witnesses(tmp_path) as found, feeding_of(path, policy(found)) as faster:
+        ((url, key),) = found
+
+        async def slowly(http: web.BaseRequest) -> web.Response:
+            if http.method == "POST":
+                await faster.append(f"t{faster.store.size}")
+                await faster.feeder.round()
+            given = {"data": await http.read()}
+            async with (
+                aiohttp.ClientSession() as session,
+                session.request(http.method, url + http.path, **given) as answer,
+            ):
+                body, kind = await answer.read(), answer.content_type
+                return web.Response(body=body, status=answer.status, content_type=kind)
+
+        async with web_server(slowly) as slow, feeding_of(path, policy([(slow, key)])) as world:
+            await world.append("a")
+            await world.feeder.round()
+            for one in (world, faster):
+                one.clock.wait(WARN + 1)
+            for _ in range(2):
+                await world.feeder.round()
+            await world.feeder._watch()
+            assert {line["outcome"] for line in world.events("witness")} == {"overtaken"}
+            assert world.events("cosignatures") == []
+            newest = await world.store.cosigned()
+            await world.store.keep_cosigned(replace(newest, size=2))
+            assert await world.store.cosigned() == newest
 
 
 @asynccontextmanager

@@ -307,3 +307,11 @@ async def test_a_pin_that_another_process_writes_without_end_is_left_for_the_nex
     os.close(hanging)
     await kept.keep()
     assert pin.read_bytes() == checkpoint(store)
+
+
+def test_a_pin_that_is_never_written_is_seen_to_stand_still(tmp_path):
+    pin, metrics = tmp_path / "pin", Metrics()
+    pin.touch()
+    os.utime(pin, (1_000, 1_000))
+    pinning.Pinning(pin, bytes, metrics, OperationalLog(io.StringIO()))
+    assert b"gateway_pin_timestamp_seconds 1000.0\n" in metrics.exposition()

@@ -226,7 +226,7 @@ def one_of(known: set[str]) -> str:
 
 
 FORMS = {  # key of a line → what may stand there; numbers and null may stand anywhere
-    "event": "serving|draining|stopping|exchange|delivery|refused|failed|library|courier|cleaning|cut off",
+    "event": "serving|draining|lost|stopping|exchange|delivery|refused|failed|library|courier|cleaning|cut off",
     "timestamp": r"[0-9T:.-]+Z",
     "exchange": UUID,
     "delivery": UUID,

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import uuid
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +32,7 @@ from gateway.identity.leaf import Purpose
 from gateway.model import Criteria, Enterprise, SoapVersion
 from gateway.wss.sign import Header, sign
 from tests.path import hub as memory
+from tests.process.raw import until
 from tests.process.running import ROOT, Running, inscribe, provider, write_settings
 
 XML = {"Content-Type": "text/xml; charset=utf-8"}
@@ -253,6 +254,24 @@ async def test_an_operational_log_that_nobody_reads_ends_no_exchange_and_shows(t
         assert await hub.ready() == 503
         with LogReader.open(tmp_path / "store.db") as log:
             assert log.head().size == 2
+
+
+async def test_an_operational_log_whose_reader_stops_reading_holds_up_no_exchange(tmp_path):
+    reading, writing = os.pipe()
+    async with served(tmp_path, stderr=writing) as hub:
+        with os.fdopen(reading, "rb") as pipe:
+            await serving(hub, await asyncio.to_thread(pipe.readline))
+            apart = os.open(f"/proc/self/fd/{writing}", os.O_WRONLY | os.O_NONBLOCK)
+            os.close(writing)
+            with suppress(BlockingIOError):
+                while True:
+                    os.write(apart, b"x" * 4096)
+            os.close(apart)
+            assert b"DATA_FOUND" in await post(hub, "BRUSSELS", question())
+            assert await hub.ready() == 503
+            pipe.read1(1_000_000)
+            await until(hub.ready, 200)  # though nobody comes meanwhile
+            assert json.loads(await asyncio.to_thread(pipe.readline))["lines"] == 1
 
 
 async def test_the_hub_leaves_no_image_of_its_memory(tmp_path):

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from gateway.agreement import notices
 from tests.path.hub import ROOT, question, sign_as, signed_question
@@ -25,6 +26,32 @@ scrape_configs:
     static_configs: [{{targets: ["{target}"]}}]
 rule_files: ["{rules}"]
 """
+
+RULES = """
+rule_files: ["{rules}"]
+evaluation_interval: 1m
+tests:
+  - interval: 1m
+    input_series: [{series}]
+    promql_expr_test:
+      - {{expr: 'count by (alertname, recipient) (ALERTS{{alertstate="firing"}})', eval_time: 45m, exp_samples: [{firing}]}}
+"""
+NEVER_COSIGNED = {"gateway_cosigned_timestamp_seconds": 0, 'gateway_witness_answers_total{outcome="fork"}': 0}
+LEFT_ALONE = {'gateway_circuit_open{recipient="NSSO"}': 1}
+FIRING = {  # series that stay as they are → what fires
+    "witnesses that never cosigned": (NEVER_COSIGNED, {'alertname="WitnessesLate"'}),
+    "no witnesses": ({"gateway_cosigned_timestamp_seconds": 0}, set()),
+    "a pin that was written long ago": (
+        {"gateway_pin_timestamp_seconds": 1},
+        {'alertname="PinStandsStill"'},
+    ),
+    "no pin": ({"gateway_pin_timestamp_seconds": 0}, set()),
+    "a recipient that takes nothing": (
+        LEFT_ALONE | {'gateway_queue_depth{recipient="NSSO",state="waiting"}': 2},
+        {'alertname="RecipientLeftAlone", recipient="NSSO"'},
+    ),
+    "a recipient that took all from another process": (LEFT_ALONE, set()),
+}
 
 
 def free_port() -> int:
@@ -135,3 +162,14 @@ def test_the_shipped_configuration_and_rules_are_valid():
     for command in (["check", "config", "deploy/prometheus.yml"], ["check", "rules", "deploy/alerts.yml"]):
         checked = subprocess.run(["promtool", *command], cwd=ROOT, capture_output=True, check=False)
         assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.parametrize("case", FIRING)
+def test_an_alert_fires_when_it_should_and_only_then(tmp_path, case):
+    series, firing = FIRING[case]
+    given = ", ".join(f"{{series: '{name}', values: '{value}x60'}}" for name, value in series.items())
+    expected = ", ".join(f"{{labels: '{{{labels}}}', value: 1}}" for labels in firing)
+    rules = tmp_path / "rules.yml"
+    rules.write_text(RULES.format(rules=ROOT / "deploy/alerts.yml", series=given, firing=expected))
+    checked = subprocess.run(["promtool", "test", "rules", rules], capture_output=True, check=False)
+    assert checked.returncode == 0, checked.stderr

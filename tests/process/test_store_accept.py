@@ -11,6 +11,7 @@ import pytest
 
 from gateway.adapters.sealing import Seal
 from gateway.adapters.store import LogReader
+from gateway.adapters.store_agreements import last
 from gateway.adapters.store_log import Log, new_log
 from gateway.adapters.store_notifications import Accept
 from gateway.adapters.store_queue import Settle
@@ -346,6 +347,15 @@ async def test_payload_of_one_notification_does_not_pass_for_that_of_another(pat
 
 
 # The agreement, and earlier releases.
+
+
+async def test_the_agreement_that_served_last_is_known_though_the_clock_went_back(path):
+    async with open_store(path) as store:
+        await store.remember("ab" * 32, {"agreement.toml": b"a"})
+        alter(path, f"UPDATE agreements SET remembered = remembered + {10**12}")  # it was ahead by days
+        for revision in ("cd" * 32, "ab" * 32, "cd" * 32):
+            await store.remember(revision, {"agreement.toml": b"b"})
+            assert last(path)[0] == revision
 
 
 async def test_agreement_is_remembered_with_its_files(path):

@@ -23,10 +23,12 @@ from gateway.exchangelog.erasure import Listed
 from gateway.exchangelog.fields import SALT_SIZE
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.indices import Indices
+from gateway.model import Receipt
 from gateway.refusal import Code, Refusal
 from tests.exchanges import exchange_entries, request_entry
 from tests.notifications import DOSSIER, accepted, leased, tell
 from tests.process.store_world import (
+    ORIGIN,
     SIGNER,
     At,
     append_all,
@@ -208,6 +210,9 @@ async def test_server_that_hangs_fails_exchanges_and_blocks_nobody(postgres, pla
             assert not store.ready
         while not store.ready:  # noqa: ASYNC110 - its own thread brings it back
             await asyncio.sleep(0.05)
+        assert At(1) == Receipt(
+            ORIGIN, 1, store._appender.checkpoint
+        )  # for whoever has not heard of it until now
         assert await append_all(store, [request_entry("v")]) != [Code.LOG_UNAVAILABLE]
         assert await store.scope(DOSSIER) is None
     assert {one.flaw for one in findings(place)} <= {Flaw.OUTCOME_UNKNOWN}

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.adapters import store_log
+from gateway.adapters.store_witnessed import Frozen
 from gateway.exchangelog.flaw import Flaw
 from gateway.model import Delivery, DossierNumber, Settlement
 from gateway.refusal import Code, Refusal
@@ -56,6 +57,17 @@ async def test_lease_is_exclusive_until_it_ends(path):
         assert await leased(store, PLATFORM.id, MINUTE - timedelta(microseconds=1)) == []
         assert await leased(store, PLATFORM.id, MINUTE) == [first]
         assert [one.recipient for one in await leased(store, OFFICE.id)] == [OFFICE.id]
+
+
+async def test_of_a_log_that_goes_on_elsewhere_nothing_is_leased(path):
+    async with open_store(path) as store:
+        await tell(store)
+        (one,) = await leased(store, PLATFORM.id)
+        await store.record(one, delivered_entry(one))
+        await store.freeze(Frozen(1, await store.checkpoint(), b"moved elsewhere"))
+        assert await store.look()
+        assert await leased(store, PLATFORM.id, MINUTE) == []
+        assert await leased(store, OFFICE.id) == []
 
 
 async def test_lease_takes_no_more_than_asked_and_of_nobody_else(path):
