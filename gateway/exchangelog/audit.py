@@ -14,7 +14,7 @@ from typing import Protocol
 from gateway.exchangelog import merkle
 from gateway.exchangelog.account import Account
 from gateway.exchangelog.audit_rows import Judged, Judging, Known, Rows, judged
-from gateway.exchangelog.audit_tree import Progress, check_pin, check_tree, missing
+from gateway.exchangelog.audit_tree import Progress, check_pin, check_tree, missing, unkept
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.erasure import Record
@@ -134,6 +134,7 @@ class _Entries:
                 self._progress(expected)
         yield from missing(expected, self._size)
         self._progress(self._size)
+        yield from unkept(0, self._before.minimum)
         if remaining:
             yield Finding(Flaw.PRUNED_REMAINS, remaining[0], f"to entry {remaining[-1]}")
         yield from self._pairing.left()

@@ -60,6 +60,12 @@ def missing(start: int, end: int) -> Iterator[Finding]:
         yield Finding(Flaw.MISSING, start, "" if start == end - 1 else f"to entry {end - 1}")
 
 
+def unkept(start: int, end: int) -> Iterator[Finding]:
+    """Entries that were pruned: that they are not judged is said, or the rest would seem to be all."""
+    if start < end:
+        yield Finding(Flaw.UNKEPT, start, f"to entry {end - 1}")
+
+
 def check_tree(
     log: Tiles, size: int, root: bytes, differing: Mapping[int, Mapping[int, bytes]]
 ) -> Iterator[Finding]:

@@ -149,6 +149,7 @@ class Flaw(Enum):
     PRUNED_REMAINS = _row("LOG656", "Entries below the minimum index are still there.", "A pruning is being ended, by its command or by the start of a hub: check again. If they stay, they came back, perhaps from a backup.", Level.NOTICE)
     SUCCESSOR_KEY = _row("LOG657", "What was erased of this log after it ended is accounted for by a log whose key was not given.", "Give the key of that log as well, after the keys of this one: --vkey")
     ACCOUNT = _row("LOG658", "The account of what was erased of this log after it ended does not hold.", _DAMAGED)
+    UNKEPT = _row("LOG659", "Entries below the minimum index are no longer kept: their hashes were checked, not what they say.", "See when they were pruned: gateway log list --kind pruning", Level.NOTICE)
 
     # The agreement against the log, and what happened to one exchange.
     REFERENCE = _row("LOG751", "Nothing answers to this reference.", "Give the incident of the fault, or the index of the reply; with --as also the ticket of a question that was recorded: one that was refused leaves its ticket free.")

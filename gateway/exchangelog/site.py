@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from gateway.exchangelog.audit_tree import LeafHashes, Progress, check_pin, check_tree, missing
+from gateway.exchangelog.audit_tree import LeafHashes, Progress, check_pin, check_tree, missing, unkept
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.form import Kind
@@ -139,7 +139,9 @@ class _Bundles:
         gaps.append((expected, -(-self._site.size // WIDTH)))
         for first, end in gaps:
             # tlog-tiles, Pruning: what lies below the minimum index that the log itself records may be gone.
-            yield from missing(max(first * WIDTH, self._minimum), min(end * WIDTH, self._site.size))
+            start, stop = first * WIDTH, min(end * WIDTH, self._site.size)
+            yield from unkept(start, min(stop, self._minimum))
+            yield from missing(max(start, self._minimum), stop)
         yield from self._pairing.left()
 
     def _bundle(self, n: int) -> Iterator[Finding]:
