@@ -82,10 +82,17 @@ def _check_step(step: Step, steps: Iterable[Step], path: str, findings: Findings
 
 def _check_ambiguity(steps: Iterable[Step], path: str, findings: Findings) -> None:
     for (_, one), (n, other) in combinations(enumerate(steps), 2):
-        same = (one.operation, one.when, one.context) == (other.operation, other.when, other.context)
+        same = (one.operation, one.context) == (other.operation, other.context)
         at_once = one.before & other.before or (one.opens and other.opens)
-        if same and one.senders & other.senders and at_once:
+        if same and one.senders & other.senders and at_once and _alike_meant(one, other):
             findings.add(f"{path}.steps[{n}]", "another step is meant by the same message at the same status")
+
+
+def _alike_meant(one: Step, other: Step) -> bool:
+    """Is no value needed for either, or may one payload have those of both? The order in the file would decide."""
+    if one.when is None or other.when is None:
+        return one.when is other.when
+    return one.when[1] in other.values(one.when[0]) and other.when[1] in one.values(other.when[0])
 
 
 def _check_deadline(deadline: Deadline, reached: frozenset[str], path: str, findings: Findings) -> None:

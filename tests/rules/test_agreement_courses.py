@@ -818,6 +818,19 @@ def test_two_steps_that_one_message_could_mean_differ_in_value_context_or_status
     assert "meant by the same message" in finding.sentence
 
 
+def test_two_steps_that_allow_the_value_of_each_other_could_be_meant_by_one_message():
+    """The order of the steps, which is no term, would decide whether the visa was issued."""
+    text = shipped_files()[PROCEDURES].decode()
+    for value, other in (("ISSUED", "REFUSED"), ("REFUSED", "ISSUED")):
+        when = f'when = {{ "G31.status" = "{value}" }}\n'
+        text = text.replace(when, f'{when}allows = {{ "G31.status" = ["{other}"] }}\n', 1)
+    with pytest.raises(AgreementError) as refused:
+        load_agreement({**shipped_files(), PROCEDURES: text.encode()})
+    (finding,) = refused.value.findings
+    assert finding.path == f"{STEPS}[{_nth('notifyVisa', 1)}]"
+    assert "meant by the same message" in finding.sentence
+
+
 def test_a_notification_that_no_course_has_is_a_clause_without_effect():
     text = shipped_files()[PROCEDURES].decode()
     heads = [block for block in text.split("\n\n") if 'operation = "notifyAppeal"' not in block]
