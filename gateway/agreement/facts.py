@@ -7,12 +7,13 @@ term by term. Comparing them is for `difference`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 
 from gateway.agreement.facts_course import course_facts
 from gateway.agreement.schema import leaves
 from gateway.agreement.section import EVERY, Fact, Place, Section, Words, source_words
-from gateway.agreement.terms import Agreement, Operation
-from gateway.model import OperationName, Pattern, Role
+from gateway.agreement.terms import Agreement, Names, Operation, Source
+from gateway.model import FieldId, OperationName, Pattern, Role
 
 
 def facts(agreement: Agreement) -> Mapping[Place, Words]:
@@ -118,7 +119,7 @@ def _statuses(agreement: Agreement) -> Iterator[Fact]:
 def _quotas(agreement: Agreement) -> Iterator[Fact]:
     for role, terms in agreement.roles.items():
         if terms.quota is not None:
-            words = {f"{terms.quota.quota.per_second:g} a second", f"{terms.quota.quota.burst} at once"}
+            words = {f"{terms.quota.quota.per_second} a second", f"{terms.quota.quota.burst} at once"}
             yield Place(Section.QUOTAS, "sends", role), frozenset(words)
 
 
@@ -152,8 +153,16 @@ def _schema(agreement: Agreement) -> Iterator[Fact]:
     for name, messages in contract.messages.items():
         for what, node in (("payload has", messages.payload), ("request has", messages.request)):
             yield Place(Section.SCHEMA, what, operation=name), frozenset(one.path for one in leaves(node))
+    for path, field in _fields(agreement).items():
+        yield Place(Section.SCHEMA, "is of", name=path), frozenset({field or "no field"})
     for path, values in contract.values.items():
         yield Place(Section.SCHEMA, "may say", name=path), values
+
+
+def _fields(agreement: Agreement) -> Mapping[str, FieldId | None]:
+    """What decides who is shown an element: two that change places change whose eyes are on which."""
+    nodes = (node for one in agreement.contract.messages.values() for node in (one.payload, one.request))
+    return {leaf.path: leaf.field for node in nodes for leaf in leaves(node)}
 
 
 def _head(agreement: Agreement) -> Iterator[Fact]:
@@ -172,6 +181,7 @@ def _head(agreement: Agreement) -> Iterator[Fact]:
 
 
 def _bases(agreement: Agreement) -> Iterator[Fact]:
+    yield Place(Section.BASES, "retention rests on"), source_words(agreement.retention.source)
     for letter, text in agreement.bases.items():
         yield Place(Section.BASES, "is", name=letter), frozenset({text})
     for group in agreement.groups.values():
@@ -185,13 +195,24 @@ def _bases(agreement: Agreement) -> Iterator[Fact]:
         yield Place(Section.BASES, "context rests on", context=name), source_words(context.source)
     for name_, operation in agreement.operations.items():
         yield Place(Section.BASES, "operation rests on", operation=name_), frozenset(operation.basis)
+    for course in agreement.courses.values():
+        words = source_words(Source(course.basis, course.certainty))
+        yield Place(Section.BASES, "course rests on", name=course.name), words
 
 
 def _wording(agreement: Agreement) -> Iterator[Fact]:
     yield Place(Section.WORDING, "title"), frozenset({agreement.title})
+    for role, terms in agreement.roles.items():
+        yield Place(Section.WORDING, "is called", role), _names(terms.names)
+    for kind, names in agreement.permit_types.items():
+        yield Place(Section.WORDING, "is called", name=kind), _names(names)
     for group in agreement.groups.values():
         sensitivity = ", ".join(group.sensitivity) or "no article"
         words = {f"name {group.name}", f"purpose {group.purpose}", f"sensitive by {sensitivity}"}
         yield Place(Section.WORDING, "reads", name=group.code), frozenset(words)
     for name, context in agreement.contexts.items():
         yield Place(Section.WORDING, "purpose", context=name), frozenset({context.purpose})
+
+
+def _names(names: Names) -> Words:
+    return frozenset(f"{language} {name}" for language, name in asdict(names).items())

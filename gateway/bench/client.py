@@ -49,7 +49,7 @@ class Target:
 class Order:
     """One round: `warmup` exchanges that do not count, then `kinds`, by `clients` at once.
 
-    `rate`: exchanges begun a second; None: each client begins the next as soon as the last is over. Dossiers of which
+    `rate`: exchanges due a second; None: each client begins the next as soon as the last is over. Dossiers of which
     something is told begin at number `first`: no two processes tell of the same.
     """
 
@@ -67,7 +67,7 @@ class Tally:
 
     started: float = 0.0
     ended: float = 0.0
-    latencies: list[float] = field(default_factory=list)  # seconds, of exchanges without error
+    latencies: list[float] = field(default_factory=list)  # seconds since it was due, of each without error
     errors: int = 0
     trouble: str = ""  # the first error
     samples: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)  # by operation: request and reply
@@ -117,14 +117,16 @@ async def _round(
 async def _all(
     clients: list[_Client], errands: deque[Errand | None], tally: Tally, rate: float | None
 ) -> None:
-    """Each client takes the next errand when it is done with the last, and when it is time for it."""
+    """Each client takes the next errand when it is done with the last, and begins it when it is due."""
     began, count = perf_counter(), len(errands)
 
     async def work(client: _Client) -> None:
         while errands:
-            if rate is not None:
-                await asyncio.sleep(began + (count - len(errands)) / rate - perf_counter())
-            if not errands or not await client.do(errands.popleft(), tally):
+            due = None if rate is None else began + (count - len(errands)) / rate
+            errand = errands.popleft()  # now: of two that wait, each waits for its own
+            if due is not None:
+                await asyncio.sleep(due - perf_counter())
+            if not await client.do(errand, tally, due):
                 return
 
     await asyncio.gather(*(work(client) for client in clients))
@@ -163,10 +165,13 @@ class _Client:
         self._crowd = crowd
         self._channels: dict[AuthorityId, Channel] = {}
 
-    async def do(self, errand: Errand | None, tally: Tally) -> bool:
-        """Count it; False when the connection broke. None: the mailbox's next."""
+    async def do(self, errand: Errand | None, tally: Tally, due: float | None) -> bool:
+        """Count it; False when the connection broke. No errand: the mailbox's next.
+
+        `due`: when it should have begun. It counts from then: what waits for a hub that stands still waits, too.
+        """
         errand = errand or self._crowd.desk.visit()
-        began = perf_counter()
+        began = perf_counter() if due is None else due
         try:
             channel = await self._channel(errand.who)
             await channel.send(self._head(errand), errand.asked.message)

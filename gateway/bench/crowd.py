@@ -55,7 +55,7 @@ class Crowded:
 
     started: float = 0.0
     ended: float = 0.0
-    latencies: list[float] = field(default_factory=list)  # seconds, from the last time that it was asked
+    latencies: list[float] = field(default_factory=list)  # seconds, from the first time that it was asked
     turned_away: int = 0
     errors: int = 0
     trouble: str = ""  # the first error
@@ -128,8 +128,9 @@ class _Member:
     async def _ask(
         self, channel: Channel, asked: Asked, order: Crowding, until: float, result: Crowded
     ) -> None:
-        """Ask until there is an answer or the round is over."""
-        while (began := perf_counter()) < until:
+        """Ask until there is an answer or the round is over. To be turned away is to wait, too."""
+        began = perf_counter()
+        while perf_counter() < until:
             await channel.send(self._head, asked.message)
             line, reply = await channel.receive()
             told = _RETRY.search(reply)

@@ -217,9 +217,7 @@ async def _trouble(channel: Channel, scan: Scan, criteria: Criteria, target: Tar
     media = next(line[14:] for line in head.split("\r\n") if line.lower().startswith("content-type: "))
     chunks = _chunks(channel, int(fields["content-length"]))
     if not media.startswith(mime.PACKAGE):
-        whole = b"".join([chunk async for chunk in chunks])
-        found = verify(read(whole, READER_LIMITS), Window(), datetime.now(UTC))
-        return None if b">OK</" in found.body else whole.decode(errors="replace")[-300:]
+        return _unacknowledged(b"".join([chunk async for chunk in chunks]), target)
     try:
         verified, size = await _taken(media, chunks)
     except Refusal as refusal:
@@ -228,6 +226,17 @@ async def _trouble(channel: Channel, scan: Scan, criteria: Criteria, target: Tar
         return "somebody else signed the reply"
     digest = f"<s:content>{criteria.document_sha256}</s:content>".encode()
     return None if size == scan.size and digest in verified.body else "the reply has another content"
+
+
+def _unacknowledged(reply: bytes, target: Target) -> str | None:
+    """What is wrong with the message that a document was taken in."""
+    try:
+        found = verify(read(reply, READER_LIMITS), Window(), datetime.now(UTC))
+    except Refusal as refusal:
+        return f"the reply does not verify ({refusal.code.row.code})"
+    if found.certificate not in target.hub_certificates:
+        return "somebody else signed the reply"
+    return None if b">OK</" in found.body else reply.decode(errors="replace")[-300:]
 
 
 async def _taken(media: str, chunks: AsyncIterator[bytes]) -> tuple[Verified, int]:

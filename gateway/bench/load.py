@@ -57,7 +57,7 @@ class Load:
     profile: Profile
     kilobytes: float
     clients: int
-    rate: float | None = None  # exchanges begun a second; None: as fast as they come back
+    rate: float | None = None  # exchanges due a second; None: as fast as they come back
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ _METHOD: Final = (
     ("fields", "Releases, each made on its way with commitments to its fields."),
     ("workers", "Processes that append to one store, with the clients shared out among them; a round begins in all of them together."),
     ("proof", "Of entries all over a tree of 10⁹, from the store, with the tiles that it reads; checked with its signature."),
-    ("check", "As gateway log verify makes it: every leaf, tile, root and field record."),
+    ("check", "As gateway log verify makes it: every leaf, tile, root and field record. Memory is that of the process that gathers what the others find."),
 )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def facts(directory: Path) -> Facts:
         "cpus": len(os.sched_getaffinity(0)),
         "memory_mb": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 1_000_000,
         "system": platform.platform(),
-        "load_average": os.getloadavg()[0],  # above 0: somebody else is at work too
+        "load_average": os.getloadavg()[0],  # at the end: the benchmark's own load is in it
         "store_filesystem": filesystem(directory),
         "python": sys.version.partition(" ")[0],
         "openssl": ssl.OPENSSL_VERSION,

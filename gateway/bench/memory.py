@@ -21,7 +21,8 @@ _FEWEST: Final = 8  # samples that a slope needs
 RULE: Final = (
     f"A line is fitted to the memory of each worker over the exchanges, without the first {WARM_UP * 100:g} % of the samples."
     f" Flat: the upper end of its slope's 95 % confidence interval makes less than {TOLERATED * 100:g} % of the memory over the"
-    f" whole length. Rising: the lower end makes more. Undecided: neither, or fewer than {LEAST:,} exchanges."
+    f" whole length, of at least {LEAST:,} exchanges. Rising: the lower end makes more. Undecided: neither, or fewer than"
+    f" {_FEWEST} samples."
 )
 
 

@@ -156,6 +156,7 @@ def percentile_ms(result: Crowded, percent: int) -> float:
 def _calm(result: Crowded) -> Json:
     return {
         "exchanges": len(result.latencies),
+        "turned_away": result.turned_away,
         "p50_ms": percentile_ms(result, 50),
         "p99_ms": percentile_ms(result, 99),
     }

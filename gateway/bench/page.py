@@ -47,7 +47,7 @@ _METHOD: Final = (
     ),
     (
         "warm-up",
-        "Every connection is opened and used for two exchanges before the clock starts, which do not count. Before the first round a trial finds how many exchanges a round has.",
+        "Every connection is opened before the clock starts, by twice as many exchanges as there are clients, which do not count. Where the number of exchanges is not given, a trial before the first round finds how many a round has.",
     ),
     (
         "an exchange",
@@ -71,7 +71,10 @@ _METHOD: Final = (
         "Each is looked at (status, signature element, ticket, content); the last one of each operation is verified in full. An exchange that fails is an error, and the command then fails.",
     ),
     ("memory", "Resident memory (RSS) of each worker at the end; shared pages count in each."),
-    ("settings", f"As shipped, but for {LET_IN}, so that a crowd of one authority is let in."),
+    (
+        "settings",
+        f"As shipped, but for {LET_IN}, so that a crowd of one authority is let in. In the register everybody has the suite that is measured, and a quota that no load reaches.",
+    ),
 )
 
 

@@ -141,7 +141,7 @@ def _rounds(here: World, load: Load, length: Length) -> Iterator[tuple[Sample, R
     assert load.rate is not None
     began, done, each = monotonic(), 0, length.round(load.rate)
     while count := length.left(done, monotonic() - began, each):
-        measured = here.load(load, count, warmup=0)
+        measured = here.load(load, count, warmup=load.clients)
         done += count
         yield _sample(here, measured, done, monotonic() - began), measured
 

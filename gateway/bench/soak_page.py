@@ -26,12 +26,15 @@ _STORED: Final[tuple[_Plot, ...]] = (
 _METHOD: Final = (
     (
         "load",
-        f"Constant: {MODERATE * 100:g} % of the throughput that the hub had without a limit at the start; clients begin an exchange when it is time, and when they are done with the last. Between two rounds the next messages are signed, and the hub rests.",
+        f"Constant: {MODERATE * 100:g} % of the throughput that the hub had without a limit at the start; clients begin an exchange when it is due, or when they are done with the last, if that is later; its latency counts from when it was due. Between two rounds the next messages are signed, connections are opened anew and used once, which does not count, and the hub rests.",
     ),
     ("verdict", RULE),
     ("memory", "Resident memory (RSS) of each worker after each round; shared pages count in each."),
     ("queue", "Deliveries that wait, as the hub counts them every five seconds."),
-    ("settings", f"As shipped, but for {LET_IN}, so that a crowd of one authority is let in."),
+    (
+        "settings",
+        f"As shipped, but for {LET_IN}, so that a crowd of one authority is let in. In the register everybody has the suite that is measured, and a quota that no load reaches.",
+    ),
 )
 
 

@@ -83,16 +83,18 @@ def _terms(changes: Iterable[Change], after: Agreement) -> Iterator[str]:
 
 def _fields(changes: Sequence[Change], before: Agreement, after: Agreement) -> Iterator[str]:
     """What is shown alike in several operations is told once, with all of them."""
-    alike: dict[tuple[str, str, frozenset[str], frozenset[str]], list[Change]] = {}
+    alike: dict[tuple[str, str, tuple[str, ...], tuple[str, ...]], list[Place]] = {}
     for one in changes:
-        key = one.place.role or "", one.place.context or "", one.gains, one.loses
-        alike.setdefault(key, []).append(one)
-    for (role, context, gains, loses), same in alike.items():
+        place = one.place
+        gains = tuple(_named(field, after) for field in sorted(one.gains))
+        why = {field: withheld(after, place, FieldId(field)) for field in sorted(one.loses)}
+        loses = tuple(_named(field, before, reason) for field, reason in why.items())
+        alike.setdefault((place.role or "", place.context or "", gains, loses), []).append(place)
+    for (role, context, gains, loses), places in alike.items():
         yield f"  {role} in {context}"
-        yield from _folded("gains", [_named(one, after) for one in sorted(gains)], indent=6)
-        why = {FieldId(one): withheld(after, same[0].place, FieldId(one)) for one in sorted(loses)}
-        yield from _folded("loses", [_named(one, before, reason) for one, reason in why.items()], indent=6)
-        yield from _folded("where", [_where(one.place) for one in same], indent=6)
+        yield from _folded("gains", gains, indent=6)
+        yield from _folded("loses", loses, indent=6)
+        yield from _folded("where", [_where(one) for one in places], indent=6)
 
 
 def _named(field: str, agreement: Agreement, reason: str | None = None) -> str:

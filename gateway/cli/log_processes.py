@@ -30,14 +30,14 @@ def in_processes(store: StorePlace, bucket_keys: Path | None, processes: int | N
     """Gives what one process gives. `processes`: None for as many as are quickest. Raises `ProofError`."""
 
     def judge(log: Rows, known: Known) -> Iterator[Judged]:
-        several = processes or processes_for(known.size)
+        several = processes or processes_for(known.end)
         return judged(log, known) if several == 1 else _judged(several, store, bucket_keys, known)
 
     return judge
 
 
 def _judged(processes: int, store: StorePlace, bucket_keys: Path | None, known: Known) -> Iterator[Judged]:
-    bounds = [None, *range(_RANGE, known.size, _RANGE), known.size]
+    bounds = [None, *range(_RANGE, known.end, _RANGE), known.end]
     waiting = deque[Future[list[Judged]]]()
     # Not forked: the progress bar has a thread, and locks.
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:

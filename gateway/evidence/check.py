@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
+from typing import Final
 
 from gateway.agreement.finding import AgreementError
 from gateway.agreement.load import Agreement, load_agreement, revision
@@ -31,6 +32,8 @@ from gateway.exchangelog.note import NoteKey
 from gateway.exchangelog.proof import TlogProof
 from gateway.policy.explanation import EXCHANGES
 from gateway.policy.recorded import prove_view
+
+_RELEASING: Final = (Kind.RESPONSE, Kind.DELIVERY)  # `body` commits to the payload; else to that of a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class _Check:
             self._shown.messages[index] = list(self._messages(self._recorded[index], leaf))
         for index, leaf in self._leaves.items():
             self._entry(self._recorded[index], leaf)
+        shown.findings += self._unplaced()
         if self._hub is not None and self._hub in self._parties():
             shown.found(Flaw.SEALER, about="of a party to the exchange")
         shown.findings += check_together(self._leaves)
@@ -191,6 +195,22 @@ class _Check:
             elif revision(files) != named:
                 self._shown.found(Flaw.AGREEMENT, one.index, named or "")
 
+    def _unplaced(self) -> Iterator[Finding]:
+        """Pieces that nothing in an entry vouches for: nobody has looked at what is in them."""
+        for index, leaf in self._leaves.items():
+            one = self._recorded[index]
+            pieces = (
+                ("payload.xml", one.payload, leaf.kind in _RELEASING),
+                ("body.salt", one.salt, leaf.body is not None),
+                ("fields.json", one.fields, leaf.fields_root is not None),
+            )
+            for name, data, placed in pieces:
+                if data is not None and not placed:
+                    yield Finding(Flaw.PIECE_SURPLUS, index, name)
+        named = {one for leaf in self._leaves.values() for one in (leaf.revision, leaf.in_force)}
+        for revision_ in sorted(self._contents.agreements.keys() - named):
+            yield Finding(Flaw.PIECE_SURPLUS, about=f"agreement {revision_}")
+
     def _signatures(self, one: Recorded, leaf: Leaf) -> None:
         """`msgsig` is the hash of the signatures of these messages, or of one that another entry keeps."""
         own = self._shown.messages[one.index]
@@ -232,7 +252,7 @@ class _Check:
             return
         signed = self._shown.messages[one.index]
         bodies = [body for each in signed for body in each.judged.bodies]
-        if leaf.kind in {Kind.RESPONSE, Kind.DELIVERY}:
+        if leaf.kind in _RELEASING:
             bodies = [] if one.payload is None else [one.payload]
         elif one.messages and not bodies:  # a finding about the message says why
             return

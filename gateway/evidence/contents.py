@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
+
+import msgspec
 
 from gateway.exchangelog.fields import FieldRecord
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
@@ -25,9 +26,7 @@ _MAX_FIELDS: Final = (
 )  # bytes of field records: 65,535 of them at most; as values they take far more
 _ENTRY: Final = re.compile(r"entries/(0|[1-9]\d{0,17})/([a-z0-9.-]+)", re.ASCII)
 _AGREEMENT: Final = re.compile(r"agreement/([0-9a-f]{64})/(.+)", re.ASCII)
-_TRUST: Final = re.compile(
-    r"trust/(anchors|intermediates|crls|answers)/[0-9a-f]{64}\.(?:crt|crl|ors)", re.ASCII
-)
+_TRUST: Final = re.compile(r"trust/(anchors|intermediates|crls|answers)/.+", re.ASCII)
 _ENDINGS: Final = {"anchors": "crt", "intermediates": "crt", "crls": "crl", "answers": "ors"}
 
 
@@ -73,10 +72,14 @@ def pack(contents: Contents) -> dict[str, bytes]:
         members |= {f"entries/{one.index}/{name}": data for name, data in _packed(one).items()}
     for revision, files in contents.agreements.items():
         members |= {f"agreement/{revision}/{name}": files[name] for name in sorted(files)}
-    for kind, ending in _ENDINGS.items():
-        for data in getattr(contents.known, kind):
-            members[f"trust/{kind}/{hashlib.sha256(data).hexdigest()}.{ending}"] = data
+    for kind in _ENDINGS:
+        members |= {_trusted(kind, data): data for data in getattr(contents.known, kind)}
     return members
+
+
+def _trusted(kind: str, data: bytes) -> str:
+    """Of certificates and revocation data the name tells the content."""
+    return f"trust/{kind}/{hashlib.sha256(data).hexdigest()}.{_ENDINGS[kind]}"
 
 
 def _packed(one: Recorded) -> dict[str, bytes]:
@@ -102,7 +105,7 @@ def unpack(members: Mapping[str, bytes]) -> tuple[Contents, list[Finding]]:
             entries[int(match[1])][match[2]] = data
         elif match := _AGREEMENT.fullmatch(name):
             agreements[match[1]][match[2]] = data
-        elif match := _TRUST.fullmatch(name):
+        elif (match := _TRUST.fullmatch(name)) and name == _trusted(match[1], data):
             known[match[1]].append(data)
         elif name not in {CHECKPOINT, TOKEN}:
             findings.append(Finding(Flaw.PIECE_SURPLUS, about=name))
@@ -141,16 +144,13 @@ def _records(data: bytes) -> Sequence[FieldRecord]:
     if len(data) > _MAX_FIELDS:
         raise ProofError(Flaw.FIELD_FORM, "too large")
     try:
-        rows = json.loads(data)
+        rows = _rows(data)
     except (ValueError, RecursionError):
-        raise ProofError(Flaw.FIELD_FORM, "not JSON") from None
-    return [_record(row) for row in rows] if isinstance(rows, list) else []
+        raise ProofError(Flaw.FIELD_FORM, "no field records") from None
+    return [
+        FieldRecord(path, said, None) if sort == "r" else FieldRecord(path, None, said)
+        for sort, path, said in rows
+    ]
 
 
-def _record(row: object) -> FieldRecord:
-    match row:
-        case ["r", str(path), str(digest)]:
-            return FieldRecord(path, digest, None)
-        case ["w", str(path), str(reason)]:
-            return FieldRecord(path, None, reason)
-    raise ProofError(Flaw.FIELD_FORM, "record")
+_rows: Final = msgspec.json.Decoder(list[tuple[Literal["r", "w"], str, str]]).decode

@@ -54,7 +54,7 @@ class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The form alone. Raises `ProofError` (LOG658)."""
         try:
             return msgspec.json.decode(data, type=cls)
-        except (msgspec.DecodeError, RecursionError):
+        except (ValueError, RecursionError):  # also of bytes that are no UTF-8
             raise ProofError(Flaw.ACCOUNT, "form") from None
 
     @property

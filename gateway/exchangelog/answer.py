@@ -64,7 +64,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """The form alone. Raises `ProofError`."""
         try:
             return msgspec.json.decode(data, type=cls)
-        except (msgspec.DecodeError, RecursionError):  # ValidationError is the first
+        except (ValueError, RecursionError):  # also of bytes that are no UTF-8
             raise ProofError(Flaw.ANSWER_FORM) from None
 
 

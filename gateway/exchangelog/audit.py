@@ -14,7 +14,7 @@ from typing import Protocol
 from gateway.exchangelog import merkle
 from gateway.exchangelog.account import Account
 from gateway.exchangelog.audit_rows import Judged, Judging, Known, Rows, judged
-from gateway.exchangelog.audit_tree import Progress, check_pin, check_tree
+from gateway.exchangelog.audit_tree import Progress, check_pin, check_tree, missing, unkept
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.erasure import Record
@@ -81,7 +81,7 @@ def audit(  # noqa: PLR0913 - what is checked, by which keys, against what is kn
     if head.last >= head.size:
         yield Finding(Flaw.SURPLUS, head.last)
     size, root = (head.size, head.root) if signed is None else (signed.size, signed.root)
-    known = Known(size, origin, parties or {})
+    known = Known(size, min(size, head.last + 1), origin, parties or {})
     while True:
         entries = _Entries(log, known, verifiers, progress)
         found = list(entries.check(judge(log, known)))
@@ -99,7 +99,7 @@ def _surplus(log: Evidence) -> Iterator[Finding]:
     names = log.tile_names()
     size = log.head().size  # afterwards: a live log may have grown
     for level, n in names:
-        if width_at(size, level, n) <= 0:
+        if min(level, n) < 0 or width_at(size, level, n) <= 0:
             yield Finding(Flaw.SURPLUS, about=f"level {level}, tile {n}")
 
 
@@ -127,13 +127,14 @@ class _Entries:
                 else:
                     remaining.append(one.index)
                 continue
-            yield from (Finding(Flaw.MISSING, index) for index in range(expected, one.index))
+            yield from missing(expected, one.index)
             expected = one.index + 1
             yield from self._entry(one)
             if expected % WIDTH == 0:
                 self._progress(expected)
-        yield from (Finding(Flaw.MISSING, index) for index in range(expected, self._size))
+        yield from missing(expected, self._size)
         self._progress(self._size)
+        yield from unkept(0, self._before.minimum)
         if remaining:
             yield Finding(Flaw.PRUNED_REMAINS, remaining[0], f"to entry {remaining[-1]}")
         yield from self._pairing.left()

@@ -55,6 +55,7 @@ class Known:
     """What is known of the log beforehand."""
 
     size: int
+    end: int  # no entry is stored from here to `size`: a size that nobody signed may be any number
     origin: str
     parties: Mapping[str, str]  # id in the register → enterprise number
 
@@ -80,7 +81,7 @@ Judging: TypeAlias = Callable[[Rows, Known], Iterator[Judged]]
 def judged(log: Rows, known: Known, start: int | None = None, end: int | None = None) -> Iterator[Judged]:
     """The entries of the log, or those of a range."""
     judge = _Judge(log, known)
-    return map(judge.row, log.rows(start, known.size if end is None else end))
+    return map(judge.row, log.rows(start, known.end if end is None else end))
 
 
 class _Judge:

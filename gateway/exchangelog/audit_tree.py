@@ -54,6 +54,18 @@ class LeafHashes:
         return None if found == self._tile[1][offset * HASH_SIZE : (offset + 1) * HASH_SIZE] else found
 
 
+def missing(start: int, end: int) -> Iterator[Finding]:
+    """Entries that are not there, as one finding: how many they are a size may say that nobody signed."""
+    if start < end:
+        yield Finding(Flaw.MISSING, start, "" if start == end - 1 else f"to entry {end - 1}")
+
+
+def unkept(start: int, end: int) -> Iterator[Finding]:
+    """Entries that were pruned: that they are not judged is said, or the rest would seem to be all."""
+    if start < end:
+        yield Finding(Flaw.UNKEPT, start, f"to entry {end - 1}")
+
+
 def check_tree(
     log: Tiles, size: int, root: bytes, differing: Mapping[int, Mapping[int, bytes]]
 ) -> Iterator[Finding]:

@@ -65,5 +65,5 @@ def bucket_of(leaf: bytes) -> Bucket:
     try:
         dated = _dated(leaf)
         return Bucket.parse(f"{dated.ret}/{dated.t[:7]}")
-    except (msgspec.DecodeError, ProofError):
+    except (ValueError, RecursionError, ProofError):  # also of bytes that are no UTF-8
         raise ProofError(Flaw.ENTRY_FORM, "time or retention class") from None

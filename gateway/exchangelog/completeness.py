@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Protocol
 
 from gateway.exchangelog import merkle
-from gateway.exchangelog.audit_tree import LeafHashes, Progress, Tiles
+from gateway.exchangelog.audit_tree import LeafHashes, Progress, Tiles, missing
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.merkle import HASH_SIZE, Nodes, leaf_hash, node_hash, split, subtree
@@ -89,10 +89,10 @@ def _wrong(log: Entries, size: int, start: int, end: int) -> Iterator[Finding]:
     """Which entries are missing, and which are not those of the tiles."""
     hashes, expected = LeafHashes(log, size), start
     for index, leaf in log.leaves(start, end):
-        yield from (Finding(Flaw.MISSING, gap) for gap in range(expected, index))
+        yield from missing(expected, index)
         expected = index + 1
         hashes.compare(index, leaf)
-    yield from (Finding(Flaw.MISSING, gap) for gap in range(expected, end))
+    yield from missing(expected, end)
     for n, offsets in sorted(hashes.differing.items()):
         yield from (Finding(Flaw.ALTERED, n * WIDTH + offset) for offset in sorted(offsets))
 

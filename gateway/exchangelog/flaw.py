@@ -139,7 +139,7 @@ class Flaw(Enum):
     ERASURE = _row("LOG646", "What stands beside the tree as erased is not what the erasure entries say.", _DAMAGED)
     SEED_REMAINS = _row("LOG647", "An erasure names the entry, but what was kept of it is still there.", "An erasure is being ended, by its command or by the start of a hub: check again. If it stays, it came back, perhaps from a backup: report the incident.")
     BUCKET_KEY_REMAINS = _row("LOG648", "The bucket was erased, but its key is still there.", "Start the hub, or any command that writes to the log: it ends what was begun. If the key came back from a copy, destroy that copy.")
-    PRUNING = _row("LOG649", "The minimum index of the store is not the one that the log records.", _DAMAGED)
+    PRUNING = _row("LOG649", "The minimum index of the store is not the one that the log records, or lies above the entry that records it.", _DAMAGED)
     PRUNED = _row("LOG650", "The entry lies below the minimum index of the log: it was pruned.", "Its hash is still in the tree, and proofs of it that were handed out still verify.")
     NOT_ERASABLE = _row("LOG651", "This cannot be erased so.", "Name entries or a bucket that has ended, and a ground of the legal basis.")
     NOT_DUE = _row("LOG652", "The retention period has not ended.", "See what is due: gateway log retention --config FILE")
@@ -149,6 +149,7 @@ class Flaw(Enum):
     PRUNED_REMAINS = _row("LOG656", "Entries below the minimum index are still there.", "A pruning is being ended, by its command or by the start of a hub: check again. If they stay, they came back, perhaps from a backup.", Level.NOTICE)
     SUCCESSOR_KEY = _row("LOG657", "What was erased of this log after it ended is accounted for by a log whose key was not given.", "Give the key of that log as well, after the keys of this one: --vkey")
     ACCOUNT = _row("LOG658", "The account of what was erased of this log after it ended does not hold.", _DAMAGED)
+    UNKEPT = _row("LOG659", "Entries below the minimum index are no longer kept: their hashes were checked, not what they say.", "See when they were pruned: gateway log list --kind pruning", Level.NOTICE)
 
     # The agreement against the log, and what happened to one exchange.
     REFERENCE = _row("LOG751", "Nothing answers to this reference.", "Give the incident of the fault, or the index of the reply; with --as also the ticket of a question that was recorded: one that was refused leaves its ticket free.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -162,13 +162,6 @@ class Signer:
 
     def sign(self, text: str) -> Signature:
         return Signature(self.name, self.verifier.key_id, self.key.sign(text.encode()))
-
-
-def write_note(text: str, signers: Sequence[Signer]) -> bytes:
-    """Raises `ProofError` for a text that could not be read back."""
-    data = Note(text, tuple(signer.sign(text) for signer in signers)).serialise()
-    parse_note(data)
-    return data
 
 
 def open_note(data: bytes, verifiers: Iterable[NoteKey]) -> Note:

@@ -41,8 +41,11 @@ class Pairing:
     def check(self, index: int, leaf: Leaf) -> Iterator[Finding]:
         """What is wrong with this entry, given those before it."""
         match leaf.kind:
-            case Kind.ERASURE | Kind.PRUNING:
+            case Kind.ERASURE:
                 return  # by itself
+            case Kind.PRUNING:
+                yield from _pruning(index, leaf)
+                return
             case Kind.REQUEST:
                 if leaf.id in self._open:
                     yield Finding(Flaw.PAIRING, index, "second request of one exchange")
@@ -98,6 +101,13 @@ class Pairing:
         told.waiting.remove(recipient)
         if not told.waiting:
             del self._told[told.leaf.id]
+
+
+def _pruning(index: int, leaf: Leaf) -> Iterator[Finding]:
+    """What it removes was there: nothing that came after it may be missing on its word."""
+    minimum = leaf.more["minimum"]
+    if isinstance(minimum, int) and minimum > index:
+        yield Finding(Flaw.PRUNING, index, f"minimum index {minimum}")
 
 
 def _access(index: int, leaf: Leaf) -> Iterator[Finding]:

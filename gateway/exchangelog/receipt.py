@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
-from gateway.exchangelog.fields import FieldRecord, base64url, disclosure, fields_root, salts
+from gateway.exchangelog.fields import SEED_SIZE, FieldRecord, base64url, disclosure, fields_root, salts
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind
 from gateway.exchangelog.leaf import Leaf
@@ -152,7 +152,9 @@ def disclosures(
     Raises `ProofError` for released records without a seed.
     """
     released = [one for one in records if one.digest is not None]
-    if released and seed is None:
+    if not released:
+        return {}
+    if seed is None or len(seed) != SEED_SIZE:
         raise ProofError(Flaw.RECEIPT_MISSING, "seed")
-    opened = zip(released, salts(seed, len(released)) if seed is not None else (), strict=True)
+    opened = zip(released, salts(seed, len(released)), strict=True)
     return {one: disclosure(salt, one.path, values.get(one.path) or None) for one, salt in opened}

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from gateway.exchangelog.audit_tree import LeafHashes, Progress, check_pin, check_tree
+from gateway.exchangelog.audit_tree import LeafHashes, Progress, check_pin, check_tree, missing, unkept
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Finding, Flaw, ProofError
 from gateway.exchangelog.form import Kind
@@ -139,13 +139,10 @@ class _Bundles:
         gaps.append((expected, -(-self._site.size // WIDTH)))
         for first, end in gaps:
             # tlog-tiles, Pruning: what lies below the minimum index that the log itself records may be gone.
-            yield from self._missing(max(first, self._minimum // WIDTH), end)
+            start, stop = first * WIDTH, min(end * WIDTH, self._site.size)
+            yield from unkept(start, min(stop, self._minimum))
+            yield from missing(max(start, self._minimum), stop)
         yield from self._pairing.left()
-
-    def _missing(self, first: int, end: int) -> Iterator[Finding]:
-        if first < end:
-            last = min(end * WIDTH, self._site.size) - 1
-            yield Finding(Flaw.MISSING, first * WIDTH, f"to entry {last}")
 
     def _bundle(self, n: int) -> Iterator[Finding]:
         try:

@@ -20,6 +20,7 @@ class Verdict(StrEnum):
     MAY_BE_ALLOWED = "may be allowed"
     OTHERWISE = "would be refused otherwise"
     UNTOLD = "would not be delivered"
+    MAY_BE_UNTOLD = "may not be told"
     MAY_BE_TOLD = "may be told besides"
 
 

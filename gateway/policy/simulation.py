@@ -21,6 +21,7 @@ from gateway.exchangelog.form import PERMITTED, Kind
 from gateway.exchangelog.leaf import Leaf
 from gateway.model import (
     Authority,
+    AuthorityId,
     DossierScope,
     Enterprise,
     LegalContext,
@@ -105,7 +106,7 @@ class Simulation:
         if not replayed.answers:
             return
         if leaf.kind is Kind.NOTIFICATION and None in replayed.codes:
-            self._heard(index, logged, past)
+            self._heard(index, leaf, logged, past)
         verdict = _verdict(logged, replayed)
         if verdict is None:
             self.unchanged += 1
@@ -116,12 +117,22 @@ class Simulation:
         )
         self.outcomes.setdefault(outcome, Tally()).add(index)
 
-    def _heard(self, index: int, logged: Logged, past: Past) -> None:
-        """Who may hear of it by the draft, and could not by the revision of that time."""
+    def _heard(self, index: int, leaf: Leaf, logged: Logged, past: Past) -> None:
+        """Who may hear of it by the draft, and could not by the revision of that time; and the other way round."""
         assert past.agreement is not None  # else nothing was replayed
-        for name, context in hearing(logged, self._draft) - hearing(logged, past.agreement):
-            more = Outcome(Verdict.MAY_BE_TOLD, name, logged.operation, context, logged.decision, ())
-            self.outcomes.setdefault(more, Tally()).add(index)
+        then, draft = hearing(logged, past.agreement), hearing(logged, self._draft)
+        told = {one.id for one in map(self._party, leaf.to) if one is not None}
+        lost = {one for one in then - draft if one[0] in told and self._has_view(logged, *one)}
+        for verdict, found in ((Verdict.MAY_BE_TOLD, draft - then), (Verdict.MAY_BE_UNTOLD, lost)):
+            for name, context in sorted(found):
+                changed = Outcome(verdict, name, logged.operation, context, logged.decision, ())
+                self.outcomes.setdefault(changed, Tally()).add(index)
+
+    def _has_view(self, logged: Logged, name: AuthorityId, context: LegalContext) -> bool:
+        """Where the draft has none, the delivery says so."""
+        recipient, sender = self._register.by_id[name].role, logged.authority.role
+        assert recipient is not None  # of the register's authorities each has one
+        return (logged.operation, recipient, context, sender, None) in self._draft.views
 
     def _response(self, index: int, leaf: Leaf, past: Past) -> None:
         """What it showed against what the draft would show; where that refuses, the decision said so."""
@@ -162,7 +173,7 @@ class Simulation:
     def _logged(self, leaf: Leaf, past: Past, decision: str | None = None) -> Logged | Unknown:
         """`decision`: in place of the entry's own."""
         authority = self._party(leaf.caller)
-        if authority is None:
+        if authority is None or self._asked_somebody_gone(leaf):
             return Unknown.PARTY
         if leaf.operation is None or leaf.legal_context is None:
             return Unknown.CONTEXT
@@ -182,6 +193,11 @@ class Simulation:
         if past.agreement is None:
             return Replayed(frozenset(), frozenset({Unknown.REVISION}))
         return replay(logged, past.agreement, self._draft, self._register)
+
+    def _asked_somebody_gone(self, leaf: Leaf) -> bool:
+        """Whose file it was cannot be told then. A notification names its recipients there."""
+        asked = set(leaf.to) if leaf.kind in {Kind.REQUEST, Kind.RESPONSE} else set[str]()
+        return None in map(self._party, asked - {str(self._register.hub.enterprise)})
 
     def _asked_role(self, leaf: Leaf) -> Role | None:
         """Of a consultation; a notification names its recipients there."""

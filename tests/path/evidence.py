@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -88,7 +89,9 @@ def with_crl(serial: int, revoked: datetime, issued: datetime) -> Callable[[dict
         listed = x509.load_pem_x509_crl(pem)
         for name in [name for name in pieces if name.startswith("trust/crls/")]:
             if x509.load_der_x509_crl(pieces[name]).issuer == listed.issuer:
-                pieces[name] = listed.public_bytes(Encoding.DER)
+                del pieces[name]
+        der = listed.public_bytes(Encoding.DER)
+        pieces[f"trust/crls/{hashlib.sha256(der).hexdigest()}.crl"] = der
 
     return change
 

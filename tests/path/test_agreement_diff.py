@@ -52,6 +52,21 @@ def test_a_draft_that_takes_a_field_away_says_from_whom_where_and_why(draft):
     assert "gains" not in result.stdout
 
 
+def test_what_is_lost_for_another_reason_is_told_apart(draft):
+    """The platform provides it no more, either; the posts do, and the region may not receive it from them."""
+    file = draft / "agreement.toml"
+    group, mark, rest = file.read_text().partition("[groups.G08]")
+    provided = rest.replace(
+        'provide = "all"', 'provide = ["number", "expiryDate", "type", "country", "scan"]', 1
+    )
+    file.write_text(group + mark + provided)
+    told = diff(CONTRACTS, draft).stdout
+    for reason, provider in (("ROLE", "CONS"), ("PROVIDER", "PLAT")):
+        lost = f"loses G08.issueDate (Travel document; {reason})"
+        where = f"where consultDossier of {provider}, rectifyData of {provider}"
+        assert f"  REG in WIB:APPEAL\n      {lost}\n      {where}\n" in told
+
+
 def test_for_machines_each_field_stands_with_its_group_and_reasons(draft):
     told = json.loads(diff(CONTRACTS, draft, "--json").stdout)
     assert not told["same"]

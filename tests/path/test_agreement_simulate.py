@@ -18,7 +18,7 @@ from gateway.cli.commands import app
 from gateway.exchangelog.leaf import Leaf
 from gateway.model import Criteria, Role
 from tests.path.hub import DOSSIER, NOW, OTHER_DOSSIER, ROOT, SSIN, Hub, agreement
-from tests.path.notifying import ADMISSIBILITY, ADMISSIBLE, NEW, declare, drain, submit, tell
+from tests.path.notifying import ADMISSIBILITY, ADMISSIBLE, APPLICATION, NEW, declare, drain, submit, tell
 from tests.path.settings import settings_of
 from tests.path.test_permission import scan
 from tests.rules.agreement_files import AGREEMENT, PROCEDURES, changed
@@ -294,6 +294,18 @@ async def test_who_may_hear_of_a_notification_besides_is_told(hub: Hub):
     ]
 
 
+async def test_who_would_hear_by_no_step_that_is_possible_then_is_told(hub: Hub, tmp_path):
+    """The draft still has a view for it: by a step at another status."""
+    await hub.dossier(DOSSIER, "UNDER_REVIEW")
+    assert (await tell(hub, "PLATFORM", "transferApplication", RESIDENCE, APPLICATION)).code is None
+    before, status, after = agreement().files[PROCEDURES].decode().partition('before = ["UNDER_REVIEW", ')
+    fewer = after.replace(', OE = "WIB:RESIDENCE_DECISION" }', " }", 1)
+    draft = {**agreement().files, PROCEDURES: f"{before}{status}{fewer}".encode()}
+    assert outcomes(simulate(hub, write(tmp_path, draft))) == [
+        ("may not be told", "IMMIGRATION_OFFICE", "transferApplication", "accepted", [], [0])
+    ]
+
+
 async def test_of_what_comes_alike_the_number_is_told_and_the_first_entries(hub: Hub, tmp_path):
     for _ in range(5):
         await hub.consult("BRUSSELS", "consultDossier", WORK)
@@ -334,13 +346,25 @@ async def test_a_revision_that_is_not_kept_and_an_entry_that_is_none_are_told(hu
 async def test_a_context_that_was_not_known_and_an_authority_that_is_gone_are_told(hub: Hub):
     await hub.consult("BRUSSELS", "consultDossier", "SECRET:WORDS")
     await hub.consult("POST_RABAT", "consultStatus", "WIB:VISA_ISSUE")
+    told = json.loads(CliRunner().invoke(app, without_rabat(hub)).stdout)
+    assert [(one["what"], one["examples"]) for one in told["unknown"]] == [("context", [0]), ("party", [1])]
+
+
+def without_rabat(hub: Hub) -> list[str]:
+    """The command, with a register that has the post no more."""
     settings, register = settings_of(hub), hub.path.parent / "register.toml"
     lines = (ROOT / "contracts/register.toml").read_text().split("\n[[authority]]\n")
     register.write_text("\n[[authority]]\n".join(one for one in lines if 'id = "POST_RABAT"' not in one))
     settings.write_text(settings.read_text().replace(f"{ROOT}/contracts/register.toml", str(register)))
-    command = ["agreement", "simulate", "in-force", "--config", str(settings), "--json"]
-    told = json.loads(CliRunner().invoke(app, command).stdout)
-    assert [(one["what"], one["examples"]) for one in told["unknown"]] == [("context", [0]), ("party", [1])]
+    return ["agreement", "simulate", "in-force", "--config", str(settings), "--json"]
+
+
+async def test_a_provider_that_is_gone_is_told_and_no_other_taken_in_its_place(hub: Hub):
+    await hub.dossier(DOSSIER, "VISA_ISSUED")
+    await hub.consult("IMMIGRATION_OFFICE", "consultDossier", "WIB:VISA_ISSUE", Criteria(DOSSIER, Role.CONS))
+    told = json.loads(CliRunner().invoke(app, without_rabat(hub)).stdout)
+    assert (told["decisions"], told["unchanged"]) == (1, 0)
+    assert [(one["what"], one["examples"]) for one in told["unknown"]] == [("party", [0])]
 
 
 async def test_what_the_agreement_of_the_time_does_not_decide_again_is_not_guessed(hub: Hub):

@@ -202,6 +202,15 @@ BY_THE_HUB: dict[str, tuple[Callable[[Pieces], None], Flaw]] = {
     ),
     "a piece has no place": (adding("entries/0/note.txt"), Flaw.PIECE_SURPLUS),
     "another piece has no place": (adding("readme"), Flaw.PIECE_SURPLUS),
+    "a payload stands where nothing was released": (adding("entries/0/payload.xml"), Flaw.PIECE_SURPLUS),
+    "field records stand where there are none": (
+        lambda pieces: pieces.update({"entries/0/fields.json": b'[["r","dossier","x"]]'}), Flaw.PIECE_SURPLUS,
+    ),
+    "no entry names the agreement": (adding(f"agreement/{'ab' * 32}/contracts/agreement.toml"), Flaw.PIECE_SURPLUS),
+    "a certificate has another's name": (adding(f"trust/anchors/{'ab' * 32}.crt"), Flaw.PIECE_SURPLUS),
+    "a path of the field records is no text": (
+        replacing("entries/1/fields.json", '["r","dossier/header/status"', '["r","\\ud800"'), Flaw.FIELD_FORM,
+    ),
     "a list of revocations is not there": (without_lists, Flaw.REVOCATION),
     "the signer was revoked before": (with_crl(serial_of("BRUSSELS"), NOW - DAY, NOW - HOUR), Flaw.REVOKED),
     "a list ended before": (with_crl(1, NOW - 90 * DAY, NOW - 60 * DAY), Flaw.REVOCATION),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
 import subprocess
 import sys
 import time
+from collections import deque
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +22,7 @@ from typer.testing import CliRunner
 from gateway.agreement.answer import leaves
 from gateway.agreement.load import load_agreement
 from gateway.agreement.messages import Customer, Question, answered, write_reply
+from gateway.bench.client import Tally, _all
 from gateway.bench.dossiers import dossier_number, kilobytes_of, payload
 from gateway.bench.memory import Memory, Slope, Verdict
 from gateway.bench.messages import CONTEXT, OPERATION, compact
@@ -258,6 +261,37 @@ def test_a_soak_ends_with_its_time_or_with_its_exchanges():
     assert Length(10.0, None).left(5_000, 599.0, 100) == 100
     assert Length(10.0, None).left(5_000, 600.0, 100) == 0
     assert Length(10.0, 5_050).left(5_000, 700.0, 100) == 50
+
+
+class Hasty:
+    """A client whose exchanges take no time."""
+
+    def __init__(self, begun: list[tuple[str, float]]) -> None:
+        self.begun = begun
+
+    async def do(self, errand: str, tally: Tally, due: float) -> bool:
+        self.begun.append((errand, due))
+        return True
+
+
+async def test_of_a_constant_load_each_client_waits_for_an_exchange_of_its_own():
+    """All of them began together, once for each of them, and then rested: a load of bursts."""
+    begun = list[tuple[str, float]]()
+    load = asyncio.create_task(
+        _all([Hasty(begun)] * 3, deque(["now", "in an hour", "later"]), Tally(), 1 / 3600)
+    )
+    for _ in range(20):  # turns of the loop, in which whoever may begin has begun
+        await asyncio.sleep(0)
+    load.cancel()
+    assert [errand for errand, _ in begun] == ["now"]
+
+
+async def test_an_exchange_of_a_constant_load_counts_from_when_it_was_due():
+    begun = list[tuple[str, float]]()
+    await _all([Hasty(begun)], deque(["a", "b", "c"]), Tally(), 1000.0)
+    (_, first), (_, second), (_, third) = begun
+    assert second - first == pytest.approx(0.001)
+    assert third - second == pytest.approx(0.001)
 
 
 def test_documents_pass_in_both_directions_and_their_memory_is_told(tmp_path):

@@ -61,6 +61,7 @@ def test_the_calm_are_compared_with_themselves_without_quotas_and_with_those_of_
         assert one["p50_times"] > 0 < one["p99_times"]
         assert all(part["exchanges"] > 0 for part in (*one["alone"], one["beside"]))
         assert one["flood"]["throughput"] > 0
+        assert one["beside"]["turned_away"] >= 0  # and what that costs is in the times
 
 
 def test_the_report_has_every_round_and_loads_nothing(result, report):

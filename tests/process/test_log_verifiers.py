@@ -173,6 +173,23 @@ def test_proofs_are_taken(verify, place):
     verify("consistency", place / "log.consistency", place / "kept", VKEY)
 
 
+def test_an_index_that_is_none_is_taken_by_nobody(verify, place):
+    """From -1 the way to the root is that of entry 0."""
+    with LogReader.open(place / "store.sqlite") as log:
+        first = log.prove(0).serialise()
+    for index in (b"-1", b"00", b"+0", b""):
+        (place / "entry.tlog-proof").write_bytes(first.replace(b"\nindex 0\n", b"\nindex %b\n" % index))
+        with pytest.raises(RefusedError):
+            verify("entry", place / "entry.tlog-proof", VKEY)
+
+
+@pytest.mark.parametrize("name", ["go", "node"])  # metamorphic-log looks at no root where there is no entry
+def test_an_empty_log_with_a_root_is_not_taken(request, name, place):
+    (place / "site/checkpoint").write_bytes(sign_checkpoint(0, bytes(32), [SIGNER]))
+    with pytest.raises(RefusedError):
+        request.getfixturevalue(name)("site", place / "site", VKEY)
+
+
 # What somebody can do to the files without the key. Each is found with the checkpoint alone.
 
 LAST = "tile/entries/002.p/18"

@@ -147,7 +147,11 @@ TAMPERING = {
     ),
     "entries truncated": (
         ("DELETE FROM seeds WHERE idx >= 528", "DELETE FROM entries WHERE idx >= 528"),
-        {(Flaw.MISSING, 528), (Flaw.MISSING, 529)},
+        {(Flaw.MISSING, 528)},  # to entry 529
+    ),
+    "size of the head that nobody signed": (
+        ("UPDATE head SET size = 1 << 40, note = x'00'",),
+        {(Flaw.NOTE_FORM, None), (Flaw.MISSING, 530), (Flaw.TILE, None)},
     ),
     "entries reordered": (
         (
@@ -251,6 +255,10 @@ TAMPERING = {
     ),
     "upper tile missing": (("DELETE FROM tiles WHERE level = 1",), {(Flaw.TILE, None)}),
     "tile added": (("INSERT INTO tiles VALUES (3, 0, zeroblob(32))",), {(Flaw.SURPLUS, None)}),
+    "tile added before the first": (
+        ("INSERT INTO tiles VALUES (0, -1, zeroblob(32))", "INSERT INTO tiles VALUES (-1, 0, zeroblob(32))"),
+        {(Flaw.SURPLUS, None)},
+    ),
     "root of the head changed": (("UPDATE head SET root = zeroblob(32)",), {(Flaw.HEAD, None)}),
     "size of the head changed": (("UPDATE head SET size = 529",), {(Flaw.HEAD, None), (Flaw.SURPLUS, 529)}),
     "seed erased without a record": (("DELETE FROM seeds WHERE idx = 7",), {(Flaw.SEED, 7)}),

@@ -32,6 +32,13 @@ CASES = {  # file, old, new: in which sections something is told
     "days of reading": (AGREEMENT, "closed_dossier_days = 365", "closed_dossier_days = 364", {Section.HEAD}),
     "the day of validity": (AGREEMENT, "valid_from = 2026-01-01", "valid_from = 2026-01-02", {Section.HEAD}),
     "the words of a purpose": (AGREEMENT, "Decide on residence, and", "Decide on residence and", {Section.WORDING}),
+    "the basis of a retention": (
+        AGREEMENT, 'nobody fetched\nbasis = ["U"]', 'nobody fetched\nbasis = ["T"]', {Section.BASES},
+    ),
+    "the certainty of a course": (PROCEDURES, 'certainty = "C"', 'certainty = "L"', {Section.BASES}),
+    "a quota by little": (AGREEMENT, "per_second = 100.0", "per_second = 100.00001", {Section.QUOTAS}),
+    "what a role is called": (AGREEMENT, 'en = "Platform"', 'en = "Portal"', {Section.WORDING}),
+    "what a type of permit is called": (AGREEMENT, 'en = "EU Blue Card"', 'en = "Blue Card"', {Section.WORDING}),
     "the days of a term": (PROCEDURES, "days = 30", "days = 45", {Section.DEADLINES}),
     "the day on which a rule begins": (
         PROCEDURES, "days = 30\nworking = false\nvalid_from = 2018-12-24",
@@ -99,6 +106,19 @@ def test_a_new_element_of_the_schema_is_told_as_an_addition():
     schema = [one for one in compare(shipped(), after).changes if one.place.section is Section.SCHEMA]
     assert all(one.gains and not one.loses for one in schema)
     assert {"G08.issuePlace"} in [one.gains for one in schema]
+
+
+def test_two_elements_whose_fields_change_places_are_told():
+    """Who may see one may then see the other, though every field is granted as before."""
+    issued, expires = b'code="G08" field="issueDate"', b'code="G08" field="expiryDate"'
+    data = shipped().files[DOSSIER]
+    exchanged = data.replace(issued, b"@").replace(expires, issued).replace(b"@", expires)
+    found = compare(shipped(), load_agreement({**shipped().files, DOSSIER: exchanged})).changes
+    told = {one.place.name.rpartition("/")[2]: (one.gains, one.loses) for one in found}
+    assert told == {
+        "issueDate": ({"G08.expiryDate"}, {"G08.issueDate"}),
+        "expiryDate": ({"G08.issueDate"}, {"G08.expiryDate"}),
+    }
 
 
 def test_every_step_and_every_deadline_of_every_course_has_a_place_of_its_own():

@@ -144,7 +144,7 @@ def test_a_forged_account_is_not_believed(forged):
     assert flaw(FORGED[forged]()) is Flaw.ACCOUNT
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"[" * 10_000, b'{"entry":1}'])
+@pytest.mark.parametrize("data", [b"", b"{}", b"[" * 10_000, b'{"entry":1}', b'{"entry":{"leaf":"\xff'])
 def test_what_is_no_account_is_told(data):
     with pytest.raises(ProofError) as caught:
         Account.parse(data)

@@ -139,7 +139,14 @@ def test_a_range_that_is_tied_to_no_checkpoint_is_told(change, flaw):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{}", b"[" * 10_000, answer().serialise().replace(b'"start"', b'"begin"')]
+    "data",
+    [
+        b"",
+        b"{}",
+        b"[" * 10_000,
+        answer().serialise().replace(b'"start"', b'"begin"'),
+        answer().serialise().replace(b'"checkpoint": "', b'"checkpoint": "\xff'),
+    ],
 )
 def test_what_is_no_answer_is_told(data):
     with pytest.raises(ProofError) as raised:

@@ -46,7 +46,16 @@ def test_bucket_ends_with_its_month_also_in_december():
 
 
 @pytest.mark.parametrize(
-    "leaf", [b"", b"{}", b'{"t":"2026-11-01T","ret":7}', b'{"t":"soon","ret":"exchange"}']
+    "leaf",
+    [
+        b"",
+        b"{}",
+        b'{"t":"2026-11-01T","ret":7}',
+        b'{"t":"soon","ret":"exchange"}',
+        b'{"t":"2026-11\xff","ret":"exchange"}',
+        b'{"t":' + b"[" * 60_000,
+        b'{"other":' + b"[" * 60_000,
+    ],
 )
 def test_what_is_no_leaf_is_in_no_bucket(leaf):
     with pytest.raises(ProofError) as caught:

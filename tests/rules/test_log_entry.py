@@ -469,6 +469,8 @@ def record_of(disclosed: bytes, path: str = "a") -> FieldRecord:
         (disclosure(b"s", "a", ["1"]), FieldRecord("a", None, "ROLE")),
         (disclosure(b"s", "b", ["1"]), record_of(disclosure(b"s", "b", ["1"]))),
         (disclosure(b"s", "a", "1"), record_of(disclosure(b"s", "a", "1"))),
+        (disclosure(b"s", "a", [1]), record_of(disclosure(b"s", "a", [1]))),
+        (disclosure(b"s", "a", []), record_of(disclosure(b"s", "a", []))),
         (b"!", record_of(b"!")),
         (b"W10", record_of(b"W10")),
         (b"MQ", record_of(b"MQ")),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.exchangelog import merkle
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
-from gateway.exchangelog.note import Note, Signature, Signer, Verifier, open_note, parse_note, write_note
+from gateway.exchangelog.note import Note, Signature, Signer, Verifier, open_note, parse_note
 from gateway.exchangelog.proof import TlogProof
 from tests.flaws import may_be_refused
 
@@ -48,11 +48,15 @@ def flaw_of(call, *arguments) -> Flaw:
     return caught.value.flaw
 
 
+def written(text: str, signers: list[Signer]) -> bytes:
+    return Note(text, tuple(one.sign(text) for one in signers)).serialise()
+
+
 def test_published_note_is_signed_byte_for_byte():
     seed = b64decode(NEUMANN_PRIVATE.split("+", 4)[4])[1:]
     signer = Signer.of("PeterNeumann", Ed25519PrivateKey.from_private_bytes(seed))
     assert signer.verifier.vkey == NEUMANN
-    assert write_note(NEUMANN_TEXT, [signer]) == NEUMANN_NOTE
+    assert written(NEUMANN_TEXT, [signer]) == NEUMANN_NOTE
 
 
 @pytest.mark.parametrize(("vkey", "data"), [(NEUMANN, NEUMANN_NOTE), (EXAMPLE, EXAMPLE_NOTE)])
@@ -93,12 +97,12 @@ def test_names_that_no_note_can_carry_are_refused(name):
 
 
 def test_text_with_empty_lines_is_split_at_the_last():
-    note = open_note(write_note(TEXT, [SIGNER]), [SIGNER.verifier])
+    note = open_note(written(TEXT, [SIGNER]), [SIGNER.verifier])
     assert note.text == TEXT
 
 
 def test_lines_of_unknown_keys_are_kept_and_ignored():
-    data = write_note(TEXT, [OTHER, SIGNER])
+    data = written(TEXT, [OTHER, SIGNER])
     assert len(open_note(data, [SIGNER.verifier]).signatures) == 2
     same_name = Verifier(SIGNER.name, OTHER.verifier.public)
     assert open_note(data, [same_name, SIGNER.verifier]).text == TEXT
@@ -109,13 +113,13 @@ def test_sixteen_signatures_are_accepted_and_a_hundred_and_one_are_not():
         Signer.of(f"witness{number}.example", Ed25519PrivateKey.from_private_bytes(bytes([number] * 32)))
         for number in range(101)
     ]
-    assert len(open_note(write_note(TEXT, signers[:16]), [signers[15].verifier]).signatures) == 16
-    assert flaw_of(write_note, TEXT, signers) is Flaw.NOTE_FORM
+    assert len(open_note(written(TEXT, signers[:16]), [signers[15].verifier]).signatures) == 16
+    assert flaw_of(parse_note, written(TEXT, signers)) is Flaw.NOTE_FORM
 
 
 def test_note_without_a_line_of_a_known_key_is_refused():
-    assert flaw_of(open_note, write_note(TEXT, [OTHER]), [SIGNER.verifier]) is Flaw.UNSIGNED
-    assert flaw_of(open_note, write_note(TEXT, [SIGNER]), []) is Flaw.UNSIGNED
+    assert flaw_of(open_note, written(TEXT, [OTHER]), [SIGNER.verifier]) is Flaw.UNSIGNED
+    assert flaw_of(open_note, written(TEXT, [SIGNER]), []) is Flaw.UNSIGNED
 
 
 def test_one_wrong_line_of_a_known_key_refuses_the_note():
@@ -126,7 +130,7 @@ def test_one_wrong_line_of_a_known_key_refuses_the_note():
 
 
 def test_every_bit_of_a_signed_note_matters():
-    data = write_note(TEXT, [SIGNER])
+    data = written(TEXT, [SIGNER])
     for bit in range(len(data) * 8):
         changed = bytearray(data)
         changed[bit // 8] ^= 1 << bit % 8
@@ -195,7 +199,7 @@ def test_checkpoint_has_the_three_lines_of_the_format():
 
 def test_checkpoint_of_another_log_under_the_same_key_is_refused():
     text = Checkpoint("other.example", 7, merkle.root(LEAVES)).text
-    assert flaw_of(open_checkpoint, write_note(text, [SIGNER]), [SIGNER.verifier]) is Flaw.ORIGIN
+    assert flaw_of(open_checkpoint, written(text, [SIGNER]), [SIGNER.verifier]) is Flaw.ORIGIN
 
 
 ROOT = b64encode(bytes(32)).decode()

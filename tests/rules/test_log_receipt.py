@@ -212,6 +212,11 @@ def test_the_seed_of_another_entry_opens_nothing():
     assert flaw_of(held(), with_proof(log().receipt(3), seed=other)) is Flaw.VALUE
 
 
+@pytest.mark.parametrize("size", [0, 31, 33])
+def test_a_seed_of_another_length_is_none(size):
+    assert flaw_of(held(), with_proof(log().receipt(3), seed=bytes(size))) is Flaw.RECEIPT_MISSING
+
+
 @pytest.mark.parametrize("missing", ["all of it", "the proof", "the entry", "the seed"])
 def test_what_was_asked_for_and_did_not_come_is_missed(missing):
     receipt = log().receipt(3)

@@ -296,6 +296,24 @@ def test_bundles_may_be_gone_below_the_minimum_index_that_the_log_records_and_no
         assert found == (set() if (number + 1) * 256 <= minimum else {Flaw.MISSING})
 
 
+def test_entries_that_are_pruned_are_told_as_not_judged():
+    said = pruned(Hand("0999099901", "officer-1"), 256, exchange_id(), NOW, os.urandom)
+    files = site_of([*entries(), said.leaf])
+    del files["tile/entries/000"]
+    told = [one for one in check_site(files, [VERIFIER]) if one.flaw is Flaw.UNKEPT]
+    assert told == [Finding(Flaw.UNKEPT, 0, "to entry 255")]
+    assert not told[0].fails
+
+
+def test_an_entry_prunes_nothing_that_comes_after_it():
+    """A log could otherwise record, and take away later what somebody is not to see."""
+    said = pruned(Hand("0999099901", "officer-1"), 512, exchange_id(), NOW, os.urandom)
+    before = entries()[:200]
+    files = site_of([*before, said.leaf, *entries()])
+    assert (Flaw.PRUNING, 200) in flaws(files)
+    assert (Flaw.PRUNING, 512) not in flaws(site_of([*entries()[:512], said.leaf]))
+
+
 def test_the_hashes_of_pruned_entries_are_still_checked():
     said = pruned(Hand("0999099901", "officer-1"), 256, exchange_id(), NOW, os.urandom)
     files = site_of([*entries(), said.leaf])

@@ -8,6 +8,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
@@ -59,11 +60,22 @@ func checkpoint(data []byte, vkey string) (tree tlog.Tree, err error) {
 	if len(lines) < 4 || lines[0] != verifier.Name() {
 		return tree, fmt.Errorf("checkpoint of another log")
 	}
-	if tree.N, err = strconv.ParseInt(lines[1], 10, 64); err != nil {
+	if tree.N, err = decimal(lines[1]); err != nil {
 		return tree, err
 	}
-	tree.Hash, err = tlog.ParseHash(lines[2])
+	if tree.Hash, err = tlog.ParseHash(lines[2]); err == nil && tree.N == 0 && tree.Hash != sha256.Sum256(nil) {
+		err = fmt.Errorf("no root of an empty log")
+	}
 	return tree, err
+}
+
+// decimal reads a number that is written in the one way there is.
+func decimal(text string) (int64, error) {
+	number, err := strconv.ParseInt(text, 10, 64)
+	if err == nil && (number < 0 || strconv.FormatInt(number, 10) != text) {
+		err = fmt.Errorf("no number: %s", text)
+	}
+	return number, err
 }
 
 // tiles reads hash tiles of a directory; the paths of sumdb name the height too.
@@ -180,7 +192,7 @@ func entry(file, vkey string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	index, err := strconv.ParseInt(strings.TrimPrefix(head[2], "index "), 10, 64)
+	index, err := decimal(strings.TrimPrefix(head[2], "index "))
 	if err != nil {
 		return "", err
 	}

@@ -19,6 +19,10 @@ const unbase64 = (text) => {
   demand(data.toString("base64") === text, "no canonical base64");
   return data;
 };
+const decimal = (text) => {
+  demand(/^(0|[1-9]\d*)$/.test(text) && Number.isSafeInteger(Number(text)), "no number");
+  return Number(text);
+};
 const hashOf = (line) => {
   const hash = unbase64(line);
   demand(hash.length === 32, "a hash has 32 bytes");
@@ -45,8 +49,8 @@ function checkpoint(data, vkey) {
   for (const line of ours)
     demand(verify(null, text, publicKey, unbase64(line.split(" ")[2]).subarray(4)), "wrong signature");
   const [origin, size, root] = text.toString().split("\n");
-  demand(origin === name && /^(0|[1-9]\d*)$/.test(size), "checkpoint of another log");
-  return { size: Number(size), root: hashOf(root) };
+  demand(origin === name, "checkpoint of another log");
+  return { size: decimal(size), root: hashOf(root) };
 }
 
 // RFC 9162 §2.1.1, from leaf hashes.
@@ -115,7 +119,7 @@ function entry(file, vkey) {
   const { head, tree } = proofFile(file, vkey);
   const [header, extra, place, ...lines] = head;
   demand(header === "c2sp.org/tlog-proof@v1" && extra.startsWith("extra ") && place.startsWith("index "), "no proof");
-  const index = Number(place.slice("index ".length));
+  const index = decimal(place.slice("index ".length));
   demand(index < tree.size, "beyond the tree");
   let [position, last, hash] = [index, tree.size - 1, leafHash(unbase64(extra.slice("extra ".length)))];
   for (const sibling of lines.map(hashOf)) {
