@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import sys
 from collections.abc import Callable, Generator, Mapping
@@ -17,6 +18,9 @@ from gateway.agreement import load, rows
 # How long an example takes says nothing about the code, and much about the machine.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+# As a hub has it (gateway/serving.py): what is loaded stays, and every full collection looks at all of it.
+gc.set_threshold(20_000, 20, 20)
 
 _KEPT: Final = 8  # agreements that differ, and sets of schemas
 # Files that take longest; each is one process's, so that one of them at the end would be waited for by all the others.
@@ -75,6 +79,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first. Otherwise the order stays."""
     place = {Path(__file__).parent / name: number for number, name in enumerate(_LONG)}
     items.sort(key=lambda item: place.get(item.path, len(_LONG)))
+
+
+def pytest_collection_finish() -> None:
+    """Files of tests, their cases and the agreement live as long as the process: no collection need look at them."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
