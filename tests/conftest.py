@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import pickle
 import sys
 from collections.abc import Callable, Generator, Mapping
@@ -21,6 +22,9 @@ settings.load_profile("suite")
 
 # As a hub has it (gateway/serving.py): what is loaded stays, and every full collection looks at all of it.
 gc.set_threshold(20_000, 20, 20)
+
+# Whoever imports aiohttp reads the machine's authorities, some 140: no process of the tests has any business with them.
+os.environ["SSL_CERT_FILE"] = os.devnull
 
 _KEPT: Final = 8  # agreements that differ, and sets of schemas
 # Files that take longest; each is one process's, so that one of them at the end would be waited for by all the others.
