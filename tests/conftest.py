@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, settings
 
 from gateway.agreement import load, rows
@@ -27,6 +28,7 @@ gc.set_threshold(20_000, 20, 20)
 os.environ["SSL_CERT_FILE"] = os.devnull
 
 _KEPT: Final = 8  # agreements that differ, and sets of schemas
+_KEYS: Final = 64
 # Files that take longest; each is one process's, so that one of them at the end would be waited for by all the others.
 _LONG: Final = (
     "attacks/test_catalogue.py", "process/test_bench.py", "process/test_workers.py",
@@ -77,6 +79,8 @@ def _parsed_once(parse: Callable[..., rows.Table]) -> Callable[..., rows.Table]:
 rows.parse_toml = _parsed_once(rows.parse_toml)
 load.compile_contract = _once(load.compile_contract, ".xsd")
 load.load_agreement = _once(load.load_agreement)  # before any module takes it from there
+# To check an RSA key takes 44 ms of CPU, and every hub that a test starts in this process has the same one.
+serialization.load_pem_private_key = lru_cache(maxsize=_KEYS)(serialization.load_pem_private_key)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
