@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import pickle
 import sys
 from collections.abc import Callable, Generator, Mapping
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, settings
 
 from gateway.agreement import load, rows
@@ -18,7 +21,16 @@ from gateway.agreement import load, rows
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
 
+# As a hub has it (gateway/serving.py): what is loaded stays, and every full collection looks at all of it.
+gc.set_threshold(20_000, 20, 20)
+
+# Whoever imports aiohttp reads the machine's authorities, some 140: no process of the tests has any business with them.
+# Those that fetch packages have: tests/process/registries.py. Workers of pytest-xdist inherit what is set here.
+os.environ.setdefault("MACHINE_SSL_CERT_FILE", os.environ.get("SSL_CERT_FILE", ""))
+os.environ["SSL_CERT_FILE"] = os.devnull
+
 _KEPT: Final = 8  # agreements that differ, and sets of schemas
+_KEYS: Final = 64
 # Files that take longest; each is one process's, so that one of them at the end would be waited for by all the others.
 _LONG: Final = (
     "attacks/test_catalogue.py", "process/test_bench.py", "process/test_workers.py",
@@ -69,12 +81,19 @@ def _parsed_once(parse: Callable[..., rows.Table]) -> Callable[..., rows.Table]:
 rows.parse_toml = _parsed_once(rows.parse_toml)
 load.compile_contract = _once(load.compile_contract, ".xsd")
 load.load_agreement = _once(load.load_agreement)  # before any module takes it from there
+# To check an RSA key takes 44 ms of CPU, and every hub that a test starts in this process has the same one.
+serialization.load_pem_private_key = lru_cache(maxsize=_KEYS)(serialization.load_pem_private_key)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first. Otherwise the order stays."""
     place = {Path(__file__).parent / name: number for number, name in enumerate(_LONG)}
     items.sort(key=lambda item: place.get(item.path, len(_LONG)))
+
+
+def pytest_collection_finish() -> None:
+    """Files of tests, their cases and the agreement live as long as the process: no collection need look at them."""
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

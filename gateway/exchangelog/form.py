@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -130,7 +131,7 @@ def require(data: bytes) -> Kind:
     no other, every value in the one way to write it. Raises `ProofError`.
     """
     named = _KIND.search(data)
-    kind, forms = (None, ()) if named is None else _CANONICAL.get(named[1], (None, ()))
+    kind, forms = (None, ()) if named is None else _canonical(named[1])
     found = next((one for form in forms if (one := form.fullmatch(data))), None)
     if kind is None or found is None:
         raise ProofError(Flaw.ENTRY_FORM, _wrong(data))
@@ -368,14 +369,18 @@ def _compiled(form: Mapping[str, _Check]) -> re.Pattern[bytes]:
     return re.compile(rf"\{{{inner}\}}".encode())
 
 
+@lru_cache(maxsize=64)
+def _canonical(name: bytes) -> tuple[Kind | None, Sequence[re.Pattern[bytes]]]:
+    """The kind of that name and its expressions. Compiled when one is looked for: few processes meet them all."""
+    kind = name.decode()
+    return (Kind(kind), tuple(map(_compiled, _FORMS[kind]))) if kind in _FORMS else (None, ())
+
+
 # Every key that an entry of this kind may have.
 KEYS: Final[Mapping[str, frozenset[str]]] = {
     kind: frozenset().union(*forms) for kind, forms in _FORMS.items()
 }
 _KIND = re.compile(rb'"kind":"([a-z-]{1,32})"')  # no value can hold a quotation mark: the first is the key
-_CANONICAL: Final = {
-    kind.encode(): (Kind(kind), tuple(map(_compiled, forms))) for kind, forms in _FORMS.items()
-}
 _SENSE: Final = {  # what no expression says: how values go together
     Kind.SETTLEMENT: _check_end,
     Kind.ERASURE: _check_erasure,

@@ -168,7 +168,8 @@ def scenario(
 
 def judge(target: Target, case: Attack | Scenario) -> Got:
     """Play one case and hold it against G1 to G7. Raises AssertionError."""
-    began, floor = target.reading(), target.forget_peak()
+    began, floor = target.reading(target.refused), target.forget_peak()
+    target.refused = None
     if isinstance(case, Scenario):
         outcome, seconds = case.play(target), 0.0
         ended = target.reading()
@@ -197,6 +198,9 @@ def _judged(target: Target, case: Attack, began: Reading, floor: int) -> tuple[s
     honest = target.message(name, **case.base) if used else message
     if not isinstance(case.expected, Harmless):
         assert outcome_of(target.post(honest.data, name)) == "accepted", "G6"
+    target.refused = (
+        ended.refusals
+    )  # nothing is to be refused until the next case: if something is, that case tells
     return outcome, answer.seconds, ended
 
 

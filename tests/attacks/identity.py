@@ -215,10 +215,10 @@ attacks("Z09", Refused(Code.CONTEXT_UNKNOWN, or_else=(Code.SCHEMA,)), {
     "Z10", "two hundred dossier numbers, one after the other", "each refused and recorded, none told apart"
 )
 def _enumerated(target: Target) -> str:
-    began, told = target.reading(), set()
-    for number in range(100, 300):
-        answer = target.post(target.message(criteria=Criteria(memory.dossier_number(2026, number))).data)
-        told.add((outcome_of(answer), len(answer.body)))
+    began = target.reading()
+    criteria = (Criteria(memory.dossier_number(2026, number)) for number in range(100, 300))
+    answers = target.post_in_turn(target.message(criteria=one).data for one in criteria)
+    told = {(outcome_of(answer), len(answer.body)) for answer in answers}
     ended = target.reading()
     assert {outcome for outcome, _ in told} == {"WIB07005"}
     assert ended.entries - began.entries == 200  # an officer sees who asked for what, and how often

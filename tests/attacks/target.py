@@ -20,7 +20,7 @@ import time
 import urllib.request
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -55,6 +55,7 @@ BOUNDED, BURST = "FLANDERS", 40  # messages, and then none for as long as the at
 REVOKED = 4711  # serial number on the list of the issuing authority
 CONTEXT = "WIB:WORK_DECISION"
 DOSSIERS = {ATTACKER: memory.OTHER_DOSSIER, OTHER: memory.DOSSIER}
+ECHO = {"operation": "sendTestMessage", "criteria": Criteria(None, echo="x")}  # what the hub answers itself
 SECRET = "Content-of-a-local-file-9f3b"  # of the file that some attacks want to read
 # More certificates of the attacker that are enrolled, each for a case that is about something else.
 ENROLLED: list[Callable[[Target], bytes]] = []
@@ -136,7 +137,9 @@ class Target:
 
     def __init__(self, stack: ExitStack, directory: Path, limits: Mapping[str, object]) -> None:
         self.directory = directory
+        self._stack = stack
         self._contexts: dict[str, ssl.SSLContext] = {}
+        self.refused: Counter[str] | None = None  # refusals so far, by metric label, where that is known
         self.trap = Trap(stack)
         self.secret = directory / "secret.txt"
         self.secret.write_text(SECRET)
@@ -157,6 +160,11 @@ class Target:
         with ExitStack() as stack:
             directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="target-")))
             yield cls(stack, directory, {**LIMITS, **limits})
+
+    @cached_property
+    def patient(self) -> Target:
+        """Another hub, which waits longer: for cases of many messages at one moment."""
+        return self._stack.enter_context(Target.running(**PATIENT))
 
     def _start(self) -> None:
         self.process, serving = self._served("operational.log")
@@ -293,6 +301,13 @@ class Target:
         """POST a message as most stacks do, under the media type of its SOAP version."""
         return self.raw(self.request(data, headers, path), name, address=address)
 
+    def post_in_turn(self, messages: Iterable[bytes]) -> Iterator[Answer]:
+        """POST the attacker's messages on one connection, each when the one before is answered."""
+        with self.connection() as wire:
+            for data in messages:
+                wire.sendall(self.request(data))
+                yield read_answer(wire)
+
     def request(self, data: bytes, headers: Mapping[str, str] | None = None, path: str = "") -> bytes:
         """The bytes of such a request."""
         given = {"Content-Type": media_of(data), "Content-Length": str(len(data)), **(headers or {})}
@@ -319,15 +334,15 @@ class Target:
 
     def require_served(self) -> None:
         """Another authority, in the middle of an attack, is answered by the hub itself."""
-        echo = self.message(OTHER, operation="sendTestMessage", criteria=Criteria(None, echo="x"))
-        assert self.post(echo.data, OTHER).status == 200
+        assert self.post(self.message(OTHER, **ECHO).data, OTHER).status == 200
 
     # What it is watched with.
 
-    def reading(self) -> Reading:
+    def reading(self, refused: Counter[str] | None = None) -> Reading:
+        """`refused`: the refusals so far, where they are known: all metrics are written to tell them."""
         return Reading(
             self.entries(),
-            self.refusals(),
+            self.refusals() if refused is None else refused,
             len(self._written(0)),
             len(self.provider.requests),
             self.trap.connections,

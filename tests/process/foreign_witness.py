@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 
+from tests.process import registries
 from tests.process.sandboxes import ROOT
 
 LOCK = ROOT / "tests/clients/witness/requirements.lock"
@@ -37,9 +38,8 @@ def installed() -> Path:
                 "--upgrade",
             )
             where = ("--target", str(PACKAGES / "site"), "--require-hashes", "-r", str(LOCK))
-            subprocess.run(
-                [sys.executable, "-m", "pip", "install", *options, *where], check=True, timeout=300
-            )
+            command = [sys.executable, "-m", "pip", "install", *options, *where]
+            subprocess.run(command, env=registries.environment(), check=True, timeout=300)
             done.write_text(wanted)
     return PACKAGES / "site"
 

@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from tests.process import registries
 from tests.process.sandboxes import ROOT, authority, client_files
 
 PARTNER = ROOT / "tests/clients/node"
@@ -29,7 +30,8 @@ def installed() -> Path:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(PARTNER / name, PACKAGES)
             options = ("--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
-            subprocess.run(["npm", "ci", *options], cwd=PACKAGES, check=True, timeout=300)
+            command = ["npm", "ci", *options]
+            subprocess.run(command, cwd=PACKAGES, env=registries.environment(), check=True, timeout=300)
             done.write_text(wanted)
     return PACKAGES / "node_modules"
 

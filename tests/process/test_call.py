@@ -383,7 +383,7 @@ def children(pid):
     return [child for child, parent in fields if parent == pid]
 
 
-def test_interrupt_stops_the_sandbox_and_its_hub_and_the_next_start_has_the_same_ports(left):
+def test_interrupt_stops_both_the_next_start_has_the_same_ports_and_ends_with_its_hub(left):
     process, facts = started(left)
     moved = CliRunner().invoke(app, notification(facts, "notifyRegistration"))
     assert moved.exit_code == 0, moved.output
@@ -393,8 +393,11 @@ def test_interrupt_stops_the_sandbox_and_its_hub_and_the_next_start_has_the_same
     said = (left / "hub.log").read_text()
     before = directory_of(left)
     again, later = started(left)
-    again.terminate()
-    again.wait(60)
+    (hub,) = children(again.pid)
+    os.kill(hub, signal.SIGKILL)
+    assert again.wait(60) == 1
+    assert again.stderr is not None
+    assert again.stderr.read().startswith("SBX013")
     assert later["soap"] == facts["soap"]
     assert [one["endpoint"] for one in later["authorities"]] == [
         one["endpoint"] for one in facts["authorities"]
@@ -483,29 +486,14 @@ def test_what_answers_and_is_no_hub_is_not_taken_for_a_sandbox_that_does_not_run
     assert "running?" not in done.stderr
 
 
-def test_call_to_a_sandbox_that_has_ended_says_so_in_its_own_words(left):
-    process, _ = started(left)
-    process.terminate()
+def test_hub_ends_with_a_sandbox_that_is_killed_and_a_call_says_so_in_its_own_words(left):
+    process, facts = started(left)
+    process.kill()
     process.wait(60)
+    await_closed(facts["soap"])
     done = run("call", *CONSULT, "--as", "BRUSSELS", "--world", str(left))
     assert done.returncode == 1
     assert done.stderr.startswith("SBX007")
     assert "nobody serves there" in done.stderr
     assert done.stderr.rstrip().endswith("Is the sandbox of --world running?")
     assert "Error" not in done.stderr
-
-
-def test_hub_ends_with_a_sandbox_that_is_killed(left):
-    process, facts = started(left)
-    process.kill()
-    process.wait(60)
-    await_closed(facts["soap"])
-
-
-def test_sandbox_ends_with_its_hub_and_says_so(left):
-    process, _ = started(left)
-    (hub,) = children(process.pid)
-    os.kill(hub, signal.SIGKILL)
-    assert process.wait(60) == 1
-    assert process.stderr is not None
-    assert process.stderr.read().startswith("SBX013")

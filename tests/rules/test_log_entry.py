@@ -387,10 +387,13 @@ def test_salts_are_the_stream_of_shake256(seed, count):
 
 @settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8")), st.none() | st.lists(st.text(st.characters(codec="utf-8"))))
-def test_a_disclosure_is_canonical_json(name, value):
+def test_disclosures_records_and_vectors_are_canonical_json(name, value):
     salt = bytes(range(18))
     plain = rfc8785.dumps([base64url(salt).decode(), name, value])
     assert disclosure(salt, name, value) == base64url(plain)
+    assert FieldRecord(name, None, name).canonical == rfc8785.dumps(["w", name, name])
+    assert FieldRecord(name, name, None).canonical == rfc8785.dumps(["r", name, name])
+    assert FieldPlan({name: None}).vector == rfc8785.dumps([[name]])
 
 
 def plain_records(verdicts, values, seed) -> list[FieldRecord]:
