@@ -90,7 +90,6 @@ def test_an_authority_may_have_an_endpoint():
         "file:///etc/passwd",
         "https://user:secret@brussels.wib.example/",
         "https://brussels.wib.example/?op=x",
-        "https://brussels.wib.example/\n",
     ],
 )
 def test_endpoint_is_refused(url):

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.cli.check import _issuer_ends
 from gateway.identity.certify import issue_crl, issue_root
 from gateway.identity.chain import Certificates, Trust, TrustError, Usage, validate
-from gateway.identity.enrolment import NOBODY
+from gateway.identity.enrolment import Enrolment
 from gateway.identity.issue import KeyKind, new_key
 from gateway.identity.trust import require_successors
 from gateway.refusal import Code, Refusal
@@ -232,7 +232,7 @@ def test_list_of_a_renewed_authority_serves_both_its_certificates():
 
 
 def test_cached_verdict_does_not_outlive_the_revocation_list():
-    certificates, der = Certificates(good_trust(), NOBODY), SIGNING.der()
+    certificates, der = Certificates(good_trust(), Enrolment({})), SIGNING.der()
     first = certificates.validate(der, Usage.SIGNING, NOW)
     assert certificates.validate(der, Usage.SIGNING, ISSUING_LIST.until) is first
     with pytest.raises(Refusal) as caught:
@@ -241,7 +241,7 @@ def test_cached_verdict_does_not_outlive_the_revocation_list():
 
 
 def test_cached_verdict_does_not_hold_before_the_certificate():
-    certificates, der = Certificates(good_trust(), NOBODY), SIGNING.der()
+    certificates, der = Certificates(good_trust(), Enrolment({})), SIGNING.der()
     first = certificates.validate(der, Usage.SIGNING, NOW)
     with pytest.raises(Refusal):
         certificates.validate(der, Usage.SIGNING, SIGNING.since - SECOND)
@@ -249,7 +249,7 @@ def test_cached_verdict_does_not_hold_before_the_certificate():
 
 
 def test_cached_verdict_is_of_one_usage():
-    certificates, der = Certificates(good_trust(), NOBODY), SIGNING.der()
+    certificates, der = Certificates(good_trust(), Enrolment({})), SIGNING.der()
     certificates.validate(der, Usage.SIGNING, NOW)
     with pytest.raises(Refusal):
         certificates.validate(der, Usage.TLS_CLIENT, NOW)
@@ -257,21 +257,23 @@ def test_cached_verdict_is_of_one_usage():
 
 def test_new_lists_know_nothing_of_old_verdicts():
     der = SIGNING.der()
-    Certificates(good_trust(), NOBODY).validate(der, Usage.SIGNING, NOW)
+    Certificates(good_trust(), Enrolment({})).validate(der, Usage.SIGNING, NOW)
     with pytest.raises(Refusal) as caught:
-        Certificates(listed(revoked=(SIGNING.serial,)).trust(), NOBODY).validate(der, Usage.SIGNING, NOW)
+        Certificates(listed(revoked=(SIGNING.serial,)).trust(), Enrolment({})).validate(
+            der, Usage.SIGNING, NOW
+        )
     assert caught.value.about == "revoked"
 
 
 def test_refusal_is_not_remembered():
-    certificates, der = Certificates(good_trust(), NOBODY), replace(SIGNING, since=NOW + SECOND).der()
+    certificates, der = Certificates(good_trust(), Enrolment({})), replace(SIGNING, since=NOW + SECOND).der()
     with pytest.raises(Refusal):
         certificates.validate(der, Usage.SIGNING, NOW)
     certificates.validate(der, Usage.SIGNING, NOW + SECOND)
 
 
 def test_memory_is_bounded_and_the_least_recently_used_goes_first():
-    certificates = Certificates(good_trust(), NOBODY, capacity=2)
+    certificates = Certificates(good_trust(), Enrolment({}), capacity=2)
     one, two, three = (replace(SIGNING, serial=serial).der() for serial in (11, 12, 13))
     kept = certificates.validate(one, Usage.SIGNING, NOW)
     gone = certificates.validate(two, Usage.SIGNING, NOW)
