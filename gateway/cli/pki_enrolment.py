@@ -85,7 +85,7 @@ def enrol(
             f"gateway pki explain {certificate} says whose it is.",
         )
     path, fingerprint = settings.trust.enrolled, found.fingerprint(SHA256())
-    with alone(path.parent):
+    with alone(path.resolve().parent):
         data = read(path)
         line = load_enrolment(data, str(path), register).by_fingerprint.get(fingerprint)
         if line is None:
@@ -102,7 +102,7 @@ def withdraw(certificate: CertificateFile, *, config: Config, at: At = None, as_
     settings, found = load_settings(config), read_certificate(certificate)
     register, moment = read_register(settings.contracts.register), at or datetime.now(UTC)
     fingerprint, path = found.fingerprint(SHA256()), settings.trust.enrolled
-    with alone(path.parent):
+    with alone(path.resolve().parent):
         line = load_enrolment(read(path), str(path), register).by_fingerprint.get(fingerprint)
         if line is None:
             fail("PKI013", f"{certificate}: has no line in {path}.", "Nothing is left to do.")

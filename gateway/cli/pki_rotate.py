@@ -85,7 +85,7 @@ def rotate(
     """Change the hub's TLS, signing and log keys with an overlap: prepare, switch, finish."""
     settings = load_settings(config)
     register = read_register(settings.contracts.register)
-    with alone(settings.trust.enrolled.parent):
+    with alone(settings.trust.enrolled.resolve().parent):
         match step:
             case Step.PREPARE:
                 told = _prepare(settings, register, directory)
