@@ -94,6 +94,9 @@ class _Reader:
             for letter, value in self._entries("bases").items()
             if (text := rows.decode(value, str, f"bases.{letter}", findings)) is not None
         }
+        for letter, text in self.bases.items():
+            if not text.strip():  # a person is told it as the legal basis of what was done
+                findings.add(f"bases.{letter}", "no text")
         self.permit_types = self._permit_types()
 
     def retention(self) -> Retention | None:

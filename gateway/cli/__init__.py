@@ -30,16 +30,16 @@ def main() -> NoReturn:
 
 
 def _run() -> None:
-    if isinstance(
-        sys.stdout, TextIOWrapper
-    ):  # pages, JSON and CSV are UTF-8, and names of files are any bytes
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Pages, JSON and CSV are UTF-8; names of files are any bytes.
         sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
     from gateway.cli.commands import app  # takes a moment, in which somebody may press Ctrl-C
 
     try:
         app()
     except SystemExit:
-        sys.stdout.flush()  # not at the very end, where nobody could tell what is wrong with it
+        if sys.stdout is not None:  # who starts it may have closed it
+            sys.stdout.flush()  # not at the very end, where nobody could tell what is wrong with it
         raise
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from gateway.agreement.terms import Agreement
 from gateway.cli.program import command
+from gateway.policy.days import day_of
 from gateway.policy.deadlines import Running
 from gateway.sandbox.ending import Disclosure, Ending
 from gateway.sandbox.story.steps import Chapter
@@ -117,7 +118,7 @@ def _clock(clock: Running) -> str:
     still = f", {clock.suspended} suspended" if clock.suspended else ""
     return (
         f"{clock.name}: {clock.elapsed} of {clock.rule.days} {kind}{still}, {state_of(clock)}"
-        f" · since {clock.started:%Y-%m-%d}, due {clock.due}"
+        f" · since {day_of(clock.started)}, due {clock.due}"
     )
 
 

@@ -15,6 +15,7 @@ from gateway.agreement.course import Course
 from gateway.agreement.load import Agreement, Cell, Group, load_agreement
 from gateway.cli import agreement_diff, agreement_sign, agreement_simulate
 from gateway.cli.agreement_courses import course_facts, print_courses
+from gateway.cli.lines import write
 from gateway.model import Role
 from gateway.reading import contract_files
 
@@ -56,10 +57,10 @@ def check(contracts: Contracts = _DEFAULT, as_json: AsJson = False) -> None:
         "deadlines": sum(len(course.deadlines) for course in agreement.courses.values()),
     }
     if as_json:
-        typer.echo(json.dumps(facts, indent=2))
+        write(json.dumps(facts, indent=2))
         return
     for name, value in facts.items():
-        typer.echo(f"{name:<12}{value}")
+        write(f"{name:<12}{value}")
 
 
 @app.command()
@@ -83,19 +84,21 @@ def show(
     if courses or course is not None:
         chosen = _courses(agreement, course)
         if as_json:
-            typer.echo(json.dumps(course_facts(chosen, roles), indent=2))
+            write(json.dumps(course_facts(chosen, roles), indent=2))
         else:
             print_courses(chosen, roles)
         return
     if as_json:
-        typer.echo(json.dumps(_matrix(agreement, roles), indent=2))
+        write(json.dumps(_matrix(agreement, roles), indent=2))
         return
     table = Table("Group", *roles, title=escape(f"{agreement.title}, revision {agreement.number}"))
     for group in agreement.groups.values():
         cells = (_cell(group, group.cells[one]) for one in roles)
         table.add_row(escape(f"{group.code} {group.name}"), *cells)
-    Console().print(table)
-    typer.echo(_LEGEND, nl=False)
+    console = Console()
+    with console.capture() as shown:
+        console.print(table)
+    write(f"{shown.get()}{_LEGEND}".removesuffix("\n"))
 
 
 def _courses(agreement: Agreement, name: str | None) -> list[Course]:

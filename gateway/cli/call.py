@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gateway.cli import call_reply
+from gateway.cli.lines import write
 from gateway.cli.output import is_writable, write_output
 from gateway.cli.sandbox import DEFAULT
 from gateway.config import ConfigError
@@ -103,7 +104,7 @@ def call(  # noqa: PLR0917 - one parameter for each option of the command
         reply = sent.exchange(Place(world), soap12=soap12)
     if save is not None:
         _save(save, reply.message)
-    typer.echo(
+    write(
         call_reply.as_json(reply)
         if as_json
         else _words(reply, rights=operation == "checkAccessControl" and not show_all)

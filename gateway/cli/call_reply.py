@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
+from gateway.cli.lines import write
+
 if TYPE_CHECKING:
     from gateway.sandbox.replies import Answered, Receipted
     from gateway.sandbox.wire import ExchangeFault
@@ -52,7 +54,7 @@ def refused(fault: ExchangeFault, *, in_json: bool) -> NoReturn:
     """Tell why, on standard error, and end with status 1."""
     if in_json:
         names = ("code", "label", "sentence", "remedy", "incident", "http", "retry_after")
-        typer.echo(json.dumps({"fault": {name: getattr(fault, name) for name in names}}, indent=2))
+        write(json.dumps({"fault": {name: getattr(fault, name) for name in names}}, indent=2))
     remedy = f" {fault.remedy}" if fault.remedy else ""
     which = f"Incident {fault.incident}." if fault.incident else f"HTTP {fault.http}, without a signed fault."
     when = "" if fault.retry_after is None else f" Try again after {fault.retry_after} s."

@@ -18,6 +18,7 @@ from gateway.adapters.store_connect import exists
 from gateway.adapters.store_former import require_all, succession
 from gateway.adapters.store_reader import LogReader
 from gateway.cli.endpoints import require_names
+from gateway.cli.lines import write
 from gateway.cli.log_officer import require_officers
 from gateway.cli.log_told import vkeys_told
 from gateway.cli.serve import Config
@@ -59,9 +60,9 @@ def check(
             _attempt(lambda: require_names(settings, loaded.rules.register, loaded.policy), findings)
     if as_json:
         told = {"findings": _told(findings), "notices": _told(notices)}
-        typer.echo(json.dumps({**facts, **told}, indent=2))
+        write(json.dumps({**facts, **told}, indent=2))
     elif not findings:
-        typer.echo("\n".join(_lines(facts)))
+        write("\n".join(_lines(facts)))
     for one in (*findings, *notices):
         typer.echo(one, err=True)
     if findings:

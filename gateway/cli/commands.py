@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from gateway import __version__
+from gateway.cli.lines import write
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,7 +59,7 @@ def _one(name: str) -> Any:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"gateway {__version__}")
+        write(f"gateway {__version__}")
         raise typer.Exit
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +18,7 @@ from gateway.adapters.store_directory import Directory
 from gateway.adapters.store_session import StorePlace
 from gateway.cli import dossier_clock
 from gateway.cli.dossier_change import Change, bound, changed, parse, scoped
+from gateway.cli.dossier_directory import opened
 from gateway.cli.dossier_person import digest_under, stop, typed
 from gateway.cli.dossier_rules import Rules
 from gateway.cli.lines import table, write
@@ -156,7 +157,9 @@ def show(number: Number, store: StoreFile = None, config: Unverified = None, as_
 
 @contextmanager
 def _directory(store: StorePlace | None, config: Path | None, *, writes: bool) -> Iterator[Directory]:
-    with explained(), closing(Directory.open(find(store, config).store, writes=writes)) as directory:
+    with explained():
+        place = find(store, config)
+    with opened(place.store, writes=writes) as directory:
         yield directory
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
@@ -16,6 +15,7 @@ import typer
 
 from gateway.adapters.store_directory import Directory
 from gateway.agreement.load import load_agreement
+from gateway.cli.dossier_directory import opened
 from gateway.cli.dossier_person import stop
 from gateway.cli.lines import table, write
 from gateway.cli.log_place import AsJson, Settled, StoreFile, Unverified, explained, find
@@ -62,7 +62,7 @@ def clock(
         assert place.register is not None  # with settings there are both
         assert place.contracts is not None
         register, agreement = place.register, load_agreement(contract_files(place.contracts))
-    with explained(), closing(Directory.open(place.store, writes=False)) as directory:
+    with opened(place.store, writes=False) as directory:
         scopes = list(directory.all()) if number is None else [_known(directory, number)]
         if number is not None and agreement.course(scopes[0].permit_type, scopes[0].procedure) is None:
             stop(
@@ -97,7 +97,9 @@ def scope(
     now = at or datetime.now(UTC)
     if at is not None and now > datetime.now(UTC):
         stop("DOS018", f"{now.isoformat()} has not come yet.", "Ask about a time that has passed.")
-    with explained(), closing(Directory.open(find(store, config).store, writes=False)) as directory:
+    with explained():
+        place = find(store, config)
+    with opened(place.store, writes=False) as directory:
         known = _known(directory, number)
         passed = [one for one in directory.history(known.dossier) if one.since <= now]
     if not passed:

@@ -98,10 +98,13 @@ def verified(log: LogReader, answer: Answer, place: Place) -> Checkpoint:
 
 
 def write_answer(directory: Path, log: LogReader, answer: Answer, place: Place) -> Checkpoint:
-    """The answer and every entry of its range, once they verify. Raises `ProofError`."""
+    """The answer and every entry of its range, once they verify. Raises `ProofError`.
+
+    For its owner alone, as an exported log: entries tell who asked whom, when and why.
+    """
     covered = answer.range
     try:
-        directory.mkdir(parents=True)
+        directory.mkdir(mode=0o700, parents=True)
         with (directory / _ENTRIES).open("xb") as file:
             leaves = _kept(_stored(log, covered), file)
             signed = place.believed(log, covered.checkpoint)

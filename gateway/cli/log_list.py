@@ -165,6 +165,8 @@ def list_entries(
         field,
         notification,
     )
+    if as_json and form is not Format.TABLE:
+        raise typer.BadParameter("is for a page; all entries as JSON: --format jsonl", param_hint="--json")
     with explained():
         place = find(store, config, bucket_keys=bucket_keys, log=log)
         officer = acting(config, place)

@@ -17,6 +17,7 @@ from typer.core import TyperGroup
 
 from gateway.adapters.pki import write_file, write_pki
 from gateway.cli import pki_enrolment, pki_rotate
+from gateway.cli.lines import write
 from gateway.cli.pki_files import (
     PkiError,
     alone,
@@ -195,4 +196,4 @@ def _clock() -> datetime:
 
 
 def _print(facts: object, text: list[str], as_json: bool) -> None:
-    typer.echo(json.dumps(facts, indent=2) if as_json else "\n".join(text))
+    write(json.dumps(facts, indent=2) if as_json else "\n".join(text))

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from gateway.adapters.destinations import Destinations
 from gateway.adapters.ocsp import OcspClient
 from gateway.agreement.register import Register
-from gateway.cli.lines import plain
+from gateway.cli.lines import plain, write
 from gateway.cli.pki_files import (
     alone,
     end_enrolled,
@@ -85,7 +85,7 @@ def enrol(
             f"gateway pki explain {certificate} says whose it is.",
         )
     path, fingerprint = settings.trust.enrolled, found.fingerprint(SHA256())
-    with alone(path.parent):
+    with alone(path.resolve().parent):
         data = read(path)
         line = load_enrolment(data, str(path), register).by_fingerprint.get(fingerprint)
         if line is None:
@@ -102,7 +102,7 @@ def withdraw(certificate: CertificateFile, *, config: Config, at: At = None, as_
     settings, found = load_settings(config), read_certificate(certificate)
     register, moment = read_register(settings.contracts.register), at or datetime.now(UTC)
     fingerprint, path = found.fingerprint(SHA256()), settings.trust.enrolled
-    with alone(path.parent):
+    with alone(path.resolve().parent):
         line = load_enrolment(read(path), str(path), register).by_fingerprint.get(fingerprint)
         if line is None:
             fail("PKI013", f"{certificate}: has no line in {path}.", "Nothing is left to do.")
@@ -116,7 +116,7 @@ def withdraw(certificate: CertificateFile, *, config: Config, at: At = None, as_
             )
         end_enrolled(path, register, fingerprint, moment)
     facts = {"sha256": fingerprint.hex(), "authority": line.authority.id, "valid_until": moment.isoformat()}
-    typer.echo(
+    write(
         json.dumps(facts, indent=2)
         if as_json
         else f"{fingerprint.hex()} speaks for {line.authority.id} until {moment.isoformat()}."
@@ -138,7 +138,7 @@ def explain(
     found = read_certificate(certificate)
     if config is None:
         facts = describe(found)
-        typer.echo(json.dumps(facts, indent=2) if as_json else "\n".join(lines(facts)))
+        write(json.dumps(facts, indent=2) if as_json else "\n".join(lines(facts)))
         return
     settings = load_settings(config)
     _print_judged(found, settings, read_register(settings.contracts.register), now, as_json)
@@ -168,9 +168,9 @@ def _print_judged(
     asyncio.run(_ask(destinations, certificate, known, responders, moment))
     told = explain_certificate(certificate.public_bytes(Encoding.DER), known, register, moment)
     if as_json:
-        typer.echo(json.dumps({**describe(certificate), **_facts(told)}, indent=2))
+        write(json.dumps({**describe(certificate), **_facts(told)}, indent=2))
     else:
-        typer.echo("\n".join([*lines(describe(certificate)), *_lines(told)]))
+        write("\n".join([*lines(describe(certificate)), *_lines(told)]))
 
 
 async def _ask(

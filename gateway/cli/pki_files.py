@@ -106,7 +106,7 @@ def read_key(path: Path) -> PrivateKey:
 def renew(directory: Path, name: str, now: datetime, revoked: list[int]) -> datetime:
     renewed = issue_crl(read_issuer(directory, name), now, before=read_list(directory, name), revoke=revoked)
     path = directory / f"{name}.crl.pem"
-    written(lambda: write_file(path, renewed.public_bytes(Encoding.PEM), replace=True))
+    written(lambda: write_file(path.resolve(), renewed.public_bytes(Encoding.PEM), replace=True))
     assert renewed.next_update_utc is not None  # issue_crl sets it
     return renewed.next_update_utc
 
@@ -141,9 +141,9 @@ def read_register(path: Path) -> Register:
 
 
 def write_enrolled(path: Path, register: Register, text: str) -> None:
-    """Write the list, once it is known to read. Raises EnrolmentError."""
+    """Write the list, once it is known to read; where a link leads to it, there. Raises EnrolmentError."""
     load_enrolment(text.encode(), str(path), register)
-    written(lambda: write_file(path, text.encode(), replace=True))
+    written(lambda: write_file(path.resolve(), text.encode(), replace=True))
 
 
 def end_enrolled(path: Path, register: Register, fingerprint: bytes, moment: datetime | None) -> None:

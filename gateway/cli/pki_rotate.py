@@ -25,6 +25,7 @@ from gateway.adapters.pkcs11_uri import Pkcs11Uri
 from gateway.adapters.pki import write_file
 from gateway.adapters.rotation import LAST, NEXT, beside, forget, switch
 from gateway.agreement.register import Register
+from gateway.cli.lines import write
 from gateway.cli.pki_files import (
     alone,
     end_enrolled,
@@ -85,7 +86,7 @@ def rotate(
     """Change the hub's TLS, signing and log keys with an overlap: prepare, switch, finish."""
     settings = load_settings(config)
     register = read_register(settings.contracts.register)
-    with alone(settings.trust.enrolled.parent):
+    with alone(settings.trust.enrolled.resolve().parent):
         match step:
             case Step.PREPARE:
                 told = _prepare(settings, register, directory)
@@ -93,7 +94,7 @@ def rotate(
                 told = _switch(settings)
             case Step.FINISH:
                 told = _finish(settings, register)
-    typer.echo(json.dumps({"step": step, "did": told}, indent=2) if as_json else "\n".join(told))
+    write(json.dumps({"step": step, "did": told}, indent=2) if as_json else "\n".join(told))
 
 
 def _prepare(settings: Settings, register: Register, directory: Path | None) -> list[str]:

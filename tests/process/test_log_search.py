@@ -249,6 +249,10 @@ def test_nothing_is_recorded_of_an_answer_that_cannot_be_written(path, config, t
     assert query(path, "SELECT count(*) FROM entries") == [(len(ENTRIES),)]
 
 
+def test_a_page_and_all_that_matches_are_not_asked_for_at_once(config):
+    assert run("list", "--config", config, "--format", "csv", "--json").exit_code == 2
+
+
 def test_an_index_that_no_log_can_have_is_a_mistake(config):
     for command in ("show", "prove"):
         assert run(command, 1 << 63, "--config", config).exit_code == 2

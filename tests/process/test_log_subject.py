@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import stat
 from functools import cache
 from pathlib import Path
 
@@ -286,6 +287,7 @@ def proof(config, tmp_path):
 def test_a_written_answer_is_checked_offline(proof, config, path, tmp_path):
     key = ("--vkey", asked("vkey", "--config", config)["vkey"])
     path.unlink()
+    assert stat.S_IMODE(proof.stat().st_mode) == 0o700  # every entry of the range is in it
     answer = asked("verify", "--answer", proof, *key)
     assert (answer["verified"], answer["hidden"]) == (True, ["person"])
     assert answer["range"] == {"start": 0, "end": len(ENTRIES)}

@@ -264,6 +264,16 @@ def test_certificate_is_enrolled_then_withdrawn(pki, tmp_path):
     assert done("enrol", old, "--authority", "BRUSSELS", "--config", settings)["accepted"]  # and speaks again
 
 
+def test_a_list_that_a_link_leads_to_is_changed_where_it_is(pki, tmp_path):
+    """Another hub that reads it would go on to believe whom this one withdrew."""
+    shared, path = tmp_path / "shared.toml", pki / "enrolled.toml"
+    path.rename(shared)
+    path.symlink_to(shared)
+    done("withdraw", pki / "BRUSSELS/sign.crt.pem", "--config", config(pki, tmp_path))
+    assert path.is_symlink()
+    assert "valid_until" in shared.read_text()
+
+
 def test_certificate_of_another_is_not_enrolled(pki, tmp_path):
     settings, listed = config(pki, tmp_path), (pki / "enrolled.toml").read_bytes()
     certificate = issued(pki, tmp_path / "new")

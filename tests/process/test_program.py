@@ -36,6 +36,14 @@ def test_what_is_printed_is_utf_8_wherever_it_is_printed():
     assert "→" in done.stdout.decode()
 
 
+@pytest.mark.parametrize("away", [">&-", "| true"])
+@pytest.mark.parametrize("command", ["--version", "agreement show", "agreement check"])
+def test_nobody_who_reads_what_is_printed_is_no_error(command, away):
+    line = f"set -o pipefail; {sys.executable} -m gateway {command} {away}"
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_ctrl_c_before_the_command_began_ends_without_a_word(monkeypatch, capsys):
     def interrupted() -> None:
         raise KeyboardInterrupt

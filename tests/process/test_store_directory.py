@@ -21,7 +21,7 @@ from gateway.model import AuthorityId, DossierScope, Inscription, Role
 from gateway.policy.person import person_digest
 from gateway.refusal import Code, Refusal
 from tests.exchanges import request_entry
-from tests.process.store_world import KEY, findings, of_a_file, open_store
+from tests.process.store_world import KEY, alter, findings, of_a_file, open_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -324,6 +324,20 @@ async def test_mistakes_are_told_with_a_code(path, config, arguments, code):
     result = run(*arguments, "--config", config)
     assert (result.exit_code, result.stderr[:7]) == (1, f"{code}:")
     assert json.loads(run("list", "--store", path, "--json").stdout) == []
+
+
+@of_a_file
+async def test_a_store_that_cannot_be_read_is_told_with_a_code(path, config):
+    await open_store(path).close()
+    alter(path, "DROP TABLE inscriptions")
+    for arguments in (
+        ("list", "--store", path),
+        ("show", NUMBER, "--store", path),
+        ("scope", NUMBER, "--store", path),
+        ("clock", "--config", config),
+    ):
+        result = run(*arguments)
+        assert (result.exit_code, result.stderr[:7]) == (1, "LOG501:")
 
 
 async def test_dossier_that_is_not_there_is_told_with_a_code(path):

@@ -508,6 +508,7 @@ BROKEN = {
     "an unknown table": ("\n[bases]", "\n[basis]", "basis", "no such table"),
     "a missing table": ("\n[bases]", "\n[basis]", "bases", "missing"),
     "a basis without text": ('A = "Cooperation', 'A = 1 # "', "bases.A", "expected `str`"),
+    "a basis that is blank": ('A = "Cooperation', 'A = " " # "', "bases.A", "no text"),
     "a file that is not TOML": ("[agreement]", "[agreement", "", "not TOML"),
     "a name that moves a cursor": (
         'name = "Dossier header"',

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gateway.agreement.course import Course, Deadline, Step
 from gateway.agreement.identifiers import dossier_number
 from gateway.agreement.load import Agreement
+from gateway.cli.account import _clock
 from gateway.model import AuthorityId, DossierScope, Inscription, LegalContext, OperationName, Passage, Role
 from gateway.policy.days import BELGIUM, is_working
 from gateway.policy.deadlines import Running, bucket, clocks, clocks_of, days_left, open_dossiers
@@ -123,6 +124,11 @@ def test_public_holidays_are_those_of_the_law_and_no_others():
 def test_days_are_those_of_brussels_through_both_changes_of_the_clock(utc: str, due: str):
     started = datetime.fromisoformat(utc).replace(tzinfo=UTC)
     assert run(replace(TERM, days=10), started, ("ADMISSIBLE", started)).due == date.fromisoformat(due)
+
+
+def test_an_account_names_the_day_in_brussels_on_which_a_term_began():
+    started = datetime(2026, 3, 31, 22, 30, tzinfo=UTC)
+    assert "since 2026-04-01, due" in _clock(run(TERM, started, ("ADMISSIBLE", started)))
 
 
 @pytest.mark.parametrize(
