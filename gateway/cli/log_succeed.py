@@ -79,7 +79,7 @@ def succeed(
         prepare(store)  # the old log does not end before there is a place for the new one
         register = settings.contracts.register
         hub = load_register(read_file("contracts.register", register), str(register)).hub
-        last = _last(old, agreed, ending, given_keys(vkey or (), vkey_file), now)
+        last, left = _last(old, agreed, ending, given_keys(vkey or (), vkey_file), now)
         if last.origin == settings.log.origin:
             raise ProofError(Flaw.ORIGIN, f"log.origin is that of the old log: {last.origin}")
         first = own_entry.succeeded(last, ending, str(hub.enterprise), now, os.urandom)
@@ -88,9 +88,16 @@ def succeed(
             with LogReader.open(store) as log:
                 write_pin(pin, log.checkpoint)
     if as_json:
-        print_json({"origin": settings.log.origin, "store": str(store), "old": head_told(last)})
+        print_json(
+            {"origin": settings.log.origin, "store": str(store), "old": head_told(last), "undelivered": left}
+        )
         return
     write(f"{settings.log.origin} succeeds {last.origin}, which was agreed on up to size {last.size}.")
+    if left:
+        write(
+            f"{left} deliveries wait in the old store for good: inform their recipients. gateway queue list names them, with"
+            " the old settings."
+        )
     if old is not None:
         named = old.resolve() if isinstance(old, Path) else old
         write(
@@ -100,8 +107,10 @@ def succeed(
 
 def _last(
     old: StorePlace | None, agreed: Path | None, ending: Ending, keys: Sequence[LogKey], now: datetime
-) -> Checkpoint:
-    """What the old log was, by its store, by what is agreed, or by both. Raises `ProofError`."""
+) -> tuple[Checkpoint, int]:
+    """What the old log was, by its store, by what is agreed, or by both; and how many deliveries its store keeps for good.
+    Raises `ProofError`.
+    """
     if not keys:
         raise ProofError(Flaw.KEY_MISSING)
     known = None if agreed is None else read_pin(agreed, keys)
@@ -109,9 +118,9 @@ def _last(
         # What a forked or lost log was is for people to agree on; its store alone does not tell.
         if known is None or ending is not Ending.LOST:
             raise ProofError(Flaw.AGREED_MISSING)
-        return known
-    last = end(old, keys, int(now.timestamp()))
+        return known, 0
+    last, left = end(old, keys, ending, int(now.timestamp()))
     if known is not None:
         with LogReader.open(old) as log:
             require_held(known, last.size, log.tile)
-    return known or last
+    return known or last, left
