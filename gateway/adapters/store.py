@@ -417,10 +417,10 @@ class Store:
         named = dossier, provider, reference
         return await self._reads.look(lambda at: store_documents.find(at, self._keys, self._seal, named))
 
-    async def take_in(self, entry: Entry, uploaded: Uploaded) -> str:
+    async def take_in(self, entry: Entry, uploaded: Uploaded) -> None:
         """See `content.Uploads`."""
         effect = store_documents.TakeIn.of(uploaded, self._keys, self._seal)
-        return await self._appender.perform(Work(entry, effect))
+        await self._appender.perform(Work(entry, effect))
 
     async def expire_uploads(self, stored_before: datetime) -> None:
         """See `content.Uploads`."""

@@ -420,7 +420,7 @@ class Failing:
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
 
-    async def take_in(self, *parts: object) -> str:
+    async def take_in(self, *parts: object) -> None:
         if self._done:
             await self._store.take_in(*parts)
         raise Refusal(Code.LOG_UNAVAILABLE)
