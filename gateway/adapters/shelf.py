@@ -116,6 +116,9 @@ class ShelvedDocument(SealedDocument):
     def _finish(self) -> None:
         """The bytes, then the name: durable before a row says that they are there."""
         try:
+            os.utime(
+                self._path
+            )  # it was written now: a clock that was set forward may have made it nobody's, and it is gone
             with self._using:
                 os.fsync(self._file.fileno())
             directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)

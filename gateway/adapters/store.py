@@ -84,7 +84,7 @@ class Store:
     ) -> None:
         self._former = former
         self._over: Flaw | None = None
-        self._lacks: Flaw | None = None  # without it entries of new buckets are refused, and proofs
+        self._lacks: Flaw | None = None  # why look-ups fail, or entries of new buckets and proofs
         self._place = place
         self._appender = appender
         self._origin = signers[0].name
@@ -143,8 +143,8 @@ class Store:
     def trouble(self) -> Flaw | None:
         """Why nothing is appended, and on a server why it could not be taken again; None while something is, or hangs.
 
-        What others did to the log is known from the next entry on, or the next `look`; and from `watch` that its bucket
-        keys are away.
+        What others did to the log is known from the next entry on, or the next `look`; and from `watch` that nothing can be
+        looked up, or that its bucket keys are away.
         """
         return self._over or self._appender.trouble or self._lacks
 
@@ -220,7 +220,11 @@ class Store:
 
     async def watch(self) -> None:
         """Look at what may end or hinder the log though nothing is appended. Raises `Refusal`: LOG_UNAVAILABLE."""
-        await self.look()
+        try:
+            await self.look()
+        except Refusal:  # what appends may have its session still
+            self._lacks = Flaw.UNREADABLE if isinstance(self._place, Path) else Flaw.DATABASE
+            raise
         self._lacks = None if await asyncio.to_thread(self._bucket_keys.there) else Flaw.BUCKET_KEYS
 
     # ExchangeLog, and what the store itself is told.
@@ -417,10 +421,10 @@ class Store:
         named = dossier, provider, reference
         return await self._reads.look(lambda at: store_documents.find(at, self._keys, self._seal, named))
 
-    async def take_in(self, entry: Entry, uploaded: Uploaded) -> str:
+    async def take_in(self, entry: Entry, uploaded: Uploaded) -> None:
         """See `content.Uploads`."""
         effect = store_documents.TakeIn.of(uploaded, self._keys, self._seal)
-        return await self._appender.perform(Work(entry, effect))
+        await self._appender.perform(Work(entry, effect))
 
     async def expire_uploads(self, stored_before: datetime) -> None:
         """See `content.Uploads`."""

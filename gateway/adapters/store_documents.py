@@ -29,7 +29,6 @@ SET size = excluded.size, signature = excluded.signature, stored = excluded.stor
     file = excluded.file, key = excluded.key
 WHERE documents.type = excluded.type AND documents.media_type = excluded.media_type
   AND documents.sha256 = excluded.sha256
-RETURNING file
 """
 _EXPIRED: Final = "SELECT 1 FROM documents WHERE stored < ? LIMIT 1"
 _EXPIRE: Final = "DELETE FROM documents WHERE stored < ?"
@@ -99,12 +98,11 @@ class TakeIn:
             )
         )
 
-    def apply(self, connection: Session, index: int) -> str:  # noqa: ARG002 - an effect's form
-        """The file that holds the document. Raises Refusal: DOCUMENT_EXISTS."""
-        held = connection.execute(_TAKE_IN, self.row).fetchone()
-        if held is None:
+    def apply(self, connection: Session, index: int) -> None:  # noqa: ARG002 - an effect's form
+        """Raises Refusal: DOCUMENT_EXISTS."""
+        connection.execute(_TAKE_IN, self.row)
+        if connection.changes() == 0:
             raise Refusal(Code.DOCUMENT_EXISTS)
-        return str(held[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from gateway.adapters.store_work import CLAIM_KEY_SIZE
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.entry import Entry
 from gateway.exchangelog.flaw import Flaw, ProofError
+from gateway.exchangelog.form import Ending
 from gateway.exchangelog.note import NoteKey, Signer
 from gateway.refusal import Refusal
 
@@ -45,23 +46,37 @@ SELECT authority, ticket FROM spent UNION SELECT authority, ticket FROM entries 
 }
 
 
-def end(place: StorePlace, verifiers: Sequence[NoteKey], now: int) -> Checkpoint:
-    """The last checkpoint of a log that takes no entry any more from now on; one that was frozen stays so.
+def end(place: StorePlace, verifiers: Sequence[NoteKey], ending: Ending, now: int) -> tuple[Checkpoint, int]:
+    """The last checkpoint of a log that takes no entry any more from now on, and how many deliveries wait in it for good;
+    one that was frozen stays so.
 
-    `now`: seconds since 1970. Raises `ProofError`: LOG717 while deliveries wait.
+    `now`: seconds since 1970. Raises `ProofError`: LOG717 while deliveries wait that can still be made or dropped, LOG518
+    for a log that goes on elsewhere, LOG713 for one that was frozen and is said to have ended in order.
     """
     with _translated(place), contextlib.closing(connect(place, Use.WRITE)) as connection:
         connection.settle()
         with connection:  # one transaction: no hub appends in between
             connection.execute("UPDATE head SET size = size")  # the write lock, before anything is read
+            before = frozen(connection)
+            _require_endable(before, ending)
             ((waiting,),) = connection.execute(_OUTSTANDING)
-            if waiting:
+            if (
+                waiting and before is None
+            ):  # of a log that was frozen nothing is delivered, and nothing can be dropped
                 raise ProofError(Flaw.OUTSTANDING, str(waiting))
             edge = load_edge(connection, verifiers)
             ((note,),) = connection.execute("SELECT note FROM head")
-            if frozen(connection) is None:
+            if before is None:
                 Freeze(Frozen(now, bytes(note), b"")).apply(connection, edge.size)
-    return Checkpoint(verifiers[0].name, edge.size, edge.root())
+    return Checkpoint(verifiers[0].name, edge.size, edge.root()), int(waiting)
+
+
+def _require_endable(before: Frozen | None, ending: Ending) -> None:
+    """Raises `ProofError`."""
+    if before is None or before.flaw is Flaw.ENDED:
+        return
+    if before.flaw is Flaw.MOVED or ending is Ending.ENDED:
+        raise ProofError(before.flaw)
 
 
 def begin(

@@ -119,8 +119,8 @@ class Uploads(Protocol):
         """Raises Refusal: LOG_UNAVAILABLE."""
         ...
 
-    async def take_in(self, entry: Entry, uploaded: Uploaded) -> str:
-        """Make the document known, with the entry of its request, in one transaction; the file that holds it.
+    async def take_in(self, entry: Entry, uploaded: Uploaded) -> None:
+        """Make the document known, with the entry of its request, in one transaction.
 
         The very same that was uploaded before gives way, and its file is then nobody's; its time begins anew.
         Raises Refusal: TICKET, BUSY, and DOCUMENT_EXISTS when the reference is another document's: then nothing

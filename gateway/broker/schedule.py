@@ -61,12 +61,13 @@ class Breaker:
         self._threshold: Final = threshold
         self._pause: Final = pause
         self._failures = 0
-        self._until: datetime | None = None  # None: closed
+        self._since: datetime | None = None  # when it was opened; None: closed
 
     def state(self, now: datetime) -> Circuit:
-        if self._until is None:
+        if self._since is None:
             return Circuit.CLOSED
-        return Circuit.OPEN if now < self._until else Circuit.HALF_OPEN
+        # A clock that is set back makes no pause longer.
+        return Circuit.OPEN if self._since <= now < self._since + self._pause else Circuit.HALF_OPEN
 
     def is_open(self, now: datetime) -> bool:
         """Is the recipient left alone now?"""
@@ -84,10 +85,10 @@ class Breaker:
 
     def succeeded(self) -> None:
         """An attempt reached the recipient: the circuit is closed."""
-        self._failures, self._until = 0, None
+        self._failures, self._since = 0, None
 
     def failed(self, now: datetime) -> None:
         """An attempt failed: the circuit opens, or stays open for another pause, once there are enough in a row."""
         self._failures += 1
         if self._failures >= self._threshold:
-            self._until = now + self._pause
+            self._since = now

@@ -84,16 +84,23 @@ def succeed(
         bucket_keys = BucketKeys.create(settings.log.bucket_keys)
         register = settings.contracts.register
         hub = load_register(read_file("contracts.register", register), str(register)).hub
-        last = _last(old, agreed, ending, keys, now)
+        last, left = _last(old, agreed, ending, keys, now)
         first = own_entry.succeeded(last, ending, str(hub.enterprise), now, os.urandom)
         begin(store, signers, bucket_keys, first, old)
         if pin is not None:
             with LogReader.open(store) as log:
                 write_pin(pin, log.checkpoint)
     if as_json:
-        print_json({"origin": settings.log.origin, "store": str(store), "old": head_told(last)})
+        print_json(
+            {"origin": settings.log.origin, "store": str(store), "old": head_told(last), "undelivered": left}
+        )
         return
     write(f"{settings.log.origin} succeeds {last.origin}, which was agreed on up to size {last.size}.")
+    if left:
+        write(
+            f"{left} deliveries wait in the old store for good: inform their recipients. gateway queue list names them, with"
+            " the old settings."
+        )
     if old is not None:
         named = old.resolve() if isinstance(old, Path) else old
         write(
@@ -103,8 +110,10 @@ def succeed(
 
 def _last(
     old: StorePlace | None, agreed: Path | None, ending: Ending, keys: Sequence[LogKey], now: datetime
-) -> Checkpoint:
-    """What the old log was, by its store, by what is agreed, or by both. Raises `ProofError`."""
+) -> tuple[Checkpoint, int]:
+    """What the old log was, by its store, by what is agreed, or by both; and how many deliveries its store keeps for good.
+    Raises `ProofError`.
+    """
     if not keys:
         raise ProofError(Flaw.KEY_MISSING)
     known = None if agreed is None else read_pin(agreed, keys)
@@ -112,9 +121,9 @@ def _last(
         # What a forked or lost log was is for people to agree on; its store alone does not tell.
         if known is None or ending is not Ending.LOST:
             raise ProofError(Flaw.AGREED_MISSING)
-        return known
+        return known, 0
     if known is not None:
         with LogReader.open(old) as log:  # what it holds now it holds when it ends
             require_held(known, log.head().size, log.tile)
-    last = end(old, keys, int(now.timestamp()))
-    return known or last
+    last, left = end(old, keys, ending, int(now.timestamp()))
+    return known or last, left

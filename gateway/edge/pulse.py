@@ -42,7 +42,7 @@ async def watch(look: Callable[[], Awaitable[object]], log: OperationalLog) -> N
     """Until cancelled. `look`: at whether the log has ended or lacks its keys, which otherwise only an exchange would tell."""
     while True:
         try:
-            with suppress(Refusal):  # a store that does not answer is told of by what appends to it
+            with suppress(Refusal):  # of a store that does not answer its `trouble` tells
                 await look()
         except Exception as error:  # noqa: BLE001 - as the pulse
             log.note("failed", trace=trace(error))

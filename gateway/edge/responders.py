@@ -93,6 +93,8 @@ async def ask(  # noqa: PLR0913, PLR0917 - who is asked about whom, and what bec
         word = judge(answer, question, listed, clock())
     except OcspError as error:
         return error.reason
+    if word.revoked:  # whether or not that can be kept: nothing is released by it
+        known.answers.learn(certificate, word)
     if keep is not None:  # before anything rests on it
         await keep(certificate, word, answer, clock())
     known.answers.learn(certificate, word)

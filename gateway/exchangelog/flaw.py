@@ -217,7 +217,7 @@ class Flaw(Enum):
     WITNESS_CLOCK = _row("LOG710", "The clock of the witness is behind its last cosignature.", "Set the clock. If it was ahead when the witness last cosigned, the witness goes on once that time has come.")
     WITNESS_AHEAD = _row("LOG711", "A witness holds a checkpoint, signed by the log, that is beyond the log.", "Do not append. The store went back, or the log's key signs elsewhere. If the newer store is not found, begin a successor: gateway log succeed")
     WITNESS_SILENT = _row("LOG712", "Too few witnesses could be asked what they hold.", "See why they do not answer. To start without them: at_start = warn (witnesses in the settings)")
-    FROZEN = _row("LOG713", "The log is frozen: a fork or a rollback was proved.", "Keep the store as it is and report the incident; gateway log fork prints the evidence. To go on, begin a successor: gateway log succeed")
+    FROZEN = _row("LOG713", "The log is frozen: a fork or a rollback was proved.", "Keep the store as it is and report the incident; gateway log fork prints the evidence. To go on, begin a successor: gateway log succeed --reason forked")
     ENDED = _row("LOG714", "The log has ended: it has a successor.", "Name the store of the successor in the settings. This one stays readable.")
     SUCCESSION = _row("LOG715", "A log begins for another at its first entry only.", _DAMAGED)
     ROTATION = _row("LOG716", "The key that the entry announces is none of this log.", _DAMAGED)

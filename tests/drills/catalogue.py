@@ -174,7 +174,7 @@ def _erase_in_a_log_that_ended(ground: Ground) -> Codes:
 def _succeed(ground: Ground, signer: Signer, name: str, erased: str) -> None:
     """The log goes on in this store, whose owner has something erased in the old one."""
     store, hub = ground.place / name, "0999099901"
-    last = end(ground.store, [_signer().verifier], 1)
+    last, _ = end(ground.store, [_signer().verifier], Ending.ENDED, 1)
     begin(store, [signer], ground.bucket_keys, succeeded(last, Ending.ENDED, hub, NOW, os.urandom), None)
     (former,) = succession(store, [ground.store], [signer.verifier]).former
     erasing = Erasing(Hand(hub, "officer-1"), Basis.COURT, Case.ORDERED)

@@ -392,3 +392,6 @@ async def test_how_much_waits_is_not_counted_at_every_turn(hub: Hub):
         hub.now += timedelta(seconds=5)
         hub.bell.ring()
         await until(lambda: len(counted) == 2)
+        hub.now -= timedelta(days=1)  # the clock is set back
+        hub.bell.ring()
+        await until(lambda: len(counted) == 3)

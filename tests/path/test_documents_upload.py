@@ -420,7 +420,7 @@ class Failing:
     def __getattr__(self, name: str) -> object:
         return getattr(self._store, name)
 
-    async def take_in(self, *parts: object) -> str:
+    async def take_in(self, *parts: object) -> None:
         if self._done:
             await self._store.take_in(*parts)
         raise Refusal(Code.LOG_UNAVAILABLE)
@@ -457,6 +457,22 @@ async def test_on_a_full_disk_there_is_a_refusal_and_no_document(hub: Hub, form:
     assert (files(hub), await hub.store.uploaded_files()) == ([], frozenset())
     hub.shelf = good
     assert (await send(hub, form)).code is None
+
+
+class Swept(Shelf):
+    """A shelf from which a document is swept away as nobody's while it is written: a clock was set forward."""
+
+    def create(self, holder):
+        document = super().create(holder)
+        document._path.unlink()
+        return document
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_document_whose_file_is_gone_is_not_taken_in(hub: Hub, form: str):
+    hub.shelf = Swept(hub.path.parent / "documents", hub.spool.claim)
+    assert (await send(hub, form)).code == "WIB10003"
+    assert await hub.store.uploaded_files() == frozenset()
 
 
 async def test_a_document_that_was_changed_on_disk_does_not_leave(hub: Hub):

@@ -19,7 +19,7 @@ from gateway.adapters.log_key import log_signers
 from gateway.adapters.store import LogReader, Store
 from gateway.adapters.store_connect import connect, exists
 from gateway.adapters.store_session import Use
-from gateway.adapters.store_witnessed import Frozen
+from gateway.adapters.store_witnessed import Frozen, moved_to
 from gateway.cli.commands import app
 from gateway.exchangelog import own_entry
 from gateway.exchangelog.audit import audit
@@ -320,6 +320,19 @@ def test_a_running_hub_of_a_log_that_ended_records_nothing_more(place):
     asyncio.run(work())
 
 
+def test_a_store_from_which_the_log_has_moved_has_no_successor(place):
+    old, new = settings_of(place), settings_of(place, "next.toml")
+    fill(old, "a")
+
+    async def move() -> None:
+        async with opened(old) as store:
+            await store.freeze(Frozen(1, await store.checkpoint(), moved_to("postgresql://hub@db/wib")))
+
+    asyncio.run(move())
+    assert succeed(place, "--from", old.log.store).stderr[:6] == "LOG518"
+    assert not exists(new.log.store)
+
+
 @everywhere
 def test_of_a_forked_log_people_agree_on_the_last_checkpoint(place):
     old, new = settings_of(place), settings_of(place, "next.toml")
@@ -330,6 +343,7 @@ def test_of_a_forked_log_people_agree_on_the_last_checkpoint(place):
 
     async def freeze() -> None:
         async with opened(old) as store:
+            await tell(store)  # two deliveries, which can neither be made nor dropped any more
             await store.freeze(Frozen(1, await store.checkpoint(), b"what contradicts it"))
 
     asyncio.run(freeze())
@@ -339,13 +353,15 @@ def test_of_a_forked_log_people_agree_on_the_last_checkpoint(place):
     (place / "agreed").write_bytes(agreed)
     (place / "forged").write_bytes(of_another_history(3))
     forked = {"reason": "forked"}
+    assert succeed(place, "--from", old.log.store).stderr[:6] == "LOG713"  # it has not ended in order
     assert succeed(place, "--from", old.log.store, **forked).stderr[:6] == "LOG718"
     assert succeed(place, "--agreed", place / "agreed", **forked).stderr[:6] == "LOG718"
     assert (
         succeed(place, "--from", old.log.store, "--agreed", place / "forged", **forked).stderr[:6] == "LOG204"
     )
     assert not exists(new.log.store)
-    assert succeed(place, "--from", old.log.store, "--agreed", place / "agreed", **forked).exit_code == 0
+    done = succeed(place, "--from", old.log.store, "--agreed", place / "agreed", "--json", **forked)
+    assert json.loads(done.stdout)["undelivered"] == 2, done.stderr
     (first,) = notes(new.log.store)
     assert (first.decision, first.more["of_size"]) == ("forked", 2)
     with LogReader.open(old.log.store) as log:

@@ -18,11 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from cryptography.x509 import ocsp
 from typer.testing import CliRunner
 
+from gateway import config, loading
 from gateway.adapters.destinations import Destinations
 from gateway.adapters.ocsp import OcspClient
 from gateway.cli.pki import app
+from gateway.edge.responders import ask
 from gateway.identity.certify import CRL_LIFE, Issuer, issue_crl
 from gateway.identity.ocsp import OcspError
+from gateway.refusal import Code, Refusal
 from tests.path.hub import ROOT, pki, signed_question
 from tests.process.running import Running, running_hub
 
@@ -150,6 +153,24 @@ async def test_a_hub_that_never_got_an_answer_believes_nobody_before_it_does(tmp
         responder.down = False
         await rounds(responder, 3)
         assert await code(hub) is None
+
+
+async def test_who_is_revoked_is_refused_though_the_log_takes_no_answer(tmp_path):
+    responder = Responder(revoked={serial("BRUSSELS/sign")})
+
+    async def keep(*_: object) -> None:
+        raise Refusal(Code.BUSY)
+
+    async with hub_that_asks(tmp_path, responder), OcspClient(LOOPBACK) as client:
+        loaded = loading.load(config.load(tmp_path / "gateway.toml"))
+        known, words = loaded.rules.certificates, {}
+        for name in ("BRUSSELS", "FLANDERS"):
+            one = x509.load_pem_x509_certificate(pki()[f"{name}/sign.crt.pem"])
+            with pytest.raises(Refusal):
+                await ask(client, known, loaded.responders[0], one, loading.clock, keep)
+            words[name] = known.answers.about(one)
+    assert words["BRUSSELS"].revoked
+    assert words["FLANDERS"] is None  # an answer that clears counts once it is kept
 
 
 # The client.

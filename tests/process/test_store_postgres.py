@@ -163,6 +163,24 @@ async def test_role_of_a_hub_can_do_what_a_hub_does_and_not_change_an_entry(post
                 session.execute(statement)
 
 
+async def test_a_node_that_finds_no_session_to_look_things_up_with_says_so(postgres, place, tmp_path):
+    new_log(place, [SIGNER])
+    postgres.ask("CREATE ROLE few LOGIN")
+    migrate(place, "few")
+    few = placed_beside(tmp_path, PostgresUri.parse(place.uri.replace("postgres@", "few@")))
+    async with open_store(few) as store:
+        await append_all(store, exchange_entries("t"))
+        postgres.ask("ALTER ROLE few CONNECTION LIMIT 1")  # what appends has one already
+        with pytest.raises(Refusal):
+            await store.scope(DOSSIER)
+        with pytest.raises(Refusal):
+            await store.watch()
+        assert store.trouble is Flaw.DATABASE
+        postgres.ask("ALTER ROLE few CONNECTION LIMIT -1")
+        await store.watch()
+        assert store.trouble is None
+
+
 async def test_lease_waits_for_nobody_who_appends(place):
     """Another node holds the head: what has no entry goes on."""
     async with open_store(place) as store:

@@ -94,6 +94,10 @@ def test_the_deciding_attempt_closes_the_circuit_or_opens_it_again():
     assert bad.state(later + PAUSE) is Circuit.HALF_OPEN
 
 
+def test_a_clock_that_is_set_back_makes_no_pause_longer():
+    assert failed(3).state(NOW - seconds(1)) is Circuit.HALF_OPEN
+
+
 def test_no_circuit_opens_without_a_failure():
     with pytest.raises(ValueError):
         Breaker(0, PAUSE)
