@@ -117,6 +117,12 @@ def write_answer(directory: Path, log: LogReader, answer: Answer, place: Place) 
 
 def verify_written(directory: Path, verifiers: Sequence[NoteKey], as_json: bool) -> None:
     """Check an answer that somebody wrote; offline. Raises `ProofError`."""
+    for path in (
+        directory / _ANSWER,
+        directory / _ENTRIES,
+    ):  # of others: the other end of a pipe may never come
+        if path.exists() and not path.is_file():
+            raise ProofError(Flaw.FILE, f"--answer {path}: not a file")
     data = read_file("--answer", directory / _ANSWER)
     with named("--answer", directory):
         answer = Answer.parse(data)

@@ -105,10 +105,11 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What one agreement says to one case. `view`: of a consultation that it grants."""
+    """What one agreement says to one case. `view` and `providers`: of a consultation that it grants."""
 
     code: Code | None
     view: View | None = None
+    providers: frozenset[AuthorityId] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class Replayed:
 
     answers: frozenset[Decided]
     unknown: frozenset[Unknown]
+    elsewhere: bool = False  # in some case it is granted, and others are asked
 
     @property
     def codes(self) -> frozenset[Code | None]:
@@ -131,10 +133,14 @@ def replay(logged: Logged, then: Agreement, draft: Agreement, register: Register
         return Replayed(frozenset(), frozenset({_unexplained(logged, then)}))
     answers = [_decided(logged, one, draft, register) for one in cases]
     unknown = {*_limits(logged, then), *_dependence(cases, answers)}
+    elsewhere = any(
+        one.code is None and one.providers != _decided(logged, case, then, register).providers
+        for case, one in zip(cases, answers, strict=True)
+    )
     if _may_lack_right(logged, then, draft, answers):
         answers.append(Decided(Code.SENDER_RIGHT))
         unknown.add(Unknown.FIELDS)
-    return Replayed(frozenset(answers), frozenset(unknown))
+    return Replayed(frozenset(answers), frozenset(unknown), elsewhere)
 
 
 def hearing(logged: Logged, agreement: Agreement) -> frozenset[tuple[AuthorityId, LegalContext]]:
@@ -208,7 +214,8 @@ def _decided(logged: Logged, case: Case, agreement: Agreement, register: Registe
             return Decided(None)
         ssin = None if case.own_worker is None else _WORKER
         asked = Criteria(number, case.source, ssin, document_type=case.document_type)
-        return Decided(None, grant(party, name, context, asked, facts).view)
+        granted = grant(party, name, context, asked, facts)
+        return Decided(None, granted.view, frozenset(one.id for one in granted.providers))
     except Refusal as refusal:
         return Decided(refusal.code)
 

@@ -19,6 +19,7 @@ class Verdict(StrEnum):
     ALLOWED = "would be allowed"
     MAY_BE_ALLOWED = "may be allowed"
     OTHERWISE = "would be refused otherwise"
+    ELSEWHERE = "may be asked of others"
     UNTOLD = "would not be delivered"
     MAY_BE_UNTOLD = "may not be told"
     MAY_BE_TOLD = "may be told besides"

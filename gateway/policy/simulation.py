@@ -224,7 +224,7 @@ def _verdict(logged: Logged, replayed: Replayed) -> Verdict | None:
     codes = replayed.codes
     if logged.granted:
         if codes == {None}:
-            return None
+            return Verdict.ELSEWHERE if replayed.elsewhere else None
         return Verdict.MAY_BE_REFUSED if None in codes else Verdict.REFUSED
     if None in codes:
         return Verdict.ALLOWED if codes == {None} else Verdict.MAY_BE_ALLOWED

@@ -101,6 +101,24 @@ async def test_what_a_draft_refuses_is_told_with_code_and_entries(hub: Hub, tmp_
     assert told["fields"] == []  # what is refused shows nothing: it is not told twice
 
 
+async def test_a_question_that_others_would_be_asked_is_told(hub: Hub, tmp_path):
+    """One region, which takes part in the dossier, in the place of all."""
+    await some_of_everything(hub)
+    told = simulate(hub, write(tmp_path, changed(AGREEMENT, "scatter = true", "scatter = false")))
+    asked = [at for at, one in enumerate(hub.entries()) if one["svc"] == "consultPriorApplications"]
+    assert outcomes(told) == [
+        (
+            "may be asked of others",
+            "IMMIGRATION_OFFICE",
+            "consultPriorApplications",
+            "permitted",
+            ["permitted"],
+            asked[:1],
+        )
+    ]
+    assert told["unchanged"] == told["decisions"] - 1
+
+
 async def test_what_a_draft_allows_that_was_refused_is_told(hub: Hub):
     await hub.adopt(load_agreement(without_prior_applications()))
     await hub.consult("IMMIGRATION_OFFICE", "consultPriorApplications", PRIOR, Criteria(DOSSIER, ssin=SSIN))

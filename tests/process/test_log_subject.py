@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import stat
 from functools import cache
 from pathlib import Path
@@ -297,6 +298,8 @@ def test_a_written_answer_is_checked_offline(proof, config, path, tmp_path):
     entries.write_bytes(entries.read_bytes()[:-1])
     assert run("verify", "--answer", proof, *key).stderr[:6] == "LOG301"
     entries.unlink()
+    assert run("verify", "--answer", proof, *key).stderr[:6] == "LOG509"
+    os.mkfifo(entries)
     assert run("verify", "--answer", proof, *key).stderr[:6] == "LOG509"
     assert run("verify", "--answer", tmp_path, *key).stderr[:6] == "LOG509"
 
