@@ -159,7 +159,9 @@ async def test_the_hub_says_which_worker_is_not_ready_and_goes_on_without_one_th
         await ready(hub, 503, "worker 1: does not answer\n")
         os.kill(worker, signal.SIGCONT)
         await ready(hub, 200, "ready\n")
-        (hub.pki / "HUB/log.key.pem").write_text("no key\n")
+        (tmp_path / "gateway.toml").write_text(
+            "no settings\n"
+        )  # what is found first, of all that may be wrong
         os.kill(worker, signal.SIGKILL)
         await ready(hub, 503, "worker 1: does not start\n")
         await until(lambda: hub.events("worker given up"))
