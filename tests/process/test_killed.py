@@ -23,7 +23,6 @@ import aiohttp
 from aiohttp import web
 
 from gateway.adapters.log_key import ensure_log
-from gateway.adapters.pki import write_pki
 from gateway.adapters.store_directory import Directory
 from gateway.adapters.store_file import Use, connect
 from gateway.adapters.store_reader import LogReader
@@ -135,7 +134,7 @@ async def test_nothing_accepted_is_lost_and_order_holds_however_often_the_hub_is
     async with AsyncExitStack() as stack:
         inboxes = [Inbox(name, chance) for name in ("PLATFORM", "IMMIGRATION_OFFICE", "BRUSSELS")]
         pki = tmp_path / "pki"
-        write_pki(pki, memory.pki())
+        memory.place_pki(pki)
         endpoints = {AuthorityId(one.name): await endpoint(stack, pki, one) for one in inboxes}
         port = prepare(tmp_path, endpoints)
         url, senders = f"https://127.0.0.1:{port}/soap/v1", [Sender(number) for number in DOSSIERS]

@@ -16,7 +16,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gateway.adapters.pki import write_pki
 from gateway.adapters.store_directory import Directory
 from gateway.agreement import notices
 from gateway.loading import secret_key
@@ -48,7 +47,7 @@ async def prepared(directory: Path):
     """Everything but the hub itself."""
     async with AsyncExitStack() as stack:
         pki = directory / "pki"
-        write_pki(pki, memory.pki())
+        memory.place_pki(pki)
         settings = write_settings(directory, await Platform(Document(1)).start(stack, pki), {})
         inscribe(settings.log.store, settings.keys.directory_key)
         yield
