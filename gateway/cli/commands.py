@@ -5,6 +5,7 @@ The module of a command is loaded when somebody calls it: all of them together t
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -45,12 +46,15 @@ class _Tree(TyperGroup):
         return _one(cmd_name) if cmd_name in _COMMANDS else None
 
 
+@cache
 def _group(name: str) -> TyperGroup:
+    """Made once in a process: that takes longer than most of its commands."""
     group = get_group(import_module(f"gateway.cli.{name}").app)
     group.name, group.help = name, _GROUPS[name]
     return group
 
 
+@cache
 def _one(name: str) -> Any:
     program = typer.Typer(add_completion=False)
     program.command(name)(getattr(import_module(f"gateway.cli.{name}"), name))

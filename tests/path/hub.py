@@ -6,6 +6,7 @@ Providers answer as they should. A test breaks one thing: a request on its way i
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 import uuid
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from lxml import etree
 
 from gateway.adapters.bucket_keys import BucketKeys
+from gateway.adapters.pki import write_pki
 from gateway.adapters.shelf import Shelf
 from gateway.adapters.spool import Spool
 from gateway.adapters.store import LogReader, Store
@@ -104,6 +106,19 @@ def agreement() -> Agreement:
 def pki() -> dict[str, bytes]:
     """EC everywhere but for the hub's RSA signing key, which replies to most authorities need."""
     return dict(issue_pki(register().hub, register().authorities, NOW - timedelta(days=1), key=new_ec_key))
+
+
+def place_pki(directory: Path) -> None:
+    """`pki()` as files, in a new directory. Sixty, each of them synced: they are written once in a process, and copied."""
+    shutil.copytree(Path(_written().name, "pki"), directory)
+
+
+@cache
+def _written() -> tempfile.TemporaryDirectory[str]:
+    """Removed when the process ends."""
+    directory = tempfile.TemporaryDirectory(prefix="pki-")
+    write_pki(Path(directory.name, "pki"), pki())
+    return directory
 
 
 def authority(name: str) -> Authority:

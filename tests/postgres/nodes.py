@@ -21,7 +21,6 @@ import aiohttp
 
 from gateway.adapters.log_key import ensure_log
 from gateway.adapters.pin import write_pin
-from gateway.adapters.pki import write_pki
 from gateway.adapters.store_reader import LogReader
 from gateway.config import load
 from gateway.exchangelog.note import NoteKey, Signer
@@ -151,7 +150,7 @@ async def running_nodes(
     """`store`: as in the settings. `platform`: begins its endpoint. `delivery`, `settings`: lines of [delivery], [listen]."""
     async with AsyncExitStack() as stack:
         nodes = Nodes(place, [Node(f"node-{number}", place) for number in range(1, count + 1)])
-        write_pki(nodes.pki, memory.pki())
+        memory.place_pki(nodes.pki)
         endpoint = await platform(stack, nodes.pki)
         register = (memory.ROOT / "contracts/register.toml").read_text()
         register = register_with_endpoints(register, {AuthorityId("PLATFORM"): endpoint})

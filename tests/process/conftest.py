@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from gateway.adapters.log_key import ensure_log
-from gateway.adapters.pki import write_pki
 from gateway.adapters.store_session import StorePlace
 from tests.path import hub as memory
 from tests.process.running import write_settings
@@ -51,7 +50,7 @@ def token(made_token, tmp_path, monkeypatch) -> SoftToken:
 def held_place(token, tmp_path) -> Path:
     """A hub's directory in order, its three keys in the token and in no file."""
     place = tmp_path / "place"
-    write_pki(place / "pki", memory.pki())
+    memory.place_pki(place / "pki")
     for name in KEYS.values():
         (place / f"pki/HUB/{name}.key.pem").unlink()
     settings = write_settings(place, "https://127.0.0.1:1/soap", token.settings())

@@ -51,7 +51,7 @@ class Years:
     @classmethod
     def begin(cls, place: Path, stores: Sequence[StorePlace]) -> Years:
         """The first log, empty but for what its directory knows: MINE is of the person with SSIN."""
-        running.write_pki(place / "pki", memory.pki())
+        memory.place_pki(place / "pki")
         years = cls(place, tuple(stores))
         running.write_settings(
             place, "https://127.0.0.1:9/soap", {"store": f'"{stores[0]}"', "origin": '"log/0"'}

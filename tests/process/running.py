@@ -115,7 +115,10 @@ async def running_hub(
     """
     async with AsyncExitStack() as stack:
         pki = directory / "pki"
-        write_pki(pki, files or memory.pki())
+        if files is None:
+            memory.place_pki(pki)
+        else:
+            write_pki(pki, files)
         endpoint = await (start or provider)(stack, pki, answering)
         settings = write_settings(directory, endpoint, limits, contracts)
         lines = io.StringIO()

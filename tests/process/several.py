@@ -18,7 +18,6 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway import config
-from gateway.adapters.pki import write_pki
 from gateway.adapters.store_reader import LogReader
 from gateway.exchangelog.audit import audit
 from gateway.exchangelog.flaw import Flaw
@@ -102,7 +101,7 @@ async def several(
 ) -> AsyncIterator[Several]:
     """Two workers. `answering`, `limits`: as `running_hub`; `contracts`: a directory of the test's own."""
     async with AsyncExitStack() as stack:
-        write_pki(directory / "pki", memory.pki())
+        memory.place_pki(directory / "pki")
         prepare(directory, await running.provider(stack, directory / "pki", answering), contracts, **limits)
         process = await started(directory)
         try:

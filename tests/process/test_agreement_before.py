@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from gateway import config
 from gateway.adapters.log_key import log_signers
-from gateway.adapters.pki import write_pki
 from gateway.adapters.store_agreements import packed
 from gateway.adapters.store_log import new_log
 from gateway.adapters.store_session import StorePlace
@@ -103,7 +102,7 @@ def test_a_file_that_is_no_store_is_told(tmp_path):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("made")
-    write_pki(directory / "pki", memory.pki())
+    memory.place_pki(directory / "pki")
     asyncio.run(filled(write_settings(directory, "https://127.0.0.1:1/soap", {}), exchange_entries("a")))
     return directory
 

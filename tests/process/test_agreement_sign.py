@@ -14,7 +14,6 @@ from cryptography.x509 import load_pem_x509_certificate
 from typer.testing import CliRunner
 
 from gateway import config
-from gateway.adapters.pki import write_pki
 from gateway.cli.agreement import app
 from gateway.cli.log_operator import Operator
 from gateway.cli.pki_files import renew
@@ -33,7 +32,7 @@ PARTIES = ("BRUSSELS", "FLANDERS", "GERMAN_COMMUNITY", "IMMIGRATION_OFFICE", "NS
 @pytest.fixture
 def place(tmp_path) -> Path:
     """A hub's directory in order but for the signatures, of which there is none."""
-    write_pki(tmp_path / "pki", memory.pki())
+    memory.place_pki(tmp_path / "pki")
     write_settings(tmp_path, "https://127.0.0.1:1/soap", {})
     shutil.rmtree(tmp_path / "signatures")
     (tmp_path / "signatures").mkdir()

@@ -16,7 +16,6 @@ from typer.testing import CliRunner
 from gateway import config
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import log_signers
-from gateway.adapters.pki import write_pki
 from gateway.adapters.postgres_uri import PostgresUri
 from gateway.adapters.store_copy import copy
 from gateway.adapters.store_eraser import Eraser
@@ -167,7 +166,7 @@ async def _filled(directory: Path) -> dict[str, object]:
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory, postgres) -> tuple[World, World]:
     directory = tmp_path_factory.mktemp("worlds") / "file"
-    write_pki(directory / "pki", memory.pki())
+    memory.place_pki(directory / "pki")
     for name, key in (("directory", DIRECTORY_KEY), ("payload", PAYLOAD_KEY)):
         (directory / f"pki/HUB/{name}.key").write_text(key.hex())
     names = asyncio.run(_filled(directory))

@@ -17,7 +17,6 @@ from gateway import app as application
 from gateway import config
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import ensure_log
-from gateway.adapters.pki import write_pki
 from gateway.adapters.store import Store
 from gateway.adapters.store_witnessed import moved_to
 from gateway.cli.commands import app
@@ -37,7 +36,7 @@ HUB = "pki/HUB"
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("made")
-    write_pki(directory / "pki", memory.pki())
+    memory.place_pki(directory / "pki")
     write_settings(directory, "https://127.0.0.1:1/soap", {})
     settings = config.load(directory / "gateway.toml")
     ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin, settings.log.bucket_keys)

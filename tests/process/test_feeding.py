@@ -432,7 +432,7 @@ async def hub(directory: Path, trusted: str | None, **changes: str):
 
 def settings_of(directory: Path, trusted: str | None, **changes: str):
     if not (directory / "pki").exists():
-        running.write_pki(directory / "pki", memory.pki())
+        memory.place_pki(directory / "pki")
         running.write_settings(directory, "https://127.0.0.1:9/soap", {})
     text = (directory / "gateway.toml").read_text()
     if trusted is not None:

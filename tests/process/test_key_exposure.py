@@ -27,7 +27,6 @@ from typer.testing import CliRunner
 
 from gateway import config
 from gateway.adapters.log_key import ensure_log
-from gateway.adapters.pki import write_pki
 from gateway.agreement.terms import Agreement
 from gateway.cli.commands import app
 from gateway.loading import load
@@ -180,7 +179,7 @@ FLAWS = {  # what is wrong with every key of a hub: a parser that fails is tempt
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("hub")
-    write_pki(directory / "pki", memory.pki())
+    memory.place_pki(directory / "pki")
     settings = write_settings(directory, "https://127.0.0.1:1/soap", {})
     ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin, settings.log.bucket_keys)
     return directory

@@ -26,7 +26,6 @@ from zeep.transports import Transport
 from zeep.wsse.signature import BinarySignature, _make_verify_key, _verify_envelope_with_key
 from zeep.wsse.utils import get_security_header
 
-from gateway.adapters.pki import write_pki
 from gateway.soap import mime
 from tests.path import hub as memory
 from tests.process import running
@@ -42,7 +41,7 @@ async def hub_process(directory: Path, platform: Platform, **limits: object):
     """A hub as `gateway serve` runs it, and its process."""
     async with AsyncExitStack() as stack:
         pki = directory / "pki"
-        write_pki(pki, memory.pki())
+        memory.place_pki(pki)
         settings = write_settings(directory, await platform.start(stack, pki), limits)
         running.inscribe(settings.log.store, settings.keys.directory_key)
         command = [sys.executable, "-m", "gateway", "serve", "--config", str(directory / "gateway.toml")]

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from gateway.adapters.pki import write_pki
 from gateway.edge.operational_log import LibraryLines, OperationalLog
 from tests.path import hub as memory
 from tests.process.raw import CONTEXTS, connected, fault_in, head, lines, message, reply, said_to, whole
@@ -335,7 +334,7 @@ def test_what_a_library_would_print_is_one_line_without_its_text():
 
 def test_the_process_itself_prints_nothing_but_its_lines(tmp_path):
     """`gateway serve`, with the event loop that it uses."""
-    write_pki(tmp_path / "pki", memory.pki())
+    memory.place_pki(tmp_path / "pki")
     write_settings(tmp_path, "https://127.0.0.1:9/soap", {"header_seconds": 0.5})
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(tmp_path / "gateway.toml")]
     with subprocess.Popen(

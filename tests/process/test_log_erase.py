@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from gateway import config
 from gateway.adapters.bucket_keys import BucketKeys
 from gateway.adapters.log_key import ensure_log
-from gateway.adapters.pki import write_pki
 from gateway.adapters.store import Store
 from gateway.adapters.store_directory import Directory
 from gateway.adapters.store_seeds import subject_of
@@ -65,7 +64,7 @@ async def filled(settings: config.Settings, entries: Sequence[Entry]) -> None:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     directory = tmp_path_factory.mktemp("made")
-    write_pki(directory / "pki", memory.pki())
+    memory.place_pki(directory / "pki")
     write_settings(directory, "https://127.0.0.1:1/soap", {})
     settings = config.load(directory / "gateway.toml")
     ensure_log(settings.log.store, settings.keys.log_key, settings.log.origin, settings.log.bucket_keys)

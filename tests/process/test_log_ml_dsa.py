@@ -62,7 +62,7 @@ async def test_the_keys_come_and_go_independently(tmp_path):
 
 
 def test_an_operator_makes_the_key_once_and_a_hub_wants_that_key_and_no_other(tmp_path):
-    running.write_pki(tmp_path / "pki", memory.pki())
+    memory.place_pki(tmp_path / "pki")
     settings = running.write_settings(tmp_path, "https://127.0.0.1:9/soap", {})
     config = tmp_path / "gateway.toml"
     make = ["log", "ml-dsa-key", "--config", str(config)]

@@ -179,7 +179,7 @@ def test_a_pin_that_is_missing_or_torn_is_none(tmp_path):
 @pytest.fixture
 def place(tmp_path):
     """Settings of a hub with a pin on another path."""
-    running.write_pki(tmp_path / "pki", memory.pki())
+    memory.place_pki(tmp_path / "pki")
     settings = running.write_settings(tmp_path, "https://127.0.0.1:9/soap", {})
     settings.log.store.unlink()
     text = (tmp_path / "gateway.toml").read_text()

@@ -180,7 +180,7 @@ def place(request, tmp_path):
         str(request.getfixturevalue("postgres").empty_database()) if one == "database" else one
         for one in getattr(request, "param", FILES)
     )
-    running.write_pki(tmp_path / "pki", memory.pki())
+    memory.place_pki(tmp_path / "pki")
     settings = running.write_settings(tmp_path, "https://127.0.0.1:9/soap", {"store": f'"{before}"'})
     running.inscribe(settings.log.store, settings.keys.directory_key)
     text = (tmp_path / "gateway.toml").read_text()

@@ -23,7 +23,7 @@ import aiohttp
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from gateway.adapters.pki import write_file, write_pki
+from gateway.adapters.pki import write_file
 from gateway.adapters.store import LogReader
 from gateway.edge.repeats import TOLD
 from gateway.identity.certify import Issuer, issue_leaf
@@ -73,7 +73,7 @@ async def served(directory: Path, *, stderr: int | None = None, **options: objec
 
     async with AsyncExitStack() as stack:
         pki = directory / "pki"
-        write_pki(pki, memory.pki())
+        memory.place_pki(pki)
         settings = write_settings(directory, await provider(stack, pki, answer), {})
         inscribe(settings.log.store, settings.keys.directory_key)
         log = directory / "hub.log"

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from typer.testing import CliRunner
 
 from gateway import config
-from gateway.adapters.pki import write_file, write_pki
+from gateway.adapters.pki import write_file
 from gateway.adapters.store import LogReader
 from gateway.adapters.tls import server_context
 from gateway.cli.commands import app
@@ -94,7 +94,7 @@ class Served:
 async def served(directory: Path, platform: Platform):
     async with AsyncExitStack() as stack:
         pki = directory / "pki"
-        write_pki(pki, memory.pki())
+        memory.place_pki(pki)
         settings = write_settings(directory, await platform.start(stack, pki), {})
         inscribe(settings.log.store, settings.keys.directory_key)
         command = [sys.executable, "-m", "gateway", "serve", "--config", str(directory / "gateway.toml")]
@@ -243,7 +243,7 @@ def checkpoint(directory: Path) -> bytes:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    write_pki(tmp_path / "pki", memory.pki())
+    memory.place_pki(tmp_path / "pki")
     write_settings(tmp_path, "https://127.0.0.1:1/soap", {})
     return tmp_path
 

@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from typer.testing import CliRunner
 
 from gateway.adapters.login import login
-from gateway.adapters.pki import write_pki
 from gateway.adapters.store import LogReader
 from gateway.agreement.identifiers import dossier_number
 from gateway.cli import log_processes
@@ -751,7 +750,7 @@ def test_a_log_begins_with_a_command_and_only_once(path, settings):
 
 
 def test_a_hub_begins_no_log_behind_a_mistyped_path(tmp_path):
-    write_pki(tmp_path / "pki", memory.pki())
+    memory.place_pki(tmp_path / "pki")
     store = running.write_settings(tmp_path, "https://127.0.0.1:9/soap", {}).log.store
     store.unlink()
     command = [sys.executable, "-m", "gateway", "serve", "--config", str(tmp_path / "gateway.toml")]

@@ -16,7 +16,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from gateway.adapters.pki import write_pki
 from gateway.adapters.store_directory import Directory
 from gateway.agreement import notices
 from gateway.loading import secret_key
@@ -44,12 +43,12 @@ def inscribe(store: Path, key: Path) -> None:
 
 
 @asynccontextmanager
-async def prepared(directory: Path, **limits: object):
+async def prepared(directory: Path):
     """Everything but the hub itself."""
     async with AsyncExitStack() as stack:
         pki = directory / "pki"
-        write_pki(pki, memory.pki())
-        settings = write_settings(directory, await Platform(Document(1)).start(stack, pki), limits)
+        memory.place_pki(pki)
+        settings = write_settings(directory, await Platform(Document(1)).start(stack, pki), {})
         inscribe(settings.log.store, settings.keys.directory_key)
         yield
 
@@ -180,7 +179,8 @@ async def test_the_operational_log_names_neither_dossier_nor_document(tmp_path):
 
 async def test_an_attachment_has_its_bounds(tmp_path):
     document = Document(3 * MIB)
-    async with prepared(tmp_path, document_bytes=2 * MIB, document_seconds=2), serving(tmp_path) as (hub, _):
+    async with running_hub(tmp_path, document_bytes=2 * MIB, document_seconds=2) as hub:
+        inscribe(tmp_path / "store.db", tmp_path / "pki/HUB/directory.key")
         status, answer = await upload(hub, document)
         assert (status, answer[:8]) == (413, b"WIB01004")
         small = Document(MIB)

@@ -20,7 +20,6 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.adapters.destinations import Destinations
-from gateway.adapters.pki import write_pki
 from gateway.adapters.tls import outward_context
 from gateway.adapters.witness_client import UnreachableError, WitnessClient
 from gateway.cli.commands import app
@@ -292,7 +291,7 @@ def test_a_memory_of_another_key_is_not_used(settings, tmp_path):
 
 def speaking_tls(place: Path):
     """Settings of a witness with the hub's certificate."""
-    write_pki(place / "pki", memory.pki())
+    memory.place_pki(place / "pki")
     config = witness_settings(place / "witness").key.with_name("witness.toml")
     tls = 'tls_certificate = "../pki/HUB/tls.crt.pem"\ntls_key = "../pki/HUB/tls.key.pem"\n'
     config.write_text(tls + config.read_text())

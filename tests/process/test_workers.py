@@ -15,7 +15,6 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from gateway.adapters.pki import write_pki
 from gateway.cli.pki_files import renew
 from gateway.exchangelog.flaw import Flaw
 from gateway.identity.issue import private_pem
@@ -123,7 +122,7 @@ async def test_workers_end_with_their_supervisor(tmp_path):
 
 
 async def test_what_is_wrong_with_the_settings_is_told_once_and_ends_it_all(tmp_path):
-    write_pki(tmp_path / "pki", memory.pki())
+    memory.place_pki(tmp_path / "pki")
     prepare(tmp_path, "https://127.0.0.1:1/soap")
     (tmp_path / "pki/HUB/log.key.pem").write_text("no key\n")
     process = await started(tmp_path)
@@ -159,7 +158,9 @@ async def test_the_hub_says_which_worker_is_not_ready_and_goes_on_without_one_th
         await ready(hub, 503, "worker 1: does not answer\n")
         os.kill(worker, signal.SIGCONT)
         await ready(hub, 200, "ready\n")
-        (hub.pki / "HUB/log.key.pem").write_text("no key\n")
+        (tmp_path / "gateway.toml").write_text(
+            "no settings\n"
+        )  # what is found first, of all that may be wrong
         os.kill(worker, signal.SIGKILL)
         await ready(hub, 503, "worker 1: does not start\n")
         await until(lambda: hub.events("worker given up"))
@@ -212,7 +213,7 @@ async def test_a_process_that_hangs_within_its_turn_hangs_no_other(tmp_path):
 
 
 async def test_an_address_that_is_taken_is_told(tmp_path):
-    write_pki(tmp_path / "pki", memory.pki())
+    memory.place_pki(tmp_path / "pki")
     prepare(tmp_path, "https://127.0.0.1:1/soap")
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as other:  # one that would share it
         port, settings = other.getsockname()[1], tmp_path / "gateway.toml"

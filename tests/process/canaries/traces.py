@@ -10,7 +10,7 @@ import hashlib
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from xml.sax.saxutils import escape
 
@@ -19,6 +19,7 @@ from gateway.model import DOSSIER as DOSSIER_NS
 from tests.process.canaries.values import Canary
 
 WINDOW = 8  # bytes; nothing shorter can be told from chance
+_FEW = 8  # forms that are looked for one by one
 _URIS = {"s": SERVICE, "c": COMMON, "d": DOSSIER_NS}
 _DIGESTS = ("md5", "sha1", "sha256", "sha512")
 
@@ -30,13 +31,16 @@ class Trace:
     canary: Canary
     form: str
 
+    @property
+    def digest(self) -> bool:
+        return self.form.startswith(("md5", "sha"))
 
-def forms(canary: Canary, *, digests: bool = True) -> Iterator[tuple[str, bytes]]:
+
+def forms(canary: Canary) -> Iterator[tuple[str, bytes]]:
     """Every form of a canary: its name, its bytes. What of a form depends on its surroundings is left out."""
     for text in _told(canary):
         yield from _encoded(text)
-    if digests:
-        yield from _digested(canary)
+    yield from _digested(canary)
 
 
 def is_short(canary: Canary) -> bool:
@@ -101,19 +105,41 @@ def _digested(canary: Canary) -> Iterator[tuple[str, bytes]]:
 class Search:
     """Canaries to look for."""
 
-    def __init__(self, canaries: Iterable[Canary], *, digests: bool = True) -> None:
+    def __init__(self, canaries: Iterable[Canary]) -> None:
         self._forms: defaultdict[int, list[tuple[bytes, Trace]]] = defaultdict(list)  # by how they begin
         for canary in {replace(one, id=""): one for one in canaries}.values():
-            for name, form in forms(canary, digests=digests):
+            for name, form in forms(canary):
                 assert len(form) >= WINDOW, (canary, name)
                 beginning = int.from_bytes(form[:WINDOW], sys.byteorder)
                 self._forms[beginning].append((form, Trace(canary, sys.intern(name))))
         self._known = frozenset(self._forms)
+        self._by_form: dict[int, Mapping[bytes, list[Trace]]] = {}  # of those that thousands begin like
 
     def traces(self, data: bytes) -> set[Trace]:
         """Every canary that stands in the data, in whatever form."""
         begun = {beginning for start in range(WINDOW) for beginning in self._begun(data, start)}
-        return {trace for beginning in begun for form, trace in self._forms[beginning] if form in data}
+        return {trace for beginning in begun for trace in self._complete(data, beginning)}
+
+    def _complete(self, data: bytes, beginning: int) -> Iterator[Trace]:
+        """Of the forms that begin so, those that stand in the data."""
+        if len(self._forms[beginning]) < _FEW:
+            yield from (trace for form, trace in self._forms[beginning] if form in data)
+            return
+        known = self._known_by_form(beginning)
+        lengths, first = {len(form) for form in known}, beginning.to_bytes(WINDOW, sys.byteorder)
+        at = data.find(first)
+        while at >= 0:
+            for length in lengths:
+                yield from known.get(data[at : at + length], ())
+            at = data.find(first, at + 1)
+
+    def _known_by_form(self, beginning: int) -> Mapping[bytes, list[Trace]]:
+        if beginning not in self._by_form:
+            found = defaultdict(list)
+            for form, trace in self._forms[beginning]:
+                found[form].append(trace)
+            self._by_form[beginning] = found
+        return self._by_form[beginning]
 
     def _begun(self, data: bytes, start: int) -> frozenset[int]:
         """How forms begin at `start`, or so many windows later."""
