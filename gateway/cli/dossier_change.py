@@ -44,7 +44,7 @@ def parse(path: Path) -> list[Described]:
         found = msgspec.json.decode(path.read_bytes(), type=Described | list[Described])
     except OSError as error:
         stop("DOS003", f"{path}: {error.strerror}.", "Name an existing file.")
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         stop("DOS004", f"{path}: {error}.", "Take the form from: gateway dossier show --json")
     return found if isinstance(found, list) else [found]
 

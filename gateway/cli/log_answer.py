@@ -117,11 +117,8 @@ def write_answer(directory: Path, log: LogReader, answer: Answer, place: Place) 
 
 def verify_written(directory: Path, verifiers: Sequence[NoteKey], as_json: bool) -> None:
     """Check an answer that somebody wrote; offline. Raises `ProofError`."""
-    for path in (
-        directory / _ANSWER,
-        directory / _ENTRIES,
-    ):  # of others: the other end of a pipe may never come
-        if path.exists() and not path.is_file():
+    for path in (directory / _ANSWER, directory / _ENTRIES):
+        if path.exists() and not path.is_file():  # of others: the other end of a pipe may never come
             raise ProofError(Flaw.FILE, f"--answer {path}: not a file")
     data = read_file("--answer", directory / _ANSWER)
     with named("--answer", directory):
@@ -131,11 +128,13 @@ def verify_written(directory: Path, verifiers: Sequence[NoteKey], as_json: bool)
                 signed = verify_answer(answer, _shown(_bundled(file), answer.range), verifiers)
         except OSError as error:
             raise ProofError(Flaw.FILE, str(error.strerror)) from error
-    covered = {"start": answer.range.start, "end": answer.range.end}
+    covered, question = {"start": answer.range.start, "end": answer.range.end}, to_builtins(answer.question)
     if as_json:
         facts = {"verified": True, **head_told(signed), "range": covered, "indices": list(answer.indices)}
-        print_json(facts | {"question": to_builtins(answer.question), "hidden": list(answer.hidden)})
+        print_json(facts | {"question": question, "hidden": list(answer.hidden)})
         return
+    asked = (f"{name} {json.dumps(value)}" for name, value in question.items() if value is not None)
+    write(f"Question: {', '.join(asked) or 'every entry'}.")
     write(
         f"{len(answer.indices)} entries answer the question. All {answer.range.end - answer.range.start} entries of "
         f"{signed.origin} from index {answer.range.start} are here, under its checkpoint of size {signed.size}: "

@@ -309,6 +309,7 @@ def test_an_answer_from_which_a_match_was_taken_is_found_out(config, tmp_path):
     run("list", "--config", config, "--outcome", "refused", "--start", "5", "--proof", directory)
     key = ("--vkey", asked("vkey", "--config", config)["vkey"])
     assert asked("verify", "--answer", directory, *key)["indices"] == [6, 13]
+    assert 'outcome "refused"' in run("verify", "--answer", directory, *key).stdout
     answer = json.loads((directory / "answer.json").read_text())
     (directory / "answer.json").write_text(json.dumps(answer | {"indices": [6]}))
     result = run("verify", "--answer", directory, *key)

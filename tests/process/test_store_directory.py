@@ -445,3 +445,5 @@ async def test_unknown_key_in_a_file_is_refused(path, tmp_path, config):
     file = tmp_path / "dossier.json"
     file.write_text('{"dossier": "x", "permit_type": "x", "procedure": "x", "status": "x", "name": "Jan"}')
     assert run("put", "--file", file, "--config", config).stderr[:6] == "DOS004"
+    file.write_bytes(file.read_bytes().replace(b"Jan", b"Jo\xeb"))
+    assert run("put", "--file", file, "--config", config).stderr[:6] == "DOS004"
