@@ -17,6 +17,7 @@ from tests.path.test_gathered import ask
 from tests.path.test_mailbox import fetch, listed, permit, take_over
 from tests.path.uploads import SCAN, Upload, retrieve, sha256
 
+pytestmark = pytest.mark.no_cover  # the lines of gateway/evidence are not counted
 WORK = "WIB:WORK_DECISION"
 
 

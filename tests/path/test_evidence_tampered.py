@@ -47,6 +47,8 @@ from tests.path.evidence import (
 from tests.path.hub import NOW, Hub, authority, signing_key
 from tests.world import once
 
+pytestmark = pytest.mark.no_cover  # the lines of gateway/evidence are not counted
+
 WORK = "WIB:WORK_DECISION"
 QUESTION, ANSWER = "entries/0/message-1.xml", "entries/1/message-1.xml"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
