@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from gateway.adapters.rotation import LAST, NEXT, beside
-from gateway.adapters.tls import TlsError, client_context, server_context
+from gateway.adapters.tls import TlsError, client_context, outward_context, server_context
 from gateway.agreement.register import Register
 from gateway.config import ConfigError, KeyPlace, Keys, Settings
 from gateway.identity.chain import Certificates, Usage
@@ -212,5 +212,7 @@ def _require_openssl(settings: Settings) -> None:
     try:
         server_context(*own)
         client_context(*own)
+        if settings.witnesses.anchors:
+            outward_context(settings.witnesses.anchors)
     except TlsError as error:
         raise ConfigError("CFG012", f"{error}.", "Name PEM files that OpenSSL can read.") from error

@@ -200,7 +200,7 @@ def _finish(settings: Settings, register: Register) -> list[str]:
         written(lambda pair=pair: forget(pair.certificate, pair.key))  # type: ignore[misc]
         pair.request.unlink(missing_ok=True)
         told.append(f"{path}: ended; its key is gone.")
-    return told
+    return told or ["Nothing is left to end."]
 
 
 def _withdraw(settings: Settings, register: Register, certificate: x509.Certificate) -> None:

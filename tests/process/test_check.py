@@ -413,8 +413,15 @@ async def test_another_payload_key_is_none_of_ours_to_take_when_nothing_waits(pl
         ("lease_seconds = 120.0", "lease_seconds = 15.0", "CFG017"),
         ("max_retry_seconds = 3600.0", "max_retry_seconds = 4.0", "CFG018"),
         ("pki/HUB/payload.key", "pki/HUB/directory.key", "CFG019"),
+        ("anchors = [] ", 'anchors = ["none.pem"] ', "CFG012"),
     ],
-    ids=["spool that is a file", "lease too short", "longest retry before the first", "one key for both"],
+    ids=[
+        "spool that is a file",
+        "lease too short",
+        "longest retry before the first",
+        "one key for both",
+        "anchors of witnesses that are not there",
+    ],
 )
 def test_check_and_serve_find_the_same(place, old, new, code):
     setting(place, old, new)

@@ -256,6 +256,7 @@ def refused(directory: Path, code: str, step: str, *options: str) -> None:
 def test_steps_are_taken_in_their_order_and_once(place):
     pki = str(place / "pki")
     refused(place, "PKI015", "switch")
+    assert rotate(place, "finish").stdout.strip()  # in words, that there is nothing
     run(place, "prepare", "--pki", pki)
     refused(place, "PKI014", "prepare", "--pki", pki)
     refused(place, "PKI016", "finish")
