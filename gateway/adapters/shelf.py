@@ -118,7 +118,7 @@ class ShelvedDocument(SealedDocument):
         try:
             os.utime(
                 self._path
-            )  # it was written now: a clock that was set forward may have made it nobody's, and it is gone
+            )  # it is there, and nobody's only in two hours: a clock may have been set forward
             with self._using:
                 os.fsync(self._file.fileno())
             directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)

@@ -252,9 +252,7 @@ class Appender:
         except Exception as error:  # noqa: BLE001 - the thread outlives whatever it was, and tries again
             self.trouble = error.flaw if isinstance(error, ProofError) else Flaw.UNREADABLE
             return
-        reopened.checkpoint = (
-            self._log.checkpoint
-        )  # somebody's work may be done, and its event loop not have told yet
+        reopened.checkpoint = self._log.checkpoint  # of work that is done, and of which nobody was told yet
         self._log, self.trouble = reopened, None
         with self._gate:
             self._broken, self._accepting = False, not self._stopped

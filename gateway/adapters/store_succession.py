@@ -60,9 +60,7 @@ def end(place: StorePlace, verifiers: Sequence[NoteKey], ending: Ending, now: in
             before = frozen(connection)
             _require_endable(before, ending)
             ((waiting,),) = connection.execute(_OUTSTANDING)
-            if (
-                waiting and before is None
-            ):  # of a log that was frozen nothing is delivered, and nothing can be dropped
+            if waiting and before is None:  # of a frozen log nothing can be delivered or dropped
                 raise ProofError(Flaw.OUTSTANDING, str(waiting))
             edge = load_edge(connection, verifiers)
             ((note,),) = connection.execute("SELECT note FROM head")

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 from typing import TextIO
 
@@ -138,10 +139,15 @@ class _Lines:
 def _room(stream: TextIO) -> Callable[[], bool]:
     """Whether a line can be written without waiting: of a pipe at least a page, which no line needs. Always in memory."""
     with suppress(OSError, ValueError):
-        poll = select.poll()
-        poll.register(stream.fileno(), select.POLLOUT)
-        return lambda: bool(poll.poll(0))  # an error, too: it is told when the line is written
+        return partial(_takes, stream.fileno())
     return lambda: True
+
+
+def _takes(descriptor: int) -> bool:
+    """Something now, or an error, which is told when the line is written. For several threads at once."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 class LibraryLines(logging.Handler):
