@@ -78,7 +78,6 @@ def put(
 
     Everything is checked against the agreement and the register that the settings name.
     """
-    now = datetime.now(UTC)
     typed_options = (number, permit_type, procedure, status, inscribe, remove, ssin)
     if file is not None and any(typed_options):
         stop("DOS010", "--file describes dossiers whole.", "Give it alone, with --config.")
@@ -88,6 +87,7 @@ def put(
     change = Change(number or "", permit_type, procedure, status, inscribe or [], remove or [], person)
     given = None if file is None else parse(file)
     with _directory(None, config, writes=True) as directory, directory.change():
+        now = datetime.now(UTC)  # from here on nobody else enters anything
         described = [changed(change, directory, now)] if given is None else given
         digest = digest_under(config) if any(one.ssin is not None for one in described) else None
         scopes = [bound(one, scoped(one, directory, now), directory, digest) for one in described]

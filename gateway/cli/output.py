@@ -19,9 +19,8 @@ def is_writable(path: Path, *read: Path | None) -> bool:
         return False
     if path.exists() and not place.is_file():
         return not place.is_dir() and os.access(path, os.W_OK)
-    return place.parent.is_dir() and os.access(
-        place.parent, os.W_OK | os.X_OK
-    )  # where it is put in its place
+    # A file is put in its place by its directory.
+    return place.parent.is_dir() and os.access(place.parent, os.W_OK | os.X_OK)
 
 
 def write_output(path: Path, data: bytes, *, private: bool) -> None:
