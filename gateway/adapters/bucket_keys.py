@@ -39,6 +39,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from gateway.adapters.durable import sync_directory
 from gateway.adapters.secret_file import ExposedError, read_secret, require_quiet
 from gateway.exchangelog.bucket import Bucket
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -97,7 +98,7 @@ class BucketKeys:
                     os.link(new, path)
                 for one in self._begun(path):
                     one.unlink(missing_ok=True)
-            _sync(self._directory)
+            sync_directory(self._directory)
 
     def wrap(self, bucket: Bucket, secret: bytes, about: bytes) -> bytes:
         """Raises `ProofError`: LOG643 when the bucket has no key, LOG642 when others could read it."""
@@ -133,7 +134,7 @@ class BucketKeys:
                 with suppress(FileNotFoundError):  # another process destroys it, too
                     _overwrite(one)
                     one.unlink()
-            _sync(self._directory)
+            sync_directory(self._directory)
 
     def _path(self, bucket: Bucket) -> Path:
         return self._directory / f"{bucket.retention}_{bucket.month}{_SUFFIX}"
@@ -210,7 +211,7 @@ def _make_directory(directory: Path) -> None:
     if not directory.is_dir():
         _make_directory(directory.parent)
         directory.mkdir(mode=0o700, exist_ok=True)
-        _sync(directory.parent)
+        sync_directory(directory.parent)
 
 
 def _write(path: Path, key: bytes, directory: Path) -> None:
@@ -229,14 +230,6 @@ def _overwrite(path: Path) -> None:
         file.write(bytes(path.stat().st_size))
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from gateway.adapters.durable import sync_directory
 from gateway.adapters.pki import ExistsError, write_file
-from gateway.adapters.store_file import sync_directory
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.note import MAX_NOTE, NoteKey

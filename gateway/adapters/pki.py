@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gateway.adapters.durable import sync_directory
 from gateway.identity.issue import PkiFiles
 
 PRIVATE = (".key.pem", ".key")  # every file that ends so is readable by its owner alone
@@ -78,6 +79,7 @@ def write_file(path: Path, content: bytes, *, replace: bool = False, private: bo
             staged.replace(path)
         else:
             path.hardlink_to(staged)  # fails when `path` exists, unlike a rename
+        sync_directory(path.parent)  # what was withdrawn must not be back after a power failure
     except FileExistsError as error:
         raise ExistsError(path) from error
     finally:

@@ -17,6 +17,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from gateway.adapters.durable import sync_directory
 from gateway.adapters.spool import Claim, SealedDocument, refused, require_usable
 from gateway.broker.content import Uploaded
 from gateway.model import AuthorityId
@@ -116,16 +117,10 @@ class ShelvedDocument(SealedDocument):
     def _finish(self) -> None:
         """The bytes, then the name: durable before a row says that they are there."""
         try:
-            os.utime(
-                self._path
-            )  # it is there, and nobody's only in two hours: a clock may have been set forward
+            os.utime(self._path)  # nobody's only in two hours from now: a clock may have been set forward
             with self._using:
                 os.fsync(self._file.fileno())
-            directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(directory)
-            finally:
-                os.close(directory)
+            sync_directory(self._path.parent)
         except OSError as error:
             raise refused(error) from error
 

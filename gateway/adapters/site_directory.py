@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from gateway.adapters.durable import sync_directory
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.site import CHECKPOINT
 from gateway.exchangelog.tile import MAX_ENTRY, WIDTH, TileId
@@ -69,7 +70,7 @@ class SiteWriter:
                 not path.exists()
             ):  # entries tell who asked whom: only its owner may look, until the owner says so
                 path.mkdir(mode=0o700, parents=True)
-                _sync(path.parent)
+                sync_directory(path.parent)
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
             raise _failed(path, error) from error
@@ -124,7 +125,7 @@ class SiteWriter:
 
     def _settle(self) -> None:
         for folder in self._changed:
-            _sync(folder)
+            sync_directory(folder)
         self._changed.clear()
 
 
@@ -133,14 +134,6 @@ def _lock(descriptor: int, path: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise ProofError(Flaw.EXPORTING, str(path)) from error
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _without_waiting(name: str, flags: int) -> int:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import apsw
 
+from gateway.adapters.durable import sync_directory
 from gateway.adapters.store_schema import APPLICATION_ID, SCHEMA, UPGRADES, VERSION
 from gateway.adapters.store_session import Begin, Occupied, Use, placeholders, unreadable
 from gateway.adapters.store_turn import Turn
@@ -177,15 +178,6 @@ def _filling(path: Path) -> Iterator[SqliteSession]:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     finally:
         connection.close()
-
-
-def sync_directory(path: Path) -> None:
-    """Makes the names in a directory durable. Raises `OSError`."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _open_for_writing(path: Path) -> SqliteSession:

@@ -17,7 +17,8 @@ from typing import Any, Final
 
 import apsw
 
-from gateway.adapters.store_file import BUSY_MS, sync_directory
+from gateway.adapters.durable import sync_directory
+from gateway.adapters.store_file import BUSY_MS
 from gateway.adapters.store_session import unreadable
 from gateway.exchangelog.checkpoint import Checkpoint
 from gateway.exchangelog.cosignature import Cosigner, CosignerKey
