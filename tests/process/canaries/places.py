@@ -87,11 +87,11 @@ def _all(config: Path) -> Iterator[tuple[str, ...]]:
         yield ("log", "show", index)
     for command in (
         ("list", "--person", "-"),
-        ("list", "--person", "-", "--format", "csv"),
         ("subject", "-"),
     ):
         yield ("log", *command, "--json")
         yield ("log", *command)
+    yield ("log", "list", "--person", "-", "--format", "csv")
     for command in ("verify", "checkpoint", "vkey"):
         yield ("log", command, "--json")
     yield ("log", "prove", "0", "--json", "--output", str(config.parent / "run" / "0.tlog-proof"))
