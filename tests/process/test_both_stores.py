@@ -116,7 +116,7 @@ COMMANDS: dict[str, tuple[str, int]] = {
     "verify what is left": ("log verify --json", 0),
 }
 CHANGING = re.compile(  # what no two acts have alike: times, ids, what is random, and the signatures over it
-    r"\d{4}-\d\d-\d\d[T ][\d:.]+(\+00:00|Z)?|[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{64}\b|[\w+/-]{43}=|\b[\w-]{43}\b"
+    r"\d{4}-\d\d-\d\d[T ][\d:.]+(\+00:00|Z)?|[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{64}\b|[\w+/-]{43}=|(?<![\w-])[\w-]{43}(?![\w-])"
     r'|\btest\.example/log [\w+/=]{90,}|"nonce": "[\w-]+"'
 )
 
