@@ -33,9 +33,8 @@ _BUILT_IN: Final = frozenset({
     "date", "dateTime", "gYear", "base64Binary",
 })
 # fmt: on
-_OCCURS: Final = frozenset(
-    {"0", "1"}
-)  # written otherwise, as 00, it would be read otherwise here and by libxml2
+# Of minOccurs. Written otherwise, as 00, it would be read otherwise here than by libxml2.
+_OCCURS: Final = frozenset({"0", "1"})
 # Element of the dialect: attributes that it may carry, children that it may have (annotations everywhere).
 _DIALECT: Final[Mapping[str, tuple[frozenset[str], frozenset[str]]]] = {
     "schema": (

@@ -40,12 +40,10 @@ CURVES: Final[Mapping[str, int]] = {"secp256r1": 32, "secp384r1": 48}  # name �
 MAX_CERTIFICATE: Final = 16_384  # octets of a token: qualified certificates have 2 to 4 KiB
 MAX_REFERENCES: Final = 10  # Body, Timestamp, token and seven addressing headers
 MAX_PREFIXES: Final = 16  # tokens in one PrefixList (attack S33)
-MAX_LOOKUPS: Final = (
-    4_000_000  # tokens × declarations around the elements of the part: each is looked up there
-)
-FEW_LOOKUPS: Final = (
-    MAX_LOOKUPS // 1_024
-)  # tokens × elements: no more than that with all declarations of a message
+# Tokens × declarations around the elements of the part: each is looked up there.
+MAX_LOOKUPS: Final = 4_000_000
+# Tokens × elements: no more than that, though all declarations of a message were around each.
+FEW_LOOKUPS: Final = MAX_LOOKUPS // 1_024
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,10 +85,7 @@ def _all(config: Path) -> Iterator[tuple[str, ...]]:
     for index in _one_of_each(listed):
         yield ("log", "show", index, "--json")
         yield ("log", "show", index)
-    for command in (
-        ("list", "--person", "-"),
-        ("subject", "-"),
-    ):
+    for command in (("list", "--person", "-"), ("subject", "-")):
         yield ("log", *command, "--json")
         yield ("log", *command)
     yield ("log", "list", "--person", "-", "--format", "csv")
