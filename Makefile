@@ -61,7 +61,7 @@ test: install-test
 	$(BIN)/coverage erase
 	$(BIN)/pytest -n 2 $(SHARED) --cov=gateway --cov-branch --cov-report= $(PYTEST) $(MEASURED)
 	$(BIN)/coverage report --include='$(PURE)' --fail-under=90
-	$(BIN)/pytest -n 4 $(SHARED) $(PYTEST) $(MEASURED:%=--ignore=%)
+	$(BIN)/pytest -n 5 $(SHARED) $(PYTEST) $(MEASURED:%=--ignore=%)
 
 MINUTES ?= 10
 fuzz: .venv/installed-fuzz

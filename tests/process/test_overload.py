@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from io import StringIO
 
 import pytest
 
@@ -131,19 +132,8 @@ class Signing:
         return b"fault %d" % self.made
 
 
-@pytest.fixture
-def lines():
-    class Lines(list):
-        write = list.append
-
-        def flush(self):
-            pass
-
-    return Lines()
-
-
-async def test_a_flood_of_refusals_costs_a_signature_a_second(lines):
-    moment, signer = [datetime(2026, 9, 14, 9, 0, tzinfo=UTC)], Signing()
+async def test_a_flood_of_refusals_costs_a_signature_a_second():
+    moment, signer, lines = [datetime(2026, 9, 14, 9, 0, tzinfo=UTC)], Signing(), StringIO()
     away = TurnedAway(lambda: moment[0], bytes, OperationalLog(lines))
     peer, other = memory.authority("BRUSSELS"), memory.authority("WALLONIA")
 
@@ -161,4 +151,4 @@ async def test_a_flood_of_refusals_costs_a_signature_a_second(lines):
     assert await told(seconds=7) == b"fault 4"
     moment[0] = moment[0].replace(second=1)
     assert await told(seconds=7) == b"fault 5"
-    assert len(lines) == 5
+    assert len(lines.getvalue().splitlines()) == 5
