@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway.adapters.durable import sync_directory
 from gateway.adapters.pki import ExistsError, write_file
 from gateway.exchangelog.checkpoint import Checkpoint, open_checkpoint
 from gateway.exchangelog.flaw import Flaw, ProofError
@@ -40,7 +39,6 @@ def write_pin(path: Path, note: bytes) -> None:
     """In the place of the one before, whole and durable. Raises `ProofError` (LOG509)."""
     try:
         write_file(path, note, replace=True)
-        sync_directory(path.parent)
     except OSError as error:
         raise ProofError(Flaw.FILE, f"{path}: {error.strerror}") from error
 
@@ -59,7 +57,6 @@ def _kept(path: Path, note: bytes) -> Path:
         place = path.with_name(f"{path.name}.fork-{number}")
         try:
             write_file(place, note)
-            sync_directory(path.parent)
         except ExistsError:
             if place.read_bytes() == note:
                 return place

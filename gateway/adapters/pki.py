@@ -59,7 +59,7 @@ def held(directory: Path) -> Iterator[None]:
 
 
 def write_file(path: Path, content: bytes, *, replace: bool = False, private: bool = False) -> None:
-    """Write one file, whole or not at all. Raises ExistsError, OSError.
+    """Write one file, whole or not at all, and durable. Raises ExistsError, OSError.
 
     A private key has mode 0600: its name says so, or `private`. Whoever runs it as root takes no file from its
     owner, for a hub that cannot read its files stops.
