@@ -19,7 +19,7 @@ from gateway.cli.agreement_simulated import Report, described, print_report
 from gateway.cli.log_officer import acting
 from gateway.cli.log_place import AsJson, Settled, explained, find
 from gateway.cli.log_told import print_json
-from gateway.cli.typed_time import utc_time
+from gateway.cli.typed_time import time_option
 from gateway.config import Right
 from gateway.exchangelog.fields import FieldPlan
 from gateway.exchangelog.flaw import ProofError
@@ -40,15 +40,11 @@ def simulate(
     config: Settled,
     since: Annotated[
         datetime | None,
-        typer.Option(
-            "--since", parser=utc_time, metavar="TIME", help="Only exchanges from this time on (UTC)."
-        ),
+        time_option("--since", "Only exchanges from this time on (UTC)."),
     ] = None,
     until: Annotated[
         datetime | None,
-        typer.Option(
-            "--until", parser=utc_time, metavar="TIME", help="Only exchanges before this time (UTC)."
-        ),
+        time_option("--until", "Only exchanges before this time (UTC)."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -19,7 +19,7 @@ from gateway.cli.dossier_directory import opened
 from gateway.cli.dossier_person import stop
 from gateway.cli.lines import table, write
 from gateway.cli.log_place import AsJson, Settled, StoreFile, Unverified, explained, find
-from gateway.cli.typed_time import utc_time
+from gateway.cli.typed_time import time_option
 from gateway.model import DossierNumber, DossierScope, Inscription, Passage
 from gateway.policy.days import day_of
 from gateway.policy.deadlines import Running, clocks_of
@@ -28,9 +28,7 @@ from gateway.reading import contract_files
 Number = Annotated[str, typer.Argument(help="Dossier number, WIB-YYYY-NNNNNNN-CC.")]
 At = Annotated[
     datetime | None,
-    typer.Option(
-        "--at", parser=utc_time, metavar="TIME", help="As it was at this time (UTC); now when left out."
-    ),
+    time_option("--at", "As it was at this time (UTC); now when left out."),
 ]
 _HEADINGS = ("Dossier", "Term", "State", "Left", "Due", "Days", "Elapsed", "Suspended", "Since", "Basis")
 

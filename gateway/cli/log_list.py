@@ -29,7 +29,7 @@ from gateway.cli.log_place import (
     require_new,
 )
 from gateway.cli.log_told import described, listing, print_json
-from gateway.cli.typed_time import utc_time
+from gateway.cli.typed_time import time_option
 from gateway.config import Right
 from gateway.exchangelog.flaw import Flaw, ProofError
 from gateway.exchangelog.form import Kind, Query
@@ -97,13 +97,11 @@ def list_entries(
     ] = None,
     since: Annotated[
         datetime | None,
-        typer.Option(
-            "--since", parser=utc_time, metavar="TIME", help="Only entries from this time on (UTC)."
-        ),
+        time_option("--since", "Only entries from this time on (UTC)."),
     ] = None,
     until: Annotated[
         datetime | None,
-        typer.Option("--until", parser=utc_time, metavar="TIME", help="Only entries before this time (UTC)."),
+        time_option("--until", "Only entries before this time (UTC)."),
     ] = None,
     dossier: Annotated[
         str | None,

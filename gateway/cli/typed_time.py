@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import typer
 
 
-def utc_time(text: str) -> datetime:
+def time_option(name: str, told: str) -> Any:
+    """The option; its value is in UTC. `told`: its help."""
+    return typer.Option(name, parser=_utc, metavar="TIME", help=told)
+
+
+def _utc(text: str) -> datetime:
     """A day or a time of ISO 8601: of UTC where it names no zone. Raises typer.BadParameter.
 
     Typer by itself takes a year alone for seconds since 1970.
