@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gateway.bench import markup, plots
 from gateway.bench.markup import e
-from gateway.bench.page import LET_IN, Told, conditions, heading
+from gateway.bench.page import IN_REGISTER, LET_IN, Told, conditions, heading
 from gateway.bench.plots import Line
 
 _METHOD: Final = (
@@ -15,7 +15,7 @@ _METHOD: Final = (
     ("memory", "VmHWM of the hub's process, forgotten before each document: the most resident memory that it had meanwhile."),
     ("speed", "From the first byte of the request to the last of the verified reply. The hub passes nothing on before the whole document is verified, so that it travels twice one after the other."),
     ("floor", "The raw work on each MB: TLS in and out, SHA-256 of its base64 for the signature that is verified and for the one that is made, SHA-256 of itself, AES-GCM sealing and opening. An upload makes no second signature over the content."),
-    ("settings", f"As shipped, but for {LET_IN}. In the register everybody has the suite that is measured, and a quota that no load reaches."),
+    ("settings", f"As shipped, but for {LET_IN}. {IN_REGISTER}"),
 )  # fmt: skip
 
 

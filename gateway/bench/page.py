@@ -40,6 +40,11 @@ _WIRE: Final = ("var(--rest)", "TLS on both legs, event loop")
 LET_IN: Final = ", ".join(
     f"{section}.{line}" for section, lines in CROWD.items() for line in lines.strip().splitlines()
 )
+IN_REGISTER: Final = (
+    "In the register everybody has the suite that is measured, and a quota that no load reaches."
+)
+# Of a load of many clients of one authority.
+SETTINGS: Final = f"As shipped, but for {LET_IN}, so that a crowd of one authority is let in. {IN_REGISTER}"
 _METHOD: Final = (
     (
         "load",
@@ -71,10 +76,7 @@ _METHOD: Final = (
         "Each is looked at (status, signature element, ticket, content); the last one of each operation is verified in full. An exchange that fails is an error, and the command then fails.",
     ),
     ("memory", "Resident memory (RSS) of each worker at the end; shared pages count in each."),
-    (
-        "settings",
-        f"As shipped, but for {LET_IN}, so that a crowd of one authority is let in. In the register everybody has the suite that is measured, and a quota that no load reaches.",
-    ),
+    ("settings", SETTINGS),
 )
 
 

@@ -8,7 +8,7 @@ from typing import Final
 from gateway.bench import markup, plots
 from gateway.bench.markup import e
 from gateway.bench.memory import RULE
-from gateway.bench.page import LET_IN, Told, conditions, heading
+from gateway.bench.page import SETTINGS, Told, conditions, heading
 from gateway.bench.plots import Line
 from gateway.bench.soak import MODERATE
 from gateway.soap.xml import Element
@@ -31,10 +31,7 @@ _METHOD: Final = (
     ("verdict", RULE),
     ("memory", "Resident memory (RSS) of each worker after each round; shared pages count in each."),
     ("queue", "Deliveries that wait, as the hub counts them every five seconds."),
-    (
-        "settings",
-        f"As shipped, but for {LET_IN}, so that a crowd of one authority is let in. In the register everybody has the suite that is measured, and a quota that no load reaches.",
-    ),
+    ("settings", SETTINGS),
 )
 
 
