@@ -141,11 +141,16 @@ def test_role_that_there_is_not_is_named(place):
     assert (caught.value.flaw, caught.value.about) == (Flaw.ROLE, "nobody'")
 
 
-async def test_role_of_a_hub_can_do_what_a_hub_does_and_not_change_an_entry(postgres, place, tmp_path):
+def reached_by(role, postgres, place, tmp_path):
+    """A new log, as a role of its own reaches it."""
     new_log(place, [SIGNER])
-    postgres.ask("CREATE ROLE hub LOGIN")
-    migrate(place, "hub")
-    hub = placed_beside(tmp_path, PostgresUri.parse(place.uri.replace("postgres@", "hub@")))
+    postgres.ask(f"CREATE ROLE {role} LOGIN")
+    migrate(place, role)
+    return placed_beside(tmp_path, PostgresUri.parse(place.uri.replace("postgres@", f"{role}@")))
+
+
+async def test_role_of_a_hub_can_do_what_a_hub_does_and_not_change_an_entry(postgres, place, tmp_path):
+    hub = reached_by("hub", postgres, place, tmp_path)
     async with open_store(hub) as store:
         await append_all(store, exchange_entries("t"))
         await tell(store)
@@ -164,10 +169,7 @@ async def test_role_of_a_hub_can_do_what_a_hub_does_and_not_change_an_entry(post
 
 
 async def test_a_node_that_finds_no_session_to_look_things_up_with_says_so(postgres, place, tmp_path):
-    new_log(place, [SIGNER])
-    postgres.ask("CREATE ROLE few LOGIN")
-    migrate(place, "few")
-    few = placed_beside(tmp_path, PostgresUri.parse(place.uri.replace("postgres@", "few@")))
+    few = reached_by("few", postgres, place, tmp_path)
     async with open_store(few) as store:
         await append_all(store, exchange_entries("t"))
         postgres.ask("ALTER ROLE few CONNECTION LIMIT 1")  # what appends has one already
